@@ -1,0 +1,249 @@
+"""What can go wrong, and where it did.
+
+    MagnetError
+    ├── SourceNotFoundError    (FileNotFoundError)    no such file or folder
+    │   └── NoRunsError                               it is there, but holds no run
+    ├── BadFileError           (ValueError)           a run's file that cannot be taken; ingestion makes it a Rejected
+    ├── CacheError                                    the cache
+    │   ├── CacheDamagedError                         does not hold what was committed
+    │   ├── CacheNotWritableError  (OSError)          cannot be written: rights, disk full
+    │   ├── CacheLockedError                          is being written by another process
+    │   ├── CacheVersionError                         was written by another version
+    │   ├── SnapshotExpiredError                      moved on; what was to be read is swept away
+    │   └── RunNotCachedError                         does not have this run
+    ├── NotEnoughRunsError     (ValueError)           fewer runs than a draw needs
+    ├── NotEnoughSamplesError  (RuntimeError)         fewer request states than a predictor asked for
+    ├── FilterError            (TypeError)            a filter gave something else than it should
+    ├── PredictionError        (ValueError)           a predictor gave something else than it should
+    ├── ColumnNotFoundError    (ValueError)           no such column; offers the near name
+    └── UnsupportedError       (NotImplementedError)  MAGNET has it, this package does not
+
+    MagnetWarning              (UserWarning)          done, but not all that was asked for
+
+Bad data in a dump is a value (`Rejected`), a misuse of the package an exception.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import msgspec
+
+from magnet_arrow.text import for_terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A place in a dump, as exactly as it is known.
+
+    Attributes:
+        run: `suite/folder` of the run, or its folder as the user named it.
+        file: name of the file in the run's folder.
+        json_path: place in the file's JSON, such as `$[41].mean`.
+        byte: offset in the file, from 0.
+    """
+
+    run: str | None = None
+    file: str | None = None
+    json_path: str | None = None
+    byte: int | None = None
+
+    def __str__(self) -> str:
+        """The place in words; empty where nothing is known.
+
+        >>> print(Where("mmlu:subject=anatomy", "stats.json", "$[41].mean", 18204))
+        mmlu:subject=anatomy/stats.json, byte 18204, at $[41].mean
+        """
+        file = "/".join(part for part in (self.run, self.file) if part)
+        byte = None if self.byte is None else f"byte {self.byte}"
+        json_path = self.json_path and f"at {self.json_path}"
+        return ", ".join(for_terminal(part) for part in (file, byte, json_path) if part)
+
+
+class MagnetError(Exception):
+    """Base of all errors of this package. Its text says where, what was expected, what was found, what to do.
+
+    The text is safe to print: names and values from a dump may be passed in as they are.
+
+    Attributes:
+        message: one sentence; may be empty where `expected` and `found` say it all.
+        where: the place in a dump.
+        expected: what should have been there, to follow the word "expected".
+        found: what was there, to follow the word "found".
+        hint: what the reader can do about it, in whole sentences.
+
+    >>> print(MagnetError("", where=Where("a", "stats.json"), expected="a list", found="a number"))
+    a/stats.json:
+      expected a list, found a number.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: Where | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.expected = expected
+        self.found = found
+        self.hint = hint
+
+    @property
+    def reason(self) -> str:
+        """What went wrong, without the place and without the advice."""
+        return " ".join(filter(None, (self.message, _expectation(self.expected, self.found))))
+
+    def __str__(self) -> str:
+        """The whole text, in two to four lines."""
+        sentences = (self.message, _expectation(self.expected, self.found), self.hint)
+        return _paragraph(self.where, sentences)
+
+
+class SourceNotFoundError(MagnetError, FileNotFoundError):
+    """There is no such file or folder, or it is nothing that HELM writes."""
+
+
+class NoRunsError(SourceNotFoundError):
+    """The source is there, but no run was found in it."""
+
+
+class BadFileError(MagnetError, ValueError):
+    """A file of a run cannot be taken. Ingestion turns it into a `Rejected`, and the other runs go in."""
+
+
+class CacheError(MagnetError):
+    """Base of what can be wrong with a cache."""
+
+
+class CacheDamagedError(CacheError):
+    """A file of the cache is missing, has another size, or does not match its checksum."""
+
+
+class CacheNotWritableError(CacheError, OSError):
+    """The cache cannot be written: no rights, read-only, or the disk is full."""
+
+
+class CacheLockedError(CacheError):
+    """Another process is committing to the cache and did not finish in time."""
+
+
+class CacheVersionError(CacheError):
+    """The cache was written in a format that this version of the package does not read."""
+
+
+class SnapshotExpiredError(CacheError):
+    """A frame was kept past the grace time, and the files it wanted to read have been swept."""
+
+
+class RunNotCachedError(CacheError):
+    """The cache has no such run."""
+
+
+class NotEnoughRunsError(MagnetError, ValueError):
+    """Fewer runs are left than the draw of train and evaluated runs needs."""
+
+
+class NotEnoughSamplesError(MagnetError, RuntimeError):
+    """The evaluated run has fewer request states than `num_eval_samples`."""
+
+
+class FilterError(MagnetError, TypeError):
+    """A filter on runs gave something else than it should."""
+
+
+class PredictionError(MagnetError, ValueError):
+    """A predictor gave something that is no prediction, or one that cannot be compared."""
+
+
+class ColumnNotFoundError(MagnetError, ValueError):
+    """A table has no such column."""
+
+    @classmethod
+    def among(cls, name: str, known: Iterable[str], *, table: str) -> Self:
+        """The error for `name`, with the nearest of the `known` names.
+
+        >>> print(ColumnNotFoundError.among("stats.maen", ["stats.mean", "stats.sum"], table="stats"))
+        stats has no column 'stats.maen'.
+          Did you mean 'stats.mean'?
+        """
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"It has {len(known)} others: {_first(known)}."
+        return cls(f"{table} has no column {name!r}.", hint=hint)
+
+
+class UnsupportedError(MagnetError, NotImplementedError):
+    """MAGNET has this and we do not; the text says what to use instead."""
+
+
+class MagnetWarning(UserWarning):
+    """Something was done in another way, or less of it, than was asked for."""
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """One run that was left out, and why. The first bad file of a run decides.
+
+    Attributes:
+        run: `suite/folder` of the run.
+        file: the file that could not be taken; empty where it was the run as a whole.
+        reason: what was expected and what was found, in whole sentences.
+        json_path: place in the file's JSON, such as `$[41].mean`.
+        byte: offset in the file, from 0.
+        expected: what should have been there.
+        found: what was there.
+        hint: what the reader can do about it.
+    """
+
+    run: str
+    file: str
+    reason: str
+    json_path: str | None = None
+    byte: int | None = None
+    expected: str | None = None
+    found: str | None = None
+    hint: str | None = None
+
+    @classmethod
+    def from_error(cls, run: str, err: MagnetError) -> Self:
+        """The value that stands for `err` in a report and in the cache."""
+        where = err.where or Where()
+        return cls(
+            run=run,
+            file=where.file or "",
+            reason=err.reason,
+            json_path=where.json_path,
+            byte=where.byte,
+            expected=err.expected,
+            found=err.found,
+            hint=err.hint,
+        )
+
+    @property
+    def where(self) -> Where:
+        """The place of the fault."""
+        return Where(self.run, self.file or None, self.json_path, self.byte)
+
+    def __str__(self) -> str:
+        """The same text as that of the error it was made from."""
+        return _paragraph(self.where, (self.reason, self.hint))
+
+
+def _expectation(expected: str | None, found: str | None) -> str:
+    parts = [f"expected {expected}" if expected else "", f"found {found}" if found else ""]
+    return ", ".join(filter(None, parts)) + "." if any(parts) else ""
+
+
+def _paragraph(where: Where | None, sentences: Iterable[str | None]) -> str:
+    place = str(where) if where else ""
+    head = [f"{place}:"] if place else []
+    return "\n  ".join(head + [for_terminal(sentence) for sentence in sentences if sentence])
+
+
+def _first(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

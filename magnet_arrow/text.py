@@ -1,0 +1,41 @@
+"""Text from a dump, made fit to be shown. Nothing from a dump reaches a terminal or a page by another way.
+
+A run's name, a prompt or a completion is whatever a model or a user wrote: it may hold escape sequences that
+move the cursor or set the clipboard, marks that turn the reading direction, or half a surrogate pair that no
+terminal can encode.
+"""
+
+import html
+
+_SHOWN_AS_THEY_ARE = frozenset("\u00a0\u3000\u200d\ufe0f")
+"""Not printable by Unicode's book, yet harmless and common: two spaces, and the joiners inside an emoji."""
+
+
+def for_terminal(text: str) -> str:
+    r"""`text` on one line, with each character that could act on a terminal written out.
+
+    Written out are control characters (line ends too), escape sequences, marks that change the reading
+    direction, lone surrogates, and code points that no font knows. A backslash stays single, so that the
+    result is safe to pass through again; it is for reading, not for decoding.
+
+    >>> print(for_terminal("red \x1b[31m\n"))
+    red \x1b[31m\n
+    """
+    if text.isprintable():
+        return text
+    return "".join(map(_visible, text))
+
+
+def for_html(text: str) -> str:
+    """`text` as HTML that shows it and does nothing else; quotes are escaped too, so it fits an attribute.
+
+    >>> for_html('<b title="x">')
+    '&lt;b title=&quot;x&quot;&gt;'
+    """
+    return html.escape("".join(char if char in "\n\t" else _visible(char) for char in text))
+
+
+def _visible(char: str) -> str:
+    if char.isprintable() or char in _SHOWN_AS_THEY_ARE:
+        return char
+    return char.encode("unicode_escape").decode("ascii")
