@@ -1,0 +1,1 @@
+"""What HELM wrote: where its files lie, and what they hold."""
