@@ -3,7 +3,7 @@
     MagnetError
     ├── SourceNotFoundError    (FileNotFoundError)    no such file or folder
     │   └── NoRunsError                               it is there, but holds no run
-    ├── BadFileError           (ValueError)           a run's file that cannot be taken; ingestion makes it a Rejected
+    ├── BadFileError           (ValueError)           a file of a run that cannot be taken
     ├── CacheError                                    the cache
     │   ├── CacheDamagedError                         does not hold what was committed
     │   ├── CacheNotWritableError  (OSError)          cannot be written: rights, disk full
