@@ -4,9 +4,9 @@ One struct a HELM class, under HELM's name for it; fields in the order in which 
 that HELM 0.1.0 to 0.5.16 wrote is here, so that one set of types reads dumps of all eras. A field says in its
 `Doc` what its value means and which releases wrote it.
 
-HELM omits a dataclass field whose value is None, and writes every other one. So a key that is missing means None
-or "unknown to that release", never "the default": the defaults here are what the reader of HELM 0.5.16 fills in,
-and None where it knows no such field (any more).
+HELM omits a dataclass field whose value is None, and writes every other one. So a key that is missing means
+None or "unknown to that release", never "the default": the defaults here are what the reader of HELM 0.5.16
+fills in, and None where it knows no such field (any more).
 
 Nothing of HELM is imported, and nothing here knows about columns.
 """
@@ -29,8 +29,8 @@ class Doc:
 
     Attributes:
         description: One line: unit, meaning, when it is null.
-        since: First release whose class has the field. A struct may be younger where it is used: a field's range
-            at some path is the narrowest of the ranges along that path.
+        since: First release whose class has the field. A struct may be younger where it is used: a field's
+            range at some path is the narrowest of the ranges along that path.
         until: Last release that wrote it; None if 0.5.16 still does.
     """
 
@@ -578,7 +578,7 @@ class PerInstanceStats(_Helm, frozen=True, kw_only=True):
 
 
 OPEN: frozenset[type[Struct]] = frozenset({PerturbationDescription})
-"""Structs that plugins extend with fields of their own: a key they don't declare is a parameter like the rest."""
+"""Structs that plugins extend with fields of their own: a key they don't declare is one more parameter."""
 
 FILE_TYPES: dict[str, Any] = {
     "run_spec.json": RunSpec,

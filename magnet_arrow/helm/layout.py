@@ -1,0 +1,456 @@
+"""Where things lie in a dump: outputs folder, `runs`, suite, run.
+
+    <outputs>/runs/<suite>/<run>/run_spec.json
+
+A run is a folder that holds `run_spec.json`, whatever it is called. What a source means is decided here and
+nowhere else. A dump may lack the `runs` level, and a path may name any level, a pattern, or a folder above
+several dumps.
+
+A place follows from the real path of a run's folder, so a run that is reached by two ways, through a link or
+by name, is one run at one place. A walk asks each folder of a suite for its run spec and resolves links only.
+"""
+
+import difflib
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from magnet_arrow.errors import NoRunsError, SourceNotFoundError
+
+RUN_FILES = ("run_spec.json", "scenario_state.json", "stats.json", "per_instance_stats.json")
+"""The files of a run that must exist. HELM writes the run spec first, so it marks the folder as a run."""
+
+_MARK = RUN_FILES[0]
+_RUNS = "runs"
+_DEFAULT_OUTPUTS = "benchmark_output"
+_LATEST = "latest"
+_NOT_RUNS = frozenset({"eval_cache", "groups"})
+_LEVELS = (
+    3  # how far below a folder of no known kind dumps are looked for: /data/<collection>/<version>/<outputs>
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """Where a run lies. Two places are equal exactly if they are one folder on disk.
+
+    Attributes:
+        path: the run's folder, absolute, links resolved.
+        source: the outputs folder, absolute, links resolved; without a `runs` level the parent of the suite.
+        suite: name of the suite's folder.
+        folder: name of the run's folder. It may differ from the run spec's name (copies without `:`).
+    """
+
+    path: Path
+    source: Path
+    suite: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a source holds.
+
+    Attributes:
+        places: each run once; in the order given, inside a walk by source, suite and folder, by code point.
+        notes: what was passed over and is worth a word, as sentences. They hold names from the disk as they
+            are: show them through `magnet_arrow.text`.
+    """
+
+    places: tuple[RunPlace, ...]
+    notes: tuple[str, ...]
+
+
+@runtime_checkable
+class HasPlaces(Protocol):
+    """An object that knows its runs, such as a `HelmRuns`."""
+
+    @property
+    def places(self) -> Sequence[RunPlace]:
+        """The runs, in order."""
+
+
+Source: TypeAlias = "str | os.PathLike[str] | RunPlace | HasPlaces | Iterable[Source]"
+"""What stands for runs: a path to any level of a dump, a glob pattern, an object of ours, several of it."""
+
+
+def find_runs(source: Source, *, pattern: str = "*") -> Found:
+    """The runs that `source` stands for.
+
+    A path is taken literally if it exists, and as a glob pattern if not: run names hold `[`. A folder of no
+    known kind gives the runs of all dumps up to three levels below. `latest`, which HELM makes a link to a
+    suite (and a download a copy of one), is passed over unless it is named.
+
+    Args:
+        source: a path to an outputs folder, a folder above one or several, its `runs`, a suite, a run; a glob
+            pattern of such; an object with `.places`; or an iterable of these.
+        pattern: run folders to keep, by `fnmatch.fnmatchcase`, or one run folder's name.
+
+    Raises:
+        SourceNotFoundError: a path does not exist and matches nothing.
+        NoRunsError: a path that was named holds no run, or no run is left.
+    """
+    places: dict[Path, RunPlace] = {}
+    notes: dict[str, None] = {}
+    for item in _items(source):
+        found = Found((item,), ()) if isinstance(item, RunPlace) else _find_at(item)
+        for place in found.places:
+            places.setdefault(place.path, place)
+        notes.update(dict.fromkeys(found.notes))
+    kept = tuple(place for place in places.values() if _matches(place.folder, pattern))
+    if not kept:
+        raise _no_runs_left(pattern, list(places.values()))
+    return Found(kept, tuple(notes))
+
+
+def find_outputs(path: str | os.PathLike[str]) -> Path:
+    """The outputs folder that `path` names: itself, a folder above it, or its `runs`. Absolute, no links.
+
+    Raises:
+        SourceNotFoundError: there is no such folder, it holds no dump, or it holds several of which none is
+            its `benchmark_output`.
+    """
+    folder = Path(_existing_folder(os.fspath(path)))
+    if folder.name == _RUNS:
+        folder = folder.parent
+    likely = [outputs for outputs in (folder, folder / _DEFAULT_OUTPUTS) if (outputs / _RUNS).is_dir()]
+    for outputs in likely:
+        if _has_suites(outputs / _RUNS):
+            return outputs.resolve()
+    sources = _sources_at(folder)
+    below = [source for source in sources if source.is_relative_to(folder)] or likely[:1]
+    if len(below) != 1:
+        raise _not_one_dump(os.fspath(path), folder, below, sources)
+    return below[0].resolve()
+
+
+def find_suites(outputs: Path, pattern: str = "*") -> tuple[list[Path], list[str]]:
+    """The suites' folders of an outputs folder, by name, and notes on what was passed over.
+
+    A link to a suite that is listed anyway is left out, and so is `latest`. A suite may be empty.
+    """
+    runs = outputs / _RUNS
+    walk = _Walk()
+    folders = list(walk.subfolders(os.path.realpath(runs if runs.is_dir() else outputs)))
+    own = {folder.real for folder in folders if not folder.is_link}
+    suites = [
+        folder
+        for folder in folders
+        if _matches(folder.name, pattern)
+        and not (folder.is_link and folder.real in own)
+        and not _is_run(folder.real)
+        and (runs.is_dir() or _has_runs(folder.real))
+    ]
+    return [Path(folder.path) for folder in suites], list(walk.notes)
+
+
+def _items(source: Source) -> Iterator[str | RunPlace]:
+    if isinstance(source, (str, RunPlace)):
+        yield source
+    elif isinstance(source, HasPlaces):
+        yield from source.places
+    elif isinstance(source, os.PathLike):
+        yield os.fspath(source)
+    else:
+        for item in source:
+            yield from _items(item)
+
+
+def _find_at(path: str) -> Found:
+    """The runs of one path or pattern."""
+    if not os.path.exists(path) and glob.has_magic(path):
+        return _find_by_glob(path)
+    folder = _existing_folder(path)
+    walk = _Walk()
+    walk.visit(folder)
+    if not walk.places:
+        raise _no_runs_in(path, folder, list(walk.notes))
+    return walk.found()
+
+
+def _find_by_glob(pattern: str) -> Found:
+    walks = []
+    folders, notes = _expand(pattern)
+    for folder in folders:
+        walk = _Walk()
+        walk.visit(os.path.realpath(folder))
+        if not walk.places and os.path.basename(folder) not in _NOT_RUNS:
+            walk.pass_over(folder)
+        walks.append(walk.found())
+    if not any(found.places for found in walks):
+        raise NoRunsError(
+            f"No run matches {pattern!r}.",
+            expected=f"folders that hold {_MARK}",
+            found=_listing(folders, "folder") + " that matched" if folders else "no such folder",
+            hint=" ".join(notes) or None,
+        )
+    places = tuple(place for found in walks for place in found.places)
+    return Found(places, tuple(notes + [note for found in walks for note in found.notes]))
+
+
+def _expand(pattern: str) -> tuple[list[str], list[str]]:
+    """Folders that match, in code point order of their parts, and notes on `latest`.
+
+    The head of the pattern that exists is taken literally, so that a folder called `[old]` can be above.
+    """
+    parts = Path(pattern).parts
+    depth = next(i for i in range(len(parts), -1, -1) if i == 0 or os.path.exists(Path(*parts[:i])))
+    head, tail = Path(*parts[:depth]), parts[depth:]
+    folders, notes = [], []
+    for match in sorted(Path(match).parts for match in glob.glob(os.path.join(*tail), root_dir=head)):
+        folder = os.fspath(head.joinpath(*match))
+        if any(name == _LATEST and name != wanted for name, wanted in zip(match, tail, strict=True)):
+            notes.append(_latest_note(folder))
+        elif os.path.isdir(folder):
+            folders.append(folder)
+    return folders, notes
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder that a walk meets: its path there, and where it really is."""
+
+    name: str
+    path: str
+    real: str
+    is_link: bool
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One way down from a folder to its runs. All paths that it is given are real ones."""
+
+    places: dict[str, RunPlace] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
+    visited: set[str] = field(default_factory=set)
+
+    def found(self) -> Found:
+        """What was found, sorted."""
+        places = sorted(
+            self.places.values(), key=lambda place: (str(place.source), place.suite, place.folder)
+        )
+        return Found(tuple(places), tuple(self.notes))
+
+    def visit(self, folder: str, level: int = 0) -> None:
+        """Take the runs of a folder of any kind."""
+        if folder in self.visited:
+            return
+        self.visited.add(folder)
+        if _is_run(folder):
+            self.add(folder)
+        elif not self.visit_outputs(folder):
+            self.visit_other(list(self.subfolders(folder)), level)
+
+    def visit_outputs(self, folder: str) -> bool:
+        """Take the runs of all suites below `runs`, and say if there are any: others call folders so too."""
+        runs = folder if os.path.basename(folder) == _RUNS else os.path.join(folder, _RUNS)
+        n_before = len(self.places)
+        if os.path.isdir(runs):
+            for child in self.subfolders(os.path.realpath(runs)):
+                if _is_run(child.real):
+                    self.add(child.real)
+                else:
+                    self.visit_suite(list(self.subfolders(child.real)))
+        return len(self.places) > n_before
+
+    def visit_other(self, children: list[_Folder], level: int) -> None:
+        """Take a suite's runs if one of the children is a run, else look further down."""
+        if any(_is_run(child.real) for child in children if child.name not in _NOT_RUNS):
+            self.visit_suite(children)
+        elif level < _LEVELS:
+            for child in children:
+                if not child.name.startswith("."):
+                    self.visit(child.real, level + 1)
+
+    def visit_suite(self, children: list[_Folder]) -> None:
+        """Take those of a suite's folders that are runs."""
+        for child in children:
+            if child.name in _NOT_RUNS:
+                continue
+            if _is_run(child.real):
+                self.add(child.real)
+            else:
+                self.pass_over(child.path)
+
+    def add(self, run: str) -> None:
+        """Take a run."""
+        suite = os.path.dirname(run)
+        self.places[run] = RunPlace(
+            path=Path(run),
+            source=_source_of(suite),
+            suite=os.path.basename(suite),
+            folder=os.path.basename(run),
+        )
+
+    def subfolders(self, folder: str) -> Iterator[_Folder]:
+        """The folders in a folder, by name, `latest` left out; what can't be followed is noted."""
+        try:
+            with os.scandir(folder) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self.note(_unreadable_note(folder, error))
+            return
+        for entry in listed:
+            if not _is_folder(entry):
+                if entry.is_symlink() and not os.path.exists(entry.path):
+                    self.note(f"{entry.path} is a link that leads nowhere: passed over.")
+            elif entry.name == _LATEST:
+                self.note(_latest_note(entry.path))
+            else:
+                is_link = entry.is_symlink()
+                real = os.path.realpath(entry.path) if is_link else entry.path
+                yield _Folder(entry.name, entry.path, real, is_link)
+
+    def pass_over(self, folder: str) -> None:
+        """Say why a folder is no run. Hidden ones are not worth it."""
+        if os.path.basename(folder).startswith("."):
+            return
+        try:
+            names = os.listdir(folder)
+        except OSError as error:
+            self.note(_unreadable_note(folder, error))
+            return
+        if not names:
+            self.note(f"{folder} is empty: passed over. HELM makes a run's folder before it starts the run.")
+        elif _MARK in names:
+            self.note(f"{folder} may be listed, but its files may not be read: passed over.")
+        else:
+            self.note(f"{folder} holds no {_MARK}: passed over.")
+
+    def note(self, text: str) -> None:
+        """Keep a sentence for the report, once."""
+        self.notes[text] = None
+
+
+def _is_run(folder: str) -> bool:
+    try:
+        os.lstat(os.path.join(folder, _MARK))
+    except OSError:
+        return False
+    return True
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _has_runs(suite: str) -> bool:
+    return any(_is_run(child.real) for child in _Walk().subfolders(suite))
+
+
+def _has_suites(runs: Path) -> bool:
+    return any(_has_runs(child.real) for child in _Walk().subfolders(os.path.realpath(runs)))
+
+
+def _sources_at(folder: Path) -> list[Path]:
+    """The sources of the runs that a walk from `folder` finds."""
+    walk = _Walk()
+    walk.visit(str(folder))
+    return sorted({place.source for place in walk.places.values()})
+
+
+def _source_of(suite: str) -> Path:
+    parent = Path(suite).parent
+    return parent.parent if parent.name == _RUNS else parent
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatchcase(name, pattern)
+
+
+def _existing_folder(path: str) -> str:
+    """The real path of a folder that has to be there."""
+    if os.path.isdir(path):
+        return os.path.realpath(path)
+    if os.path.exists(path):
+        raise SourceNotFoundError(
+            f"{path} is a file.",
+            expected="a folder: an outputs folder, its runs, a suite or a run",
+            hint=f"Did you mean {os.path.dirname(path) or os.curdir}?",
+        )
+    if os.path.islink(path):
+        raise SourceNotFoundError(f"{path} is a link that leads nowhere (to {os.readlink(path)}).")
+    raise _not_there(path)
+
+
+def _not_one_dump(path: str, folder: Path, below: list[Path], sources: list[Path]) -> SourceNotFoundError:
+    if below:
+        return SourceNotFoundError(
+            f"{path} holds several dumps.",
+            expected="one outputs folder",
+            found=_listing([str(source) for source in below], "folder"),
+            hint="Name one of them.",
+        )
+    return SourceNotFoundError(
+        f"{path} is no outputs folder.",
+        expected=f"a folder that holds {_RUNS}/<suite>/<run>/{_MARK}",
+        found="a part of one" if sources else _contents(str(folder)),
+        hint=f"Did you mean {sources[0]}?" if sources else None,
+    )
+
+
+def _not_there(path: str) -> SourceNotFoundError:
+    """The error for a path that does not exist, with what its nearest parent holds."""
+    missing = Path(path)
+    while not os.path.isdir(missing.parent) and missing.parent != missing:
+        missing = missing.parent
+    try:
+        names = sorted(os.listdir(missing.parent))
+    except (OSError, ValueError):
+        names = []
+    near = difflib.get_close_matches(missing.name, names, n=1)
+    return SourceNotFoundError(
+        f"There is no {path!r}.",
+        expected="a path to an outputs folder, its runs, a suite or a run, or a glob pattern",
+        found=f"in {missing.parent}: {_listing(names, 'entry', 'entries')}",
+        hint=f"Did you mean {missing.parent / near[0]}?" if near else None,
+    )
+
+
+def _no_runs_in(path: str, folder: str, notes: list[str]) -> NoRunsError:
+    return NoRunsError(
+        f"No run in {path}.",
+        expected=f"folders that hold {_MARK}",
+        found=_contents(folder),
+        hint=" ".join(notes[:5]) or None,
+    )
+
+
+def _no_runs_left(pattern: str, places: list[RunPlace]) -> NoRunsError:
+    if not places:
+        return NoRunsError("No run was given.", expected="a path, a pattern, or runs", found="none")
+    return NoRunsError(
+        f"No run matches {pattern!r}.",
+        expected="a pattern of run folders' names",
+        found=_listing([place.folder for place in places], "run"),
+    )
+
+
+def _contents(folder: str) -> str:
+    try:
+        return _listing(sorted(os.listdir(folder)), "entry", "entries")
+    except OSError as error:
+        return f"a folder that cannot be read ({error.strerror})"
+
+
+def _listing(names: list[str], one: str, many: str | None = None, most: int = 5) -> str:
+    """A count and the first few names: `7 runs (a, b, c, d, e, …)`."""
+    if not names:
+        return f"no {one}"
+    count = f"{len(names)} {one if len(names) == 1 else many or one + 's'}"
+    return f"{count} ({', '.join(names[:most])}{', …' if len(names) > most else ''})"
+
+
+def _latest_note(path: str) -> str:
+    return f"{path} is passed over: it stands for another suite. Name it to take it."
+
+
+def _unreadable_note(folder: str, error: OSError) -> str:
+    return f"{folder} cannot be read ({error.strerror}): passed over."
