@@ -1,0 +1,5 @@
+"""`python -m magnet_arrow` is `magnet-arrow`."""
+
+from magnet_arrow.cli import main
+
+main()
