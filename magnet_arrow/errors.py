@@ -71,7 +71,7 @@ class MagnetError(Exception):
         where: the place in a dump.
         expected: what should have been there, to follow the word "expected".
         found: what was there, to follow the word "found".
-        hint: what the reader can do about it, in whole sentences.
+        hint: what the reader can do about it, in whole sentences. Only here a line end stays one.
 
     >>> print(MagnetError("", where=Where("a", "stats.json"), expected="a list", found="a number"))
     a/stats.json:
@@ -100,9 +100,8 @@ class MagnetError(Exception):
         return " ".join(filter(None, (self.message, _expectation(self.expected, self.found))))
 
     def __str__(self) -> str:
-        """The whole text, in two to four lines."""
-        sentences = (self.message, _expectation(self.expected, self.found), self.hint)
-        return _paragraph(self.where, sentences)
+        """The whole text, a line each for place, message, expectation and hint."""
+        return _paragraph(self.where, (self.message, _expectation(self.expected, self.found)), self.hint)
 
 
 class SourceNotFoundError(MagnetError, FileNotFoundError):
@@ -231,7 +230,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """The same text as that of the error it was made from."""
-        return _paragraph(self.where, (self.reason, self.hint))
+        return _paragraph(self.where, (self.reason,), self.hint)
 
 
 def _expectation(expected: str | None, found: str | None) -> str:
@@ -239,10 +238,10 @@ def _expectation(expected: str | None, found: str | None) -> str:
     return ", ".join(filter(None, parts)) + "." if any(parts) else ""
 
 
-def _paragraph(where: Where | None, sentences: Iterable[str | None]) -> str:
-    place = str(where) if where else ""
-    head = [f"{place}:"] if place else []
-    return "\n  ".join(head + [for_terminal(sentence) for sentence in sentences if sentence])
+def _paragraph(where: Where | None, sentences: Iterable[str], hint: str | None) -> str:
+    place = f"{where}:" if where and str(where) else ""
+    lines = [*map(for_terminal, sentences), *map(for_terminal, (hint or "").split("\n"))]
+    return "\n  ".join(filter(None, [place, *lines]))
 
 
 def _first(names: list[str], most: int = 5) -> str:

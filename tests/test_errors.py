@@ -79,6 +79,10 @@ def test_names_from_a_dump_cannot_act_on_the_terminal_or_forge_a_line() -> None:
     assert str(err).splitlines() == [r"s/a\nb/st\x07ats.json:", r"  Run x\x1b[2J.", r"  found \u202e."]
 
 
+def test_a_hint_may_show_lines_of_code() -> None:
+    assert str(MagnetError("Bad.", hint="Write\n    pl.lit(True)")) == "Bad.\n  Write\n      pl.lit(True)"
+
+
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
 def test_every_error_keeps_its_coordinates_between_processes(kind: type[MagnetError]) -> None:
     err = kind("Bad.", where=Where("s/r", "f", "$", 3), expected="a", found="b", hint="Do.")
