@@ -75,7 +75,7 @@ class HasPlaces(Protocol):
 
 
 Source: TypeAlias = "str | os.PathLike[str] | RunPlace | HasPlaces | Iterable[Source]"
-"""What stands for runs: a path to any level of a dump, a glob pattern, an object of ours, several of it."""
+"""What stands for runs: a path to any level of a dump, a pattern, an object of ours, or a list of such."""
 
 
 def find_runs(source: Source, *, pattern: str = "*") -> Found:
