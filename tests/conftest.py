@@ -1,0 +1,50 @@
+"""Fixtures that most tests share: the demo, the larger dumps, a cache of one's own."""
+
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from magnet_arrow import demo
+
+# One tmp_path for all examples of a test is meant: each example makes a folder of its own in it.
+PROFILE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.register_profile("local", PROFILE, max_examples=25)
+settings.register_profile("ci", PROFILE, max_examples=100, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+SHARED = Path(os.environ.get("MAGNET_ARROW_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture(autouse=True)
+def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty default cache, so that no test reads or writes the user's."""
+    path = tmp_path / "default-cache"
+    monkeypatch.setenv("MAGNET_ARROW_CACHE_DIR", str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def demo_outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The outputs folder of the demo that the package ships; not to be changed."""
+    return demo.unpack(tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture(scope="session")
+def shared_dumps(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives the folder of one of the larger dumps, unpacked once a session; not to be changed."""
+    folder = tmp_path_factory.mktemp("shared")
+
+    def unpacked(name: str) -> Path:
+        archive = SHARED / "data" / f"{name}.tar.xz"
+        if not archive.is_file():
+            pytest.skip(f"{name}.tar.xz is not in {SHARED / 'data'} (set MAGNET_ARROW_SHARED)")
+        if not (folder / name).exists():
+            with tarfile.open(archive) as members:
+                members.extractall(folder, filter="data")
+        return folder / name
+
+    return unpacked

@@ -1,0 +1,238 @@
+"""What a run's four files say, told by plain `json` and a recursive flatten: the oracle of these tests.
+
+Nothing of magnet_arrow is imported, so that a mistake there cannot hide here. `tables` gives rows as dicts, one
+key a column that the run's JSON has (a missing key is a missing column), `compare` holds a frame against them.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+Row = dict[str, Any]
+
+TABLES = ("run_spec", "scenario_state", "stats", "per_instance_stats")
+LEVELS = 4
+MOST_KEYS = 64
+STATE = "scenario_state.request_states"
+ARGS = "run_spec.scenario_spec.args"
+FREE = (
+    ARGS,
+    f"{STATE}.output_mapping",
+    f"{STATE}.instance.extra_data",
+    f"{STATE}.request.response_format.json_schema",
+)
+# Fields that HELM declares as float, though it often writes an integer token there.
+FLOATS = {
+    *("sum", "sum_squared", "min", "max", "mean", "variance", "stddev"),
+    *("temperature", "top_p", "presence_penalty", "frequency_penalty", "guidance_scale", "model_ability"),
+    *("logprob", "embedding", "request_time", "batch_request_time"),
+    *("prob", "insert_prob", "rare_char_prob"),
+}
+# Objects that may be missing. HELM omits nulls, so a null here is no more than that.
+OBJECTS = {
+    *("perturbation", "result", "error_flags", "image_generation_parameters", "reeval_parameters"),
+    *("multimedia_content", "multimodal_prompt", "response_format"),
+}
+# Free-form objects that stay JSON text: `annotations` anywhere, the others because they lie inside a list.
+TEXTS = {"annotations", "args", "finish_reason", "top_logprobs"}
+
+
+@dataclass(frozen=True)
+class Json:
+    """A cell that must hold JSON text of this value, kinds of numbers kept."""
+
+    value: Any
+
+
+def tables(run: Path) -> dict[str, list[Row]]:
+    """The rows of a run folder's four tables, in file order."""
+    spec, state, stats, instances = (json.loads((run / f"{table}.json").read_bytes()) for table in TABLES)
+    name = {"run_spec.name": spec["name"]}
+    rest = flat({key: value for key, value in state.items() if key != "request_states"}, "scenario_state")
+    wide = wide_objects(state["request_states"])
+    own = [{key: value for key, value in entry.items() if key != "stats"} for entry in instances]
+    return {
+        "run_spec": [flat(spec, "run_spec")],
+        "scenario_state": [name | rest | flat(each, STATE, wide) for each in state["request_states"]],
+        "stats": [name | flat(each, "stats") for each in stats],
+        "per_instance_stats": [
+            name | mine | flat(each, "per_instance_stats.stats")
+            for entry, fields in zip(instances, own, strict=True)
+            for mine in [flat(fields, "per_instance_stats")]
+            for each in entry["stats"]
+        ],
+    }
+
+
+def flat(value: Row, path: str, wide: frozenset[str] = frozenset()) -> Row:
+    """Columns and cells of one HELM object."""
+    return dict(leaves(value, path, wide))
+
+
+def leaves(value: Row, path: str, wide: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    """The leaves of a HELM object; a nested object that is null has none."""
+    for key, item in value.items():
+        name = f"{path}.{key}"
+        if name in FREE:
+            yield from free_leaves(item, name, wide)
+        elif key in OBJECTS and item is None:
+            continue
+        elif key == "perturbation":
+            for inner, found in free_leaves(item, name, wide):
+                yield inner, as_field(inner.rpartition(".")[2], found)
+        elif key == "input" and isinstance(item, str):
+            yield f"{name}.text", item
+        elif isinstance(item, dict) and key not in TEXTS:
+            yield from leaves(item, name, wide)
+        else:
+            yield name, as_field(key, item)
+
+
+def free_leaves(value: Any, path: str, wide: frozenset[str], level: int = 0) -> Iterator[tuple[str, Any]]:
+    """The leaves of a free-form object; one that is null, empty, too wide or too deep is JSON text."""
+    if isinstance(value, dict) and value and path not in wide and level < LEVELS:
+        for key, item in value.items():
+            yield from free_leaves(item, f"{path}.{quoted(key)}", wide, level + 1)
+    else:
+        yield path, Json(value) if isinstance(value, dict) or level == 0 else value
+
+
+def quoted(key: str) -> str:
+    """A key as part of a column's name: a JSON string where it could be mistaken for something else."""
+    return json.dumps(key, ensure_ascii=False) if not key or set(key) & set('."\\') else key
+
+
+def as_field(key: str, value: Any) -> Any:
+    """A HELM field's value in the kind that HELM declares, lists with what they hold."""
+    if value is None:
+        return None
+    if key in TEXTS:
+        return Json(value)
+    if isinstance(value, list):
+        return [Json(item) if key == "messages" else as_field(key, item) for item in value]
+    if isinstance(value, dict):
+        return {inner: as_field(inner, item) for inner, item in value.items()}
+    if key in ("output", "contrast_inputs") and isinstance(value, str):
+        return {"text": value}
+    if key in FLOATS and type(value) is int:
+        return float(value)
+    return str(value) if key == "id" and type(value) is int else value
+
+
+def wide_objects(states: Iterable[Row]) -> frozenset[str]:
+    """Free-form objects of a run that have more than `MOST_KEYS` keys, over all its rows."""
+    keys: dict[str, set[str]] = defaultdict(set)
+
+    def visit(value: Any, path: str) -> None:
+        if isinstance(value, dict):
+            keys[path].update(value)
+            for key, item in value.items():
+                visit(item, f"{path}.{quoted(key)}")
+
+    for state in states:
+        visit(state.get("output_mapping"), FREE[1])
+        visit(state["instance"].get("extra_data"), FREE[2])
+        visit((state["request"].get("response_format") or {}).get("json_schema"), FREE[3])
+    return frozenset(path for path, found in keys.items() if len(found) > MOST_KEYS)
+
+
+def compare(rows: list[Row], frame: pl.DataFrame) -> list[str]:
+    """What differs between the rows and the frame, a sentence each; empty if nothing does.
+
+    Kinds count (`1`, `1.0`, `true` and `"1"` are four things), so do nulls, NaN, the sign of zero, the order.
+    """
+    expected = dict.fromkeys(column for row in rows for column in row)
+    differences = [f"{column}: no such column" for column in expected if column not in frame.columns]
+    differences += [f"{column}: not in the source" for column in frame.columns if column not in expected]
+    if len(rows) != frame.height:
+        return [*differences, f"{frame.height} rows, {len(rows)} in the source"]
+    for column in expected:
+        if column in frame.columns:
+            wanted = [row.get(column) for row in rows]
+            wanted = typed(wanted) if is_dynamic(column) else wanted
+            differences += differing_cells(column, wanted, frame[column].to_list())
+    return differences
+
+
+def differing_cells(column: str, wanted: list[Any], found: list[Any]) -> list[str]:
+    """The first cell that differs, and how many do. Equal `repr`s of whole columns are the fast way out."""
+    if repr(wanted) == repr(found):
+        return []
+    at = [row for row, pair in enumerate(zip(wanted, found, strict=True)) if not same(*pair)]
+    if not at:
+        return []
+    first = at[0]
+    return [f"{column}, row {first}: {found[first]!r}, in the source {wanted[first]!r} ({len(at)} such rows)"]
+
+
+def same(wanted: Any, found: Any) -> bool:
+    """Whether a cell holds what it should. A struct's missing key and its null are one."""
+    if isinstance(wanted, Json):
+        return isinstance(found, str) and as_text(json.loads(found)) == as_text(wanted.value)
+    if type(wanted) is not type(found):
+        return False
+    if isinstance(wanted, dict):
+        return all(same(wanted.get(key), found.get(key)) for key in wanted.keys() | found.keys())
+    if isinstance(wanted, list):
+        return len(wanted) == len(found) and all(map(same, wanted, found))
+    if isinstance(wanted, float):
+        return repr(wanted) == repr(found)
+    return bool(wanted == found)
+
+
+def as_text(value: Any) -> str:
+    """JSON text in which kinds show and the order of keys does not."""
+    return json.dumps(value, sort_keys=True)
+
+
+def is_dynamic(column: str) -> bool:
+    """Whether the data decide this column's type."""
+    return ".perturbation." in column or any(column == root or column.startswith(f"{root}.") for root in FREE)
+
+
+def typed(cells: list[Any]) -> list[Any]:
+    """A dynamic column's cells, in the one type that holds them all, else each as JSON text."""
+    present = [cell for cell in cells if cell is not None]
+    kind = common_kind(present)
+    if kind == "json":
+        return [cell if cell is None or isinstance(cell, Json) else Json(cell) for cell in cells]
+    if kind == "list":
+        items = [item for cell in present for item in cell if item is not None]
+        inner = common_kind(items)
+        if inner in ("json", "list"):
+            return [None if cell is None else Json(cell) for cell in cells]
+        return [[as_kind(inner, item) for item in cell] if cell is not None else None for cell in cells]
+    return [as_kind(kind, cell) for cell in cells]
+
+
+def common_kind(values: list[Any]) -> str:
+    """`bool`, `int`, `float`, `str`, `list` if that holds them all with nothing lost, else `json`."""
+    kinds = {type(value) for value in values}
+    if kinds == {int}:
+        return "int" if all(-(2**63) <= value < 2**63 for value in values) else "json"
+    if kinds and kinds <= {int, float}:
+        return "float" if all(abs(value) <= 2**53 for value in values if type(value) is int) else "json"
+    plain = len(kinds) == 1 and kinds <= {bool, str, list}
+    return "none" if not kinds else next(iter(kinds)).__name__ if plain else "json"
+
+
+def as_kind(kind: str, value: Any) -> Any:
+    """An integer as a float where the column is one."""
+    return float(value) if kind == "float" and value is not None else value
+
+
+def is_strict_json(value: Any) -> bool:
+    """Whether a value holds no NaN, infinity or lone surrogate, which Python's `json` alone takes."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, dict):
+        return all(is_strict_json(key) and is_strict_json(item) for key, item in value.items())
+    return all(map(is_strict_json, value)) if isinstance(value, list) else True
