@@ -88,7 +88,7 @@ def find_runs(source: Source, *, pattern: str = "*") -> Found:
     Args:
         source: a path to an outputs folder, a folder above one or several, its `runs`, a suite, a run; a glob
             pattern of such; an object with `.places`; or an iterable of these.
-        pattern: run folders to keep, by `fnmatch.fnmatchcase`, or one run folder's name.
+        pattern: run folders to keep: one's name if there is such, else by `fnmatch.fnmatchcase`.
 
     Raises:
         SourceNotFoundError: a path does not exist and matches nothing.
@@ -101,7 +101,8 @@ def find_runs(source: Source, *, pattern: str = "*") -> Found:
         for place in found.places:
             places.setdefault(place.path, place)
         notes.update(dict.fromkeys(found.notes))
-    kept = tuple(place for place in places.values() if _matches(place.folder, pattern))
+    chosen = _matching({place.folder for place in places.values()}, pattern)
+    kept = tuple(place for place in places.values() if place.folder in chosen)
     if not kept:
         raise _no_runs_left(pattern, list(places.values()))
     return Found(kept, tuple(notes))
@@ -136,11 +137,12 @@ def find_suites(outputs: Path, pattern: str = "*") -> tuple[list[Path], list[str
     runs = outputs / _RUNS
     walk = _Walk()
     folders = list(walk.subfolders(os.path.realpath(runs if runs.is_dir() else outputs)))
+    chosen = _matching({folder.name for folder in folders}, pattern)
     own = {folder.real for folder in folders if not folder.is_link}
     suites = [
         folder
         for folder in folders
-        if _matches(folder.name, pattern)
+        if folder.name in chosen
         and not (folder.is_link and folder.real in own)
         and not _is_run(folder.real)
         and (runs.is_dir() or _has_runs(folder.real))
@@ -361,8 +363,8 @@ def _source_of(suite: str) -> Path:
     return parent.parent if parent.name == _RUNS else parent
 
 
-def _matches(name: str, pattern: str) -> bool:
-    return name == pattern or fnmatchcase(name, pattern)
+def _matching(names: set[str], pattern: str) -> set[str]:
+    return {pattern} & names or {name for name in names if fnmatchcase(name, pattern)}
 
 
 def _existing_folder(path: str) -> str:

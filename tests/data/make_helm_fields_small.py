@@ -3,8 +3,8 @@
     python tests/data/make_helm_fields_small.py ../shared/helm_fields.json
 
 The list was read from HELM's own dataclasses at 25 release tags. Taken over are a run's five files; of each
-field its path, the releases that write it (`until` null: still written by 0.5.16), its default in the newest of
-them, and whether only some kinds of its class have it.
+field its path, the releases that write it (`until` null: still written by 0.5.16), its default in the newest
+of them, and whether only some kinds of its class have it.
 """
 
 import json

@@ -1,0 +1,487 @@
+"""What a source stands for. Folders are made at run time: a tracked path may hold no ':' and no link."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from magnet_arrow.errors import NoRunsError, SourceNotFoundError
+from magnet_arrow.helm import layout
+from magnet_arrow.helm.layout import Found, RunPlace, find_outputs, find_runs, find_suites
+
+TOY = "toy:subject=colours,method=multiple_choice_joint,model=acme_tiny"
+
+
+def add_run(suite: Path, folder: str = TOY) -> Path:
+    """A folder that is a run to this module: what its files hold is others' concern."""
+    run = suite / folder
+    run.mkdir(parents=True)
+    for name in layout.RUN_FILES:
+        (run / name).write_text("{}")
+    return run
+
+
+def add_dump(outputs: Path, *runs: str) -> Path:
+    """An outputs folder with runs given as `suite/folder`."""
+    for run in runs:
+        suite, _, folder = run.partition("/")
+        add_run(outputs / "runs" / suite, folder)
+    return outputs
+
+
+def names(found: Found) -> list[str]:
+    return [f"{place.suite}/{place.folder}" for place in found.places]
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    return add_dump(tmp_path / "dump" / "benchmark_output", "v2/b:x", "v1/c:x", "v1/a:x", "v1/B:x")
+
+
+@pytest.mark.parametrize("below", ["", "runs", "runs/", "..", "../"])
+def test_every_level_above_the_suites_gives_all_runs(outputs: Path, below: str) -> None:
+    found = find_runs(f"{outputs}/{below}")
+    assert names(found) == ["v1/B:x", "v1/a:x", "v1/c:x", "v2/b:x"]  # by code point: capitals first
+    assert {place.source for place in found.places} == {outputs}
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_suite_gives_its_runs_and_a_run_itself(outputs: Path, end: str) -> None:
+    assert names(find_runs(f"{outputs}/runs/v1{end}")) == ["v1/B:x", "v1/a:x", "v1/c:x"]
+    assert find_runs(f"{outputs}/runs/v1/a:x{end}").places == (
+        RunPlace(path=outputs / "runs/v1/a:x", source=outputs, suite="v1", folder="a:x"),
+    )
+
+
+def test_relative_paths_and_path_objects(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(outputs / "runs" / "v2")
+    assert find_runs(Path()).places == find_runs(outputs / "runs" / "v2").places
+    assert names(find_runs("../v2/b:x")) == ["v2/b:x"]
+    assert names(find_runs("../v1/[ab]*")) == ["v1/a:x"]
+
+
+def test_a_list_keeps_the_order_given_and_each_run_once(outputs: Path) -> None:
+    v1, v2 = outputs / "runs/v1", outputs / "runs/v2"
+    found = find_runs([v2, v1 / "c:x", [str(v1), outputs]])
+    assert names(found) == ["v2/b:x", "v1/c:x", "v1/B:x", "v1/a:x"]
+
+
+def test_places_and_objects_with_places_stand_for_themselves(outputs: Path) -> None:
+    everything = find_runs(outputs)
+    chosen = everything.places[2:0:-1]
+
+    class Runs:
+        places = chosen
+
+    assert find_runs(Runs()).places == chosen
+    assert find_runs(everything).places == everything.places
+    assert find_runs(chosen[0]).places == chosen[:1]
+    assert find_runs([chosen[1], Runs()]).places == (chosen[1], chosen[0])
+
+
+def test_a_place_is_taken_although_its_folder_is_gone(outputs: Path) -> None:
+    places = find_runs(outputs).places
+    shutil.rmtree(outputs)
+    assert find_runs(places).places == places
+
+
+# --- names
+
+
+def test_odd_characters_in_names_are_literal_first(tmp_path: Path) -> None:
+    """Bug case 21."""
+    odd = [
+        "toy:subject=1,m=x",
+        "toy:subject=[1],m=x",
+        "toy:s=café 中,m=x",
+        "toy:s=..,m=x",
+        "toy:s=100%25 sure*,m=x",
+    ]
+    outputs = add_dump(tmp_path / "[old] dumps" / "benchmark_output", *(f"v1/{folder}" for folder in odd))
+    assert len(find_runs(outputs).places) == 5
+    for folder in odd:
+        assert names(find_runs(outputs / "runs" / "v1" / folder)) == [f"v1/{folder}"]
+        assert names(find_runs(outputs, pattern=folder)) == [f"v1/{folder}"]
+
+
+def test_a_pattern_matches_below_a_folder_whose_name_looks_like_one(tmp_path: Path) -> None:
+    outputs = add_dump(tmp_path / "[old]" / "out", "v1/toy:1", "v1/toy:2", "v2/toy:1", "v2/other:1")
+    assert names(find_runs(f"{outputs}/runs/*/toy*")) == ["v1/toy:1", "v1/toy:2", "v2/toy:1"]
+    assert names(find_runs(f"{outputs}/runs/v?")) == ["v1/toy:1", "v1/toy:2", "v2/other:1", "v2/toy:1"]
+    assert names(find_runs(f"{tmp_path}/*/o*")) == ["v1/toy:1", "v1/toy:2", "v2/other:1", "v2/toy:1"]
+
+
+def test_a_pattern_gives_suites_in_code_point_order_of_their_names(tmp_path: Path) -> None:
+    outputs = add_dump(tmp_path / "out", "v1/a", "v1-x/a")
+    assert names(find_runs(f"{outputs}/runs/*")) == ["v1/a", "v1-x/a"]
+    assert names(find_runs(f"{outputs}/runs")) == ["v1/a", "v1-x/a"]
+
+
+def test_a_run_needs_no_colon_and_need_not_be_called_as_its_run_spec_says(tmp_path: Path) -> None:
+    """Bug case 18."""
+    folders = ["toy", "toy_subject=colours,method=multiple_choice_joint,model=acme_tiny"]
+    outputs = add_dump(tmp_path / "benchmark_output", *(f"v1/{folder}" for folder in folders))
+    assert [place.folder for place in find_runs(outputs).places] == folders
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [("*", 4), ("?:x", 4), ("[a-c]:x", 3), ("b:x", 1), ("B:X", 0)],
+    ids=["all", "one letter", "range", "name", "case counts"],
+)
+def test_pattern_filters_run_folders(outputs: Path, pattern: str, expected: int) -> None:
+    if expected:
+        assert len(find_runs(outputs, pattern=pattern).places) == expected
+    else:
+        with pytest.raises(NoRunsError, match=r"No run matches 'B:X'(?s:.*)found 4 runs \(B:x, a:x"):
+            find_runs(outputs, pattern=pattern)
+
+
+# --- links, loops, latest
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """Bug case 17: `latest` leads to v1, `loop` to its own parent, `gone` nowhere."""
+    outputs = add_dump(tmp_path / "benchmark_output", f"v1/{TOY}")
+    (outputs / "runs/latest").symlink_to(outputs / "runs/v1")
+    (outputs / "runs/v1/loop").symlink_to("../v1")
+    (outputs / "runs/gone").symlink_to("nowhere")
+    return outputs
+
+
+def test_links_give_no_run_twice_and_loops_end(linked: Path) -> None:
+    found = find_runs(linked)
+    assert names(found) == [f"v1/{TOY}"]
+    runs = linked / "runs"
+    assert found.notes == (
+        f"{runs}/gone is a link that leads nowhere: passed over.",
+        f"{runs}/latest is passed over: it stands for another suite. Name it to take it.",
+        f"{runs}/v1/loop holds no run_spec.json: passed over.",
+    )
+
+
+def test_latest_is_taken_when_named_and_is_the_suite_it_leads_to(linked: Path) -> None:
+    everything = find_runs(linked).places
+    assert find_runs(linked / "runs/latest").places == everything
+    assert find_runs(f"{linked}/runs/latest/toy*").places == everything
+    assert find_runs([linked / "runs/v1", linked / "runs/latest"]).places == everything
+
+
+def test_latest_is_passed_over_where_a_pattern_meets_it(linked: Path) -> None:
+    found = find_runs(f"{linked}/runs/*/toy*")
+    assert names(found) == [f"v1/{TOY}"]
+    assert found.notes == (
+        f"{linked}/runs/latest/{TOY} is passed over: it stands for another suite. Name it to take it.",
+    )
+
+
+def test_a_real_copy_called_latest_is_a_suite_only_when_named(tmp_path: Path) -> None:
+    outputs = add_dump(tmp_path / "benchmark_output", "v1/a:x", "latest/a:x")
+    assert names(find_runs(outputs)) == ["v1/a:x"]
+    assert names(find_runs(outputs / "runs" / "latest")) == ["latest/a:x"]
+    shutil.rmtree(outputs / "runs" / "v1")
+    with pytest.raises(NoRunsError, match="latest is passed over"):
+        find_runs(outputs)
+
+
+def test_a_link_to_itself_is_a_link_that_leads_nowhere(outputs: Path) -> None:
+    (outputs / "runs/v1/self").symlink_to("self")
+    found = find_runs(outputs)
+    assert len(found.places) == 4
+    assert found.notes == (f"{outputs}/runs/v1/self is a link that leads nowhere: passed over.",)
+
+
+def test_a_suite_or_run_that_is_linked_lies_where_it_really_is(outputs: Path, tmp_path: Path) -> None:
+    elsewhere = add_dump(tmp_path / "other-disk" / "out", "v9/z:x")
+    (outputs / "runs" / "linked").symlink_to(elsewhere / "runs" / "v9")
+    (outputs / "runs" / "v2" / "again").symlink_to("../v1/a:x")
+    found = find_runs(outputs)
+    assert names(found) == ["v1/B:x", "v1/a:x", "v1/c:x", "v2/b:x", "v9/z:x"]  # by source: dump, other-disk
+    assert found.places[-1] == find_runs(elsewhere).places[0]
+
+
+def test_a_linked_dump_is_the_dump(outputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(outputs, target_is_directory=True)
+    assert find_runs(tmp_path / "link").places == find_runs(outputs).places
+    assert find_outputs(tmp_path / "link") == outputs
+
+
+def test_a_walk_through_linked_folders_ends(tmp_path: Path) -> None:
+    add_dump(tmp_path / "a" / "out", "v1/a:x")
+    (tmp_path / "a" / "up").symlink_to("..")
+    (tmp_path / "b").symlink_to("a")
+    assert names(find_runs(tmp_path)) == ["v1/a:x"]
+
+
+# --- what is no run
+
+
+def test_other_folders_and_files_of_a_suite_are_no_runs(tmp_path: Path) -> None:
+    """Bug case 19."""
+    outputs = add_dump(tmp_path / "benchmark_output", f"v1/{TOY}")
+    suite = outputs / "runs" / "v1"
+    for folder in ("eval_cache", "groups/latex", ".nfs", "scratch", "failed:x"):
+        (suite / folder).mkdir(parents=True)
+    for file in (
+        "eval_cache/run_spec.json",
+        "groups/toy.json",
+        "summary.json",
+        ".DS_Store",
+        "scratch/notes.txt",
+    ):
+        (suite / file).write_text("{}")
+    for file in (".stats.json.swp", "stats.json.lock"):
+        (suite / TOY / file).write_text("")
+    found = find_runs(outputs)
+    assert names(found) == [f"v1/{TOY}"]
+    assert found.notes == (
+        f"{suite}/failed:x is empty: passed over. HELM makes a run's folder before it starts the run.",
+        f"{suite}/scratch holds no run_spec.json: passed over.",
+    )
+
+
+def test_an_incomplete_run_is_a_run(outputs: Path) -> None:
+    (outputs / "runs/v2/b:x/stats.json").unlink()
+    assert names(find_runs(outputs / "runs" / "v2")) == ["v2/b:x"]
+
+
+def test_releases_hold_no_runs(outputs: Path) -> None:
+    release = outputs / "releases" / "v1.0.0"
+    release.mkdir(parents=True)
+    (release / "summary.json").write_text("{}")
+    assert len(find_runs(outputs).places) == 4
+    with pytest.raises(NoRunsError, match=r"found 1 entry \(summary.json\)"):
+        find_runs(release)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("mode", [0o000, 0o444, 0o111], ids=["nothing", "list only", "enter only"])
+def test_a_folder_without_permission_is_noted(outputs: Path, mode: int) -> None:
+    run, suite = outputs / "runs/v1/a:x", outputs / "runs/v2"
+    for folder in (run, suite):
+        folder.chmod(mode)
+    try:
+        found = find_runs(outputs)
+    finally:
+        for folder in (run, suite):
+            folder.chmod(0o755)
+    assert "v1/B:x" in names(found)
+    for folder in (run, suite):
+        reached = folder in {place.path for place in found.places}
+        assert reached or any(str(folder) in note for note in found.notes)
+
+
+def test_a_folder_that_refuses_is_noted_and_ends_nothing(outputs: Path, deny: Callable[[Path], None]) -> None:
+    deny(outputs / "runs/v1/a:x")
+    deny(outputs / "runs/v2")
+    found = find_runs(outputs)
+    assert names(found) == ["v1/B:x", "v1/c:x"]
+    assert found.notes == (
+        f"{outputs}/runs/v1/a:x cannot be read (Permission denied): passed over.",
+        f"{outputs}/runs/v2 cannot be read (Permission denied): passed over.",
+    )
+    with pytest.raises(NoRunsError, match="cannot be read \\(Permission denied\\)"):
+        find_runs(outputs / "runs" / "v2")
+
+
+@pytest.fixture
+def deny(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Makes a folder refuse everybody, the way it does for anyone but root."""
+    denied: list[str] = []
+
+    def refuse(name: str) -> None:
+        original = getattr(os, name)
+
+        def guarded(path: str) -> object:
+            if any(path == folder or path.startswith(folder + os.sep) for folder in denied):
+                raise PermissionError(13, "Permission denied", path)
+            return original(path)
+
+        monkeypatch.setattr(layout.os, name, guarded)
+
+    for name in ("scandir", "listdir", "lstat"):
+        refuse(name)
+    return lambda folder: denied.append(str(folder))
+
+
+# --- folders of no known kind
+
+
+def test_a_folder_above_several_dumps_gives_all_of_them(tmp_path: Path) -> None:
+    for name in ("b/out", "a/benchmark_output", "old/v0.3.0/out"):
+        add_dump(tmp_path / name, "v1/a:x")
+    (tmp_path / "a/benchmark_output/scenarios/mmlu/deep/deeper").mkdir(parents=True)
+    found = find_runs(tmp_path)
+    assert [place.source.relative_to(tmp_path).as_posix() for place in found.places] == [
+        "a/benchmark_output",
+        "b/out",
+        "old/v0.3.0/out",
+    ]
+
+
+def test_dumps_are_looked_for_three_levels_down(tmp_path: Path) -> None:
+    add_dump(tmp_path / "1/2/3", "v1/a:x")
+    add_dump(tmp_path / "1/b/c/4", "v1/b:x")
+    add_dump(tmp_path / ".hidden", "v1/c:x")
+    assert names(find_runs(tmp_path)) == ["v1/a:x"]
+
+
+def test_a_dump_may_lack_the_runs_level(tmp_path: Path) -> None:
+    add_run(tmp_path / "copied" / "v1", "a:x")
+    add_run(tmp_path / "copied" / "v2", "a:x")
+    for source in (tmp_path, tmp_path / "copied"):
+        assert names(find_runs(source)) == ["v1/a:x", "v2/a:x"]
+    suite = tmp_path / "copied" / "v1"
+    (place,) = find_runs(suite).places
+    assert place == RunPlace(path=suite / "a:x", source=tmp_path / "copied", suite="v1", folder="a:x")
+    assert find_runs(suite / "a:x").places == (place,)
+    assert find_outputs(tmp_path) == tmp_path / "copied"
+    assert find_suites(tmp_path / "copied")[0] == [suite, tmp_path / "copied" / "v2"]
+
+
+def test_others_call_folders_runs_too(tmp_path: Path) -> None:
+    (tmp_path / "project/runs/tensorboard").mkdir(parents=True)
+    add_dump(tmp_path / "project/benchmark_output", "v1/a:x")
+    add_dump(tmp_path / "project/runs/experiment/out", "v1/b:x")
+    assert names(find_runs(tmp_path / "project")) == ["v1/a:x", "v1/b:x"]
+    assert names(find_runs(tmp_path / "project/runs/experiment")) == ["v1/b:x"]
+    assert find_outputs(tmp_path / "project") == tmp_path / "project/benchmark_output"
+
+
+# --- nothing found
+
+
+def test_a_path_that_is_not_there(outputs: Path) -> None:
+    with pytest.raises(SourceNotFoundError) as caught:
+        find_runs(outputs / "runs" / "v11" / "a:x")
+    assert caught.value.message == f"There is no '{outputs}/runs/v11/a:x'."
+    assert caught.value.found == f"in {outputs}/runs: 2 entries (v1, v2)"
+    assert caught.value.hint == f"Did you mean {outputs}/runs/v1?"
+    assert isinstance(caught.value, FileNotFoundError)
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "x" * 5000], ids=["empty", "NUL", "too long"])
+def test_a_path_that_cannot_be(path: str) -> None:
+    with pytest.raises(SourceNotFoundError, match="There is no"):
+        find_runs(path)
+
+
+def test_a_file_is_no_source(outputs: Path) -> None:
+    with pytest.raises(SourceNotFoundError, match=r"is a file\.(?s:.*)Did you mean .*/a:x\?"):
+        find_runs(outputs / "runs/v1/a:x/stats.json")
+
+
+def test_a_dead_link_says_where_it_leads(linked: Path) -> None:
+    with pytest.raises(SourceNotFoundError, match=r"leads nowhere \(to nowhere\)"):
+        find_runs(linked / "runs" / "gone")
+
+
+def test_a_folder_without_runs_says_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "out/runs/v1/failed:x").mkdir(parents=True)
+    with pytest.raises(NoRunsError) as caught:
+        find_runs(tmp_path / "out")
+    assert caught.value.message == f"No run in {tmp_path}/out."
+    assert (caught.value.expected, caught.value.found) == (
+        "folders that hold run_spec.json",
+        "1 entry (runs)",
+    )
+    assert caught.value.hint is not None
+    assert "failed:x is empty" in caught.value.hint
+
+
+def test_a_pattern_that_matches_nothing_or_no_run(outputs: Path) -> None:
+    with pytest.raises(NoRunsError, match="found no such folder"):
+        find_runs(f"{outputs}/runs/v7*")
+    (outputs / "models").mkdir()
+    with pytest.raises(NoRunsError, match=r"found 1 folder \(.*/models\) that matched"):
+        find_runs(f"{outputs}/mod*")
+
+
+@pytest.mark.parametrize("source", [[], [[]], ()], ids=["list", "nested", "tuple"])
+def test_no_source_at_all(source: list[str]) -> None:
+    with pytest.raises(NoRunsError, match="No run was given"):
+        find_runs(source)
+
+
+def test_one_empty_suite_among_many_is_an_error(outputs: Path) -> None:
+    (outputs / "runs" / "v3").mkdir()
+    with pytest.raises(NoRunsError, match=r"No run in .*/v3\."):
+        find_runs([outputs / "runs/v1", outputs / "runs/v3"])
+
+
+# --- outputs folders and suites
+
+
+@pytest.mark.parametrize("below", ["", "runs", "runs/", ".."])
+def test_find_outputs_takes_it_its_parent_or_its_runs(outputs: Path, below: str) -> None:
+    assert find_outputs(f"{outputs}/{below}") == outputs
+
+
+def test_find_outputs_takes_an_outputs_folder_without_runs(tmp_path: Path) -> None:
+    (tmp_path / "benchmark_output" / "runs").mkdir(parents=True)
+    for path in (tmp_path, tmp_path / "benchmark_output", tmp_path / "benchmark_output" / "runs"):
+        assert find_outputs(path) == tmp_path / "benchmark_output"
+
+
+def test_find_outputs_prefers_helms_own_name(tmp_path: Path) -> None:
+    for name in ("a", "benchmark_output", "c"):
+        add_dump(tmp_path / name, "v1/a:x")
+    assert find_outputs(tmp_path) == tmp_path / "benchmark_output"
+
+
+def test_find_outputs_asks_which_of_several(tmp_path: Path) -> None:
+    add_dump(tmp_path / "a", "v1/a:x")
+    add_dump(tmp_path / "b", "v1/a:x")
+    with pytest.raises(
+        SourceNotFoundError, match=r"holds several dumps(?s:.*)found 2 folders \(.*/a, .*/b\)"
+    ):
+        find_outputs(tmp_path)
+
+
+def test_find_outputs_names_the_outputs_folder_of_a_suite(outputs: Path) -> None:
+    with pytest.raises(SourceNotFoundError, match=f"Did you mean {outputs}\\?"):
+        find_outputs(outputs / "runs" / "v1")
+    with pytest.raises(SourceNotFoundError, match="is no outputs folder"):
+        find_outputs(add_dump(outputs / "models", "x/y") / "runs" / "x" / "y")
+
+
+def test_find_suites(linked: Path) -> None:
+    (linked / "runs" / "v0").mkdir()
+    (linked / "runs" / "alias").symlink_to("v1")
+    (linked / "runs" / "notes.txt").write_text("")
+    suites, notes = find_suites(linked)
+    assert suites == [linked / "runs" / "v0", linked / "runs" / "v1"]
+    assert notes == [
+        f"{linked}/runs/gone is a link that leads nowhere: passed over.",
+        f"{linked}/runs/latest is passed over: it stands for another suite. Name it to take it.",
+    ]
+    assert find_suites(linked, "*0")[0] == [linked / "runs" / "v0"]
+
+
+def test_a_walk_opens_no_run_folder_and_resolves_no_run(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What makes 10,000 runs quick: counted, not timed."""
+    calls: list[tuple[str, str]] = []
+    for name in ("scandir", "listdir"):
+        original = getattr(os, name)
+        monkeypatch.setattr(
+            layout.os, name, lambda path, f=original, n=name: calls.append((n, path)) or f(path)
+        )
+    real = os.path.realpath
+    monkeypatch.setattr(
+        layout.os.path, "realpath", lambda path: calls.append(("realpath", path)) or real(path)
+    )
+    find_runs(outputs)
+    runs = str(outputs / "runs")
+    assert calls == [
+        ("realpath", str(outputs)),
+        ("realpath", runs),
+        ("scandir", runs),
+        ("scandir", f"{runs}/v1"),
+        ("scandir", f"{runs}/v2"),
+    ]
