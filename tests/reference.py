@@ -1,11 +1,13 @@
 """What a run's four files say, told by plain `json` and a recursive flatten: the oracle of these tests.
 
-Nothing of magnet_arrow is imported, so that a mistake there cannot hide here. `tables` gives rows as dicts, one
-key a column that the run's JSON has (a missing key is a missing column), `compare` holds a frame against them.
+Nothing of magnet_arrow is imported, so that a mistake there cannot hide here. `tables` gives rows as dicts
+with a key for each column that the run's JSON has, so a missing key is a missing column; `compare` holds a
+frame against them.
 """
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ Row = dict[str, Any]
 TABLES = ("run_spec", "scenario_state", "stats", "per_instance_stats")
 LEVELS = 4
 MOST_KEYS = 64
+MOST_KEY_BYTES = 256
 STATE = "scenario_state.request_states"
 ARGS = "run_spec.scenario_spec.args"
 FREE = (
@@ -34,6 +37,8 @@ FLOATS = {
     *("logprob", "embedding", "request_time", "batch_request_time"),
     *("prob", "insert_prob", "rare_char_prob"),
 }
+# A lone surrogate, which an escape in JSON can give; U+FFFD stands for it in a column of texts.
+HALF_A_LETTER = re.compile("[\ud800-\udfff]")
 # Objects that may be missing. HELM omits nulls, so a null here is no more than that.
 OBJECTS = {
     *("perturbation", "result", "error_flags", "image_generation_parameters", "reeval_parameters"),
@@ -55,11 +60,11 @@ def tables(run: Path) -> dict[str, list[Row]]:
     spec, state, stats, instances = (json.loads((run / f"{table}.json").read_bytes()) for table in TABLES)
     name = {"run_spec.name": spec["name"]}
     rest = flat({key: value for key, value in state.items() if key != "request_states"}, "scenario_state")
-    wide = wide_objects(state["request_states"])
+    whole = unspreadable(spec, state["request_states"])
     own = [{key: value for key, value in entry.items() if key != "stats"} for entry in instances]
     return {
-        "run_spec": [flat(spec, "run_spec")],
-        "scenario_state": [name | rest | flat(each, STATE, wide) for each in state["request_states"]],
+        "run_spec": [flat(spec, "run_spec", whole)],
+        "scenario_state": [name | rest | flat(each, STATE, whole) for each in state["request_states"]],
         "stats": [name | flat(each, "stats") for each in stats],
         "per_instance_stats": [
             name | mine | flat(each, "per_instance_stats.stats")
@@ -70,35 +75,35 @@ def tables(run: Path) -> dict[str, list[Row]]:
     }
 
 
-def flat(value: Row, path: str, wide: frozenset[str] = frozenset()) -> Row:
+def flat(value: Row, path: str, whole: frozenset[str] = frozenset()) -> Row:
     """Columns and cells of one HELM object."""
-    return dict(leaves(value, path, wide))
+    return dict(leaves(value, path, whole))
 
 
-def leaves(value: Row, path: str, wide: frozenset[str]) -> Iterator[tuple[str, Any]]:
+def leaves(value: Row, path: str, whole: frozenset[str]) -> Iterator[tuple[str, Any]]:
     """The leaves of a HELM object; a nested object that is null has none."""
     for key, item in value.items():
         name = f"{path}.{key}"
         if name in FREE:
-            yield from free_leaves(item, name, wide)
+            yield from free_leaves(item, name, whole)
         elif key in OBJECTS and item is None:
             continue
         elif key == "perturbation":
-            for inner, found in free_leaves(item, name, wide):
+            for inner, found in free_leaves(item, name, whole):
                 yield inner, as_field(inner.rpartition(".")[2], found)
         elif key == "input" and isinstance(item, str):
             yield f"{name}.text", item
         elif isinstance(item, dict) and key not in TEXTS:
-            yield from leaves(item, name, wide)
+            yield from leaves(item, name, whole)
         else:
             yield name, as_field(key, item)
 
 
-def free_leaves(value: Any, path: str, wide: frozenset[str], level: int = 0) -> Iterator[tuple[str, Any]]:
-    """The leaves of a free-form object; one that is null, empty, too wide or too deep is JSON text."""
-    if isinstance(value, dict) and value and path not in wide and level < LEVELS:
+def free_leaves(value: Any, path: str, whole: frozenset[str], level: int = 0) -> Iterator[tuple[str, Any]]:
+    """The leaves of a free-form object; one that is null, empty, too deep or in `whole` is JSON text."""
+    if isinstance(value, dict) and value and path not in whole and level < LEVELS:
         for key, item in value.items():
-            yield from free_leaves(item, f"{path}.{quoted(key)}", wide, level + 1)
+            yield from free_leaves(item, f"{path}.{quoted(key)}", whole, level + 1)
     else:
         yield path, Json(value) if isinstance(value, dict) or level == 0 else value
 
@@ -109,9 +114,7 @@ def quoted(key: str) -> str:
 
 
 def as_field(key: str, value: Any) -> Any:
-    """A HELM field's value in the kind that HELM declares, lists with what they hold."""
-    if value is None:
-        return None
+    """A HELM field's value in the kind that HELM declares, lists with what they hold; None if it has none."""
     if key in TEXTS:
         return Json(value)
     if isinstance(value, list):
@@ -121,12 +124,14 @@ def as_field(key: str, value: Any) -> Any:
     if key in ("output", "contrast_inputs") and isinstance(value, str):
         return {"text": value}
     if key in FLOATS and type(value) is int:
-        return float(value)
+        return float(value) if float(value) == value else None
+    if isinstance(value, str):
+        return HALF_A_LETTER.sub("\ufffd", value)
     return str(value) if key == "id" and type(value) is int else value
 
 
-def wide_objects(states: Iterable[Row]) -> frozenset[str]:
-    """Free-form objects of a run that have more than `MOST_KEYS` keys, over all its rows."""
+def unspreadable(spec: Row, states: Iterable[Row]) -> frozenset[str]:
+    """Free-form objects of a run that have too many keys over all its rows, or one that names no column."""
     keys: dict[str, set[str]] = defaultdict(set)
 
     def visit(value: Any, path: str) -> None:
@@ -135,11 +140,19 @@ def wide_objects(states: Iterable[Row]) -> frozenset[str]:
             for key, item in value.items():
                 visit(item, f"{path}.{quoted(key)}")
 
+    visit(spec["scenario_spec"].get("args"), ARGS)
     for state in states:
         visit(state.get("output_mapping"), FREE[1])
         visit(state["instance"].get("extra_data"), FREE[2])
         visit((state["request"].get("response_format") or {}).get("json_schema"), FREE[3])
-    return frozenset(path for path, found in keys.items() if len(found) > MOST_KEYS)
+    wide = {path for path, found in keys.items() if len(found) > MOST_KEYS and not path.startswith(ARGS)}
+    return frozenset(wide | {path for path, found in keys.items() if not all(map(is_nameable, found))})
+
+
+def is_nameable(key: str) -> bool:
+    """Whether a column can be named after the key: it is short, and valid text for Arrow."""
+    valid = "\0" not in key and is_strict_json(key)
+    return valid and len(key.encode()) <= MOST_KEY_BYTES
 
 
 def compare(rows: list[Row], frame: pl.DataFrame) -> list[str]:
@@ -199,40 +212,39 @@ def is_dynamic(column: str) -> bool:
 def typed(cells: list[Any]) -> list[Any]:
     """A dynamic column's cells, in the one type that holds them all, else each as JSON text."""
     present = [cell for cell in cells if cell is not None]
-    kind = common_kind(present)
-    if kind == "json":
-        return [cell if cell is None or isinstance(cell, Json) else Json(cell) for cell in cells]
-    if kind == "list":
-        items = [item for cell in present for item in cell if item is not None]
-        inner = common_kind(items)
-        if inner in ("json", "list"):
-            return [None if cell is None else Json(cell) for cell in cells]
-        return [[as_kind(inner, item) for item in cell] if cell is not None else None for cell in cells]
-    return [as_kind(kind, cell) for cell in cells]
+    kinds = {kind_of(cell) for cell in present}
+    if kinds == {"int", "float"} and all(abs(cell) <= 2**53 for cell in present if type(cell) is int):
+        return [cell if cell is None else float(cell) for cell in cells]
+    if len(kinds - {"empty list"}) <= 1 and kinds <= {"empty list", *LISTS}:
+        return cells
+    if len(kinds) == 1 and kinds <= SCALARS:
+        return cells
+    return [cell if cell is None or isinstance(cell, Json) else Json(cell) for cell in cells]
 
 
-def common_kind(values: list[Any]) -> str:
-    """`bool`, `int`, `float`, `str`, `list` if that holds them all with nothing lost, else `json`."""
-    kinds = {type(value) for value in values}
-    if kinds == {int}:
-        return "int" if all(-(2**63) <= value < 2**63 for value in values) else "json"
-    if kinds and kinds <= {int, float}:
-        return "float" if all(abs(value) <= 2**53 for value in values if type(value) is int) else "json"
-    plain = len(kinds) == 1 and kinds <= {bool, str, list}
-    return "none" if not kinds else next(iter(kinds)).__name__ if plain else "json"
+SCALARS = {"bool", "int", "float", "str"}
+LISTS = {f"{kind} list" for kind in SCALARS}
 
 
-def as_kind(kind: str, value: Any) -> Any:
-    """An integer as a float where the column is one."""
-    return float(value) if kind == "float" and value is not None else value
+def kind_of(value: Any) -> str:
+    """One of `SCALARS`, one of `LISTS`, "empty list", or "other" for what only JSON text can hold."""
+    if type(value) is int:
+        return "int" if -(2**63) <= value < 2**63 else "other"
+    if isinstance(value, list):
+        kinds = {kind_of(item) for item in value} or {"empty"}
+        return f"{kinds.pop()} list" if len(kinds) == 1 and kinds <= {"empty", *SCALARS} else "other"
+    return type(value).__name__ if type(value).__name__ in SCALARS and is_strict_text(value) else "other"
+
+
+def is_strict_text(value: Any) -> bool:
+    """Whether it is no text, or one that a column can hold."""
+    return not isinstance(value, str) or not HALF_A_LETTER.search(value)
 
 
 def is_strict_json(value: Any) -> bool:
     """Whether a value holds no NaN, infinity or lone surrogate, which Python's `json` alone takes."""
     if isinstance(value, float):
         return math.isfinite(value)
-    if isinstance(value, str):
-        return not any("\ud800" <= letter <= "\udfff" for letter in value)
     if isinstance(value, dict):
         return all(is_strict_json(key) and is_strict_json(item) for key, item in value.items())
-    return all(map(is_strict_json, value)) if isinstance(value, list) else True
+    return all(map(is_strict_json, value)) if isinstance(value, list) else is_strict_text(value)
