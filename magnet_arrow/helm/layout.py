@@ -29,9 +29,7 @@ _RUNS = "runs"
 _DEFAULT_OUTPUTS = "benchmark_output"
 _LATEST = "latest"
 _NOT_RUNS = frozenset({"eval_cache", "groups"})
-_LEVELS = (
-    3  # how far below a folder of no known kind dumps are looked for: /data/<collection>/<version>/<outputs>
-)
+_LEVELS = 3  # how far below a folder of no known kind dumps are looked for: /data/<collection>/<version>/<outputs>
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +230,7 @@ class _Walk:
 
     def found(self) -> Found:
         """What was found, sorted."""
-        places = sorted(
-            self.places.values(), key=lambda place: (str(place.source), place.suite, place.folder)
-        )
+        places = sorted(self.places.values(), key=lambda place: (str(place.source), place.suite, place.folder))
         return Found(tuple(places), tuple(self.notes))
 
     def visit(self, folder: str, level: int = 0) -> None:

@@ -62,9 +62,9 @@ class ImageGenerationParameters(_Helm, frozen=True, kw_only=True):
 class REEvalParameters(_Helm, frozen=True, kw_only=True):
     """Set by the adaptive runner (reeval) only."""
 
-    model_ability: Annotated[
-        float | None, Doc("ability that the item response model starts from", since="0.5.5")
-    ] = None
+    model_ability: Annotated[float | None, Doc("ability that the item response model starts from", since="0.5.5")] = (
+        None
+    )
 
 
 class Substitution(_Helm, frozen=True, kw_only=True):
@@ -132,18 +132,12 @@ class DataAugmenterSpec(_Helm, frozen=True, kw_only=True):
     perturbation_specs: Annotated[
         list[PerturbationSpec], Doc("perturbations, in the order in which their copies follow an instance")
     ] = field(default_factory=list)
-    should_augment_train_instances: Annotated[
-        bool, Doc("whether in-context examples get perturbed copies")
-    ] = False
-    should_include_original_train: Annotated[bool, Doc("whether the originals stay among the examples")] = (
-        False
-    )
+    should_augment_train_instances: Annotated[bool, Doc("whether in-context examples get perturbed copies")] = False
+    should_include_original_train: Annotated[bool, Doc("whether the originals stay among the examples")] = False
     should_skip_unchanged_train: Annotated[
         bool, Doc("whether a copy that the perturbation left as it was is dropped from the examples")
     ] = False
-    should_augment_eval_instances: Annotated[
-        bool, Doc("whether evaluated instances get perturbed copies")
-    ] = False
+    should_augment_eval_instances: Annotated[bool, Doc("whether evaluated instances get perturbed copies")] = False
     should_include_original_eval: Annotated[bool, Doc("whether the originals are evaluated too")] = False
     should_skip_unchanged_eval: Annotated[
         bool, Doc("whether a copy that the perturbation left as it was is not evaluated")
@@ -160,9 +154,7 @@ class AdapterSpec(_Helm, frozen=True, kw_only=True):
     instructions: Annotated[str, Doc("task description at the head of the prompt")] = ""
     input_prefix: Annotated[str, Doc("text before each input")] = "Input: "
     input_suffix: Annotated[str, Doc("text after each input")] = "\n"
-    reference_prefix: Annotated[str, Doc("text before the first choice; its letter or digit counts up")] = (
-        "A. "
-    )
+    reference_prefix: Annotated[str, Doc("text before the first choice; its letter or digit counts up")] = "A. "
     reference_prefix_characters: Annotated[
         list[str] | None,
         Doc("labels of the choices, instead of counting up from reference_prefix", since="0.5.8"),
@@ -173,22 +165,14 @@ class AdapterSpec(_Helm, frozen=True, kw_only=True):
     output_prefix: Annotated[str, Doc("text before each output")] = "Output: "
     output_suffix: Annotated[str, Doc("text after each output")] = "\n"
     instance_prefix: Annotated[str, Doc("text between the in-context examples")] = "\n"
-    substitutions: Annotated[
-        list[Substitution], Doc("replacements applied to the finished prompt, in order")
-    ] = field(default_factory=list)
-    max_train_instances: Annotated[
-        int, Doc("most in-context examples in a prompt; a long prompt gets fewer")
-    ] = 5
-    max_eval_instances: Annotated[int | None, Doc("most instances evaluated, drawn at random; null: all")] = (
-        None
+    substitutions: Annotated[list[Substitution], Doc("replacements applied to the finished prompt, in order")] = field(
+        default_factory=list
     )
+    max_train_instances: Annotated[int, Doc("most in-context examples in a prompt; a long prompt gets fewer")] = 5
+    max_eval_instances: Annotated[int | None, Doc("most instances evaluated, drawn at random; null: all")] = None
     num_outputs: Annotated[int, Doc("completions asked of each request")] = 5
-    num_train_trials: Annotated[
-        int, Doc("draws of in-context examples; each evaluates all instances again")
-    ] = 1
-    num_trials: Annotated[
-        int, Doc("times that each request is repeated within a train trial", since="0.5.0")
-    ] = 1
+    num_train_trials: Annotated[int, Doc("draws of in-context examples; each evaluates all instances again")] = 1
+    num_trials: Annotated[int, Doc("times that each request is repeated within a train trial", since="0.5.0")] = 1
     sample_train: Annotated[
         bool, Doc("whether examples are drawn at random; false: the first of the train split", since="0.2.2")
     ] = True
@@ -198,23 +182,17 @@ class AdapterSpec(_Helm, frozen=True, kw_only=True):
     max_tokens: Annotated[int, Doc("most tokens in a completion")] = 100
     stop_sequences: Annotated[list[str], Doc("texts that end a completion")] = field(default_factory=list)
     random: Annotated[str | None, Doc("text mixed into the request cache's key to force a new draw")] = None
-    multi_label: Annotated[
-        bool, Doc("whether all correct references of an example are shown", since="0.2.4")
-    ] = False
+    multi_label: Annotated[bool, Doc("whether all correct references of an example are shown", since="0.2.4")] = False
     image_generation_parameters: Annotated[
         ImageGenerationParameters | None, Doc("set for text-to-image models only", since="0.5.0")
     ] = None
     reeval_parameters: Annotated[
         REEvalParameters | None, Doc("set for adaptive evaluation (reeval) only", since="0.5.5")
     ] = None
-    eval_splits: Annotated[
-        list[str] | None, Doc("splits evaluated; null: HELM's valid and test", since="0.5.0")
-    ] = None
+    eval_splits: Annotated[list[str] | None, Doc("splits evaluated; null: HELM's valid and test", since="0.5.0")] = None
     output_mapping_pattern: Annotated[
         str | None,
-        Doc(
-            "regular expression whose group is the chosen label; null: the whole completion is", since="0.5.9"
-        ),
+        Doc("regular expression whose group is the chosen label; null: the whole completion is", since="0.5.9"),
     ] = None
 
 
@@ -241,12 +219,10 @@ class MediaObject(_Helm, frozen=True, kw_only=True):
     """One piece of text, picture, audio or video."""
 
     content_type: Annotated[str, Doc("media type, such as text/plain or image/png", since="0.3.0")]
-    text: Annotated[str | None, Doc("the text itself; null unless content_type is text/*", since="0.3.0")] = (
+    text: Annotated[str | None, Doc("the text itself; null unless content_type is text/*", since="0.3.0")] = None
+    location: Annotated[str | None, Doc("URL, or path on the machine that ran HELM; null for text", since="0.3.0")] = (
         None
     )
-    location: Annotated[
-        str | None, Doc("URL, or path on the machine that ran HELM; null for text", since="0.3.0")
-    ] = None
 
 
 class MultimediaObject(_Helm, frozen=True, kw_only=True):
@@ -266,9 +242,7 @@ class Input(_Helm, frozen=True, kw_only=True):
     ] = None
     messages: Annotated[
         list[JsonObject] | None,
-        Doc(
-            "chat turns, usually of role and content; an API's own turns are kept as they are", since="0.5.5"
-        ),
+        Doc("chat turns, usually of role and content; an API's own turns are kept as they are", since="0.5.5"),
     ] = None
 
 
@@ -298,12 +272,8 @@ class PerturbationDescription(_Helm, frozen=True, kw_only=True):
     perturbation called `name` has none, and HELM's default never stands in for it.
     """
 
-    name: Annotated[
-        str, Doc("perturbation; in stats.json also 'robustness' and 'fairness', the worst of many")
-    ]
-    robustness: Annotated[bool, Doc("whether it counts for robustness: the answer should stay the same")] = (
-        False
-    )
+    name: Annotated[str, Doc("perturbation; in stats.json also 'robustness' and 'fairness', the worst of many")]
+    robustness: Annotated[bool, Doc("whether it counts for robustness: the answer should stay the same")] = False
     fairness: Annotated[bool, Doc("whether it counts for fairness: another dialect, gender or name")] = False
     computed_on: Annotated[
         str,
@@ -317,9 +287,7 @@ class PerturbationDescription(_Helm, frozen=True, kw_only=True):
     ] = None
     target_class: Annotated[str | None, Doc("what takes its place, spelt like source_class")] = None
     mapping_file_path: Annotated[str | None, Doc("word list on the machine that ran HELM (dialect)")] = None
-    bidirectional: Annotated[
-        bool | None, Doc("whether target words are also turned into source words (gender)")
-    ] = None
+    bidirectional: Annotated[bool | None, Doc("whether target words are also turned into source words (gender)")] = None
     name_file_path: Annotated[str | None, Doc("name list on the machine that ran HELM (person_name)")] = None
     person_name_type: Annotated[str | None, Doc("first_name or last_name (person_name)")] = None
     preserve_gender: Annotated[bool | None, Doc("whether a new name is of the old one's gender")] = None
@@ -332,12 +300,8 @@ class PerturbationDescription(_Helm, frozen=True, kw_only=True):
     word_level_perturb: Annotated[
         bool | None, Doc("whether whole words are replaced, not characters (chinese_typos)", since="0.3.0")
     ] = None
-    trial_num: Annotated[
-        int | None, Doc("attempts at finding a synonym (chinese_synonym)", since="0.3.0")
-    ] = None
-    insert_prob: Annotated[float | None, Doc("chance of a filler at each place, 0 to 1 (filler_words)")] = (
-        None
-    )
+    trial_num: Annotated[int | None, Doc("attempts at finding a synonym (chinese_synonym)", since="0.3.0")] = None
+    insert_prob: Annotated[float | None, Doc("chance of a filler at each place, 0 to 1 (filler_words)")] = None
     num_spaces: Annotated[int | None, Doc("blanks that take the place of one (extra_space)")] = None
     max_spaces: Annotated[int | None, Doc("most blanks that take the place of one (space)")] = None
     language_code: Annotated[str | None, Doc("language translated into (translate)", since="0.5.0")] = None
@@ -370,9 +334,7 @@ class Instance(_Helm, frozen=True, kw_only=True):
 class ResponseFormat(_Helm, frozen=True, kw_only=True):
     """The form that the answer must have."""
 
-    json_schema: Annotated[
-        JsonObject | None, Doc("JSON schema that the completion must satisfy", since="0.5.5")
-    ] = None
+    json_schema: Annotated[JsonObject | None, Doc("JSON schema that the completion must satisfy", since="0.5.5")] = None
 
 
 class Request(_Helm, frozen=True, kw_only=True):
@@ -384,29 +346,23 @@ class Request(_Helm, frozen=True, kw_only=True):
     prompt: Annotated[str, Doc("full prompt; empty where messages or multimodal_prompt is used")] = ""
     temperature: Annotated[float, Doc("sampling temperature; 0 is greedy")] = 1.0
     num_completions: Annotated[int, Doc("completions asked for")] = 1
-    top_k_per_token: Annotated[
-        int, Doc("candidates asked for at each token, with their log-probabilities")
-    ] = 1
+    top_k_per_token: Annotated[int, Doc("candidates asked for at each token, with their log-probabilities")] = 1
     max_tokens: Annotated[int, Doc("most tokens in a completion; 0 where the prompt itself is scored")] = 100
-    stop_sequences: Annotated[list[str], Doc("texts that end a completion; joint multiple choice: none")] = (
-        field(default_factory=list)
+    stop_sequences: Annotated[list[str], Doc("texts that end a completion; joint multiple choice: none")] = field(
+        default_factory=list
     )
-    echo_prompt: Annotated[
-        bool, Doc("whether the completion begins with the prompt, so that it is scored")
-    ] = False
+    echo_prompt: Annotated[bool, Doc("whether the completion begins with the prompt, so that it is scored")] = False
     top_p: Annotated[float, Doc("nucleus sampling: probability mass kept, 0 to 1")] = 1
     presence_penalty: Annotated[float, Doc("penalty on tokens that occurred at all; 0: none")] = 0
     frequency_penalty: Annotated[float, Doc("penalty on tokens by how often they occurred; 0: none")] = 0
-    random: Annotated[
-        str | None, Doc("cache key of a repetition, '1', '2', … with num_trials; null: none")
-    ] = None
+    random: Annotated[str | None, Doc("cache key of a repetition, '1', '2', … with num_trials; null: none")] = None
     messages: Annotated[
         list[JsonObject] | None,
         Doc("chat turns, usually of role and content, instead of prompt", since="0.2.3"),
     ] = None
-    multimodal_prompt: Annotated[
-        MultimediaObject | None, Doc("text and media, instead of prompt", since="0.3.0")
-    ] = None
+    multimodal_prompt: Annotated[MultimediaObject | None, Doc("text and media, instead of prompt", since="0.3.0")] = (
+        None
+    )
     image_generation_parameters: Annotated[
         ImageGenerationParameters | None, Doc("set for text-to-image models only", since="0.5.0")
     ] = None
@@ -418,9 +374,7 @@ class Request(_Helm, frozen=True, kw_only=True):
 class Token(_Helm, frozen=True, kw_only=True):
     """A token of a completion."""
 
-    text: Annotated[
-        str, Doc(r"token's text; 'bytes:\xe2\x80' with literal backslashes for part of a character")
-    ]
+    text: Annotated[str, Doc(r"token's text; 'bytes:\xe2\x80' with literal backslashes for part of a character")]
     logprob: Annotated[float, Doc("natural log-probability; 0 where the model gives none")]
     top_logprobs: Annotated[
         JsonObject | None, Doc("most likely tokens at this place, text to log-probability", until="0.4.0")
@@ -437,9 +391,7 @@ class GeneratedOutput(_Helm, frozen=True, kw_only=True):
     """A completion (class Sequence before 0.5.0)."""
 
     text: Annotated[str, Doc("the completion; with echo_prompt it begins with the prompt")]
-    logprob: Annotated[
-        float, Doc("sum over the tokens; 0 where the model gives none; may be NaN or infinite")
-    ]
+    logprob: Annotated[float, Doc("sum over the tokens; 0 where the model gives none; may be NaN or infinite")]
     tokens: Annotated[list[Token], Doc("the completion's tokens; empty where the API gives none")]
     finish_reason: Annotated[
         JsonObject | None, Doc("why it ended, as {reason: …}: length, stop, endoftext or the provider's word")
@@ -447,17 +399,13 @@ class GeneratedOutput(_Helm, frozen=True, kw_only=True):
     multimodal_content: Annotated[
         MultimediaObject | None, Doc("pictures or sound that were generated", since="0.5.0")
     ] = None
-    thinking: Annotated[Thinking | None, Doc("reasoning apart from the text; null: none", since="0.5.6")] = (
-        None
-    )
+    thinking: Annotated[Thinking | None, Doc("reasoning apart from the text; null: none", since="0.5.6")] = None
 
 
 class ErrorFlags(_Helm, frozen=True, kw_only=True):
     """What a failed request means for the run."""
 
-    is_retriable: Annotated[
-        bool | None, Doc("whether trying again may help; null: not known", since="0.2.3")
-    ] = None
+    is_retriable: Annotated[bool | None, Doc("whether trying again may help; null: not known", since="0.2.3")] = None
     is_fatal: Annotated[bool | None, Doc("false: the run went on without an answer", since="0.2.3")] = None
 
 
@@ -469,9 +417,7 @@ class RequestResult(_Helm, frozen=True, kw_only=True):
     completions: Annotated[list[GeneratedOutput], Doc("what the model wrote, in the order it gave")]
     cached: Annotated[bool, Doc("whether the answer came from HELM's request cache")]
     request_time: Annotated[float | None, Doc("seconds; of the original call where cached")] = None
-    request_datetime: Annotated[
-        int | None, Doc("seconds since 1970, UTC; of the original call where cached")
-    ] = None
+    request_datetime: Annotated[int | None, Doc("seconds since 1970, UTC; of the original call where cached")] = None
     error: Annotated[str | None, Doc("message of a failed request; null where it succeeded")] = None
     error_flags: Annotated[
         ErrorFlags | None, Doc("what a failed request means for the run; null: HELM's usual", since="0.2.3")
@@ -499,9 +445,7 @@ class RequestState(_Helm, frozen=True, kw_only=True):
     result: Annotated[RequestResult | None, Doc("what came back; null in a dry run")] = None
     num_train_instances: Annotated[int, Doc("in-context examples that fitted into the prompt")]
     prompt_truncated: Annotated[bool, Doc("whether the prompt was cut to the model's window")]
-    num_conditioning_tokens: Annotated[
-        int, Doc("tokens before the scored ones; language_modeling, else 0")
-    ] = 0
+    num_conditioning_tokens: Annotated[int, Doc("tokens before the scored ones; language_modeling, else 0")] = 0
     annotations: Annotated[
         Any, Doc("annotator's name to its value, an object or a list of one a completion", since="0.5.0")
     ] = None
@@ -535,13 +479,9 @@ class MetricName(_Helm, frozen=True, kw_only=True):
     """What a stat is called: metric, and the part of the data it covers."""
 
     name: Annotated[str, Doc("metric; may hold '=', ':', ',', '@' and blanks")]
-    split: Annotated[str | None, Doc("valid or test; null: counted over the whole run (cost, dry run)")] = (
-        None
-    )
+    split: Annotated[str | None, Doc("valid or test; null: counted over the whole run (cost, dry run)")] = None
     sub_split: Annotated[str | None, Doc("part of the split; null: all of it")] = None
-    perturbation: Annotated[
-        PerturbationDescription | None, Doc("null: unperturbed instances, the plain score")
-    ] = None
+    perturbation: Annotated[PerturbationDescription | None, Doc("null: unperturbed instances, the plain score")] = None
 
 
 class Stat(_Helm, frozen=True, kw_only=True):
@@ -549,18 +489,12 @@ class Stat(_Helm, frozen=True, kw_only=True):
 
     name: Annotated[MetricName, Doc("may occur twice in a file: no key")]
     count: Annotated[int, Doc("values behind it: in stats.json train trials, not instances; 0: no value")] = 0
-    sum: Annotated[
-        float, Doc("sum of the values, in the metric's unit; may be infinite, before 0.2.4 NaN")
-    ] = 0
+    sum: Annotated[float, Doc("sum of the values, in the metric's unit; may be infinite, before 0.2.4 NaN")] = 0
     sum_squared: Annotated[float, Doc("sum of the values' squares")] = 0
     min: Annotated[float | None, Doc("smallest value; null where count is 0")] = None
     max: Annotated[float | None, Doc("largest value; null where count is 0")] = None
-    mean: Annotated[float | None, Doc("mean of the values, in the metric's unit; null where count is 0")] = (
-        None
-    )
-    variance: Annotated[float | None, Doc("population variance, not the sample's; null where count is 0")] = (
-        None
-    )
+    mean: Annotated[float | None, Doc("mean of the values, in the metric's unit; null where count is 0")] = None
+    variance: Annotated[float | None, Doc("population variance, not the sample's; null where count is 0")] = None
     stddev: Annotated[float | None, Doc("root of the population variance; null where count is 0")] = None
 
 

@@ -1,0 +1,244 @@
+"""Raw elements to wire structs, by one reused decoder a type.
+
+The fast way decodes a whole stretch at once. What it can't tell apart or refuses, the careful way takes element by
+element: explicit nulls (a decoded None could also be a missing key), keys that no struct has, values of another
+type, `NaN` and the infinities, half surrogate pairs, numbers that a double would round. See `wire.conform`.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from magnet_arrow.errors import BadFileError, Where
+from magnet_arrow.helm import wire
+from magnet_arrow.helm.elements import Stretch, items
+from magnet_arrow.helm.shapes import Object, object_shape
+from magnet_arrow.helm.wire import Residual
+
+# A key with an explicit null. False alarms (in free-form parts) cost time only; a key that ends in a backslash is
+# missed, and no declared key does.
+_NULL_MEMBER = re.compile(rb'(?<!\\)"[ \t\r\n]*:[ \t\r\n]*null\b')
+_EMPTY_OBJECT = re.compile(rb"\{[ \t\r\n]*\}")
+# An integer of 16 digits or more may not be a double. False alarms (digits in a text) cost time only.
+_LONG_INTEGER = re.compile(rb"(?<![0-9.])[0-9]{16,}+(?![.eE])")
+_REFUSED = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+
+@dataclass(slots=True)
+class Decoded:
+    """Elements in their order, and what their structs could not hold by index."""
+
+    structs: list[Any]
+    residuals: dict[int, Residual] = field(default_factory=dict)
+    exact: bool = True
+    """Whether integers that a double would round have been looked for."""
+
+
+class ElementDecoder:
+    """Decodes the elements of one type."""
+
+    def __init__(self, struct: type[Struct]) -> None:
+        self.shape: Object = object_shape(struct)
+        self._twin = wire.twin(struct)
+        self._many: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[self._twin])  # type: ignore[name-defined]
+
+    @cached_property
+    def _one(self) -> "msgspec.json.Decoder[Any]":
+        return msgspec.json.Decoder(self._twin)
+
+    def stretch(self, stretch: Stretch, *, carefully: bool = False) -> Decoded:
+        """The elements of a stretch.
+
+        Args:
+            stretch: of a file.
+            carefully: look at each element by itself.
+
+        Raises:
+            BadFileError: an element is no JSON, or no object.
+        """
+        if not carefully and not stretch.has(b"null"):
+            try:
+                decoded = Decoded(self._many.decode(stretch.view), exact=False)
+            except _REFUSED:
+                decoded = self._each(stretch)
+        else:
+            decoded = self._each(stretch, fast=not carefully)
+        stretch.count = len(decoded.structs)
+        return decoded
+
+    def _each(self, stretch: Stretch, *, fast: bool = True) -> Decoded:
+        """Element by element: the fast way first, where it is safe."""
+        decoded = Decoded([])
+        view = stretch.view
+        try:
+            raws: Iterable[bytes | memoryview] = [memoryview(raw) for raw in items(view)]
+        except _REFUSED:
+            raws = (memoryview(stretch.buffer)[begin:end] for begin, end in stretch.elements())
+        for index, raw in enumerate(raws):
+            held = self._fast(raw) if fast else None
+            if held is None:
+                residual: Residual = {}
+                try:
+                    held = self._careful(raw, residual)
+                except _BadElementError as error:
+                    begin = _place(stretch, index)
+                    raise stretch.error(begin + error.byte, error.expected, error.found, index) from None
+                if residual:
+                    decoded.residuals[index] = residual
+            decoded.structs.append(held)
+        return decoded
+
+    def _fast(self, raw: bytes | memoryview) -> Any:
+        """The struct, or None if only the careful way may take this element."""
+        if _NULL_MEMBER.search(raw) or _EMPTY_OBJECT.search(raw) or _LONG_INTEGER.search(raw):
+            return None
+        try:
+            return self._one.decode(raw)
+        except _REFUSED:
+            return None
+
+    def _careful(self, raw: bytes | memoryview, residual: Residual, *, bare: bool = False) -> Any:
+        """As `wire.conform` has it; `bare`: what is no object leaves an empty one."""
+        value = parse(raw)
+        try:
+            return wire.conform(value, self.shape, "", residual)
+        except wire.Nowhere:
+            if bare:
+                residual[""] = value
+                return self._twin()
+            raise _BadElementError(0, "an object", kind(value)) from None
+
+    def pieces(self, pieces: Sequence[bytes]) -> Decoded:
+        """Elements that were cut out of others before; the careful way is taken for those that need it.
+
+        One that is no object leaves an empty struct, and stands in its residual as a whole.
+
+        Raises:
+            BadPieceError: one is no JSON.
+        """
+        joined = b",".join(pieces)
+        decoded = Decoded([])
+        if not (_NULL_MEMBER.search(joined) or _EMPTY_OBJECT.search(joined) or _LONG_INTEGER.search(joined)):
+            try:
+                structs = self._many.decode(b"[" + joined + b"]")
+                if _is_utf8(joined):
+                    return Decoded(structs)
+            except _REFUSED:
+                pass
+        for index, piece in enumerate(pieces):
+            held = self._fast(piece) if _is_utf8(piece) else None
+            residual: Residual = {}
+            if held is None:
+                try:
+                    held = self._careful(piece, residual, bare=True)
+                except _BadElementError as error:
+                    raise BadPieceError(error.found) from None
+            if residual:
+                decoded.residuals[index] = residual
+            decoded.structs.append(held)
+        return decoded
+
+
+class BadPieceError(Exception):
+    """A piece of an element is no JSON. Whoever cut it out decodes the element carefully, to say where."""
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Whether raw parts, which msgspec does not look into, are text."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _BadElementError(Exception):
+    def __init__(self, byte: int, expected: str, found: str) -> None:
+        super().__init__(found)
+        self.byte, self.expected, self.found = byte, expected, found
+
+
+def raw_elements(stretch: Stretch, *, carefully: bool = False) -> list[Raw]:
+    """The elements of a stretch, none decoded; carefully: parsed, found to be objects, and written anew.
+
+    Raises:
+        BadFileError: one is no JSON, or no object.
+    """
+    if not carefully:
+        try:
+            raws = items(stretch.view)
+        except _REFUSED:
+            return raw_elements(stretch, carefully=True)
+        stretch.count = len(raws)
+        return raws
+    raws = []
+    for begin, end in stretch.elements():
+        try:
+            value = parse(memoryview(stretch.buffer)[begin:end])
+            if not isinstance(value, dict):
+                raise _BadElementError(0, "an object", kind(value))
+        except _BadElementError as error:
+            begin = _place(stretch, len(raws))
+            raise stretch.error(begin + error.byte, error.expected, error.found, len(raws)) from None
+        raws.append(Raw(wire.dumps(value)))
+    stretch.count = len(raws)
+    return raws
+
+
+def _place(stretch: Stretch, index: int) -> int:
+    """Where an element begins in the stretch's buffer; scanned for, since only an error asks."""
+    for number, (begin, _) in enumerate(stretch.elements()):
+        if number == index:
+            text = bytes(stretch.buffer[begin : begin + 256])
+            return begin + len(text) - len(text.lstrip())
+    return stretch.begin
+
+
+def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: int = 0) -> tuple[Any, Residual]:
+    """One object that is a whole file, or a member of one: its wire struct and residual, the careful way.
+
+    Raises:
+        BadFileError: no JSON, or no object.
+    """
+    residual: Residual = {}
+    try:
+        value = parse(raw)
+        try:
+            return wire.conform(value, shape, "", residual), residual
+        except wire.Nowhere:
+            raise _BadElementError(0, "an object", kind(value)) from None
+    except _BadElementError as error:
+        place = Where(where.run, where.file, path, offset + error.byte)
+        raise BadFileError("", where=place, expected=error.expected, found=error.found) from None
+
+
+def parse(raw: bytes | memoryview | Raw) -> Any:
+    """What Python's `json` makes of one document: NaN, infinities and integers of any size included."""
+    data = bytes(raw)
+    try:
+        return json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise _BadElementError(error.start, "UTF-8 text", f"byte 0x{data[error.start]:02x}") from None
+    except json.JSONDecodeError as error:
+        byte = len(error.doc[: error.pos].encode("utf-8", "surrogatepass"))
+        rest = error.doc[error.pos : error.pos + 24]
+        found = "the end of the file" if not error.doc[error.pos :].strip() else f"{rest!r} ({error.msg})"
+        raise _BadElementError(byte, "JSON", found) from None
+    except RecursionError:
+        raise _BadElementError(0, "JSON nested less deeply", "more levels than can be read") from None
+    except ValueError as error:  # an integer of more than 4,300 digits
+        raise _BadElementError(0, "a number that can be read", str(error)) from None
+
+
+def kind(value: Any) -> str:
+    """What a parsed JSON value is, in words."""
+    kinds = {dict: "an object", list: "an array", str: "a text", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")

@@ -1,0 +1,484 @@
+"""Bytes to raw JSON elements: where each element of a file's array begins and ends, without building it.
+
+HELM writes `json.dumps(x, indent=2)`, and a raw newline cannot stand inside a JSON string. So in a file of that
+layout `newline, two blanks, },` at the array's depth ends an element, which one `rfind` in a block finds. A file in
+another layout is scanned token by token, at some 60 MB/s. Whichever way it was cut, a stretch is decoded as a JSON
+array of its own afterwards, so a wrong cut cannot go by unseen.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec import Raw
+
+from magnet_arrow.errors import BadFileError, Where
+from magnet_arrow.helm.source import SourceFile
+
+BLOCK_BYTES = 16 << 20
+MOST_ELEMENT_BYTES = 1 << 30
+_TAIL_BYTES = 1 << 20
+_BOM = b"\xef\xbb\xbf"
+_SPACE = b" \t\r\n"
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[\[\]{},]', re.DOTALL)
+_NEXT = re.compile(rb"[^ \t\r\n]")
+
+_members = msgspec.json.Decoder(dict[str, Raw])
+_items = msgspec.json.Decoder(list[Raw])
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Whole elements of a file's array, standing in a buffer as a JSON array: brackets included.
+
+    Valid until the buffer is filled again.
+
+    Attributes:
+        buffer: what they stand in.
+        begin: offset in `buffer` of the opening bracket.
+        end: offset in `buffer` after the closing one.
+        offset: what to add to an offset in `buffer` to get one in the file.
+        first: index in the file's array of the first element.
+        path: JSON path of the array, `$` or `$.request_states`.
+        where: run and file.
+    """
+
+    buffer: bytearray
+    begin: int
+    end: int
+    offset: int
+    first: int
+    path: str
+    where: Where
+
+    count: int = 0
+    """Elements in it; whoever decodes the stretch sets it, before the next one is asked for."""
+
+    @property
+    def view(self) -> memoryview:
+        """The JSON array, not copied."""
+        return memoryview(self.buffer)[self.begin : self.end]
+
+    def has(self, text: bytes) -> bool:
+        """Whether `text` stands anywhere in it."""
+        return self.buffer.find(text, self.begin, self.end) >= 0
+
+    def elements(self) -> Iterator[tuple[int, int]]:
+        """Begin and end in `buffer` of each element, found token by token; nothing is decoded.
+
+        Raises:
+            BadFileError: the brackets don't match, or the stretch ends within one.
+        """
+        scanner = _Scanner(self.buffer, self.begin, self.end)
+        try:
+            yield from scanner.elements()
+        except _BrokenError as error:
+            raise self.error(error.at, error.expected, error.found) from None
+
+    def error(self, at: int, expected: str, found: str, index: int | None = None) -> BadFileError:
+        """The error for a fault at `at` in the buffer, in the element with this index in the stretch."""
+        path = self.path if index is None else f"{self.path}[{self.first + index}]"
+        where = Where(self.where.run, self.where.file, path, self.offset + at)
+        return BadFileError("", where=where, expected=expected, found=found)
+
+
+@dataclass(slots=True)
+class Buffer:
+    """A reused buffer that the files of a run are read into, one behind the other.
+
+    Fresh buffers would cost page faults: 20 ms for 43 MB (shared SPEED notes; benchmarks/ingest.py).
+    """
+
+    data: bytearray = field(default_factory=lambda: bytearray(BLOCK_BYTES))
+    used: int = 0
+
+    def clear(self) -> None:
+        """Forget what is in it; the memory stays."""
+        self.used = 0
+
+    def load(self, file: SourceFile) -> "Document":
+        """Read a whole file.
+
+        Raises:
+            BadFileError: it cannot be read, or is empty.
+        """
+        begin = self.used
+        # One byte more than the file had, so that one that has grown meanwhile is read to its end.
+        wanted = file.size_bytes + 1
+        while True:
+            if begin + wanted > len(self.data):
+                grown = bytearray(max(2 * len(self.data), begin + wanted))
+                grown[:begin] = memoryview(self.data)[:begin]
+                self.data = grown
+            got = file.read_into(memoryview(self.data)[self.used : begin + wanted])
+            self.used += got
+            if self.used < begin + wanted:
+                break
+            wanted *= 2
+        if self.data.startswith(_BOM, begin, self.used):
+            begin += len(_BOM)
+            document = Document(self.data, begin, self.used, -begin + len(_BOM), file.where)
+        else:
+            document = Document(self.data, begin, self.used, -begin, file.where)
+        if _NEXT.search(self.data, begin, self.used) is None:
+            raise document.error(begin, "a JSON document", "an empty file")
+        return document
+
+
+@dataclass(slots=True)
+class Document:
+    """A whole file in a buffer."""
+
+    buffer: bytearray
+    begin: int
+    end: int
+    offset: int
+    where: Where
+
+    def error(self, at: int, expected: str, found: str, path: str = "$") -> BadFileError:
+        """The error for a fault at `at` in the buffer."""
+        where = Where(self.where.run, self.where.file, path, self.offset + at)
+        return BadFileError("", where=where, expected=expected, found=found)
+
+    def array(self) -> Stretch:
+        """The document as the array of elements that it must be."""
+        self._begins_with(b"[", "an array")
+        return Stretch(self.buffer, self.begin, self.end, self.offset, 0, "$", self.where)
+
+    def object(self) -> "Document":
+        """The document, known to begin as an object."""
+        self._begins_with(b"{", "an object")
+        return self
+
+    def state(self, key: str, *, by_layout: bool = True) -> tuple[dict[str, bytes], Stretch | None]:
+        """The members of the object that the document must be: all but `key` as raw JSON, and `key`'s array.
+
+        The array is None where `key` is missing or is no array (it is then among the members).
+        """
+        self._begins_with(b"{", "an object")
+        return (self._state_by_layout(key) if by_layout else None) or self._state_by_scan(key)
+
+    def _state_by_layout(self, key: str) -> tuple[dict[str, bytes], Stretch | None] | None:
+        """By the places where HELM's layout puts the brackets; None where that doesn't hold."""
+        opening = f'\n  "{key}": ['.encode()
+        at = self.buffer.find(opening, self.begin, self.end)
+        if at < 0:
+            return None
+        array = at + len(opening) - 1
+        closing = _array_end(self.buffer, array, self.end)
+        if closing < 0:
+            closing = self.buffer.find(b"]", array, self.end) - 3
+            if closing != array - 2:  # "[]" is written on one line
+                return None
+        rest = self.buffer[self.begin : array] + b"null" + self.buffer[closing + 4 : self.end]
+        try:
+            members = _members.decode(rest)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
+        if members.get(key) is None or bytes(members.pop(key)) != b"null":
+            return None
+        stretch = Stretch(self.buffer, array, closing + 4, self.offset, 0, f"$.{key}", self.where)
+        return {name: bytes(raw) for name, raw in members.items()}, stretch
+
+    def _state_by_scan(self, key: str) -> tuple[dict[str, bytes], Stretch | None]:
+        members: dict[str, bytes] = {}
+        stretch = None
+        scanner = _Scanner(self.buffer, self.begin, self.end)
+        try:
+            for begin, end in scanner.elements():
+                colon = _after_key(self.buffer, begin, end)
+                if colon < 0:
+                    raise self.error(begin, "a key and its value", _sample(self.buffer, begin, end))
+                name, value = self._key(begin, colon), _skip_space(self.buffer, colon + 1, end)
+                if name == key and self.buffer.startswith(b"[", value):
+                    stretch = Stretch(self.buffer, value, end, self.offset, 0, f"$.{key}", self.where)
+                    members.pop(name, None)
+                else:
+                    members[name] = bytes(self.buffer[value:end])
+                    stretch = None if name == key else stretch
+        except _BrokenError as error:
+            raise self.error(error.at, error.expected, error.found) from None
+        return members, stretch
+
+    def _key(self, begin: int, colon: int) -> str:
+        begin = _skip_space(self.buffer, begin, colon)
+        try:
+            return msgspec.json.decode(memoryview(self.buffer)[begin:colon], type=str)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            # A key with half a surrogate pair is unknown anyway: its spelling in the file will do.
+            return self.buffer[begin:colon].decode("utf-8", "backslashreplace")
+
+    def _begins_with(self, bracket: bytes, expected: str) -> None:
+        self.begin = _skip_space(self.buffer, self.begin, self.end)
+        if not self.buffer.startswith(bracket, self.begin, self.end):
+            raise self.error(self.begin, expected, _sample(self.buffer, self.begin, self.end))
+
+
+class _BrokenError(Exception):
+    def __init__(self, at: int, expected: str, found: str) -> None:
+        super().__init__(found)
+        self.at, self.expected, self.found = at, expected, found
+
+
+class _Scanner:
+    """Finds the items of the array, or the members of the object, that begins at `begin`."""
+
+    def __init__(self, buffer: bytearray, begin: int, end: int) -> None:
+        self._buffer, self._begin, self._end = buffer, begin, end
+
+    def elements(self) -> Iterator[tuple[int, int]]:
+        buffer, end = self._buffer, self._end
+        closers: list[int] = []
+        start = self._begin + 1
+        some = False
+        for match in _TOKEN.finditer(buffer, self._begin, end):
+            token = buffer[match.start()]
+            if token == 0x22:
+                if not match.group(1):
+                    raise _BrokenError(end, "the end of a string", "the end of the file")
+            elif token in _OPENERS:
+                closers.append(_OPENERS[token])
+            elif token == 0x2C:
+                if len(closers) == 1:
+                    yield start, match.start()
+                    start, some = match.end(), True
+            else:
+                if not closers or closers.pop() != token:
+                    raise _BrokenError(match.start(), "matching brackets", repr(chr(token)))
+                if not closers:
+                    last = _skip_space(buffer, start, match.start())
+                    if some or last < match.start():
+                        yield start, match.start()
+                    rest = _skip_space(buffer, match.end(), end)
+                    if rest < end:
+                        found = _sample(buffer, rest, end) + " after it"
+                        raise _BrokenError(rest, "the end of the file after the document", found)
+                    return
+        raise _BrokenError(end, f"{chr(closers[-1])!r}" if closers else "a value", "the end of the file")
+
+
+_OPENERS = {0x5B: 0x5D, 0x7B: 0x7D}
+
+
+def _array_end(data: bytes | bytearray, begin: int, end: int) -> int:
+    """Where HELM's layout closes an array that is a member of the document, seen from the document's end.
+
+    What may follow (`annotator_specs`) is an array too, so the last closing bracket is not it.
+    """
+    followed = data.rfind(b'\n  ],\n  "', max(begin, end - _TAIL_BYTES), end)
+    return followed if followed >= 0 else data.rfind(b"\n  ]", begin, end)
+
+
+def _after_key(buffer: bytearray, begin: int, end: int) -> int:
+    """Where the colon of a member stands; -1 if it doesn't begin with a string and a colon."""
+    match = _TOKEN.match(buffer, _skip_space(buffer, begin, end), end)
+    if match is None or buffer[match.start()] != 0x22:
+        return -1
+    colon = _skip_space(buffer, match.end(), end)
+    return colon if colon < end and buffer[colon] == 0x3A else -1
+
+
+def _skip_space(buffer: bytearray, begin: int, end: int) -> int:
+    match = _NEXT.search(buffer, begin, end)
+    return match.start() if match else end
+
+
+def _sample(buffer: bytearray, begin: int, end: int, most: int = 24) -> str:
+    text = bytes(buffer[begin : min(end, begin + most)]).decode("utf-8", "backslashreplace")
+    return repr(text) + ("…" if end - begin > most else "")
+
+
+def items(raw: bytes | memoryview) -> list[Raw]:
+    """The items of a JSON array, raw.
+
+    Raises:
+        msgspec.DecodeError: not an array, or a token that msgspec refuses (NaN, half a surrogate pair).
+    """
+    return _items.decode(raw)
+
+
+class Reader:
+    """A file's elements, in stretches of at most a block, in constant memory.
+
+    A file that fits a block is one stretch. Of a longer one, what follows the last whole element of a block is
+    carried to the front of the buffer before the next block is read behind it.
+
+    Attributes:
+        members: of a file that is an object, what stands beside the array, as raw JSON by key. They are known
+            before the first stretch, wherever in the file they stand.
+    """
+
+    def __init__(
+        self, file: SourceFile, buffer: Buffer, key: str | None = None, *, by_layout: bool = True, ahead: bool = True
+    ) -> None:
+        """Read the beginning of the file, and with a `key` what stands outside of its array.
+
+        Args:
+            file: just opened.
+            buffer: is filled anew.
+            key: the member that holds the array; None if the document is the array itself.
+            by_layout: trust HELM's indentation to find the end of an element; else scan for it.
+            ahead: know `members` before the first stretch; else they are known after the last.
+
+        Raises:
+            BadFileError: empty, cannot be read, or is neither an array nor an object.
+        """
+        self._file, self._buffer, self._key, self._by_layout = file, buffer, key, by_layout
+        self._ahead = ahead
+        buffer.clear()
+        self._whole = file.size_bytes < BLOCK_BYTES
+        self.members: dict[str, bytes] = {}
+        self._last: Stretch | None = None
+        if self._whole:
+            document = buffer.load(file)
+            if key is None:
+                self._last = document.array()
+            else:
+                self.members, self._last = document.state(key, by_layout=by_layout)
+        else:
+            self._open_long()
+
+    @property
+    def has_array(self) -> bool:
+        """Whether the array is there at all."""
+        return not self._whole or self._last is not None
+
+    def __iter__(self) -> Iterator[Stretch]:
+        """The stretches, once.
+
+        Raises:
+            BadFileError: the file ends early, goes on after its end, or one element passes 1 GiB.
+        """
+        if not self._whole:
+            yield from self._blocks()
+        if self._last is not None:
+            yield self._last
+
+    def _open_long(self) -> None:
+        data = self._buffer.data
+        self._filled = self._file.read_into(memoryview(data)[:BLOCK_BYTES])
+        start = len(_BOM) if data.startswith(_BOM) else 0
+        self._document = Document(data, start, self._filled, 0, self._file.where)
+        if self._key is None:
+            self._array = self._document.array().begin
+        else:
+            self._array = self._find_array(self._key)
+            if self._ahead:
+                self.members = self._members_around(self._array, self._key)
+        self._head = bytes(data[self._document.begin : self._array])
+        indented = b"\n  {" if self._key is None else b"\n    {"
+        self._by_layout = self._by_layout and data.startswith(indented, self._array + 1)
+
+    def _find_array(self, key: str) -> int:
+        self._document.object()
+        data, begin, end = self._document.buffer, self._document.begin, self._filled
+        at = data.find(f'\n  "{key}": ['.encode(), begin, end)
+        if at >= 0 and self._by_layout:
+            return data.index(b"[", at, end)
+        depth = 0
+        for match in _TOKEN.finditer(data, begin, end):
+            token = data[match.start()]
+            if token == 0x22 and depth == 1:
+                colon = _skip_space(data, match.end(), end)
+                if data.startswith(b":", colon) and data[match.start() : match.end()] == f'"{key}"'.encode():
+                    value = _skip_space(data, colon + 1, end)
+                    if data.startswith(b"[", value):
+                        return value
+            elif token in _OPENERS:
+                depth += 1
+            elif token in _OPENERS.values():
+                depth -= 1
+        raise self._document.error(begin, f"an array {key!r} in the first {end >> 20} MB", "none")
+
+    def _members_around(self, array: int, key: str) -> dict[str, bytes]:
+        """What stands beside the array: read at the file's end where the layout shows it, else by a first pass."""
+        if self._by_layout:
+            head = bytes(self._document.buffer[self._document.begin : array])
+            tail = self._file.tail(_TAIL_BYTES)
+            closing = _array_end(tail, 0, len(tail))
+            try:
+                members = _members.decode(head + b"null" + tail[closing + 4 :]) if closing >= 0 else {}
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+                members = {}
+            if members.pop(key, None) is not None:
+                return {name: bytes(raw) for name, raw in members.items()}
+        with self._file.again() as file:
+            first = Reader(file, Buffer(), key, by_layout=False, ahead=False)
+            for _ in first:
+                pass
+            return first.members
+
+    def _blocks(self) -> Iterator[Stretch]:
+        """All stretches but the last, which is left in `_last`."""
+        buffer, where = self._buffer, self._file.where
+        path = "$" if self._key is None else f"$.{self._key}"
+        opening, offset, first = self._array, 0, 0
+        filled = self._filled
+        at_end = False
+        while not at_end:
+            # The comma behind the last whole element, and the one (or the bracket) before the first, are made
+            # the brackets of an array of their own.
+            buffer.data[opening] = 0x5B
+            comma = self._last_comma(opening, filled)
+            if comma > opening:
+                buffer.data[comma] = 0x5D
+                stretch = Stretch(buffer.data, opening, comma + 1, offset, first, path, where)
+                yield stretch
+                first += stretch.count
+                opening = comma
+            carried = filled - opening
+            if carried > MOST_ELEMENT_BYTES:
+                found = f"one of more than {MOST_ELEMENT_BYTES >> 20} MiB"
+                raise Stretch(buffer.data, opening, filled, offset, first, path, where).error(
+                    opening, "an element", found, 0
+                )
+            buffer.data[:carried] = buffer.data[opening:filled]
+            offset += opening
+            opening = 0
+            if len(buffer.data) - carried < BLOCK_BYTES // 2:
+                buffer.data = buffer.data + bytearray(len(buffer.data))
+            room = memoryview(buffer.data)[carried:]
+            got = self._file.read_into(room)
+            at_end = got < len(room)
+            room.release()
+            filled = carried + got
+        buffer.data[opening] = 0x5B
+        self._finish(opening, filled, offset, first)
+
+    def _finish(self, opening: int, filled: int, offset: int, first: int) -> None:
+        """The rest of the file: the last elements, and of an object what follows them."""
+        data, where = self._buffer.data, self._file.where
+        if self._key is None:
+            self._last = Stretch(data, opening, filled, offset, first, "$", where)
+            return
+        rest = bytearray(self._head) + data[opening:filled]
+        shift = offset + opening - len(self._head)
+        document = Document(rest, 0, len(rest), shift, where)
+        members, self._last = document.state(self._key, by_layout=self._by_layout)
+        if self._last is None:
+            raise document.error(len(rest), f"the end of {self._key}", "the end of the file", f"$.{self._key}")
+        self._last.first = first
+        if not self._ahead:
+            self.members = members
+        elif members != self.members:
+            raise document.error(0, "the members of the object where HELM writes them", "other ones at the end")
+
+    def _last_comma(self, opening: int, filled: int) -> int:
+        """The comma behind the last whole element in the buffer; `opening` if there is none."""
+        data = self._buffer.data
+        if self._by_layout:
+            closing = b"\n  }," if self._key is None else b"\n    },"
+            at = data.rfind(closing, opening, filled)
+            if at >= 0:
+                return at + len(closing) - 1
+        last = opening
+        try:
+            for _, end in _Scanner(data, opening, filled).elements():
+                last = end if data[end] == 0x2C else last
+        except _BrokenError as error:
+            if error.at < filled:
+                raise Document(data, opening, filled, 0, self._file.where).error(
+                    error.at, error.expected, error.found
+                ) from None
+        return last

@@ -1,0 +1,101 @@
+"""What HELM declares, as a small tree of values that everything else is derived from.
+
+`structs` says it in Python's types; a `Shape` says the same as data, read off once. Decoding (`wire`), the column
+registry (`schema`), the columns themselves and their rebuilding each walk this tree, so that a field is named in
+one place only.
+"""
+
+import types
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from msgspec import Struct
+
+from magnet_arrow.helm import structs
+from magnet_arrow.helm.structs import Doc
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A text, a number or a truth value.
+
+    Attributes:
+        python: str, int, float or bool.
+        or_int: a text that some scenarios write as an integer (instance ids).
+    """
+
+    python: type
+    or_int: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FreeForm:
+    """An object whose keys HELM does not fix (`keyed`), or any JSON at all."""
+
+    keyed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list of one shape."""
+
+    item: "Shape"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of an object, in HELM's spelling."""
+
+    name: str
+    shape: "Shape"
+    doc: Doc
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A JSON object with declared fields.
+
+    Attributes:
+        struct: the msgspec struct that declares it.
+        fields: in HELM's order.
+        or_text: HELM 0.1.0 wrote a plain string where later releases write `{"text": ...}`.
+        open: keys that are not declared are parameters like the rest, not unknown fields.
+    """
+
+    struct: type[Struct]
+    fields: tuple[Field, ...]
+    or_text: bool = False
+    open: bool = False
+
+
+Shape = Scalar | FreeForm | ListOf | Object
+
+
+@cache
+def object_shape(struct: type[Struct], or_text: bool = False) -> Object:
+    """The shape that a struct of `helm.structs` declares."""
+    hints = get_type_hints(struct, include_extras=True)
+    fields = tuple(
+        Field(name, _shape(get_args(hints[name])[0]), hints[name].__metadata__[0]) for name in struct.__struct_fields__
+    )
+    return Object(struct, fields, or_text, struct in structs.OPEN)
+
+
+def _shape(hint: Any) -> Shape:
+    options = [option for option in _options(hint) if option is not type(None)]
+    if hint is Any:
+        return FreeForm(keyed=False)
+    objects = [option for option in options if isinstance(option, type) and issubclass(option, Struct)]
+    if objects:
+        return object_shape(objects[0], str in options)
+    first = options[0]
+    if get_origin(first) is dict:
+        return FreeForm(keyed=True)
+    if get_origin(first) is list:
+        return ListOf(_shape(get_args(first)[0]))
+    return Scalar(first, or_int=first is str and int in options)
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)

@@ -1,0 +1,118 @@
+"""One file of a dump: opened safely, read in blocks, fingerprinted.
+
+Files are read, never mapped: a file that is cut while it is mapped ends the process with SIGBUS (tried). Only
+regular files are opened, without waiting: a FIFO named `stats.json` would hang the process.
+"""
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from magnet_arrow.errors import BadFileError, Where
+
+
+class FileStamp(msgspec.Struct, frozen=True, array_like=True):
+    """What tells one state of a file from another without reading it."""
+
+    name: str
+    size_bytes: int
+    mtime_ns: int
+
+
+Fingerprint = tuple[FileStamp, ...]
+"""Stamps of the files of a run that are taken, sorted by name. Inodes are left out: a copied dump keeps its cache."""
+
+
+def fingerprint(folder: Path, names: Iterable[str]) -> Fingerprint:
+    """The stamps of those of `names` that exist in `folder`, whatever kind of file they are."""
+    stamps = []
+    for name in sorted(names):
+        try:
+            status = os.stat(folder / name)
+        except OSError:
+            continue
+        stamps.append(FileStamp(name, status.st_size, status.st_mtime_ns))
+    return tuple(stamps)
+
+
+class SourceFile:
+    """An open regular file of a run, for reading from the front.
+
+    Raises:
+        BadFileError: it is missing, no regular file, or may not be read.
+    """
+
+    def __init__(self, folder: Path, name: str, run: str) -> None:
+        self.where = Where(run=run, file=name)
+        self._folder, self._name = folder, name
+        path = folder / name
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        try:
+            self._descriptor = os.open(path, flags)
+        except FileNotFoundError:
+            raise self._error("a file", "none of this name", "The run is incomplete: copy or make it again.") from None
+        except OSError as error:
+            raise self._error("a readable file", error.strerror or type(error).__name__) from error
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(self._descriptor)
+            raise self._error("a regular file", _kind(status.st_mode))
+        self.size_bytes = status.st_size
+
+    def __enter__(self) -> "SourceFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill `buffer` from where the last read ended; the number of bytes, less than asked only at the end."""
+        filled = 0
+        while filled < len(buffer):
+            try:
+                count = os.readv(self._descriptor, [buffer[filled:]]) if _HAS_READV else self._read(buffer[filled:])
+            except OSError as error:
+                raise self._error("a readable file", error.strerror or type(error).__name__) from error
+            if count == 0:
+                break
+            filled += count
+        return filled
+
+    def tail(self, most: int) -> bytes:
+        """The last bytes of the file, at most so many; where the next read begins stays."""
+        place = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        try:
+            os.lseek(self._descriptor, max(0, self.size_bytes - most), os.SEEK_SET)
+            data = bytearray(most)
+            return bytes(data[: self.read_into(memoryview(data))])
+        finally:
+            os.lseek(self._descriptor, place, os.SEEK_SET)
+
+    def again(self) -> "SourceFile":
+        """The same file, opened once more."""
+        return SourceFile(self._folder, self._name, self.where.run or "")
+
+    def _read(self, buffer: memoryview) -> int:
+        data = os.read(self._descriptor, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _error(self, expected: str, found: str, hint: str | None = None) -> BadFileError:
+        return BadFileError("", where=self.where, expected=expected, found=found, hint=hint)
+
+
+_HAS_READV = hasattr(os, "readv")
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "something else")
