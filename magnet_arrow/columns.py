@@ -1,0 +1,539 @@
+"""Decoded runs to record batches, by the registry.
+
+Each table has a `Rows`: it takes the elements of one run after the other, and gives a `Batch` of all of them, which
+becomes one row group. A run is staged until it is known to be whole: `keep` lets its rows join, `drop` forgets them.
+
+What no column holds is the row's residual (`magnet.extra`): JSON text of the values by their JSON pointer in the
+row's element, an explicit null included. Places that held a plain string for `{"text": ...}` (HELM 0.1.0) are listed
+under `~text`.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from typing import Any
+
+import pyarrow as pa
+from msgspec import Raw
+
+from magnet_arrow import freeform, schema
+from magnet_arrow.collectors import InexactError, Objects, Shared
+from magnet_arrow.freeform import Cells, Kind
+from magnet_arrow.helm import structs
+from magnet_arrow.helm.decode import BadPieceError, ElementDecoder, parse, raw_elements
+from magnet_arrow.helm.elements import Stretch
+from magnet_arrow.helm.shapes import object_shape
+from magnet_arrow.helm.wire import TEXT_FORM, Residual, dumps, unescape
+from magnet_arrow.schema import Spread, Table
+
+GROUP_ROWS = 16_384
+GROUP_BYTES = 8 << 20
+"""A row group ends at a run's end, at the first of these: rows, or bytes of JSON. A longer run is several."""
+
+_STAT_PLACE = re.compile(r"^/stats/\d+")
+
+
+@dataclass(slots=True)
+class RunRows:
+    """Where one run's rows are in a batch, and what they have.
+
+    Attributes:
+        key: the run.
+        first: its first row in the batch.
+        rows: how many.
+        occurs: bit set over the table's registered columns: those whose key occurs in a row, null or not.
+        dynamic: kinds of value met in each column that was found in the data.
+    """
+
+    key: str
+    first: int
+    rows: int
+    occurs: int = 0
+    dynamic: dict[str, Kind] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Batch:
+    """One row group: registered columns in the table's order, and those found in the data, with their kinds."""
+
+    table: Table
+    rows: int
+    registered: dict[str, pa.Array]
+    dynamic: dict[str, pa.Array]
+    kinds: dict[str, Kind]
+    runs: list[RunRows]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return sum(column.nbytes for column in chain(self.registered.values(), self.dynamic.values()))
+
+
+def plain_columns(batch: Batch) -> dict[str, pa.Array]:
+    """All columns of a batch in their registered or stored types: a dictionary is only how one was made."""
+    columns = {**batch.registered, **batch.dynamic}
+    return {
+        name: column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        for name, column in columns.items()
+    }
+
+
+@dataclass(slots=True)
+class _Run:
+    key: str
+    name: str
+    rows: int = 0
+
+
+class Rows:
+    """The rows of one table, of several runs, until they are a row group."""
+
+    def __init__(self, name: str) -> None:
+        self.table = schema.table(name)
+        self._open_names: dict[str, set[str] | None] = {}
+        self._next_row = 0
+        self._reset()
+        self._clear_staged()
+
+    def _reset(self) -> None:
+        """Begin a new row group."""
+        self._runs: list[_Run] = []
+        self._numbers: list[int] = []
+        self._residuals: dict[int, Residual] = {}
+        self._shared: tuple[Shared, ...] = ()
+        self.rows = 0
+        self.json_bytes = 0
+
+    def _clear_staged(self) -> None:
+        self._staged_rows = 0
+        self._staged_residuals: dict[int, Residual] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time for a new row group."""
+        return self.rows >= GROUP_ROWS or self.json_bytes >= GROUP_BYTES
+
+    def stage(self, stretch: Stretch) -> None:
+        """Some elements of the run at hand; `keep` or `drop` is to follow.
+
+        Raises:
+            BadFileError: one of them is no JSON, or no object.
+        """
+        try:
+            self._stage(stretch, carefully=False)
+        except (InexactError, UnicodeDecodeError, BadPieceError):
+            self.drop()
+            self._stage(stretch, carefully=True)
+
+    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
+        raise AssertionError  # tables of one row a run have a `stage` of their own
+
+    def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
+        """The staged rows are of this run, and good. Called once a stretch for a run that is long."""
+        for part in self._shared:
+            part.keep()
+        for row, residual in self._staged_residuals.items():
+            self._residuals[self.rows + row] = residual
+        if not self._runs or self._runs[-1].key != key:
+            self._runs.append(_Run(key, name))
+        self._runs[-1].rows += self._staged_rows
+        self._numbers.extend(range(self._next_row, self._next_row + self._staged_rows))
+        self._next_row += self._staged_rows
+        self.rows += self._staged_rows
+        self.json_bytes += json_bytes
+        self._clear_staged()
+
+    def drop(self) -> None:
+        """The staged rows are of a bad run: forget them."""
+        for part in self._shared:
+            part.drop()
+        self._clear_staged()
+
+    def end_run(self) -> None:
+        """The run at hand is complete: the next row is the first of another."""
+        self._next_row = 0
+        self._open_names = {}
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        """All columns but those common to every table."""
+        for part in self._shared:
+            yield from part.columns()
+
+    def flush(self) -> Batch:
+        """All kept rows as one batch; a new row group begins."""
+        counts = [run.rows for run in self._runs]
+        found = dict(self._columns())
+        found[schema.RUN_NAME] = _per_run([run.name for run in self._runs], counts)
+        found[schema.RUN] = _per_run([run.key for run in self._runs], counts)
+        found[schema.ROW] = pa.array(self._numbers, pa.int64())
+        runs = _slices(self._runs)
+        residuals = self._all_residuals()
+        spreader = _Spreader(runs, residuals, self._open_names)
+        for spread in self.table.spreads:
+            texts = _undeclared(spread, self.table, residuals, self.rows) if spread.open else found[spread.name]
+            spreader.add(spread, texts)
+        found[schema.EXTRA] = _residual_column(residuals, self.rows)
+        registered = {name: found[name] for name in self.table.names}
+        _note_occurring(self.table, registered, residuals, runs)
+        batch = Batch(self.table, self.rows, registered, spreader.columns, spreader.kinds, runs)
+        self._reset()
+        return batch
+
+    def _all_residuals(self) -> dict[int, Residual]:
+        """Residuals by row, places as seen from the row's element."""
+        residuals = dict(self._residuals)
+        for part in self._shared:
+            for row, residual in part.residual_rows(0, self.rows):
+                residuals[row] = residuals.get(row, {}) | moved(residual, self._pointer_of(part, row))
+        return residuals
+
+    def _pointer_of(self, part: Shared, row: int) -> str:
+        return part.pointer
+
+
+class RunSpecRows(Rows):
+    """`run_spec`: one row a run."""
+
+    def __init__(self) -> None:
+        super().__init__("run_spec")
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._specs = Shared("run_spec", "", Objects(object_shape(structs.RunSpec)))
+        self._shared = (self._specs,)
+
+    def stage_spec(self, spec: Any, residual: Residual) -> None:
+        """The run spec of the run at hand."""
+        self._specs.stage([self._specs.add(spec, residual)])
+        self._staged_rows = 1
+
+
+class StateRows(Rows):
+    """`scenario_state`: one row a request state, with the rest of the file beside it."""
+
+    _PREFIX = "scenario_state.request_states"
+    _INSTANCE = ElementDecoder(structs.Instance)
+    _REQUEST = ElementDecoder(structs.RequestState)
+
+    def __init__(self) -> None:
+        self._rest_value: Any = None
+        self._staged_requests = Objects(self._REQUEST.shape, shared=["instance"])
+        super().__init__("scenario_state")
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._rest = Shared("scenario_state", "", Objects(schema.STATE_REST))
+        self._rest_number: int | None = None
+        shape = self._INSTANCE.shape
+        self._instances = Shared(f"{self._PREFIX}.instance", "/instance", Objects(shape), self._INSTANCE)
+        self._requests = Objects(self._REQUEST.shape, shared=["instance"])
+        self._shared = (self._rest, self._instances)
+
+    def stage_rest(self, rest: Any) -> None:
+        """What stands beside the request states of the run at hand, before the first of them."""
+        self._rest_value, self._rest_number = rest, None
+
+    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
+        decoded = self._REQUEST.stretch(stretch, carefully=carefully)
+        self._staged_requests.extend(decoded.structs, decoded.exact)
+        numbers = self._instances.number_pieces([state.instance for state in decoded.structs])
+        if self._rest_number is None:
+            self._rest_number = self._rest.add(self._rest_value)
+        self._instances.stage(numbers)
+        self._rest.stage(repeat(self._rest_number, len(numbers)))
+        self._staged_residuals = decoded.residuals
+        self._staged_rows = len(numbers)
+
+    def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
+        """See `Rows`."""
+        self._requests.absorb(self._staged_requests)
+        super().keep(key, name, json_bytes)
+
+    def drop(self) -> None:
+        """See `Rows`."""
+        self._staged_requests.clear()
+        super().drop()
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        yield from self._requests.columns(self._PREFIX)
+        yield from super()._columns()
+
+
+class StatRows(Rows):
+    """`stats`: one row a stat."""
+
+    _STAT = ElementDecoder(structs.Stat)
+
+    def __init__(self) -> None:
+        super().__init__("stats")
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._stats = Shared("stats", "", Objects(self._STAT.shape), self._STAT)
+        self._shared = (self._stats,)
+
+    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
+        raws = raw_elements(stretch, carefully=carefully)
+        _require_objects(raws)
+        self._stats.stage(self._stats.number_pieces(raws))
+        self._staged_rows = len(raws)
+
+
+class InstanceStatRows(Rows):
+    """`per_instance_stats`: one row a stat of an entry, with the entry's own fields beside it."""
+
+    _PREFIX = "per_instance_stats"
+    _STAT = ElementDecoder(structs.Stat)
+    _ENTRY = ElementDecoder(structs.PerInstanceStats)
+
+    def __init__(self) -> None:
+        self._staged_entries = Objects(self._ENTRY.shape, shared=["stats"])
+        self._next_entry = 0
+        self._rowless: dict[int, Any] = {}
+        super().__init__("per_instance_stats")
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._stats = Shared(f"{self._PREFIX}.stats", "/stats", Objects(self._STAT.shape), self._STAT)
+        self._entries = Objects(self._ENTRY.shape, shared=["stats"])
+        self._entry_of_row: list[int] = []
+        self._entry_numbers: list[int] = []
+        self._firsts: list[int] = []
+        self._shared = (self._stats,)
+
+    def _clear_staged(self) -> None:
+        super()._clear_staged()
+        self._staged_lengths: list[int] = []
+        self._staged_rowless: dict[int, Any] = {}
+
+    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
+        decoded = self._ENTRY.stretch(stretch, carefully=carefully)
+        raws = list(chain.from_iterable(filter(None, (entry.stats for entry in decoded.structs))))
+        _require_objects(raws)
+        self._staged_entries.extend(decoded.structs, decoded.exact)
+        self._stats.stage(self._stats.number_pieces(raws))
+        self._staged_lengths = [len(entry.stats or ()) for entry in decoded.structs]
+        self._staged_rows = len(raws)
+        if 0 in self._staged_lengths:
+            self._stage_rowless(stretch)
+        first = 0
+        for index, length in enumerate(self._staged_lengths):
+            if index in decoded.residuals and length:
+                self._staged_residuals[first] = decoded.residuals[index]
+            first += length
+
+    def _stage_rowless(self, stretch: Stretch) -> None:
+        for index, (begin, end) in enumerate(stretch.elements()):
+            if not self._staged_lengths[index]:
+                self._staged_rowless[stretch.first + index] = parse(memoryview(stretch.buffer)[begin:end])
+
+    def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
+        """See `Rows`."""
+        held = self._entries.count
+        for index, length in enumerate(self._staged_lengths):
+            self._firsts.append(len(self._entry_of_row))
+            self._entry_of_row.extend(repeat(held + index, length))
+            self._entry_numbers.extend(repeat(self._next_entry + index, length))
+        self._next_entry += len(self._staged_lengths)
+        self._rowless.update(self._staged_rowless)
+        self._entries.absorb(self._staged_entries)
+        super().keep(key, name, json_bytes)
+
+    def drop(self) -> None:
+        """See `Rows`."""
+        self._staged_entries.clear()
+        super().drop()
+
+    def rowless_entries(self) -> dict[int, Any]:
+        """Entries of the run at hand without a row to stand in, staged ones too, by their place in the file."""
+        return self._rowless | self._staged_rowless
+
+    def end_run(self) -> None:
+        """See `Rows`."""
+        self._next_entry = 0
+        self._rowless = {}
+        super().end_run()
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        codes = pa.array(self._entry_of_row, pa.int32())
+        for name, column in self._entries.columns(self._PREFIX):
+            yield name, column.take(codes)
+        yield schema.ENTRY, pa.array(self._entry_numbers, pa.int64())
+        yield from super()._columns()
+
+    def _pointer_of(self, part: Shared, row: int) -> str:
+        return f"/stats/{row - self._firsts[self._entry_of_row[row]]}"
+
+
+def _require_objects(raws: Iterable[Raw]) -> None:
+    """A row must be an object; the careful way says which one is not."""
+    if not all(memoryview(raw)[:1] == b"{" for raw in raws):
+        raise BadPieceError
+
+
+def _slices(runs: Sequence[_Run]) -> list[RunRows]:
+    slices, first = [], 0
+    for run in runs:
+        slices.append(RunRows(run.key, first, run.rows))
+        first += run.rows
+    return slices
+
+
+def _per_run(values: Sequence[str], counts: Sequence[int]) -> pa.Array:
+    """A value for each run, repeated over its rows."""
+    codes = chain.from_iterable(repeat(number, count) for number, count in enumerate(counts))
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(values, pa.string()))
+
+
+def moved(residual: Residual, pointer: str) -> Residual:
+    """A residual seen from further out: `pointer` before each of its places."""
+    if not pointer:
+        return residual
+    outer: Residual = {}
+    for place, value in residual.items():
+        if place == TEXT_FORM:
+            outer[place] = [pointer + inner for inner in value]
+        else:
+            outer[pointer + place] = value
+    return outer
+
+
+def residual_text(residual: Residual) -> str:
+    """A residual as JSON text, places in order."""
+    return dumps(dict(sorted(residual.items()))).decode("ascii")
+
+
+def _residual_column(residuals: dict[int, Residual], rows: int) -> pa.Array:
+    texts: list[str | None] = [None] * rows
+    for row, residual in residuals.items():
+        if residual:
+            texts[row] = residual_text(residual)
+    return pa.array(texts, pa.string())
+
+
+def _undeclared(spread: Spread, table: Table, residuals: dict[int, Residual], rows: int) -> pa.Array:
+    """Of an object that is open: its undeclared members, taken out of the residuals, as JSON text of an object."""
+    declared = {column.pointer for column in table.columns}
+    stem = spread.pointer + "/"
+    texts: list[str | None] = [None] * rows
+    for row, residual in residuals.items():
+        found = {}
+        for place in list(residual):
+            inner = _STAT_PLACE.sub("", place) if table.name == "per_instance_stats" else place
+            is_member = inner.startswith(stem) and "/" not in inner[len(stem) :]
+            if is_member and inner not in declared and residual[place] is not None:
+                found[unescape(inner[len(stem) :])] = residual[place]
+        if found:
+            residuals[row] = {place: value for place, value in residual.items() if not _is_in(place, found, stem)}
+            texts[row] = dumps(found).decode("ascii")
+    return pa.array(texts, pa.string()).dictionary_encode()
+
+
+def _is_in(place: str, found: dict[str, Any], stem: str) -> bool:
+    inner = _STAT_PLACE.sub("", place) if not place.startswith(stem) else place
+    return inner.startswith(stem) and unescape(inner[len(stem) :]) in found
+
+
+class _Spreader:
+    """Makes columns of free-form objects, run by run: `schema` tells the rules."""
+
+    def __init__(
+        self, runs: list[RunRows], residuals: dict[int, Residual], open_names: dict[str, set[str] | None]
+    ) -> None:
+        self._runs, self._residuals, self._open_names = runs, residuals, open_names
+        self.columns: dict[str, pa.Array] = {}
+        self.kinds: dict[str, Kind] = {}
+
+    def add(self, spread: Spread, texts: pa.DictionaryArray) -> None:
+        """The columns of one free-form object, from its JSON texts a row."""
+        distinct = texts.dictionary.to_pylist()
+        if not distinct:
+            return
+        codes: list[int | None] = texts.indices.to_pylist()
+        # Of an open object, what is no single value stays JSON text, and its nulls stay in the residual.
+        levels = 1 if spread.open else schema.LEVELS
+        cells = [freeform.spread(value, levels) for value in freeform.parse_many(distinct)]
+        flat: list[int | None] = [None] * len(codes)
+        whole: list[int | None] = [None] * len(codes)
+        for run in self._runs:
+            met = set(codes[run.first : run.first + run.rows]) - {None}
+            spread_out = self._spread_out(spread, run, met, cells)
+            for row in range(run.first, run.first + run.rows):
+                code = codes[row]
+                if code in spread_out:
+                    flat[row] = code
+                    self._note_nulls(spread, row, cells[code])
+                else:
+                    whole[row] = code
+            self._note_kinds(spread, run, met, spread_out, cells)
+        self._add_flat(spread, flat, cells)
+        if any(code is not None for code in whole):
+            self.columns[spread.name] = pa.array(distinct, pa.string()).take(pa.array(whole, pa.int32()))
+            self.kinds[spread.name] = Kind.JSON
+
+    def _spread_out(self, spread: Spread, run: RunRows, met: set[int], cells: list[Cells | None]) -> set[int]:
+        """Which of the objects met in a run become columns."""
+        able = {code for code in met if cells[code] is not None}
+        if spread.unbounded:
+            return able
+        names: set[str] = set()
+        for code in able:
+            names.update(cells[code].values)
+        known = self._open_names.get(spread.name) if run is self._runs[0] else None
+        if known is not None:
+            # A long run goes on: what its first row group showed decides, later names stay text.
+            return {code for code in able if known.issuperset(cells[code].values)}
+        if len(names) > schema.MOST_KEYS:
+            names, able = set(), set()
+        if run is self._runs[-1]:
+            self._open_names[spread.name] = names
+        return able
+
+    def _note_nulls(self, spread: Spread, row: int, cells: Cells) -> None:
+        if cells.nulls:
+            residual = dict(self._residuals.get(row, {}))
+            residual.update({spread.pointer + place: None for place in cells.nulls})
+            self._residuals[row] = residual
+
+    def _note_kinds(
+        self, spread: Spread, run: RunRows, met: set[int], flat: set[int], cells: list[Cells | None]
+    ) -> None:
+        for code in flat:
+            for name, kind in cells[code].kinds.items():
+                full = f"{spread.name}.{name}"
+                run.dynamic[full] = run.dynamic.get(full, Kind(0)) | kind
+                self.kinds[full] = self.kinds.get(full, Kind(0)) | kind
+        if met - flat:
+            run.dynamic[spread.name] = Kind.JSON
+
+    def _add_flat(self, spread: Spread, flat: list[int | None], cells: list[Cells | None]) -> None:
+        numbers = pa.array(flat, pa.int32())
+        used = sorted({code for code in flat if code is not None})
+        names = sorted({name for code in used for name in cells[code].values})
+        for name in names:
+            full = f"{spread.name}.{name}"
+            values: list[Any] = [None] * len(cells)
+            for code in used:
+                values[code] = cells[code].values.get(name)
+            cell_type = freeform.stored_type(self.kinds[full])
+            if cell_type != freeform.NOTHING:
+                self.columns[full] = freeform.array_of(values, cell_type).take(numbers)
+
+
+def _note_occurring(
+    table: Table, columns: dict[str, pa.Array], residuals: dict[int, Residual], runs: list[RunRows]
+) -> None:
+    """Which registered columns each run has a key for, null or not."""
+    for bit, column in enumerate(columns.values()):
+        nulls = column.null_count
+        if nulls == len(column):
+            continue
+        for run in runs:
+            if not nulls or column.slice(run.first, run.rows).null_count < run.rows:
+                run.occurs |= 1 << bit
+    bits = {column.pointer: 1 << bit for bit, column in enumerate(table.columns) if column.pointer}
+    for run in runs:
+        for row in range(run.first, run.first + run.rows) if residuals else ():
+            for place in residuals.get(row, ()):
+                run.occurs |= bits.get(_STAT_PLACE.sub("", place) if table.name == "per_instance_stats" else place, 0)

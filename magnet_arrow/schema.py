@@ -1,0 +1,330 @@
+"""The registry: which tables there are, and which columns each has.
+
+What the structs say (name, type, optional, since which release) is derived from them; `schemas/*.json` shows the
+result, is the published contract, and a test holds the two together.
+
+**Names.** A nested object becomes dotted columns under its table's prefix: `run_spec.adapter_spec.method`. A list
+stays one list column, of structs where its items are objects: `run_spec.metric_specs`. `run_spec.name` is in every
+table, first.
+
+**Free-form objects** (`args`, `output_mapping`, `extra_data`, a perturbation's undeclared parameters) become dotted
+columns that are found in the data, to `LEVELS` levels: `run_spec.scenario_spec.args.subject`. A key that holds a dot,
+a quote or a backslash, or is empty, is quoted as JSON text in the name, so that it can't be taken for another:
+`args."a.b"` is the key `a.b`, `args.a.b` the key `b` in the object `a`. An object that cannot be spread (it is empty
+or null, has more than `MOST_KEYS` different keys in one run, or a key that is no text) is JSON text in the column of
+its own name, `run_spec.scenario_spec.args`. Inside lists, and in `annotations`, free-form values are JSON text.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from msgspec import Struct
+
+from magnet_arrow.errors import ColumnNotFoundError
+from magnet_arrow.helm import structs
+from magnet_arrow.helm.shapes import Field, FreeForm, ListOf, Object, Scalar, Shape, object_shape
+from magnet_arrow.helm.structs import Doc
+from magnet_arrow.helm.wire import escape
+
+SCHEMA_VERSION = 1
+LEVELS = 4
+MOST_KEYS = 64
+MOST_DYNAMIC_COLUMNS = 1024
+_MOST_KEY_BYTES = 256
+
+RUN_NAME = "run_spec.name"
+RUN = "magnet.run"
+ROW = "magnet.row"
+ENTRY = "magnet.entry"
+EXTRA = "magnet.extra"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One registered column of a table.
+
+    Attributes:
+        name: dotted.
+        type: Arrow type; text is `string`, JSON text too.
+        nullable: whether a row can lack a value.
+        doc: one line.
+        helm_type: what HELM declares there; empty for our own columns.
+        since: first HELM release that writes it; empty for our own.
+        until: last HELM release that writes it; None if 0.5.16 still does.
+        pointer: JSON pointer from the row's element (scenario_state: from the file's root for the adapter spec).
+    """
+
+    name: str
+    type: pa.DataType
+    doc: str
+    nullable: bool = True
+    helm_type: str = ""
+    since: str = ""
+    until: str | None = None
+    pointer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A free-form object whose keys become columns.
+
+    Attributes:
+        name: dotted name of the object; its keys follow it.
+        pointer: JSON pointer from the row's element.
+        open: the object has registered columns too; only its other keys are found in the data.
+        unbounded: exempt from `MOST_KEYS` (HELM's scenarios have some 130 different arguments).
+    """
+
+    name: str
+    pointer: str
+    doc: str
+    open: bool = False
+    unbounded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: what a row is, and its columns in registered order, hidden ones last."""
+
+    name: str
+    file: str
+    row: str
+    columns: tuple[Column, ...]
+    spreads: tuple[Spread, ...]
+    hidden: tuple[str, ...]
+    file_order: tuple[str, ...]
+    """Names of columns and free-form objects, in the order in which HELM writes their keys."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all registered columns."""
+        return [column.name for column in self.columns]
+
+    def column(self, name: str) -> Column:
+        """The registered column of this name.
+
+        Raises:
+            ColumnNotFoundError: there is none.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise ColumnNotFoundError.among(name, self.names, table=self.name)
+
+    def named(self, path: str) -> str:
+        """The name of the column at a dotted path below the table's prefix, checked to be registered.
+
+        Raises:
+            ColumnNotFoundError: there is none.
+        """
+        return self.column(f"{self.name}.{path}").name
+
+    def spread_of(self, name: str) -> Spread | None:
+        """The free-form object that a column found in the data belongs to."""
+        owners = [spread for spread in self.spreads if name == spread.name or name.startswith(spread.name + ".")]
+        return max(owners, key=lambda spread: len(spread.name), default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """The published contract of this table, as in `schemas/<name>.json`."""
+        return {
+            "table": self.name,
+            "schema_version": SCHEMA_VERSION,
+            "file": self.file,
+            "row": self.row,
+            "columns": [_published(column, hidden=column.name in self.hidden) for column in self.columns],
+            "found_in_the_data": [{"prefix": f"{spread.name}.", "description": spread.doc} for spread in self.spreads],
+        }
+
+
+def _published(column: Column, *, hidden: bool) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": column.name,
+        "type": str(column.type).replace("element: ", "").replace("item: ", ""),
+        "nullable": column.nullable,
+        "helm_type": column.helm_type,
+        "helm_versions": f"{column.since} to {column.until or 'today'}" if column.since else "",
+        "description": column.doc,
+    }
+    return entry | {"hidden": True} if hidden else entry
+
+
+def key_part(key: str) -> str | None:
+    """A free-form key as a part of a column's name; None if no column can be named so.
+
+    >>> key_part("subject"), key_part("a.b"), key_part("")
+    ('subject', '"a.b"', '""')
+    """
+    try:
+        if len(key.encode()) > _MOST_KEY_BYTES or "\0" in key:
+            return None
+    except UnicodeEncodeError:  # half a surrogate pair
+        return None
+    plain = key and not any(sign in key for sign in '."\\')
+    return key if plain else json.dumps(key, ensure_ascii=False)
+
+
+def key_parts(name: str) -> list[str]:
+    """The keys that a dotted name below a free-form object stands for: the inverse of `key_part`.
+
+    >>> key_parts('a."b.c".d')
+    ['a', 'b.c', 'd']
+    """
+    keys = []
+    decoder = json.JSONDecoder()
+    at = 0
+    while at <= len(name):
+        if name.startswith('"', at):
+            key, at = decoder.raw_decode(name, at)
+        else:
+            end = name.find(".", at)
+            key, at = (name[at:], len(name)) if end < 0 else (name[at:end], end)
+        keys.append(key)
+        at += 1
+    return keys
+
+
+def pointer_of(spread: Spread, name: str) -> str:
+    """JSON pointer, from the row's element, of a column found in the data."""
+    if name == spread.name:
+        return spread.pointer
+    return spread.pointer + "".join(f"/{escape(key)}" for key in key_parts(name[len(spread.name) + 1 :]))
+
+
+def arrow_type(shape: Shape) -> pa.DataType:
+    """The Arrow type of a value inside a list; an object there is a struct, a free-form one JSON text."""
+    match shape:
+        case Scalar(python=python):
+            return _SCALARS[python]
+        case FreeForm():
+            return pa.string()
+        case ListOf(item=item):
+            return pa.list_(arrow_type(item))
+        case Object(fields=fields):
+            return pa.struct([pa.field(field.name, arrow_type(field.shape)) for field in fields])
+
+
+_SCALARS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+def helm_type(shape: Shape) -> str:
+    """What HELM declares, in the words of `helm_fields.json`."""
+    match shape:
+        case Scalar(python=python):
+            return {str: "string", int: "integer", float: "number", bool: "boolean"}[python]
+        case FreeForm(keyed=keyed):
+            return "map<string,any>" if keyed else "any"
+        case ListOf(item=item):
+            return f"array<{helm_type(item)}>"
+        case Object(struct=struct):
+            return f"object<{struct.__name__}>"
+
+
+def columns_of(shape: Object, prefix: str, pointer: str = "", outer: Doc | None = None) -> Iterator[Column | Spread]:
+    """The flattened columns of an object, in HELM's order; a `Spread` stands where its columns would."""
+    for field in shape.fields:
+        name, place = f"{prefix}.{field.name}", f"{pointer}/{field.name}"
+        doc = _narrowed(field.doc, outer)
+        match field.shape:
+            case Object():
+                yield from columns_of(field.shape, name, place, doc)
+            case FreeForm(keyed=True):
+                yield Spread(name, place, doc.description, unbounded=place == "/scenario_spec/args")
+            case _:
+                yield _column(field, name, place, doc)
+    if shape.open:
+        yield Spread(prefix, pointer, "parameters that HELM's own perturbations do not have", open=True)
+
+
+def _column(field: Field, name: str, place: str, doc: Doc) -> Column:
+    return Column(
+        name,
+        arrow_type(field.shape),
+        doc.description,
+        helm_type=helm_type(field.shape),
+        since=doc.since,
+        until=doc.until,
+        pointer=place,
+    )
+
+
+def _narrowed(doc: Doc, outer: Doc | None) -> Doc:
+    """A field is written by the releases that write it and the object that it is in."""
+    if outer is None:
+        return doc
+    untils = [until for until in (doc.until, outer.until) if until]
+    since = max(doc.since, outer.since, key=_release)
+    return Doc(doc.description, since, min(untils, key=_release) if untils else None)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _table(name: str, file: str, row: str, found: list[Column | Spread], *, entries: bool = False) -> Table:
+    own = [
+        Column(RUN, pa.string(), "place of the run: source, suite and folder", nullable=False),
+        Column(ROW, pa.int64(), "place of the row in its file, from 0", nullable=False),
+    ]
+    if entries:
+        own.append(Column(ENTRY, pa.int64(), "place in its file of the entry that the row is of", nullable=False))
+    own.append(Column(EXTRA, pa.string(), "what no column holds: JSON text of values by JSON pointer; null if none"))
+    columns = [column for column in found if isinstance(column, Column) and column.name != RUN_NAME]
+    spreads = tuple(spread for spread in found if isinstance(spread, Spread))
+    named = Column(
+        RUN_NAME, pa.string(), "name of the run, unique in its suite", False, "string", "0.1.0", None, "/name"
+    )
+    hidden = tuple(column.name for column in own)
+    order = (RUN_NAME, *(part.name for part in found if part.name != RUN_NAME), *hidden)
+    return Table(name, file, row, (named, *columns, *own), spreads, hidden, order)
+
+
+def _struct(struct: type[Struct], prefix: str, skip: tuple[str, ...] = ()) -> list[Column | Spread]:
+    shape = object_shape(struct)
+    kept = tuple(field for field in shape.fields if field.name not in skip)
+    return list(columns_of(Object(shape.struct, kept, open=shape.open), prefix))
+
+
+STATE_REST = Object(
+    structs.ScenarioState,
+    tuple(field for field in object_shape(structs.ScenarioState).fields if field.name != "request_states"),
+)
+"""What a scenario state holds beside its request states; the same for every row of a run."""
+
+
+def _build() -> Mapping[str, Table]:
+    state = list(columns_of(STATE_REST, "scenario_state"))
+    adapter = [column for column in state if column.name.startswith("scenario_state.adapter_spec.")]
+    rest = [column for column in state if column not in adapter]
+    requests = _struct(structs.RequestState, "scenario_state.request_states")
+    tables = (
+        _table("run_spec", "run_spec.json", "one run", _struct(structs.RunSpec, "run_spec")),
+        _table("scenario_state", "scenario_state.json", "one request state of a run", adapter + requests + rest),
+        _table("stats", "stats.json", "one stat of a run", _struct(structs.Stat, "stats")),
+        _table(
+            "per_instance_stats",
+            "per_instance_stats.json",
+            "one stat of an instance",
+            _struct(structs.PerInstanceStats, "per_instance_stats", ("stats",))
+            + _struct(structs.Stat, "per_instance_stats.stats"),
+            entries=True,
+        ),
+    )
+    return {table.name: table for table in tables}
+
+
+TABLES: Mapping[str, Table] = _build()
+"""All tables, by name, in the order of HELM's files."""
+
+
+def table(name: str) -> Table:
+    """The table of this name.
+
+    Raises:
+        ColumnNotFoundError: there is none.
+    """
+    if name not in TABLES:
+        raise ColumnNotFoundError.among(name, TABLES, table="the cache")
+    return TABLES[name]
