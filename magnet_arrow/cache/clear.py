@@ -1,0 +1,30 @@
+"""Emptying a cache."""
+
+import shutil
+from pathlib import Path
+
+from magnet_arrow.cache import commit, manifest
+from magnet_arrow.errors import MagnetError
+from magnet_arrow.schema import TABLES
+
+
+def clear(cache: Path) -> None:
+    """Delete all that a cache holds. A frame that was taken before cannot be collected any more.
+
+    The manifest goes first: whoever dies in between leaves files that nothing names.
+
+    Raises:
+        MagnetError: the folder is no cache; nothing in it is touched.
+        CacheLockedError: another process does not let go of the lock.
+        CacheNotWritableError: the disk refused.
+    """
+    if not (cache / manifest.MANIFEST).is_file():
+        raise MagnetError(f"{cache} is no cache.", expected=f"{manifest.MANIFEST} in it", found="none")
+    with commit.locked(cache):
+        commit.swap(cache, manifest.Manifest())
+        try:
+            for folder in (*TABLES, "runs", "deleted"):
+                if (cache / folder).is_dir():
+                    shutil.rmtree(cache / folder)
+        except OSError as error:
+            raise commit.not_writable(cache, error) from error

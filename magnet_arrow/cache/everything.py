@@ -1,0 +1,62 @@
+"""All rows of a table, by Polars over every segment."""
+
+from collections.abc import Callable
+
+import polars as pl
+import pyarrow as pa
+
+from magnet_arrow import freeform, schema
+from magnet_arrow.cache import segments
+from magnet_arrow.cache.manifest import TableEntry
+from magnet_arrow.cache.shown import Shown, frame_schema, from_residual, kinds_of, polars_type, registered
+from magnet_arrow.cache.snapshot import Snapshot
+from magnet_arrow.freeform import Kind
+from magnet_arrow.schema import EXTRA, RUN, Table
+
+
+def scan(snapshot: Snapshot, table: str) -> pl.LazyFrame:
+    """See `Cache.scan`."""
+    registry = schema.table(table)
+    runs = list(snapshot.runs.values())
+    shown = [registered(registry, name) for name in registry.names]
+    shown += [
+        Shown(name, freeform.frame_type(kind), registered=False)
+        for name, kind in sorted(kinds_of(registry, runs).items())
+    ]
+    frames = []
+    for segment in snapshot.manifest.segments:
+        entry = segment.tables[table]
+        frame = pl.scan_parquet(segments.check_digest(snapshot.path, entry.file), glob=False)
+        dead = snapshot.deleted(segment)
+        if dead:
+            frame = frame.filter(~pl.col(RUN).is_in(sorted(dead)))
+        frames.append(frame.select(_expression(registry, entry, column) for column in shown))
+    if not frames:
+        return pl.LazyFrame(schema=frame_schema(shown))
+    return pl.concat(frames, how="vertical")
+
+
+def _expression(table: Table, entry: TableEntry, column: Shown) -> pl.Expr:
+    """A frame's column out of a segment's file."""
+    dtype = polars_type(column.type.arrow)
+    if column.registered:
+        return pl.col(column.name)
+    if column.name not in entry.dynamic:
+        if not entry.rows:
+            return pl.lit(None, dtype).alias(column.name)
+        return _mapped(EXTRA, lambda values: from_residual(values, table, column), dtype).alias(column.name)
+    have = freeform.stored_type(Kind(entry.dynamic[column.name]))
+    if have == column.type:
+        return pl.col(column.name)
+    return _mapped(column.name, lambda values: freeform.convert(values.combine_chunks(), have, column.type), dtype)
+
+
+def _mapped(name: str, function: Callable[[pa.ChunkedArray], pa.Array], dtype: pl.DataType) -> pl.Expr:
+    """A conversion that Polars cannot do itself (JSON text from texts, say), column by column."""
+
+    def convert(series: pl.Series) -> pl.Series:
+        values = series.to_arrow()
+        chunked = pa.chunked_array([values.cast(pa.string()) if pa.types.is_large_string(values.type) else values])
+        return pl.Series(series.name, function(chunked), dtype=dtype)
+
+    return pl.col(name).map_batches(convert, return_dtype=dtype)

@@ -1,0 +1,233 @@
+"""The manifest and the run lists: what a cache holds, as plain values that are read and written whole.
+
+    <cache>/
+      manifest.json            names all that counts; replaced atomically, the only commit
+      lock                     held while a commit is made
+      runs/<segment>.json      the run list of a segment
+      deleted/<segment>.<n>.json   runs of it that no longer count
+      <table>/<segment>.parquet    their rows, all runs of the segment, sorted by place
+
+All paths inside are relative, so a cache can be copied and moved. What the manifest does not name is invisible.
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from magnet_arrow.errors import CacheDamagedError, CacheVersionError, Rejected
+from magnet_arrow.freeform import Kind
+from magnet_arrow.helm.source import Fingerprint
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+LOCK = "lock"
+T = TypeVar("T")
+
+
+class FileEntry(Struct, frozen=True):
+    """An immutable file of the cache.
+
+    Attributes:
+        path: relative to the cache, `/` between its parts.
+        size_bytes: as written.
+        digest: BLAKE2b of the whole file; of a Parquet file of its footer, whose pages have checksums of their own.
+    """
+
+    path: str
+    size_bytes: int
+    digest: str
+
+
+class Source(Struct, frozen=True):
+    """An outputs folder that runs were taken from.
+
+    Attributes:
+        id: random, given when the folder was first seen; kept when it moves.
+        path: resolved, of this machine; only used to find the source again.
+    """
+
+    id: str
+    path: str
+
+
+class TableEntry(Struct, frozen=True):
+    """One table of a segment.
+
+    Attributes:
+        file: its Parquet file.
+        rows: in all, those of deleted runs included.
+        dynamic: kinds of value in the stored columns that were found in the data, over all runs. The stored type
+            follows from them (`freeform.stored_type`).
+    """
+
+    file: FileEntry
+    rows: int
+    dynamic: dict[str, int]
+
+
+class Segment(Struct, frozen=True):
+    """Runs that were committed together."""
+
+    id: str
+    tables: dict[str, TableEntry]
+    runs: FileEntry
+    n_runs: int
+    deleted: FileEntry | None = None
+
+
+class RejectedRun(Struct, frozen=True):
+    """A run that could not be taken in the state it was in."""
+
+    source: str
+    suite: str
+    folder: str
+    fingerprint: Fingerprint
+    rejected: Rejected
+
+
+class Manifest(Struct, frozen=True):
+    """What the cache holds."""
+
+    format: int = FORMAT
+    sources: tuple[Source, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    rejected: tuple[RejectedRun, ...] = ()
+
+
+class StoredRows(Struct, frozen=True, array_like=True):
+    """Where one run's rows of one table are, and what they have.
+
+    Attributes:
+        rows: how many.
+        group: first row group that has some.
+        groups: how many row groups.
+        skip: rows of other runs before them in the first row group.
+        profile: which entry of `RunList.profiles` tells what occurs in them.
+    """
+
+    rows: int
+    group: int
+    groups: int
+    skip: int
+    profile: int
+
+
+class Profile(Struct, frozen=True):
+    """What occurs in the rows of some runs.
+
+    Attributes:
+        occurs: bit set over the table's registered columns, in hexadecimal: those whose key is there, null or not.
+        dynamic: kinds of value met in each column found in the data.
+    """
+
+    occurs: str
+    dynamic: dict[str, int]
+
+    def kinds(self) -> dict[str, Kind]:
+        """The kinds as flags."""
+        return {name: Kind(flags) for name, flags in self.dynamic.items()}
+
+
+class RunEntry(Struct, frozen=True):
+    """One run.
+
+    Attributes:
+        source: id of its source.
+        suite: suite folder.
+        folder: run folder.
+        name: `run_spec.name`.
+        fingerprint: of its files, as they were read.
+        tables: its rows by table.
+        missing: files that it lacked, where it was taken all the same.
+        residual: what no row can hold, as JSON text by file: values by JSON pointer.
+    """
+
+    source: str
+    suite: str
+    folder: str
+    name: str
+    fingerprint: Fingerprint
+    tables: dict[str, StoredRows]
+    missing: tuple[str, ...] = ()
+    residual: dict[str, str] = {}
+
+    @property
+    def key(self) -> str:
+        """The run's place: what `magnet.run` holds."""
+        return run_key(self.source, self.suite, self.folder)
+
+
+class RunList(Struct, frozen=True):
+    """The runs of a segment, sorted by place, and the profiles they refer to."""
+
+    profiles: tuple[Profile, ...]
+    runs: tuple[RunEntry, ...]
+
+
+class Deleted(Struct, frozen=True):
+    """Runs of a segment that no longer count, by key."""
+
+    keys: tuple[str, ...]
+
+
+def run_key(source: str, suite: str, folder: str) -> str:
+    """A run's place as one text."""
+    return f"{source}/{suite}/{folder}"
+
+
+def read_manifest(cache: Path) -> Manifest:
+    """The manifest as it is now; an empty one for a cache that is not there yet.
+
+    Raises:
+        CacheVersionError: written in a later format.
+        CacheDamagedError: cannot be read.
+    """
+    path = cache / MANIFEST
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return Manifest()
+    except OSError as error:
+        raise CacheDamagedError(f"{path} cannot be read: {error.strerror}.") from error
+    return parse_manifest(data, path)
+
+
+def parse_manifest(data: bytes, path: Path) -> Manifest:
+    """A manifest's bytes as a value."""
+    try:
+        found = msgspec.json.decode(data, type=_Versioned).format
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise _damaged(path, error) from error
+    if found != FORMAT:
+        raise CacheVersionError(
+            f"The cache {path.parent} has format {found}; this version reads format {FORMAT}.",
+            hint="Use a newer magnet_arrow, or another cache folder.",
+        )
+    return decode(data, Manifest, path)
+
+
+class _Versioned(Struct):
+    format: int
+
+
+def decode(data: bytes, kind: type[T], path: Path) -> T:
+    """One of the values of this module, from the bytes of a file of the cache.
+
+    Raises:
+        CacheDamagedError: it is not what was written.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise _damaged(path, error) from error
+
+
+def encode(value: Any) -> bytes:
+    """A value of this module as it stands in its file."""
+    return msgspec.json.encode(value)
+
+
+def _damaged(path: Path, error: Exception) -> CacheDamagedError:
+    return CacheDamagedError(f"{path} is damaged: {error}.", hint="Move the cache away and ingest the sources again.")

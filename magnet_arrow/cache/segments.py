@@ -1,0 +1,381 @@
+"""Segments: many runs in one immutable Parquet file a table, written once and read by row group.
+
+5,000 small files cost a hundred times what one costs, so runs share files; a row group ends at a run's end, so that
+four of 5,000 runs are read without touching the rest. Pages carry checksums, and every read verifies them.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from magnet_arrow import freeform, schema
+from magnet_arrow.cache import manifest
+from magnet_arrow.cache.manifest import FileEntry, Profile, RunEntry, RunList, Segment, StoredRows, TableEntry
+from magnet_arrow.columns import Batch, RunRows, plain_columns
+from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError
+from magnet_arrow.freeform import CellType, Kind
+from magnet_arrow.helm.wire import dumps
+from magnet_arrow.schema import Table
+
+_HELD_BYTES = 32 << 20
+"""Arrow bytes of a table held back before its file is begun: the longer, the more columns are known by then."""
+
+
+@dataclass(slots=True)
+class _Placed:
+    """A run's rows of one table, as its batches came."""
+
+    group: int
+    groups: int
+    skip: int
+    rows: int
+    occurs: int
+    dynamic: dict[str, Kind]
+
+
+class TableWriter:
+    """Writes one table of a segment.
+
+    The columns found in the data are known only when all runs have been seen. Up to `_HELD_BYTES` are held back for
+    that; past them a file is begun with the columns met so far, and where later ones don't fit, another part is
+    begun and the parts are made one at the end.
+    """
+
+    def __init__(self, table: Table, path: Path) -> None:
+        self.table = table
+        self.path = path
+        self.kinds: dict[str, Kind] = {}
+        self.placed: dict[str, _Placed] = {}
+        self.rows = 0
+        self._groups = 0
+        self._held: list[Batch] = []
+        self._held_bytes = 0
+        self._parts: list[Path] = []
+        self._writer: pq.ParquetWriter | None = None
+        self._written: dict[str, CellType] = {}
+
+    def add(self, batch: Batch) -> None:
+        """One row group."""
+        for name, kind in batch.kinds.items():
+            self.kinds[name] = self.kinds.get(name, Kind(0)) | kind
+        for run in batch.runs:
+            self._place(run)
+        self._groups += 1
+        self.rows += batch.rows
+        self._held.append(batch)
+        self._held_bytes += batch.nbytes
+        if self._held_bytes > _HELD_BYTES:
+            self._spill()
+
+    def _place(self, run: RunRows) -> None:
+        placed = self.placed.get(run.key)
+        if placed is None:
+            self.placed[run.key] = _Placed(self._groups, 1, run.first, run.rows, run.occurs, run.dynamic)
+            return
+        placed.groups += 1
+        placed.rows += run.rows
+        placed.occurs |= run.occurs
+        for name, kind in run.dynamic.items():
+            placed.dynamic[name] = placed.dynamic.get(name, Kind(0)) | kind
+
+    def _stored(self) -> dict[str, CellType]:
+        """The columns found in the data that get a stored column, in order of name; the others go to the residual."""
+        names = sorted(self.kinds)[: schema.MOST_DYNAMIC_COLUMNS]
+        types = {name: freeform.stored_type(self.kinds[name]) for name in names}
+        return {name: cell_type for name, cell_type in types.items() if cell_type != freeform.NOTHING}
+
+    def _spill(self) -> None:
+        stored = self._stored()
+        if self._writer is None or stored != self._written:
+            self._begin_part(stored)
+        self._write_held()
+
+    def _begin_part(self, stored: dict[str, CellType]) -> None:
+        self._close()
+        part = self.path.with_suffix(f".part{len(self._parts)}")
+        self._parts.append(part)
+        self._written = stored
+        self._writer = _open_writer(part, self.table, stored)
+
+    def _write_held(self) -> None:
+        assert self._writer is not None
+        for batch in self._held:
+            self._writer.write_table(_stored_table(batch, self._written), row_group_size=max(1, batch.rows))
+        self._held, self._held_bytes = [], 0
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def finish(self) -> TableEntry:
+        """Write what is left; the file is complete, though not flushed to disk yet."""
+        stored = self._stored()
+        if self._writer is None or stored != self._written:
+            self._begin_part(stored)
+        self._write_held()
+        self._close()
+        if len(self._parts) == 1:
+            os.replace(self._parts[0], self.path)
+        else:
+            self._join_parts(stored)
+        kinds = {name: int(self.kinds[name]) for name in stored}
+        return TableEntry(file_entry(self.path, self.path.parent.parent), self.rows, kinds)
+
+    def _join_parts(self, stored: dict[str, CellType]) -> None:
+        with _open_writer(self.path, self.table, stored) as writer:
+            for part in self._parts:
+                with pq.ParquetFile(part, page_checksum_verification=True) as file:
+                    for group in range(file.num_row_groups):
+                        writer.write_table(
+                            _restored_table(file.read_row_group(group), self.table, stored),
+                            row_group_size=max(1, file.metadata.row_group(group).num_rows),
+                        )
+        for part in self._parts:
+            part.unlink()
+
+    def discard(self) -> None:
+        """Remove whatever was written."""
+        self._close()
+        for path in (*self._parts, self.path):
+            path.unlink(missing_ok=True)
+
+
+def _open_writer(path: Path, table: Table, stored: dict[str, CellType]) -> pq.ParquetWriter:
+    fields = [pa.field(column.name, column.type) for column in table.columns]
+    fields += [pa.field(name, cell_type.arrow) for name, cell_type in stored.items()]
+    try:
+        return pq.ParquetWriter(
+            path,
+            pa.schema(fields),
+            compression="zstd",
+            compression_level=1,
+            write_page_checksum=True,
+            # Without the Arrow schema in the file, readers see plain columns where we wrote dictionaries.
+            store_schema=False,
+        )
+    except OSError as error:
+        raise CacheNotWritableError(f"{path} cannot be written: {error}.") from error
+
+
+def _stored_table(batch: Batch, stored: dict[str, CellType]) -> pa.Table:
+    columns = plain_columns(batch)
+    overflow = [name for name in batch.dynamic if name not in stored]
+    if overflow:
+        columns[schema.EXTRA] = _with_overflow(batch, overflow)
+    columns = {name: columns[name] for name in batch.registered}
+    for name, cell_type in stored.items():
+        column = batch.dynamic.get(name)
+        if column is None:
+            columns[name] = pa.nulls(batch.rows, cell_type.arrow)
+        else:
+            columns[name] = freeform.convert(column, freeform.stored_type(batch.kinds[name]), cell_type)
+    return pa.table(columns)
+
+
+def _with_overflow(batch: Batch, names: Sequence[str]) -> pa.Array:
+    """The residual column, with the columns that a segment has no room for."""
+    texts = batch.registered[schema.EXTRA].to_pylist()
+    residuals = [{} if text is None else dict(freeform.parse_many([text])[0]) for text in texts]
+    for name in names:
+        spread = batch.table.spread_of(name)
+        assert spread is not None
+        place = schema.pointer_of(spread, name)
+        is_json = freeform.stored_type(batch.kinds[name]).is_json
+        for row, value in enumerate(batch.dynamic[name].to_pylist()):
+            if value is not None:
+                residuals[row][place] = freeform.parse_many([value])[0] if is_json else value
+    return pa.array(
+        [dumps(dict(sorted(residual.items()))).decode() if residual else None for residual in residuals], pa.string()
+    )
+
+
+def _restored_table(part: pa.Table, table: Table, stored: dict[str, CellType]) -> pa.Table:
+    """A part's row group with the columns of the whole segment."""
+    columns = {name: part.column(name) for name in table.names}
+    for name, cell_type in stored.items():
+        if name not in part.column_names:
+            columns[name] = pa.nulls(part.num_rows, cell_type.arrow)
+            continue
+        column = part.column(name).combine_chunks()
+        have = CellType(column.type, is_json=cell_type.is_json and column.type == pa.string())
+        columns[name] = freeform.convert(column, have, cell_type)
+    return pa.table(columns)
+
+
+class SegmentWriter:
+    """Writes one segment: hand it row groups and the runs they are of, then `finish` it."""
+
+    def __init__(self, cache: Path) -> None:
+        self.id = secrets.token_hex(8)
+        self._cache = cache
+        self._runs: list[RunEntry] = []
+        self._tables = {
+            name: TableWriter(table, cache / name / f"{self.id}.parquet") for name, table in schema.TABLES.items()
+        }
+        try:
+            for writer in self._tables.values():
+                writer.path.parent.mkdir(parents=True, exist_ok=True)
+            (cache / "runs").mkdir(exist_ok=True)
+        except OSError as error:
+            raise CacheNotWritableError(f"The cache {cache} cannot be written: {error.strerror}.") from error
+
+    def add(self, batch: Batch) -> None:
+        """One row group of one table."""
+        self._tables[batch.table.name].add(batch)
+
+    def add_run(self, entry: RunEntry) -> None:
+        """A run whose rows are in the row groups; where they are is filled in at the end."""
+        self._runs.append(entry)
+
+    @property
+    def n_runs(self) -> int:
+        """Runs so far."""
+        return len(self._runs)
+
+    def finish(self) -> Segment:
+        """All files written, none flushed to disk.
+
+        Raises:
+            CacheNotWritableError: the disk is full, or something else kept a file from being written.
+        """
+        try:
+            tables = {name: writer.finish() for name, writer in self._tables.items()}
+            path = self._cache / "runs" / f"{self.id}.json"
+            path.write_bytes(manifest.encode(self._run_list()))
+            return Segment(self.id, tables, file_entry(path, self._cache), len(self._runs))
+        except (OSError, pa.ArrowException) as error:
+            self.discard()
+            raise CacheNotWritableError(f"The cache {self._cache} cannot be written: {error}.") from error
+
+    def _run_list(self) -> RunList:
+        profiles: dict[bytes, tuple[int, Profile]] = {}
+        runs = []
+        for run in sorted(self._runs, key=lambda run: run.key):
+            tables = {}
+            for name, writer in self._tables.items():
+                placed = writer.placed.get(run.key)
+                if placed is None:
+                    placed = _Placed(0, 0, 0, 0, 0, {})
+                dynamic = {column: int(kind) for column, kind in sorted(placed.dynamic.items())}
+                profile = Profile(f"{placed.occurs:x}", dynamic)
+                number, _ = profiles.setdefault(manifest.encode(profile), (len(profiles), profile))
+                tables[name] = StoredRows(placed.rows, placed.group, placed.groups, placed.skip, number)
+            runs.append(
+                RunEntry(
+                    run.source,
+                    run.suite,
+                    run.folder,
+                    run.name,
+                    run.fingerprint,
+                    tables,
+                    run.missing,
+                    run.residual,
+                )
+            )
+        return RunList(tuple(profile for _, profile in profiles.values()), tuple(runs))
+
+    def discard(self) -> None:
+        """Remove whatever was written."""
+        for writer in self._tables.values():
+            writer.discard()
+        (self._cache / "runs" / f"{self.id}.json").unlink(missing_ok=True)
+
+
+def file_entry(path: Path, cache: Path) -> FileEntry:
+    """The entry of a file that has just been written."""
+    return FileEntry(path.relative_to(cache).as_posix(), path.stat().st_size, digest(path))
+
+
+def digest(path: Path) -> str:
+    """BLAKE2b of a file; of a Parquet file of its footer alone, since its pages have checksums."""
+    with path.open("rb") as file:
+        if path.suffix == ".parquet":
+            file.seek(-8, os.SEEK_END)
+            length = int.from_bytes(file.read(4), "little")
+            file.seek(-min(length + 8, file.tell() + 4), os.SEEK_END)
+        return hashlib.blake2b(file.read(), digest_size=16).hexdigest()
+
+
+def check_file(cache: Path, entry: FileEntry) -> Path:
+    """The path of a file of the cache that is there and has its size.
+
+    Raises:
+        CacheDamagedError: it is not.
+    """
+    path = cache / entry.path
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise damaged(path, error.strerror or "missing") from None
+    if size != entry.size_bytes:
+        raise damaged(path, f"it has {size} bytes, {entry.size_bytes} were written")
+    return path
+
+
+def check_digest(cache: Path, entry: FileEntry) -> Path:
+    """As `check_file`, and the digest is that of what was written.
+
+    Raises:
+        CacheDamagedError: it is not.
+    """
+    path = check_file(cache, entry)
+    if digest(path) != entry.digest:
+        raise damaged(path, "its content has changed")
+    return path
+
+
+def damaged(path: Path, what: str) -> CacheDamagedError:
+    """The error for a damaged file of the cache."""
+    hint = "Ingest the source again with --retry: the runs in it are taken anew."
+    return CacheDamagedError(f"{path} is damaged: {what}.", hint=hint)
+
+
+class TableFile:
+    """An open table of a segment, read by row group with page checksums verified."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
+        except (OSError, pa.ArrowException) as error:
+            raise damaged(path, str(error)) from error
+        self._names = set(self._file.schema_arrow.names)
+
+    def read(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """Some columns of a row group; those that the file does not have are left out.
+
+        Raises:
+            CacheDamagedError: cut, or a bit flipped.
+        """
+        there = [name for name in columns if name in self._names]
+        try:
+            # A name also brings the columns below it in the file's eyes (`a` brings `a.b`); select drops them.
+            return self._file.read_row_group(group, columns=there).select(there)
+        except (OSError, pa.ArrowException) as error:
+            raise damaged(self._path, str(error)) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+@contextlib.contextmanager
+def open_table(cache: Path, entry: TableEntry) -> Iterator[TableFile]:
+    """A table of a segment, to be read.
+
+    Raises:
+        CacheDamagedError: the file is missing, has another size, or another footer than was written.
+    """
+    file = TableFile(check_digest(cache, entry.file))
+    try:
+        yield file
+    finally:
+        file.close()

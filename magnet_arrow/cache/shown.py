@@ -1,0 +1,127 @@
+"""Which columns a frame over some runs has, of which types: decided from these runs alone."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+import polars as pl
+import pyarrow as pa
+
+from magnet_arrow import freeform, schema
+from magnet_arrow.cache.snapshot import CachedRun
+from magnet_arrow.errors import ColumnNotFoundError
+from magnet_arrow.freeform import CellType, Kind
+from magnet_arrow.schema import RUN_NAME, Table
+
+Columns: TypeAlias = Literal["occurring", "registered"] | Sequence[str]
+"""Columns of a frame: those that the chosen runs have, all that are registered, or these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One column of a frame: registered ones have a fixed type, others that of their kinds."""
+
+    name: str
+    type: CellType
+    registered: bool
+
+
+def shown_columns(table: Table, runs: Sequence[CachedRun], columns: Columns) -> list[Shown]:
+    """The columns of a frame over these runs, in its order."""
+    if columns == "registered":
+        return [registered(table, name) for name in table.names if name not in table.hidden]
+    kinds = kinds_of(table, runs)
+    if columns != "occurring":
+        return [_named(table, kinds, name) for name in columns]
+    return occurring_columns(table, bits_of(table, runs), kinds)
+
+
+def bits_of(table: Table, runs: Sequence[CachedRun]) -> int:
+    """Bit set over the table's registered columns: those whose key occurs in one of these runs."""
+    bits = 0
+    for run in _profiled(table, runs):
+        bits |= run.occurs(table.name)
+    return bits
+
+
+def _profiled(table: Table, runs: Sequence[CachedRun]) -> Iterable[CachedRun]:
+    """One run for each different profile."""
+    return {(id(run.run_list), run.rows(table.name).profile): run for run in runs}.values()
+
+
+def occurring_columns(table: Table, bits: int, kinds: dict[str, Kind]) -> list[Shown]:
+    """The columns that occur, in a frame's order.
+
+    Args:
+        table: which table.
+        bits: over its registered columns.
+        kinds: of what was found in the data.
+    """
+    occurring = [
+        registered(table, name)
+        for bit, name in enumerate(table.names)
+        if (bits >> bit & 1 or name == RUN_NAME) and name not in table.hidden
+    ]
+    found = [Shown(name, freeform.frame_type(kind), registered=False) for name, kind in sorted(kinds.items())]
+    if table.name == "run_spec":
+        return _in_file_order(table, occurring, found)
+    return occurring[:1] + sorted(occurring[1:] + found, key=lambda column: column.name)
+
+
+def _in_file_order(table: Table, occurring: list[Shown], found: list[Shown]) -> list[Shown]:
+    """HELM's order of keys; what was found in the data stands where its object does, sorted."""
+    places = {name: number for number, name in enumerate(table.file_order)}
+
+    def place(column: Shown) -> tuple[int, str]:
+        if column.registered:
+            return places[column.name], ""
+        spread = table.spread_of(column.name)
+        return (places[spread.name] if spread else len(places)), column.name
+
+    return sorted(occurring + found, key=place)
+
+
+def kinds_of(table: Table, runs: Sequence[CachedRun]) -> dict[str, Kind]:
+    """Kinds of every column found in the data of these runs."""
+    kinds: dict[str, Kind] = {}
+    for run in _profiled(table, runs):
+        merge_kinds(kinds, run.dynamic(table.name))
+    return kinds
+
+
+def merge_kinds(kinds: dict[str, Kind], more: Mapping[str, Kind]) -> None:
+    """Add to each column's kinds."""
+    for name, kind in more.items():
+        kinds[name] = kinds.get(name, Kind(0)) | kind
+
+
+def registered(table: Table, name: str) -> Shown:
+    """A registered column, which has one type in every frame."""
+    return Shown(name, CellType(table.column(name).type), registered=True)
+
+
+def _named(table: Table, kinds: dict[str, Kind], name: str) -> Shown:
+    if name in table.names:
+        return registered(table, name)
+    if name in kinds:
+        return Shown(name, freeform.frame_type(kinds[name]), registered=False)
+    raise ColumnNotFoundError.among(name, [*table.names, *kinds], table=table.name)
+
+
+def frame_schema(shown: Sequence[Shown]) -> pl.Schema:
+    """The Polars schema of a frame with these columns."""
+    return pl.Schema({column.name: polars_type(column.type.arrow) for column in shown})
+
+
+@lru_cache(maxsize=256)
+def polars_type(arrow: pa.DataType) -> pl.DataType:
+    return pl.DataFrame(pa.schema([pa.field("x", arrow)]).empty_table()).schema["x"]
+
+
+def from_residual(extra: pa.ChunkedArray, table: Table, column: Shown) -> pa.Array:
+    """A column that its segment had no room for: its values stand in the residual."""
+    spread = table.spread_of(column.name)
+    place = schema.pointer_of(spread, column.name) if spread else ""
+    values = [None if text is None else freeform.parse_many([text])[0].get(place) for text in extra.to_pylist()]
+    return freeform.array_of(values, column.type)

@@ -1,0 +1,372 @@
+"""Sources into a cache: which runs are new, changed or known, and their way through `runs` into commits."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import polars as pl
+
+from magnet_arrow import schema
+from magnet_arrow.cache import store
+from magnet_arrow.cache.manifest import RejectedRun, Source, run_key
+from magnet_arrow.cache.snapshot import Snapshot
+from magnet_arrow.cache.sources import SourceIds
+from magnet_arrow.cache.store import Cache, Change
+from magnet_arrow.columns import RunSpecRows
+from magnet_arrow.errors import (
+    BadFileError,
+    CacheLockedError,
+    CacheNotWritableError,
+    MagnetWarning,
+    Rejected,
+)
+from magnet_arrow.helm import layout
+from magnet_arrow.helm.elements import Buffer
+from magnet_arrow.helm.layout import RUN_FILES, RunPlace
+from magnet_arrow.helm.source import Fingerprint, SourceFile, fingerprint
+from magnet_arrow.runs import RUN_SPEC, ChangedError, RunTaker, is_long, read_run_spec, where_of
+from magnet_arrow.scan import read_run_specs_of
+
+SEGMENT_JSON_BYTES = 1 << 30
+SEGMENT_TIME_S = 60.0
+"""A segment is committed at the first of these, so that a crash costs no more."""
+
+CacheLike: TypeAlias = "Cache | str | Path | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingest is.
+
+    Attributes:
+        bytes_done: bytes of JSON read so far.
+        bytes_total: bytes that there are to read.
+        runs_done: runs taken or rejected so far.
+        runs_total: runs that there are to read.
+        run: the run at hand.
+        rejected: runs rejected so far.
+    """
+
+    bytes_done: int
+    bytes_total: int
+    runs_done: int
+    runs_total: int
+    run: str
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What an ingest did.
+
+    Attributes:
+        runs: runs that were read and are now in the cache.
+        rows: rows of these runs by table.
+        bytes_in: bytes of their JSON.
+        bytes_out: bytes that the cache grew by in Parquet and run lists.
+        seconds: from the call to the last commit.
+        skipped: runs that the cache had in the same state.
+        rejected: runs that could not be taken, and why; those known from an earlier ingest too.
+        notes: what was passed over and is worth a word.
+        pruned: runs taken out of the cache because their source no longer has them.
+    """
+
+    runs: int
+    rows: dict[str, int]
+    bytes_in: int
+    bytes_out: int
+    seconds: float
+    skipped: int
+    rejected: tuple[Rejected, ...]
+    notes: tuple[str, ...] = ()
+    pruned: int = 0
+
+
+def ingest(
+    source: layout.Source,
+    cache: CacheLike = None,
+    *,
+    runs: str = "*",
+    retry: bool = False,
+    prune: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> IngestReport:
+    """Take every run of a source into the cache; runs that are there unchanged cost a look at their files' dates.
+
+    Args:
+        source: an outputs folder, its parent or its `runs`, a suite, a run, a pattern, or a list of such.
+        cache: the cache or its folder; None for the default one.
+        runs: pattern of run folders to take.
+        retry: read rejected runs again though their files have not changed.
+        prune: take runs out of the cache that their source no longer has.
+        progress: called now and then.
+
+    Raises:
+        SourceNotFoundError: nothing there, or no run in it.
+        CacheNotWritableError: the disk refused; what was committed stays.
+        CacheLockedError: another process does not let go of the cache's lock.
+
+    A run that can't be taken does not raise: it is in the report's `rejected`, and the others go in.
+    """
+    begin = time.monotonic()
+    cache = Cache.coerce(cache)
+    found = layout.find_runs(source, pattern=runs)
+    work = _Work(cache.path, cache.snapshot(), progress)
+    plan = work.plan(found.places, retry=retry)
+    done = work.carry_out(plan, prune=prune)
+    return IngestReport(
+        runs=done.runs,
+        rows=done.rows,
+        bytes_in=done.bytes_in,
+        bytes_out=done.bytes_out,
+        seconds=time.monotonic() - begin,
+        skipped=plan.skipped,
+        rejected=tuple(sorted([*plan.known_bad, *done.rejected], key=lambda rejected: rejected.run)),
+        notes=found.notes,
+        pruned=done.pruned,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Todo:
+    place: RunPlace
+    source: str
+    stamps: Fingerprint
+
+    @property
+    def key(self) -> str:
+        return run_key(self.source, self.place.suite, self.place.folder)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(stamp.size_bytes for stamp in self.stamps)
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is to be done about the runs of a source."""
+
+    todo: list[_Todo] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+    all_sources: list[str] = field(default_factory=list)
+    known_bad: list[Rejected] = field(default_factory=list)
+    skipped: int = 0
+
+
+@dataclass(slots=True)
+class _Done:
+    """What has been done."""
+
+    snapshot: Snapshot
+    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(schema.TABLES, 0))
+    rejected: list[Rejected] = field(default_factory=list)
+    runs: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    pruned: int = 0
+
+
+class _Work:
+    def __init__(self, cache: Path, snapshot: Snapshot, progress: Callable[[Progress], None] | None) -> None:
+        self._cache, self._snapshot, self._progress = cache, snapshot, progress
+        self._buffer = Buffer()
+        self._bytes_done = self._bytes_total = self._runs_done = 0
+        self._todo: Sequence[_Todo] = ()
+        self._run = ""
+        self._n_rejected = 0
+
+    def plan(self, places: Iterable[RunPlace], *, retry: bool = False) -> _Plan:
+        """Which runs are to be read: those that the cache does not have in the state that they are in now."""
+        plan = _Plan()
+        stamped = [(place, fingerprint(place.path, RUN_FILES)) for place in places]
+        ids = SourceIds(self._snapshot, stamped)
+        for place, stamps in stamped:
+            todo = _Todo(place, ids.id_of(place), stamps)
+            held = self._snapshot.runs.get(todo.key)
+            bad = self._snapshot.rejected.get(todo.key)
+            if held is not None and held.fingerprint == stamps:
+                plan.skipped += 1
+            elif bad is not None and bad.fingerprint == stamps and not retry:
+                plan.known_bad.append(bad.rejected)
+            else:
+                plan.todo.append(todo)
+        plan.todo.sort(key=lambda todo: todo.key)
+        plan.sources = ids.new
+        plan.all_sources = sorted({ids.id_of(place) for place, _ in stamped})
+        return plan
+
+    def carry_out(self, plan: _Plan, *, prune: bool = False) -> _Done:
+        """Read what is to be read, and commit: at the end, and on the way at bounds of size and time."""
+        done = _Done(self._snapshot)
+        self._todo = plan.todo
+        self._bytes_total = sum(todo.size_bytes for todo in plan.todo)
+        pruned = self._vanished(plan.all_sources) if prune else []
+        pending = Change(sources=plan.sources, pruned=pruned)
+        done.pruned = len(pruned)
+        taker: RunTaker | None = None
+        begun = 0.0
+        try:
+            for todo in plan.todo:
+                self._run = where_of(todo.place)
+                long = is_long(todo.stamps)
+                if taker is not None and (long or self._is_due(taker, begun)):
+                    taker, pending = self._commit(taker, pending, done), Change()
+                if taker is None:
+                    taker, begun = RunTaker(self._cache, self._buffer, self._count), time.monotonic()
+                bad = self._take(taker, todo)
+                if bad is not None:
+                    done.rejected.append(bad.rejected)
+                    pending.rejected = [*pending.rejected, bad]
+                    self._n_rejected += 1
+                    if long:
+                        taker.discard()
+                        taker = None
+                elif long:
+                    taker, pending = self._commit(taker, pending, done), Change()
+                self._runs_done += 1
+                self._tell()
+            self._commit(taker, pending, done)
+        except BaseException:
+            if taker is not None:
+                taker.discard()
+            raise
+        return done
+
+    def _is_due(self, taker: RunTaker, begun: float) -> bool:
+        return taker.json_bytes >= SEGMENT_JSON_BYTES or time.monotonic() - begun >= SEGMENT_TIME_S
+
+    def _take(self, taker: RunTaker, todo: _Todo) -> RejectedRun | None:
+        """Take one run; if it can't be, why."""
+        stamps = todo.stamps
+        try:
+            try:
+                taker.take(todo.place, todo.source, stamps)
+            except ChangedError:
+                if is_long(stamps):
+                    raise
+                stamps = fingerprint(todo.place.path, RUN_FILES)
+                taker.take(todo.place, todo.source, stamps)
+        except BadFileError as error:
+            rejected = Rejected.from_error(self._run, error)
+            return RejectedRun(todo.source, todo.place.suite, todo.place.folder, stamps, rejected)
+        return None
+
+    def _commit(self, taker: RunTaker | None, pending: Change, done: _Done) -> None:
+        if taker is not None and taker.n_runs:
+            pending.segment = taker.finish()
+            done.runs += taker.n_runs
+            done.bytes_in += taker.json_bytes
+            files = [table.file for table in pending.segment.tables.values()] + [pending.segment.runs]
+            done.bytes_out += sum(file.size_bytes for file in files)
+            for table, rows in taker.rows.items():
+                done.rows[table] += rows
+        elif taker is not None:
+            taker.discard()
+        if pending.segment or pending.rejected or pending.sources or pending.pruned:
+            done.snapshot = store.apply(self._cache, pending)
+
+    def _vanished(self, sources: Sequence[str]) -> list[str]:
+        """Keys of cached or rejected runs of these sources whose folder is gone."""
+        paths = {source.id: Path(source.path) for source in self._snapshot.manifest.sources}
+        held = [(key, run.entry.source, run.entry.suite, run.entry.folder) for key, run in self._snapshot.runs.items()]
+        held += [(key, run.source, run.suite, run.folder) for key, run in self._snapshot.rejected.items()]
+        return [
+            key
+            for key, source, suite, folder in held
+            if source in sources
+            and source in paths
+            and not any((root / suite / folder / RUN_SPEC).exists() for root in (paths[source] / "runs", paths[source]))
+        ]
+
+    def _count(self, size_bytes: int) -> None:
+        self._bytes_done += size_bytes
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(
+                Progress(
+                    min(self._bytes_done, self._bytes_total),
+                    self._bytes_total,
+                    self._runs_done,
+                    len(self._todo),
+                    self._run,
+                    self._n_rejected,
+                )
+            )
+
+
+def ensure_cached(places: Sequence[RunPlace], cache: CacheLike = None) -> Snapshot:
+    """A snapshot that has these runs as they are now: what is missing or has changed is ingested.
+
+    Where the cache cannot be written, runs that it has in an older state are read as they are there, with a
+    `MagnetWarning` that names them.
+
+    Raises:
+        BadFileError: one of the runs can't be taken.
+        CacheNotWritableError: a run is not in the cache at all, and can't be put there.
+    """
+    cache = Cache.coerce(cache)
+    snapshot = cache.snapshot()
+    work = _Work(cache.path, snapshot, None)
+    plan = work.plan(places)
+    bad = list(plan.known_bad)
+    if plan.todo or plan.sources:
+        try:
+            done = work.carry_out(plan)
+        except (CacheNotWritableError, CacheLockedError) as error:
+            _fall_back(plan, snapshot, error)
+        else:
+            snapshot = done.snapshot
+            bad += done.rejected
+    if bad:
+        raise _rejected_error(bad)
+    return snapshot
+
+
+def _fall_back(plan: _Plan, snapshot: Snapshot, error: CacheNotWritableError | CacheLockedError) -> None:
+    """Say which runs are read in an older state, or raise where one is not there at all."""
+    if any(todo.key not in snapshot.runs for todo in plan.todo) or plan.sources:
+        raise error
+    stale = ", ".join(where_of(todo.place) for todo in plan.todo)
+    warnings.warn(f"{error} These runs are read as they were when last ingested: {stale}.", MagnetWarning, stacklevel=4)
+
+
+def _rejected_error(bad: Sequence[Rejected]) -> BadFileError:
+    first = bad[0]
+    others = f" {len(bad) - 1} other runs were rejected too." if len(bad) > 1 else ""
+    hint = f"{first.hint or ''}{others}".strip() or None
+    if first.expected or first.found:
+        return BadFileError("", where=first.where, expected=first.expected, found=first.found, hint=hint)
+    return BadFileError(first.reason, where=first.where, hint=hint)
+
+
+def read_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> pl.DataFrame:
+    """The run specs of some runs, without ingesting any: row i is that of place i.
+
+    Columns: those that occur, as in `run_spec`, and `magnet.run` (for a run of a source that was never ingested, a
+    place without meaning outside this frame).
+
+    Raises:
+        BadFileError: the run spec of a run that is not in the cache can't be read.
+    """
+    snapshot = Cache.coerce(cache).snapshot()
+    stamped = [(place, fingerprint(place.path, RUN_FILES)) for place in places]
+    ids = SourceIds(snapshot, stamped)
+    rows = RunSpecRows()
+    buffer = Buffer()
+    keys = []
+    for place, stamps in stamped:
+        key = run_key(ids.id_of(place), place.suite, place.folder)
+        keys.append(key)
+        held = snapshot.runs.get(key)
+        if held is None or held.fingerprint != stamps:
+            with SourceFile(place.path, RUN_SPEC, where_of(place)) as file:
+                spec, residual = read_run_spec(buffer, file)
+            rows.stage_spec(spec, residual)
+            rows.keep(key, spec.name)
+            rows.end_run()
+    return read_run_specs_of(snapshot, keys, rows.flush() if rows.rows else None)

@@ -1,0 +1,192 @@
+"""A snapshot to lazy frames of chosen runs: the one way by which frames are handed out.
+
+It reads just the row groups of these runs, verifies page checksums, and gives every column the type that these runs
+alone decide.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+from polars.io.plugins import register_io_source
+
+from magnet_arrow import freeform, schema
+from magnet_arrow.cache import segments
+from magnet_arrow.cache.manifest import StoredRows, TableEntry
+from magnet_arrow.cache.shown import (
+    Columns,
+    Shown,
+    bits_of,
+    frame_schema,
+    from_residual,
+    kinds_of,
+    merge_kinds,
+    occurring_columns,
+    registered,
+    shown_columns,
+)
+from magnet_arrow.cache.snapshot import CachedRun, Snapshot
+from magnet_arrow.columns import Batch, plain_columns
+from magnet_arrow.freeform import Kind
+from magnet_arrow.schema import EXTRA, RUN, Table
+
+_BATCH_ROWS = 65_536
+
+
+def read_runs(
+    snapshot: Snapshot,
+    table: str,
+    keys: Sequence[str],
+    columns: Columns = "occurring",
+    *,
+    hidden: bool = False,
+) -> pl.LazyFrame:
+    """The rows of chosen runs: runs as given, then file order.
+
+    Args:
+        snapshot: of the cache.
+        table: which table.
+        keys: of the runs, in order.
+        columns: "occurring" for those whose key occurs in one of these runs, "registered" for the full stable
+            schema, or names. `run_spec` keeps HELM's order (free-form keys sorted, where their object stands); the
+            others are `run_spec.name`, then by code point.
+        hidden: with `magnet.run`, `magnet.row` and their like, at the end.
+
+    Raises:
+        RunNotCachedError: a key is not in the snapshot.
+        ColumnNotFoundError: no such table or column.
+    When collected:
+        CacheDamagedError: a segment that the manifest names is missing, cut, or has a flipped bit.
+    """
+    registry = schema.table(table)
+    runs = [snapshot.run(key) for key in keys]
+    shown = shown_columns(registry, runs, columns)
+    if hidden:
+        there = {column.name for column in shown}
+        shown += [registered(registry, name) for name in registry.hidden if name not in there]
+    return register_io_source(
+        partial(_read, snapshot.path, registry, runs, shown), schema=frame_schema(shown), is_pure=True
+    )
+
+
+def _read(
+    cache: Path,
+    table: Table,
+    runs: Sequence[CachedRun],
+    shown: Sequence[Shown],
+    with_columns: list[str] | None,
+    predicate: pl.Expr | None,
+    n_rows: int | None,
+    batch_size: int | None,
+) -> Iterator[pl.DataFrame]:
+    """What Polars calls for the rows: the columns that a query needs, filtered and cut as it says."""
+    wanted = shown if with_columns is None else [column for column in shown if column.name in set(with_columns)]
+    left = n_rows
+    empty = True
+    for frame in _frames(cache, table, runs, wanted):
+        if left is not None and left <= 0:
+            break
+        part = frame if left is None else frame.head(left)
+        left = None if left is None else left - part.height
+        empty = False
+        yield part if predicate is None else part.filter(predicate)
+    if empty:
+        yield pl.DataFrame(schema=frame_schema(wanted))
+
+
+def _frames(cache: Path, table: Table, runs: Sequence[CachedRun], shown: Sequence[Shown]) -> Iterator[pl.DataFrame]:
+    for _, of_segment in groupby(runs, key=lambda run: run.segment.id):
+        chosen = list(of_segment)
+        entry = chosen[0].segment.tables[table.name]
+        for part in _parts(cache, entry, [run.rows(table.name) for run in chosen], _stored_names(entry, shown)):
+            frame = pl.DataFrame(_shape(part, table, entry.dynamic, shown))
+            # A frame without columns still has rows to count.
+            yield frame if shown else pl.DataFrame(height=part.num_rows)
+
+
+def _stored_names(entry: TableEntry, shown: Sequence[Shown]) -> list[str]:
+    """Columns to read from a segment's file for a frame's columns; at least one, for the number of rows."""
+    names = [column.name for column in shown if column.registered or column.name in entry.dynamic]
+    elsewhere = [column for column in shown if column.name not in names and column.type != freeform.NOTHING]
+    if elsewhere and EXTRA not in names:
+        names.append(EXTRA)
+    return names or [RUN]
+
+
+def _parts(cache: Path, entry: TableEntry, places: Sequence[StoredRows], names: Sequence[str]) -> Iterator[pa.Table]:
+    """The rows at these places, in their order, in tables of bounded size."""
+    slices: list[pa.Table] = []
+    rows = 0
+    with segments.open_table(cache, entry) as file:
+        reader = _GroupReader(file, names)
+        for place in places:
+            skip, left = place.skip, place.rows
+            for number in range(place.group, place.group + place.groups):
+                group = reader.read(number)
+                part = group.slice(skip, left)
+                skip, left = 0, left - part.num_rows
+                slices.append(part)
+                rows += part.num_rows
+                if rows >= _BATCH_ROWS:
+                    yield pa.concat_tables(slices)
+                    slices, rows = [], 0
+    if slices:
+        yield pa.concat_tables(slices)
+
+
+class _GroupReader:
+    """Row groups of a file; the last few are kept, since neighbouring runs share one."""
+
+    _KEPT = 4
+
+    def __init__(self, file: segments.TableFile, names: Sequence[str]) -> None:
+        self._file, self._names = file, names
+        self._kept: dict[int, pa.Table] = {}
+
+    def read(self, group: int) -> pa.Table:
+        if group not in self._kept:
+            if len(self._kept) >= self._KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[group] = self._file.read(group, self._names)
+        return self._kept[group]
+
+
+def read_run_specs_of(snapshot: Snapshot, keys: Sequence[str], batch: Batch | None) -> pl.DataFrame:
+    """The run specs of some runs, those in `batch` from there and the others from the cache: row i is of key i.
+
+    Columns: those that occur, as in `read_runs`, and `magnet.run` at the end.
+    """
+    table = schema.table("run_spec")
+    fresh = {run.key for run in batch.runs} if batch else set()
+    cached = [snapshot.run(key) for key in dict.fromkeys(keys) if key not in fresh]
+    bits, kinds = bits_of(table, cached), kinds_of(table, cached)
+    for run in batch.runs if batch else ():
+        bits |= run.occurs
+        merge_kinds(kinds, run.dynamic)
+    shown = [*occurring_columns(table, bits, kinds), registered(table, RUN)]
+    frames = [pl.DataFrame(schema=frame_schema(shown)), *_frames(snapshot.path, table, cached, shown)]
+    if batch:
+        stored = {name: int(kind) for name, kind in batch.kinds.items()}
+        frames.append(pl.DataFrame(_shape(pa.table(plain_columns(batch)), table, stored, shown)))
+    rows = pl.concat(frames)
+    place = {key: row for row, key in enumerate(rows.get_column(RUN))}
+    return rows[[place[key] for key in keys]]
+
+
+def _shape(part: pa.Table, table: Table, dynamic: Mapping[str, int], shown: Sequence[Shown]) -> pa.Table:
+    """A part with just a frame's columns, in its types; `dynamic` tells the kinds of its own columns."""
+    columns = []
+    for column in shown:
+        if column.registered:
+            columns.append(part.column(column.name))
+        elif column.type == freeform.NOTHING:
+            columns.append(pa.nulls(part.num_rows))
+        elif column.name in dynamic:
+            have = freeform.stored_type(Kind(dynamic[column.name]))
+            columns.append(freeform.convert(part.column(column.name).combine_chunks(), have, column.type))
+        else:
+            columns.append(from_residual(part.column(EXTRA), table, column))
+    return pa.table(columns, names=[column.name for column in shown])
