@@ -8,49 +8,28 @@ row's element, an explicit null included. Places that held a plain string for `{
 under `~text`.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any
 
 import pyarrow as pa
 from msgspec import Raw
 
-from magnet_arrow import freeform, schema
+from magnet_arrow import schema
 from magnet_arrow.collectors import InexactError, Objects, Shared
-from magnet_arrow.freeform import Cells, Kind
+from magnet_arrow.freeform import Kind
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import BadPieceError, ElementDecoder, parse, raw_elements
 from magnet_arrow.helm.elements import Stretch
 from magnet_arrow.helm.shapes import object_shape
-from magnet_arrow.helm.wire import TEXT_FORM, Residual, dumps, unescape
-from magnet_arrow.schema import Spread, Table
+from magnet_arrow.helm.wire import TEXT_FORM, Residual, dumps
+from magnet_arrow.schema import Table
+from magnet_arrow.spreading import RunRows, Spreader, row_place, undeclared
 
 GROUP_ROWS = 16_384
 GROUP_BYTES = 8 << 20
 """A row group ends at a run's end, at the first of these: rows, or bytes of JSON. A longer run is several."""
-
-_STAT_PLACE = re.compile(r"^/stats/\d+")
-
-
-@dataclass(slots=True)
-class RunRows:
-    """Where one run's rows are in a batch, and what they have.
-
-    Attributes:
-        key: the run.
-        first: its first row in the batch.
-        rows: how many.
-        occurs: bit set over the table's registered columns: those whose key occurs in a row, null or not.
-        dynamic: kinds of value met in each column that was found in the data.
-    """
-
-    key: str
-    first: int
-    rows: int
-    occurs: int = 0
-    dynamic: dict[str, Kind] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -169,9 +148,9 @@ class Rows:
         found[schema.ROW] = pa.array(self._numbers, pa.int64())
         runs = _slices(self._runs)
         residuals = self._all_residuals()
-        spreader = _Spreader(runs, residuals, self._open_names)
+        spreader = Spreader(runs, residuals, self._open_names)
         for spread in self.table.spreads:
-            texts = _undeclared(spread, self.table, residuals, self.rows) if spread.open else found[spread.name]
+            texts = undeclared(spread, self.table, residuals, self.rows) if spread.open else found[spread.name]
             spreader.add(spread, texts)
         found[schema.EXTRA] = _residual_column(residuals, self.rows)
         registered = {name: found[name] for name in self.table.names}
@@ -368,7 +347,7 @@ class InstanceStatRows(Rows):
 
 def _require_objects(raws: Iterable[Raw]) -> None:
     """A row must be an object; the careful way says which one is not."""
-    if not all(memoryview(raw)[:1] == b"{" for raw in raws):
+    if not all(memoryview(raw)[0] == 0x7B for raw in raws):
         raise BadPieceError
 
 
@@ -412,115 +391,6 @@ def _residual_column(residuals: dict[int, Residual], rows: int) -> pa.Array:
     return pa.array(texts, pa.string())
 
 
-def _undeclared(spread: Spread, table: Table, residuals: dict[int, Residual], rows: int) -> pa.Array:
-    """Of an object that is open: its undeclared members, taken out of the residuals, as JSON text of an object."""
-    declared = {column.pointer for column in table.columns}
-    stem = spread.pointer + "/"
-    texts: list[str | None] = [None] * rows
-    for row, residual in residuals.items():
-        found = {}
-        for place in list(residual):
-            inner = _STAT_PLACE.sub("", place) if table.name == "per_instance_stats" else place
-            is_member = inner.startswith(stem) and "/" not in inner[len(stem) :]
-            if is_member and inner not in declared and residual[place] is not None:
-                found[unescape(inner[len(stem) :])] = residual[place]
-        if found:
-            residuals[row] = {place: value for place, value in residual.items() if not _is_in(place, found, stem)}
-            texts[row] = dumps(found).decode("ascii")
-    return pa.array(texts, pa.string()).dictionary_encode()
-
-
-def _is_in(place: str, found: dict[str, Any], stem: str) -> bool:
-    inner = _STAT_PLACE.sub("", place) if not place.startswith(stem) else place
-    return inner.startswith(stem) and unescape(inner[len(stem) :]) in found
-
-
-class _Spreader:
-    """Makes columns of free-form objects, run by run: `schema` tells the rules."""
-
-    def __init__(
-        self, runs: list[RunRows], residuals: dict[int, Residual], open_names: dict[str, set[str] | None]
-    ) -> None:
-        self._runs, self._residuals, self._open_names = runs, residuals, open_names
-        self.columns: dict[str, pa.Array] = {}
-        self.kinds: dict[str, Kind] = {}
-
-    def add(self, spread: Spread, texts: pa.DictionaryArray) -> None:
-        """The columns of one free-form object, from its JSON texts a row."""
-        distinct = texts.dictionary.to_pylist()
-        if not distinct:
-            return
-        codes: list[int | None] = texts.indices.to_pylist()
-        # Of an open object, what is no single value stays JSON text, and its nulls stay in the residual.
-        levels = 1 if spread.open else schema.LEVELS
-        cells = [freeform.spread(value, levels) for value in freeform.parse_many(distinct)]
-        flat: list[int | None] = [None] * len(codes)
-        whole: list[int | None] = [None] * len(codes)
-        for run in self._runs:
-            met = set(codes[run.first : run.first + run.rows]) - {None}
-            spread_out = self._spread_out(spread, run, met, cells)
-            for row in range(run.first, run.first + run.rows):
-                code = codes[row]
-                if code in spread_out:
-                    flat[row] = code
-                    self._note_nulls(spread, row, cells[code])
-                else:
-                    whole[row] = code
-            self._note_kinds(spread, run, met, spread_out, cells)
-        self._add_flat(spread, flat, cells)
-        if any(code is not None for code in whole):
-            self.columns[spread.name] = pa.array(distinct, pa.string()).take(pa.array(whole, pa.int32()))
-            self.kinds[spread.name] = Kind.JSON
-
-    def _spread_out(self, spread: Spread, run: RunRows, met: set[int], cells: list[Cells | None]) -> set[int]:
-        """Which of the objects met in a run become columns."""
-        able = {code for code in met if cells[code] is not None}
-        if spread.unbounded:
-            return able
-        names: set[str] = set()
-        for code in able:
-            names.update(cells[code].values)
-        known = self._open_names.get(spread.name) if run is self._runs[0] else None
-        if known is not None:
-            # A long run goes on: what its first row group showed decides, later names stay text.
-            return {code for code in able if known.issuperset(cells[code].values)}
-        if len(names) > schema.MOST_KEYS:
-            names, able = set(), set()
-        if run is self._runs[-1]:
-            self._open_names[spread.name] = names
-        return able
-
-    def _note_nulls(self, spread: Spread, row: int, cells: Cells) -> None:
-        if cells.nulls:
-            residual = dict(self._residuals.get(row, {}))
-            residual.update({spread.pointer + place: None for place in cells.nulls})
-            self._residuals[row] = residual
-
-    def _note_kinds(
-        self, spread: Spread, run: RunRows, met: set[int], flat: set[int], cells: list[Cells | None]
-    ) -> None:
-        for code in flat:
-            for name, kind in cells[code].kinds.items():
-                full = f"{spread.name}.{name}"
-                run.dynamic[full] = run.dynamic.get(full, Kind(0)) | kind
-                self.kinds[full] = self.kinds.get(full, Kind(0)) | kind
-        if met - flat:
-            run.dynamic[spread.name] = Kind.JSON
-
-    def _add_flat(self, spread: Spread, flat: list[int | None], cells: list[Cells | None]) -> None:
-        numbers = pa.array(flat, pa.int32())
-        used = sorted({code for code in flat if code is not None})
-        names = sorted({name for code in used for name in cells[code].values})
-        for name in names:
-            full = f"{spread.name}.{name}"
-            values: list[Any] = [None] * len(cells)
-            for code in used:
-                values[code] = cells[code].values.get(name)
-            cell_type = freeform.stored_type(self.kinds[full])
-            if cell_type != freeform.NOTHING:
-                self.columns[full] = freeform.array_of(values, cell_type).take(numbers)
-
-
 def _note_occurring(
     table: Table, columns: dict[str, pa.Array], residuals: dict[int, Residual], runs: list[RunRows]
 ) -> None:
@@ -536,4 +406,4 @@ def _note_occurring(
     for run in runs:
         for row in range(run.first, run.first + run.rows) if residuals else ():
             for place in residuals.get(row, ()):
-                run.occurs |= bits.get(_STAT_PLACE.sub("", place) if table.name == "per_instance_stats" else place, 0)
+                run.occurs |= bits.get(row_place(table, place), 0)

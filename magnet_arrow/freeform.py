@@ -2,8 +2,8 @@
 
 A column that is found in the data has no declared type; it has the kinds of value that were met, as a set of flags
 for each run. Storage and frames each decide a type from flags: storage from all runs of a segment (any mixture is
-JSON text, so that `true`, `1`, `1.0` and `"1"` stay four things), a frame from its own runs alone (integers and floats are
-float64 where no integer is rounded by that).
+JSON text, so that `true`, `1`, `1.0` and `"1"` stay four things), a frame from its own runs alone (integers and
+floats are float64 where no integer is rounded by that).
 """
 
 import enum

@@ -213,7 +213,8 @@ class _Work:
                 self._run = where_of(todo.place)
                 long = is_long(todo.stamps)
                 if taker is not None and (long or self._is_due(taker, begun)):
-                    taker, pending = self._commit(taker, pending, done), Change()
+                    self._commit(taker, pending, done)
+                    taker, pending = None, Change()
                 if taker is None:
                     taker, begun = RunTaker(self._cache, self._buffer, self._count), time.monotonic()
                 bad = self._take(taker, todo)
@@ -225,7 +226,8 @@ class _Work:
                         taker.discard()
                         taker = None
                 elif long:
-                    taker, pending = self._commit(taker, pending, done), Change()
+                    self._commit(taker, pending, done)
+                    taker, pending = None, Change()
                 self._runs_done += 1
                 self._tell()
             self._commit(taker, pending, done)

@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 from magnet_arrow import freeform, schema
 from magnet_arrow.cache import manifest
 from magnet_arrow.cache.manifest import FileEntry, Profile, RunEntry, RunList, Segment, StoredRows, TableEntry
-from magnet_arrow.columns import Batch, RunRows, plain_columns
+from magnet_arrow.columns import Batch, plain_columns
 from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError
 from magnet_arrow.freeform import CellType, Kind
 from magnet_arrow.helm.wire import dumps
 from magnet_arrow.schema import Table
+from magnet_arrow.spreading import RunRows
 
 _HELD_BYTES = 32 << 20
 """Arrow bytes of a table held back before its file is begun: the longer, the more columns are known by then."""

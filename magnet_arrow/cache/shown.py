@@ -116,6 +116,7 @@ def frame_schema(shown: Sequence[Shown]) -> pl.Schema:
 
 @lru_cache(maxsize=256)
 def polars_type(arrow: pa.DataType) -> pl.DataType:
+    """The type that a column of this Arrow type has in a Polars frame."""
     return pl.DataFrame(pa.schema([pa.field("x", arrow)]).empty_table()).schema["x"]
 
 

@@ -1,9 +1,9 @@
 """The types that HELM's JSON is decoded into: the structs, but with every key optional and nothing made up.
 
-HELM's own structs fill a missing key with a default; a cache must not. So each struct has a twin here whose fields
-are None unless the file has them, which refuses keys that it doesn't know and the spellings of old releases (a text
-for an object, a number for an id), and which keeps free-form parts as raw JSON. Fields named in `INTERNED` stay raw too: the same bytes recur from row to row (of MMLU's 152,820 stats 6,840
-are distinct), so only distinct ones are decoded.
+HELM's own structs fill a missing key with a default; a cache must not. So each struct has a twin here whose fields are
+None unless the file has them, which refuses keys that it doesn't know and the spellings of old releases (a text for
+an object, a number for an id), and which keeps free-form parts as raw JSON. Fields named in `INTERNED` stay raw too:
+the same bytes recur from row to row (of MMLU's 152,820 stats 6,840 are distinct), so only distinct ones are decoded.
 
 `conform` is the careful way to the same twins, for the few elements that msgspec refuses: it takes what Python's
 `json` made of an element, and says for every value that has no place in a twin where it stood.
@@ -143,25 +143,26 @@ def _list(value: list[Any], item: Shape, pointer: str, residual: Residual) -> li
 
 
 def _scalar(value: Any, shape: Scalar, pointer: str, residual: Residual) -> Any:
-    if shape.python is str:
-        if isinstance(value, str):
+    if isinstance(value, bool) or shape.python is bool:
+        if isinstance(value, bool) and shape.python is bool:
+            return value
+        raise Nowhere
+    match shape.python(), value:
+        case str(), str():
             clean = _SURROGATE.sub("\ufffd", value)
-            if clean is not value and clean != value:
+            if clean != value:
                 residual[pointer] = value
             return clean
-        if shape.or_int and type(value) is int:
+        case str(), int() if shape.or_int:
             residual[pointer] = value
             return str(value)
-    elif shape.python is bool:
-        if isinstance(value, bool):
+        case int(), int() if INT64_MIN <= value <= INT64_MAX:
             return value
-    elif shape.python is int and not isinstance(value, bool):
-        if isinstance(value, int) and INT64_MIN <= value <= INT64_MAX:
-            return value
-        if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
+        case int(), float() if value.is_integer() and abs(value) <= 2**53:
             return int(value)
-    elif shape.python is float and not isinstance(value, bool):
-        if isinstance(value, float) or (isinstance(value, int) and is_exact(value)):
+        case float(), float():
+            return value
+        case float(), int() if is_exact(value):
             return float(value)
     raise Nowhere
 

@@ -1,0 +1,141 @@
+"""Free-form objects of many runs to columns, run by run; `schema` tells the rules."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from magnet_arrow import freeform, schema
+from magnet_arrow.freeform import Cells, Kind
+from magnet_arrow.helm.wire import Residual, dumps, unescape
+from magnet_arrow.schema import Spread, Table
+
+_STAT_PLACE = re.compile(r"^/stats/\d+")
+
+
+@dataclass(slots=True)
+class RunRows:
+    """Where one run's rows are in a batch, and what they have.
+
+    Attributes:
+        key: the run.
+        first: its first row in the batch.
+        rows: how many.
+        occurs: bit set over the table's registered columns: those whose key occurs in a row, null or not.
+        dynamic: kinds of value met in each column that was found in the data.
+    """
+
+    key: str
+    first: int
+    rows: int
+    occurs: int = 0
+    dynamic: dict[str, Kind] = field(default_factory=dict)
+
+
+def row_place(table: Table, place: str) -> str:
+    """A place in an element as the table's columns know it: in an entry of per-instance stats, that in its stat."""
+    return _STAT_PLACE.sub("", place) if table.name == "per_instance_stats" else place
+
+
+def undeclared(spread: Spread, table: Table, residuals: dict[int, Residual], rows: int) -> pa.Array:
+    """Of an object that is open: its undeclared members, taken out of the residuals, as JSON text of an object."""
+    declared = {column.pointer for column in table.columns}
+    stem = spread.pointer + "/"
+    texts: list[str | None] = [None] * rows
+    for row, residual in residuals.items():
+        found = {}
+        for place, value in residual.items():
+            inner = row_place(table, place)
+            is_member = inner.startswith(stem) and "/" not in inner[len(stem) :]
+            if is_member and inner not in declared and value is not None:
+                found[place] = unescape(inner[len(stem) :])
+        if found:
+            texts[row] = dumps({key: residual[place] for place, key in found.items()}).decode("ascii")
+            residuals[row] = {place: value for place, value in residual.items() if place not in found}
+    return pa.array(texts, pa.string()).dictionary_encode()
+
+
+class Spreader:
+    """Makes columns of free-form objects, run by run: `schema` tells the rules."""
+
+    def __init__(
+        self, runs: list[RunRows], residuals: dict[int, Residual], open_names: dict[str, set[str] | None]
+    ) -> None:
+        self._runs, self._residuals, self._open_names = runs, residuals, open_names
+        self.columns: dict[str, pa.Array] = {}
+        self.kinds: dict[str, Kind] = {}
+
+    def add(self, spread: Spread, texts: pa.DictionaryArray) -> None:
+        """The columns of one free-form object, from its JSON texts a row."""
+        distinct = texts.dictionary.to_pylist()
+        if not distinct:
+            return
+        codes: list[int | None] = texts.indices.to_pylist()
+        # Of an open object, what is no single value stays JSON text, and its nulls stay in the residual.
+        levels = 1 if spread.open else schema.LEVELS
+        values = enumerate(freeform.parse_many(distinct))
+        cells = {code: found for code, value in values if (found := freeform.spread(value, levels)) is not None}
+        flat: list[int | None] = [None] * len(codes)
+        whole: list[int | None] = [None] * len(codes)
+        for run in self._runs:
+            met = {code for code in codes[run.first : run.first + run.rows] if code is not None}
+            spread_out = self._spread_out(spread, run, met, cells)
+            for row in range(run.first, run.first + run.rows):
+                code = codes[row]
+                if code is not None and code in spread_out:
+                    flat[row] = code
+                    self._note_nulls(spread, row, cells[code])
+                else:
+                    whole[row] = code
+            self._note_kinds(spread, run, met, spread_out, cells)
+        self._add_flat(spread, flat, cells)
+        if any(code is not None for code in whole):
+            self.columns[spread.name] = pa.array(distinct, pa.string()).take(pa.array(whole, pa.int32()))
+            self.kinds[spread.name] = Kind.JSON
+
+    def _spread_out(self, spread: Spread, run: RunRows, met: set[int], cells: dict[int, Cells]) -> set[int]:
+        """Which of the objects met in a run become columns."""
+        able = met & cells.keys()
+        if spread.unbounded:
+            return able
+        names: set[str] = set()
+        for code in able:
+            names.update(cells[code].values)
+        known = self._open_names.get(spread.name) if run is self._runs[0] else None
+        if known is not None:
+            # A long run goes on: what its first row group showed decides, later names stay text.
+            return {code for code in able if known.issuperset(cells[code].values)}
+        if len(names) > schema.MOST_KEYS:
+            names, able = set(), set()
+        if run is self._runs[-1]:
+            self._open_names[spread.name] = names
+        return able
+
+    def _note_nulls(self, spread: Spread, row: int, cells: Cells) -> None:
+        if cells.nulls:
+            residual = dict(self._residuals.get(row, {}))
+            residual.update({spread.pointer + place: None for place in cells.nulls})
+            self._residuals[row] = residual
+
+    def _note_kinds(self, spread: Spread, run: RunRows, met: set[int], flat: set[int], cells: dict[int, Cells]) -> None:
+        for code in flat:
+            for name, kind in cells[code].kinds.items():
+                full = f"{spread.name}.{name}"
+                run.dynamic[full] = run.dynamic.get(full, Kind(0)) | kind
+                self.kinds[full] = self.kinds.get(full, Kind(0)) | kind
+        if met - flat:
+            run.dynamic[spread.name] = Kind.JSON
+
+    def _add_flat(self, spread: Spread, flat: list[int | None], cells: dict[int, Cells]) -> None:
+        numbers = pa.array(flat, pa.int32())
+        used = sorted({code for code in flat if code is not None})
+        names = sorted({name for code in used for name in cells[code].values})
+        for name in names:
+            full = f"{spread.name}.{name}"
+            values: list[Any] = [None] * (used[-1] + 1)
+            for code in used:
+                values[code] = cells[code].values.get(name)
+            cell_type = freeform.stored_type(self.kinds[full])
+            if cell_type != freeform.NOTHING:
+                self.columns[full] = freeform.array_of(values, cell_type).take(numbers)
