@@ -1,0 +1,431 @@
+"""The command line: arguments -> one call -> report. Data goes to stdout, everything else to stderr.
+
+Exit codes (the one table; the README shows the same):
+
+    0    done
+    1    done, but something is reported: rejected runs, predictions without truth, stale runs
+    2    wrong use, source not found, no runs in it
+    3    stopped: disk full, cache locked or damaged, all runs rejected
+    130  interrupted (Ctrl-C)
+    143  terminated (SIGTERM)
+
+What is heavy is imported inside the commands, so that `--help` does not wait for it.
+"""
+
+import enum
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from magnet_arrow.errors import BadFileError, CacheError, MagnetError, MagnetWarning
+from magnet_arrow.text import for_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    import polars as pl
+    from rich.console import Console
+
+    from magnet_arrow.cache.store import Cache
+    from magnet_arrow.data_splits import SequesteredTestSplit, TrainSplit
+    from magnet_arrow.ingestion import IngestReport
+    from magnet_arrow.predictor import RunPredictor
+
+
+class ExitCode(enum.IntEnum):
+    """The exit codes, as in the table above."""
+
+    DONE = 0
+    REPORTED = 1
+    WRONG_USE = 2
+    STOPPED = 3
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class Terminated(BaseException):
+    """SIGTERM came; like Ctrl-C, it ends every `with` in order."""
+
+
+class TableName(enum.StrEnum):
+    """The tables, spelled as in `schema.TABLES`, which is too slow to import for a help text."""
+
+    RUN_SPEC = "run_spec"
+    SCENARIO_STATE = "scenario_state"
+    STATS = "stats"
+    PER_INSTANCE_STATS = "per_instance_stats"
+
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(metavar="PATH", help="Outputs folders, suites, runs, or glob patterns of these."),
+]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        envvar="MAGNET_ARROW_CACHE_DIR",
+        help="The cache's folder, if not the usual one.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+# Plain help: laying it out by rich takes three times as long as all the rest of typer.
+app = typer.Typer(
+    name="magnet-arrow",
+    help="HELM's output as typed tables, and predictors on top of them.",
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+cache_app = typer.Typer(help="Look at the cache, or empty it.", rich_markup_mode=None, no_args_is_help=True)
+app.add_typer(cache_app, name="cache")
+
+
+def main() -> NoReturn:
+    """Run the command that the arguments name, and exit with its code."""
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    with _warnings_shown() as warned:
+        code = _run()
+    raise SystemExit(ExitCode.REPORTED if warned and code == ExitCode.DONE else code)
+
+
+def _run() -> int:
+    try:
+        app()
+    except SystemExit as end:  # typer ends each command by one, and Ctrl-C too
+        if end.code == ExitCode.INTERRUPTED:
+            _complain("Interrupted. What was committed stays.")
+        return end.code if isinstance(end.code, int) else ExitCode.DONE
+    except Terminated:
+        _complain("Terminated. What was committed stays.")
+        return ExitCode.TERMINATED
+    except (CacheError, BadFileError) as err:
+        _complain(str(err))
+        return ExitCode.STOPPED
+    except MagnetError as err:
+        _complain(str(err))
+        return ExitCode.WRONG_USE
+    except OSError as err:
+        _complain(f"{err.filename or 'magnet-arrow'}: {err.strerror or err}")
+        return ExitCode.STOPPED
+    except Exception:  # a mistake of ours or in a user's predictor: its author needs the way it took
+        traceback.print_exc()
+        return ExitCode.STOPPED
+    return ExitCode.DONE
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from magnet_arrow import __version__
+
+        print(f"magnet-arrow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """HELM's output as typed tables, and predictors on top of them."""
+
+
+@app.command()
+def demo(cache: CacheDir = None) -> None:
+    """Ingest the demo, and foretell one of its runs."""
+    from magnet_arrow.examples.random_run_predictor import RandomRunPredictor
+    from magnet_arrow.outputs import HelmOutputs
+
+    store = _cache(cache)
+    outputs = HelmOutputs.demo(cache=store)
+    print(f"The demo lies in {for_terminal(str(outputs.path))}\n")
+    done = _ingest([str(outputs.path)], store)
+    _print_ingest(done)
+    runs = outputs.suites()[0].runs()
+    predictor = RandomRunPredictor(num_eval_samples=5)
+    train, sequestered = predictor.prepare_predict_inputs(runs)
+    _print_split("What a predictor learns from: the train split", train)
+    _print_split("What it is to foretell: the sequestered test split, without stats", sequestered)
+    missing = _print_comparison(predictor(helm_runs=runs), title="Random predictions beside the truth")
+    raise typer.Exit(ExitCode.REPORTED if missing else _ingest_code(done))
+
+
+@app.command()
+def ingest(
+    paths: Sources,
+    runs: Annotated[str, typer.Option(metavar="GLOB", help="Only the run folders that match.")] = "*",
+    cache: CacheDir = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Read rejected runs again, though unchanged.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Drop cached runs that the source has lost.")] = False,
+    json: Json = False,
+) -> None:
+    """Take runs into the cache.
+
+    Unchanged ones are not read again, and rejected ones only with --retry.
+    """
+    done = _ingest(paths, _cache(cache), runs=runs, retry=retry, prune=prune)
+    _print_ingest(done, json=json)
+    raise typer.Exit(_ingest_code(done))
+
+
+@app.command()
+def ls(
+    path: Annotated[str | None, typer.Argument(metavar="PATH", help="A source; the cache, if none.")] = None,
+    cache: CacheDir = None,
+    json: Json = False,
+) -> None:
+    """List the runs of a source, or of the cache.
+
+    With model, scenario, and rows where a run is cached. Nothing is ingested for it.
+    """
+    from magnet_arrow.listing import cached_runs, source_runs
+
+    store = _cache(cache)
+    _print_frame(cached_runs(store) if path is None else source_runs(path, store), json=json)
+
+
+@app.command()
+def head(
+    table: Annotated[TableName, typer.Argument(metavar="TABLE", help=f"One of {', '.join(TableName)}.")],
+    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Only these columns, divided by commas.")] = None,
+    run: Annotated[str, typer.Option(metavar="GLOB", help="Only runs whose name matches.")] = "*",
+    n: Annotated[int, typer.Option("-n", min=1, help="So many rows.")] = 3,
+    cache: CacheDir = None,
+    json: Json = False,
+) -> None:
+    """Show the first rows of a cached table, a column a line."""
+    from magnet_arrow.listing import first_rows
+    from magnet_arrow.report import records
+
+    chosen = columns.split(",") if columns else "occurring"
+    frame = first_rows(_cache(cache), table.value, runs=run, columns=chosen, rows=n)
+    if json:
+        _print_frame(frame, json=True)
+    else:
+        _stdout().print(records(frame))
+
+
+@app.command()
+def schemas(
+    write: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write one JSON file a table into this folder.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show the columns of every table, or write schemas/."""
+    from magnet_arrow import schema
+    from magnet_arrow.report import as_json
+
+    published = {name: table.to_json() for name, table in schema.TABLES.items()}
+    if write:
+        write.mkdir(parents=True, exist_ok=True)
+        for name, contract in published.items():
+            (write / f"{name}.json").write_text(as_json(contract, indent=2) + "\n", encoding="utf-8")
+            print(write / f"{name}.json")
+    elif json:
+        print(as_json(published))
+    else:
+        from magnet_arrow.listing import columns
+
+        for name in published:
+            _print_frame(columns(name), title=name)
+
+
+@cache_app.command("path")
+def cache_path(cache: CacheDir = None) -> None:
+    """Print the cache's folder."""
+    print(_cache(cache).path)
+
+
+@cache_app.command("info")
+def cache_info(cache: CacheDir = None, json: Json = False) -> None:
+    """Show the cache's sources, with runs, bytes, and rows a table."""
+    from magnet_arrow.listing import sources
+
+    _print_frame(sources(_cache(cache)), json=json)
+
+
+@cache_app.command("clear")
+def cache_clear(
+    cache: CacheDir = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete all that is cached. The sources stay as they are."""
+    from magnet_arrow.cache.clear import clear
+
+    path = _cache(cache).path
+    if not path.exists():
+        print(f"There is no cache in {path}.")
+    elif yes or typer.confirm(f"Delete all that is cached in {path}?", err=True):
+        clear(path)
+        print(f"The cache in {path} is empty.")
+
+
+@app.command()
+def predict(
+    predictor: Annotated[
+        str, typer.Argument(metavar="MODULE:CLASS", help="A RunPredictor; modules in this folder count too.")
+    ],
+    paths: Sources,
+    examples: Annotated[int | None, typer.Option(min=0, help="How many runs to learn from.")] = None,
+    samples: Annotated[int | None, typer.Option(min=0, help="Instances of the evaluated run.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides the draw.")] = None,
+    cache: CacheDir = None,
+    json: Json = False,
+) -> None:
+    """Let a predictor foretell a run, and show the truth.
+
+    Runs to learn from and the run to foretell are drawn from PATH.
+    """
+    from magnet_arrow.outputs import HelmRuns
+
+    options = {"num_example_runs": examples, "num_eval_samples": samples, "random_seed": seed}
+    given = {name: value for name, value in options.items() if value is not None}
+    runs = HelmRuns(paths, cache=_cache(cache))
+    missing = _print_comparison(_predictor(predictor)(**given)(helm_runs=runs), json=json)
+    raise typer.Exit(ExitCode.REPORTED if missing else ExitCode.DONE)
+
+
+@app.command()
+def rejects(cache: CacheDir = None, json: Json = False) -> None:
+    """List the runs that were left out, and why."""
+    from magnet_arrow.report import plain
+
+    store = _cache(cache)
+    if json:
+        _print_frame(store.rejects(), json=True)
+    else:
+        for run in store.snapshot().rejected.values():
+            _stdout().print(plain(str(run.rejected)))
+
+
+def _cache(path: Path | None) -> "Cache":
+    from magnet_arrow.cache.store import Cache
+
+    return Cache(path)
+
+
+def _predictor(name: str) -> "Callable[..., RunPredictor]":
+    """The class that MODULE:CLASS names. What its module raises on the way is the author's to see."""
+    import importlib
+
+    from magnet_arrow.predictor import RunPredictor
+
+    module_name, _, class_name = name.partition(":")
+    sys.path.insert(0, "")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as err:
+        if not err.name or not f"{module_name}.".startswith(f"{err.name}."):
+            raise
+        raise typer.BadParameter(f"there is no module {module_name!r} in this folder or installed.") from None
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, RunPredictor)):
+        raise typer.BadParameter(f"{module_name} has no subclass of RunPredictor called {class_name!r}.")
+    return found
+
+
+def _ingest(
+    paths: list[str], cache: "Cache", *, runs: str = "*", retry: bool = False, prune: bool = False
+) -> "IngestReport":
+    from magnet_arrow.ingestion import ingest
+    from magnet_arrow.report import progress_bar
+
+    with progress_bar(_stderr()) as progress:
+        return ingest(paths, cache, runs=runs, retry=retry, prune=prune, progress=progress)
+
+
+def _ingest_code(done: "IngestReport") -> ExitCode:
+    if not done.rejected:
+        return ExitCode.DONE
+    return ExitCode.REPORTED if done.runs or done.skipped else ExitCode.STOPPED
+
+
+def _print_ingest(done: "IngestReport", *, json: bool = False) -> None:
+    from magnet_arrow.report import as_json, first_of, ingest_facts, ingest_summary
+
+    print(as_json(ingest_facts(done)) if json else ingest_summary(done))
+    rest = "; `magnet-arrow rejects` lists all"
+    reasons = [str(rejected) for rejected in done.rejected]
+    for text in filter(None, (first_of(done.notes), first_of(reasons, rest=rest))):
+        _complain(text)
+
+
+def _print_split(title: str, split: "TrainSplit | SequesteredTestSplit") -> None:
+    import dataclasses
+
+    import polars as pl
+
+    frames = {field.name: getattr(split, field.name) for field in dataclasses.fields(split)}
+    sizes = [(name, frame.height, frame.width) for name, frame in frames.items()]
+    _print_frame(pl.DataFrame(sizes, schema=["frame", "rows", "columns"], orient="row"), title=title)
+
+
+def _print_comparison(comparison: "pl.DataFrame", *, title: str = "", json: bool = False) -> int:
+    """Print it; how many predictions have no truth."""
+    from magnet_arrow.report import without_empty
+    from magnet_arrow.scoring import without_truth
+
+    shown = comparison if json else without_empty(comparison, keep="actual_mean")
+    _print_frame(shown, title=title, json=json)
+    return without_truth(comparison.lazy()).collect().height
+
+
+def _print_frame(frame: "pl.DataFrame", *, title: str = "", json: bool = False) -> None:
+    from magnet_arrow.report import rows_as_json, table
+
+    if json:
+        for line in rows_as_json(frame):
+            print(line)
+    else:
+        if title:
+            print(f"\n{title}")
+        _stdout().print(table(frame))
+
+
+def _stdout() -> "Console":
+    """Where data goes; in a file or a pipe no line is cut or folded."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
+
+
+def _stderr() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def _warnings_shown() -> "Iterator[list[str]]":
+    """Show each warning as a note on stderr, without the line of code; the list holds what was shown."""
+    shown: list[str] = []
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        shown.append(str(message))
+        _complain(f"Note: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", MagnetWarning)
+        warnings.showwarning = show
+        yield shown
+
+
+def _complain(text: str) -> None:
+    print("\n".join(map(for_terminal, text.split("\n"))), file=sys.stderr)
+
+
+def _raise_terminated(number: int, frame: "FrameType | None") -> NoReturn:
+    raise Terminated

@@ -1,0 +1,159 @@
+"""What the command line shows: frames, an ingest's report, its progress. Values in, something to print out.
+
+All text goes through `for_terminal` and into `rich.text.Text`, which reads no markup: a run may be called
+`mmlu:[/bold]x`, and a completion may hold an escape sequence.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+from magnet_arrow.text import for_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from magnet_arrow.errors import Rejected
+    from magnet_arrow.ingestion import IngestReport, Progress
+
+SHOWN = 5
+"""So many of a kind are shown on the terminal, unless all are asked for."""
+
+_MOST = 60
+
+
+def plain(text: str) -> Text:
+    """Our own words and a dump's, line by line, without markup."""
+    return Text("\n".join(map(for_terminal, text.split("\n"))))
+
+
+def table(frame: pl.DataFrame) -> Table:
+    """A frame as it is: a row a row, a column a column, nothing left out."""
+    shown = Table(box=None, pad_edge=False)
+    for name, dtype in frame.schema.items():
+        shown.add_column(plain(name), justify="right" if dtype.is_numeric() else "left", overflow="fold")
+    for row in frame.iter_rows():
+        shown.add_row(*map(_cell, row))
+    return shown
+
+
+def records(frame: pl.DataFrame) -> Table:
+    """A wide frame turned over: a column a row, the first rows beside each other, long values cut."""
+    shown = Table(box=None, pad_edge=False)
+    shown.add_column("column", overflow="fold")
+    shown.add_column("type", overflow="fold")
+    for number in range(frame.height):
+        shown.add_column(str(number), overflow="fold")
+    for column in frame:
+        values = [_cell(value, most=_MOST) for value in column]
+        shown.add_row(plain(column.name), _cell(str(column.dtype), most=_MOST), *values)
+    return shown
+
+
+def without_empty(frame: pl.DataFrame, *, keep: str) -> pl.DataFrame:
+    """The columns that have a value in some row, and `keep`."""
+    return frame.select(column.name for column in frame if column.name == keep or column.null_count() < len(column))
+
+
+def as_json(value: Any, *, indent: int | None = None) -> str:
+    """JSON in ASCII, so that no character of a dump acts on the terminal. NaN is written as Python does."""
+    return json.dumps(value, default=str, indent=indent)
+
+
+def rows_as_json(frame: pl.DataFrame) -> Iterator[str]:
+    """One JSON object a row (NDJSON)."""
+    return map(as_json, frame.iter_rows(named=True))
+
+
+def ingest_summary(report: "IngestReport") -> str:
+    """What an ingest took, in a few lines."""
+    rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items())
+    pruned = f", {report.pruned:,} pruned" if report.pruned else ""
+    lines = [
+        f"runs      {report.runs:,} taken, {report.skipped:,} unchanged, {len(report.rejected):,} rejected{pruned}",
+        f"rows      {rows}" if report.runs else "",
+        f"bytes     {report.bytes_in:,} in, {report.bytes_out:,} out",
+        f"seconds   {report.seconds:.1f}",
+    ]
+    return "\n".join(filter(None, lines))
+
+
+def ingest_facts(report: "IngestReport") -> dict[str, Any]:
+    """The same, and every reason, for a script."""
+    return {
+        "runs": report.runs,
+        "rows": dict(report.rows),
+        "bytes_in": report.bytes_in,
+        "bytes_out": report.bytes_out,
+        "seconds": report.seconds,
+        "skipped": report.skipped,
+        "pruned": report.pruned,
+        "rejected": [rejected_facts(rejected) for rejected in report.rejected],
+        "notes": list(report.notes),
+    }
+
+
+def rejected_facts(rejected: "Rejected") -> dict[str, Any]:
+    """A rejection's attributes by name."""
+    return {name: getattr(rejected, name) for name in rejected.__struct_fields__}
+
+
+def first_of(texts: Sequence[str], *, rest: str = "") -> str:
+    """The first few of `texts`, and how many more there are; `rest` says where they are."""
+    lines = list(texts[:SHOWN])
+    if len(texts) > SHOWN:
+        lines.append(f"… and {len(texts) - SHOWN:,} more{rest}.")
+    return "\n".join(lines)
+
+
+@contextmanager
+def progress_bar(console: Console) -> "Iterator[Callable[[Progress], None] | None]":
+    """A bar on a terminal, with bytes, rate and time left; None where nobody would see it move."""
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        BarColumn(),
+        TaskProgressColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[runs]}", markup=False),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None, runs="")
+
+        def show(state: "Progress") -> None:
+            runs = f"run {state.runs_done:,} of {state.runs_total:,}"
+            rejected = f", {state.rejected:,} rejected" if state.rejected else ""
+            bar.update(task, completed=state.bytes_done, total=state.bytes_total, runs=runs + rejected)
+
+        yield show
+
+
+def _cell(value: Any, *, most: int | None = None) -> Text:
+    if value is None:
+        return Text("–", style="dim")
+    if isinstance(value, float):
+        return Text(f"{value:.6g}")
+    if isinstance(value, pl.Series):
+        value = value.to_list()
+    text = str(value)
+    if most and len(text) > most:
+        text = text[: most - 1] + "…"
+    return Text(for_terminal(text))

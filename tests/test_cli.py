@@ -1,0 +1,439 @@
+import errno
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import pytest
+from makedump import make_run, write_run, write_runs
+
+from magnet_arrow import cli, ingestion
+from magnet_arrow.errors import CacheLockedError, MagnetWarning
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process."""
+
+    def run(*args: str | Path) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["magnet-arrow", *map(str, args)])
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as end:
+                cli.main()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        assert isinstance(end.value.code, int)
+        return Ended(int(end.value.code), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    """Three whole runs of two instances, so of 2 stats and 4 stats of instances each."""
+    write_runs(tmp_path / "outputs", [make_run(f"tide:n={number}") for number in range(3)])
+    return tmp_path / "outputs"
+
+
+@pytest.fixture
+def broken(outputs: Path) -> Path:
+    """The same, one of them cut off."""
+    file = outputs / "runs" / "made" / "tide:n=1" / "stats.json"
+    file.write_bytes(file.read_bytes()[:100])
+    return outputs
+
+
+def rows(ended: Ended) -> list[dict[str, object]]:
+    return [json.loads(line) for line in ended.out.splitlines()]
+
+
+def test_help_is_answered_without_what_is_slow() -> None:
+    code = (
+        "import sys; from magnet_arrow import cli; sys.argv[1:] = ['ingest', '--help']\n"
+        "try: cli.main()\n"
+        "finally: print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--prune" in ended.stdout
+    assert "typer" in ended.stderr.split()
+    assert not {"rich", "pandas", "torch"} & set(ended.stderr.split())
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("--version") == (0, "magnet-arrow 0.1.0\n", "")
+
+
+@pytest.mark.parametrize(
+    "args", [[], ["nonsense"], ["ingest"], ["head", "[/bold]x"], ["head", "stats", "-n", "0"]], ids=" ".join
+)
+def test_wrong_use_is_2_and_shows_the_way(run: Run, args: list[str]) -> None:
+    ended = run(*args)
+    assert ended.code == 2
+    assert "magnet-arrow" in ended.out + ended.err
+
+
+def test_the_demo_ends_with_its_tables(run: Run) -> None:
+    ended = run("demo")
+    assert ended.code == 0
+    assert ended.err == ""
+    assert "9 taken, 0 unchanged, 0 rejected" in ended.out
+    # 3 of my-suite's 4 runs to learn from: 7 request states and 89 stats each; 5 instances of the fourth.
+    assert re.search(r"run_specs +3 .*\n *scenario_state +21 .*\n *stats +267 ", ended.out)
+    assert re.search(r"run_specs +1 .*\n *scenario_state +5 ", ended.out)
+    assert re.search(r"predicted_mean +actual_mean", ended.out)
+    assert "0 taken, 9 unchanged, 0 rejected" in run("demo").out
+
+
+def test_an_ingest_says_what_it_took(run: Run, outputs: Path) -> None:
+    ended = run("ingest", outputs)
+    assert ended.code == 0
+    assert ended.err == ""
+    assert "runs      3 taken, 0 unchanged, 0 rejected" in ended.out
+    assert "rows      run_spec 3, scenario_state 6, stats 6, per_instance_stats 12" in ended.out
+    size = sum(file.stat().st_size for file in outputs.rglob("*.json"))
+    assert f"bytes     {size:,} in, " in ended.out
+    assert "runs      0 taken, 3 unchanged, 0 rejected" in run("ingest", outputs).out
+
+
+def test_a_broken_run_is_named_and_the_others_go_in(run: Run, broken: Path) -> None:
+    ended = run("ingest", broken)
+    assert ended.code == 1
+    assert "2 taken, 0 unchanged, 1 rejected" in ended.out
+    assert "made/tide:n=1/stats.json" in ended.err
+    assert "Traceback" not in ended.err
+    again = run("ingest", broken)
+    assert (again.code, again.err) == (1, ended.err)
+    assert "0 taken, 2 unchanged, 1 rejected" in again.out
+
+
+def test_an_ingest_in_json_has_every_reason(run: Run, broken: Path) -> None:
+    ended = run("ingest", broken, "--json")
+    facts = json.loads(ended.out)
+    assert ended.code == 1
+    assert (facts["runs"], facts["skipped"], facts["rows"]["per_instance_stats"]) == (2, 0, 8)
+    assert [(one["run"], one["file"]) for one in facts["rejected"]] == [("made/tide:n=1", "stats.json")]
+    assert facts["rejected"][0]["reason"]
+
+
+def test_nothing_but_rejects_is_3(run: Run, broken: Path) -> None:
+    ended = run("ingest", broken, "--runs", "tide:n=1")
+    assert ended.code == 3
+    assert "0 taken, 0 unchanged, 1 rejected" in ended.out
+
+
+def test_runs_are_chosen_by_a_pattern(run: Run, outputs: Path) -> None:
+    assert "2 taken" in run("ingest", outputs, "--runs", "tide:n=[02]").out
+    assert [row["run"] for row in rows(run("ls", "--json"))] == ["tide:n=0", "tide:n=2"]
+
+
+def test_a_rejected_run_is_read_again_if_told(run: Run, broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    ingest = ingestion.ingest
+
+    def spied(*args: object, **options: object) -> object:
+        asked.append((options["retry"], options["prune"]))
+        return ingest(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ingestion, "ingest", spied)
+    for options in ([], ["--retry"], ["--prune"]):
+        assert run("ingest", broken, *options).code == 1
+    assert asked == [(False, False), (True, False), (False, True)]
+
+
+def test_a_vanished_run_stays_until_it_is_pruned(run: Run, outputs: Path) -> None:
+    run("ingest", outputs)
+    shutil.rmtree(outputs / "runs" / "made" / "tide:n=1")
+    run("ingest", outputs)
+    assert len(rows(run("ls", "--json"))) == 3
+    run("ingest", outputs, "--prune")
+    assert len(rows(run("ls", "--json"))) == 2
+
+
+def test_what_is_not_there_is_2_and_said_in_words(run: Run, tmp_path: Path) -> None:
+    for source in (tmp_path / "nowhere", tmp_path):
+        ended = run("ingest", source)
+        assert ended.code == 2
+        assert ended.out == ""
+        assert str(source) in ended.err
+        assert "Traceback" not in ended.err
+
+
+def test_ls_of_a_source_ingests_nothing(run: Run, outputs: Path, cache_dir: Path) -> None:
+    listed = rows(run("ls", outputs, "--json"))
+    assert [(row["suite"], row["run"], row["model"], row["scenario"], row["stats"]) for row in listed] == [
+        ("made", f"tide:n={number}", "made/heron-2b", "made.TideScenario", None) for number in range(3)
+    ]
+    assert not list(cache_dir.rglob("*.parquet"))
+    run("ingest", outputs, "--runs", "tide:n=1")
+    assert [row["stats"] for row in rows(run("ls", outputs, "--json"))] == [None, 2, None]
+
+
+def test_ls_of_the_cache_knows_the_sources(run: Run, outputs: Path) -> None:
+    run("ingest", outputs)
+    row = rows(run("ls", "--json"))[2]
+    assert row == {
+        "source": str(outputs.resolve()),
+        "suite": "made",
+        "run": "tide:n=2",
+        "model": "made/heron-2b",
+        "scenario": "made.TideScenario",
+        "run_spec": 1,
+        "scenario_state": 2,
+        "stats": 2,
+        "per_instance_stats": 4,
+    }
+    assert "made/heron-2b" in run("ls").out
+
+
+@pytest.mark.parametrize("args", [["ls"], ["head", "stats"]], ids=" ".join)
+def test_an_empty_cache_is_2_and_says_how_to_fill_it(run: Run, args: list[str]) -> None:
+    ended = run(*args)
+    assert ended.code == 2
+    assert "magnet-arrow ingest" in ended.err
+
+
+def test_head_shows_a_column_a_line(run: Run, outputs: Path) -> None:
+    run("ingest", outputs)
+    ended = run("head", "stats", "-n", "1")
+    assert ended.code == 0
+    assert re.search(r"^run_spec.name +String +tide:n=0 *$", ended.out, re.MULTILINE)
+    assert re.search(r"^stats.mean +Float64 +0.5 *$", ended.out, re.MULTILINE)
+    assert "magnet.run" not in ended.out
+
+
+def test_head_takes_columns_runs_and_a_number(run: Run, outputs: Path) -> None:
+    run("ingest", outputs)
+    found = rows(run("head", "stats", "--columns", "run_spec.name,stats.mean", "-n", "3", "--json"))
+    assert found == [
+        {"run_spec.name": "tide:n=0", "stats.mean": 0.5},
+        {"run_spec.name": "tide:n=0", "stats.mean": 2.0},
+        {"run_spec.name": "tide:n=1", "stats.mean": 0.5},
+    ]
+    found = rows(run("head", "stats", "--run", "*n=2", "--json"))
+    assert [row["run_spec.name"] for row in found] == ["tide:n=2", "tide:n=2"]
+
+
+def test_head_offers_the_near_name(run: Run, outputs: Path) -> None:
+    run("ingest", outputs)
+    ended = run("head", "stats", "--columns", "stats.maen")
+    assert (ended.code, ended.out) == (2, "")
+    assert "'stats.mean'" in ended.err
+    ended = run("head", "stats", "--run", "no*")
+    assert ended.code == 2
+    assert "'no*'" in ended.err
+
+
+def test_schemas_are_shown_printed_and_written(run: Run, tmp_path: Path) -> None:
+    tables = ["run_spec", "scenario_state", "stats", "per_instance_stats"]
+    assert re.search(r"^stats.name.name +string", run("schemas").out, re.MULTILINE)
+    printed = json.loads(run("schemas", "--json").out)
+    assert list(printed) == tables
+    ended = run("schemas", "--write", tmp_path / "new")
+    assert ended.code == 0
+    written = {file.stem: file.read_text("utf-8") for file in (tmp_path / "new").iterdir()}
+    assert {name: json.loads(text) for name, text in written.items()} == printed
+    published = {file.stem: file.read_text("utf-8") for file in Path(__file__).parents[1].glob("schemas/*.json")}
+    assert written == published, "schemas/ differs from the code: run `magnet-arrow schemas --write schemas`"
+
+
+def test_the_cache_is_where_it_is_told(run: Run, outputs: Path, tmp_path: Path, cache_dir: Path) -> None:
+    assert run("cache", "path").out == f"{cache_dir}\n"
+    other = tmp_path / "other"
+    assert run("cache", "path", "--cache", other).out == f"{other}\n"
+    run("ingest", outputs, "--cache", other)
+    assert not cache_dir.exists()
+    (info,) = rows(run("cache", "info", "--cache", other, "--json"))
+    assert (info["source"], info["runs"], info["stats"]) == (str(outputs.resolve()), 3, 6)
+
+
+def test_a_cache_is_cleared_after_a_yes(run: Run, outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("ingest", outputs)
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
+    assert run("cache", "clear").code == 0
+    assert len(rows(run("ls", "--json"))) == 3
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: pytest.fail("asked, though told --yes"))
+    assert run("cache", "clear", "--yes").code == 0
+    assert run("ls").code == 2
+    assert "3 taken" in run("ingest", outputs).out
+
+
+def test_a_folder_that_is_no_cache_is_not_cleared(run: Run, outputs: Path) -> None:
+    ended = run("cache", "clear", "--yes", "--cache", outputs)
+    assert ended.code == 2
+    assert "no cache" in ended.err
+    assert len(list(outputs.rglob("*.json"))) == 12
+
+
+def test_a_predictor_foretells_a_run(run: Run, demo_outputs: Path) -> None:
+    name = "magnet_arrow.examples.random_run_predictor:RandomRunPredictor"
+    args = ("predict", name, demo_outputs / "runs" / "my-suite", "--samples", "5", "--json")
+    (row,) = rows(run(*args))
+    assert row["stat_name"] == "exact_match"
+    assert (row["predicted_mean"], row["actual_mean"]) != (None, None)
+    assert rows(run(*args)) == [row]
+    assert rows(run(*args, "--seed", "2")) != [row]
+    assert run(*args, "--examples", "4").code == 2
+
+
+PREDICTORS = """
+from magnet_arrow.predictor import RunPrediction, RunPredictor
+
+class Nonsense(RunPredictor):
+    def predict(self, train_split, sequestered_test_split):
+        name = sequestered_test_split.run_specs["run_spec.name"][0]
+        return [RunPrediction(name, "test", stat, mean=0.5) for stat in ("exact_match", "beauty")]
+
+class Faulty(RunPredictor):
+    def predict(self, train_split, sequestered_test_split):
+        raise LookupError("lost my model")
+"""
+
+
+@pytest.fixture
+def own_predictors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.joinpath("my_predictors.py").write_text(PREDICTORS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+@pytest.mark.usefixtures("own_predictors")
+def test_predictions_without_truth_are_shown_and_are_1(
+    run: Run, outputs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = run("predict", "my_predictors:Nonsense", outputs, "--examples", "2", "--json")
+    assert ended.code == 1
+    assert [(row["stat_name"], row["actual_mean"]) for row in rows(ended)] == [
+        ("exact_match", 0.5),
+        ("beauty", None),
+    ]
+    assert "beauty" in caplog.text
+
+
+@pytest.mark.usefixtures("own_predictors")
+def test_a_predictors_own_mistake_shows_its_way(run: Run, outputs: Path) -> None:
+    ended = run("predict", "my_predictors:Faulty", outputs, "--examples", "2")
+    assert ended.code == 3
+    assert "lost my model" in ended.err
+    assert "my_predictors.py" in ended.err
+
+
+@pytest.mark.usefixtures("own_predictors")
+@pytest.mark.parametrize("name", ["my_predictors:Other", "my_predictors", "no_module:X", "my_predictors:RunPrediction"])
+def test_no_predictor_is_2(run: Run, outputs: Path, name: str) -> None:
+    ended = run("predict", name, outputs)
+    assert ended.code == 2
+    assert "Traceback" not in ended.err
+    assert name.partition(":")[0] in ended.err
+
+
+def test_rejects_are_listed(run: Run, broken: Path) -> None:
+    run("ingest", broken)
+    (row,) = rows(run("rejects", "--json"))
+    assert (row["suite"], row["folder"], row["file"]) == ("made", "tide:n=1", "stats.json")
+    assert run("rejects").out.startswith("made/tide:n=1/stats.json")
+
+
+def test_names_from_a_dump_do_not_act_on_the_terminal(run: Run, tmp_path: Path) -> None:
+    evil = "mmlu:[bold]\x1b[2J\u202ex"
+    shown = r"mmlu:[bold]\x1b[2J\u202ex"
+    made = make_run("mmlu:[/bold]\x07x", args={"[red]\x1b]0;x\x07": "\x1b[31m[/blue]"})
+    made["run_spec"]["adapter_spec"]["model"] = "a\x1b[2Jb[/b]"
+    write_run(tmp_path / "evil", made, folder=evil)
+    bad = write_run(tmp_path / "evil", make_run("bad:[/bold]"), folder="bad:[bold]\x1b[2J")
+    bad.joinpath("stats.json").write_text("[")
+    outs = [
+        run("ingest", tmp_path / "evil"),
+        run("ls", tmp_path / "evil"),
+        run("ls"),
+        run("head", "run_spec"),
+        run("head", "run_spec", "--json"),
+        run("rejects"),
+        run("rejects", "--json"),
+        run("cache", "info"),
+        run("ingest", tmp_path / "evil" / "[/bold]\x1b[2J"),
+    ]
+    assert [ended.code for ended in outs] == [1, 0, 0, 0, 0, 0, 0, 0, 2]
+    assert r"bad:[bold]\x1b[2J/stats.json" in outs[0].err
+    assert shown in outs[1].out
+    assert r"a\x1b[2Jb[/b]" in outs[1].out
+    assert shown in outs[2].out
+    assert r"mmlu:[/bold]\x07x" in outs[3].out
+    assert r"\x1b[31m[/blue]" in outs[3].out
+    assert r"bad:[bold]\x1b[2J/stats.json" in outs[5].out
+    for ended in outs:
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202e]", ended.out + ended.err)
+
+
+def stopped_by(monkeypatch: pytest.MonkeyPatch, stop: Callable[[], object]) -> None:
+    monkeypatch.setattr(ingestion, "ingest", lambda *_, **__: stop())
+
+
+def raising(err: BaseException) -> Callable[[], NoReturn]:
+    def stop() -> NoReturn:
+        raise err
+
+    return stop
+
+
+@pytest.mark.parametrize(
+    ("stop", "code", "words"),
+    [
+        pytest.param(raising(KeyboardInterrupt()), 130, "Interrupted", id="ctrl-c"),
+        pytest.param(lambda: os.kill(os.getpid(), signal.SIGTERM), 143, "Terminated", id="sigterm"),
+        pytest.param(raising(OSError(errno.ENOSPC, "No space left on device")), 3, "No space left", id="disk-full"),
+        pytest.param(
+            raising(CacheLockedError("Another writes.", hint="Wait.")),
+            3,
+            "Another writes.\n  Wait.",
+            id="lock",
+        ),
+    ],
+)
+def test_what_stops_an_ingest_has_a_code_and_words(
+    run: Run,
+    outputs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: Callable[[], object],
+    code: int,
+    words: str,
+) -> None:
+    stopped_by(monkeypatch, stop)
+    ended = run("ingest", outputs)
+    assert (ended.code, ended.out) == (code, "")
+    assert words in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_warning_is_a_note_and_1(run: Run, outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ingest(*args: object, **options: object) -> object:
+        warnings.warn(MagnetWarning("made/tide:n=0 is stale\x1b[2J."), stacklevel=2)
+        return original(*args, **options)  # type: ignore[arg-type]
+
+    original = ingestion.ingest
+    monkeypatch.setattr(ingestion, "ingest", ingest)
+    ended = run("ingest", outputs)
+    assert (ended.code, ended.err) == (1, "Note: made/tide:n=0 is stale\\x1b[2J.\n")
+
+
+def test_python_m_is_the_same_command() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "magnet_arrow", "--version"], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "magnet-arrow 0.1.0\n"
