@@ -1,0 +1,33 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import magnet_arrow
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_all_is_what_the_readme_lists() -> None:
+    section = README.read_text(encoding="utf-8").partition("## Public names")[2].partition("\n## ")[0]
+    assert sorted(magnet_arrow.__all__) == sorted(re.findall(r"`(\w+)`", section))
+
+
+@pytest.mark.parametrize("name", magnet_arrow.__all__)
+def test_every_public_name_is_there_and_documented(name: str) -> None:
+    assert getattr(magnet_arrow, name).__doc__
+
+
+def test_nothing_else_is_public() -> None:
+    modules = {path.stem for path in Path(magnet_arrow.__file__).parent.iterdir()}
+    public = {name for name in vars(magnet_arrow) if not name.startswith("_")} - modules
+    assert public <= set(magnet_arrow.__all__)
+
+
+def test_import_leaves_out_what_only_some_need() -> None:
+    code = "import sys, magnet_arrow; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "polars" in loaded
+    assert not {"helm", "pandas", "torch", "typer", "rich", "magnet_arrow.cli"} & set(loaded)
