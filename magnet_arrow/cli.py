@@ -9,7 +9,8 @@ Exit codes (the one table; the README shows the same):
     130  interrupted (Ctrl-C)
     143  terminated (SIGTERM)
 
-What is heavy is imported inside the commands, so that `--help` does not wait for it.
+The package is imported inside the commands, so that `--help` does not wait for Polars and Arrow (see
+`magnet_arrow_start`).
 """
 
 import enum
@@ -23,9 +24,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-
-from magnet_arrow.errors import BadFileError, CacheError, MagnetError, MagnetWarning
-from magnet_arrow.text import for_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,26 +108,31 @@ def _run() -> int:
     except Terminated:
         _complain("Terminated. What was committed stays.")
         return ExitCode.TERMINATED
-    except (CacheError, BadFileError) as err:
-        _complain(str(err))
-        return ExitCode.STOPPED
-    except MagnetError as err:
-        _complain(str(err))
-        return ExitCode.WRONG_USE
-    except OSError as err:
-        _complain(f"{err.filename or 'magnet-arrow'}: {err.strerror or err}")
-        return ExitCode.STOPPED
-    except Exception:  # a mistake of ours or in a user's predictor: its author needs the way it took
-        traceback.print_exc()
-        return ExitCode.STOPPED
+    except Exception as err:
+        return _failed(err)
     return ExitCode.DONE
+
+
+def _failed(err: Exception) -> ExitCode:
+    """Say what went wrong; the exit code for it."""
+    from magnet_arrow.errors import BadFileError, CacheError, MagnetError
+
+    match err:
+        case MagnetError():
+            _complain(str(err))
+            return ExitCode.STOPPED if isinstance(err, CacheError | BadFileError) else ExitCode.WRONG_USE
+        case OSError(strerror=str(reason)):
+            _complain(f"{err.filename or 'magnet-arrow'}: {reason}")
+        case _:  # a mistake of ours or in a user's predictor: its author needs the way it took
+            traceback.print_exception(err)
+    return ExitCode.STOPPED
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from magnet_arrow import __version__
+        from importlib.metadata import version
 
-        print(f"magnet-arrow {__version__}")
+        print(f"magnet-arrow {version('magnet-arrow')}")
         raise typer.Exit
 
 
@@ -147,10 +150,11 @@ def demo(cache: CacheDir = None) -> None:
     """Ingest the demo, and foretell one of its runs."""
     from magnet_arrow.examples.random_run_predictor import RandomRunPredictor
     from magnet_arrow.outputs import HelmOutputs
+    from magnet_arrow.report import plain
 
     store = _cache(cache)
     outputs = HelmOutputs.demo(cache=store)
-    print(f"The demo lies in {for_terminal(str(outputs.path))}\n")
+    _stdout().print(plain(f"The demo lies in {outputs.path}\n"))
     done = _ingest([str(outputs.path)], store)
     _print_ingest(done)
     runs = outputs.suites()[0].runs()
@@ -418,12 +422,14 @@ def _warnings_shown() -> "Iterator[list[str]]":
         _complain(f"Note: {message}")
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", MagnetWarning)
+        warnings.simplefilter("default", UserWarning)
         warnings.showwarning = show
         yield shown
 
 
 def _complain(text: str) -> None:
+    from magnet_arrow.text import for_terminal
+
     print("\n".join(map(for_terminal, text.split("\n"))), file=sys.stderr)
 
 

@@ -64,16 +64,28 @@ def rows(ended: Ended) -> list[dict[str, object]]:
     return [json.loads(line) for line in ended.out.splitlines()]
 
 
-def test_help_is_answered_without_what_is_slow() -> None:
+@pytest.mark.parametrize("args", [["--help"], ["ingest", "--help"], ["--version"]], ids=" ".join)
+def test_help_is_answered_without_what_is_slow(args: list[str]) -> None:
     code = (
-        "import sys; from magnet_arrow import cli; sys.argv[1:] = ['ingest', '--help']\n"
-        "try: cli.main()\n"
+        f"import sys; from magnet_arrow_start import main; sys.argv[1:] = {args}\n"
+        "try: main()\n"
         "finally: print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "--prune" in ended.stdout
-    assert "typer" in ended.stderr.split()
-    assert not {"rich", "pandas", "torch"} & set(ended.stderr.split())
+    assert ended.stdout
+    loaded = set(ended.stderr.split())
+    assert "typer" in loaded
+    assert not {"magnet_arrow", "polars", "pyarrow", "rich"} & loaded
+
+
+def test_the_script_is_the_same_command_line(outputs: Path, tmp_path: Path) -> None:
+    script = [sys.executable, "-c", "from magnet_arrow_start import main; main()"]
+    ended = subprocess.run(
+        [*script, "ingest", str(outputs), "--cache", str(tmp_path / "c")], capture_output=True, text=True, check=True
+    )
+    assert "3 taken" in ended.stdout
+    ended = subprocess.run([*script, "ingest", str(tmp_path / "nowhere")], capture_output=True, text=True)
+    assert ended.returncode == 2
 
 
 def test_the_version_is_told(run: Run) -> None:
