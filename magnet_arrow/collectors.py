@@ -179,6 +179,9 @@ class Objects:
         self.fields: list[Collector | None] = [
             None if field.name in shared else collector(field.shape) for field in shape.fields
         ]
+        # A shape may leave out fields of its struct.
+        by_name = {field.name: part for field, part in zip(shape.fields, self.fields, strict=True)}
+        self._by_place = [by_name.get(name) for name in shape.struct.__struct_fields__]
 
     def extend(self, values: Sequence[Any], exact: bool) -> None:
         """See `Collector`."""
@@ -186,7 +189,7 @@ class Objects:
         self._absent.extend(absent)
         if True in absent:
             values = [self._empty if value is None else value for value in values]
-        for part, column in zip(self.fields, zip(*map(astuple, values), strict=True), strict=False):
+        for part, column in zip(self._by_place, zip(*map(astuple, values), strict=True), strict=False):
             if part is not None:
                 part.extend(column, exact)
 
