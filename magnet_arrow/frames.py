@@ -1,0 +1,68 @@
+"""The four frames of chosen runs, out of one snapshot of a cache."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+from magnet_arrow.cache.shown import Columns, frame_schema, shown_columns
+from magnet_arrow.cache.snapshot import Snapshot
+from magnet_arrow.scan import read_runs
+from magnet_arrow.schema import Table
+
+
+def registered_types(table: Table) -> pl.Schema:
+    """The columns of a table's full schema, with the types that they have in a frame."""
+    return frame_schema(shown_columns(table, (), "registered"))
+
+
+class Frames:
+    """The four frames of anything that can scan a table."""
+
+    __slots__ = ()
+
+    def scan(self, table: str, *, columns: Columns = "occurring") -> pl.LazyFrame:
+        """The rows of one table, lazily: `run_spec`, `scenario_state`, `stats` or `per_instance_stats`.
+
+        Rows: runs as given, then file order.
+        Columns: `run_spec.name` first. "occurring" gives those that the runs have, "registered" every column
+        of the table's schema beside them, a list just its own.
+        """
+        raise NotImplementedError
+
+    def run_spec(self, *, columns: Columns = "occurring") -> pl.DataFrame:
+        """What was run, one row a run; columns in the order of HELM's JSON."""
+        return self.scan("run_spec", columns=columns).collect()
+
+    def scenario_state(self, *, columns: Columns = "occurring") -> pl.DataFrame:
+        """The requests and their results, one row a request state."""
+        return self.scan("scenario_state", columns=columns).collect()
+
+    def stats(self, *, columns: Columns = "occurring") -> pl.DataFrame:
+        """Aggregated statistics, one row a stat; no columns are a key, names may repeat."""
+        return self.scan("stats", columns=columns).collect()
+
+    def per_instance_stats(self, *, columns: Columns = "occurring") -> pl.DataFrame:
+        """Statistics of single instances, one row a stat of an instance."""
+        return self.scan("per_instance_stats", columns=columns).collect()
+
+
+@dataclass(frozen=True, slots=True)
+class CachedRuns(Frames):
+    """Runs in one snapshot of a cache: frames of it are of one commit, whatever is ingested meanwhile.
+
+    Attributes:
+        snapshot: the commit that is read.
+        keys: `magnet.run` of each run, in order.
+    """
+
+    snapshot: Snapshot
+    keys: tuple[str, ...]
+
+    def scan(self, table: str, *, columns: Columns = "occurring") -> pl.LazyFrame:
+        """The rows of one table, lazily; see `Frames.scan`."""
+        return read_runs(self.snapshot, table, self.keys, columns)
+
+    def take(self, indices: Iterable[int]) -> "CachedRuns":
+        """Those runs, in that order."""
+        return CachedRuns(self.snapshot, tuple(self.keys[index] for index in indices))

@@ -1,0 +1,483 @@
+"""A dump as a person sees it: outputs, suites, runs, and the four frames of runs.
+
+    HelmOutputs -suites()-> HelmSuites -[0]-> HelmSuite -runs()-> HelmRuns -[0]-> HelmRun
+
+Each of these can be made from a path, a pattern, another one, or a list of such (`coerce`). Making one lists
+folders and reads nothing. A frame first ingests those of its runs that the cache lacks, then reads the cache.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn, Self, TypeAlias, overload
+
+import polars as pl
+
+from magnet_arrow import demo
+from magnet_arrow.cache.shown import Columns
+from magnet_arrow.cache.snapshot import Snapshot
+from magnet_arrow.cache.store import Cache
+from magnet_arrow.errors import (
+    ColumnNotFoundError,
+    FilterError,
+    NoRunsError,
+    RunNotCachedError,
+    SourceNotFoundError,
+    UnsupportedError,
+)
+from magnet_arrow.frames import CachedRuns, Frames, registered_types
+from magnet_arrow.helm.layout import RUN_FILES, RunPlace, Source, find_outputs, find_runs, find_suites
+from magnet_arrow.ingestion import ensure_cached, read_run_specs
+from magnet_arrow.run_views import JsonView, StructsView
+from magnet_arrow.schema import TABLES
+from magnet_arrow.text import for_html, for_terminal
+
+CacheLike: TypeAlias = Cache | str | os.PathLike[str] | None
+"""A cache, its folder, or None for the default one."""
+
+_PLACE = "magnet.place"
+
+
+class HelmRun(Frames):
+    """One run: the folder that holds `run_spec.json` and what HELM wrote beside it."""
+
+    __slots__ = ("_place", "cache", "path")
+
+    def __init__(self, path: str | os.PathLike[str] | RunPlace, *, cache: CacheLike = None) -> None:
+        self._place = path if isinstance(path, RunPlace) else None
+        self.path = path.path if isinstance(path, RunPlace) else Path(path)
+        self.cache = Cache.coerce(cache)
+
+    @property
+    def name(self) -> str:
+        """Name of the folder, which usually is the run spec's."""
+        return self.path.name
+
+    @property
+    def place(self) -> RunPlace:
+        """Where the run lies.
+
+        Raises:
+            SourceNotFoundError: the folder is missing, or is no run.
+        """
+        if self._place is None:
+            places = find_runs(self.path).places
+            if len(places) != 1 or not self.exists():
+                raise SourceNotFoundError(
+                    f"{self.path} is no run.",
+                    expected=f"a folder that holds {RUN_FILES[0]}",
+                    found=f"one with {len(places)} of them below it",
+                    hint="HelmRuns takes several.",
+                )
+            self._place = places[0]
+        return self._place
+
+    @property
+    def places(self) -> tuple[RunPlace, ...]:
+        """The one place."""
+        return (self.place,)
+
+    def exists(self) -> bool:
+        """Whether the folder is (still) there and is a run."""
+        return _is_run(self.path)
+
+    @property
+    def json(self) -> JsonView:
+        """The files as plain Python values."""
+        return JsonView(self.place)
+
+    @property
+    def msgspec(self) -> StructsView:
+        """The files as structs."""
+        return StructsView(self.place)
+
+    @property
+    def dataframe(self) -> "HelmRuns":
+        """The four frames; the run has them as its own methods too."""
+        return HelmRuns(self)
+
+    @property
+    def dataclass(self) -> NoReturn:
+        """Not offered.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise UnsupportedError(
+            "HELM's own dataclasses would need HELM itself to be installed and imported.",
+            hint="`.msgspec` gives structs with the same field names and defaults, `.json` plain values.",
+        )
+
+    def scan(self, table: str, *, columns: Columns = "occurring") -> pl.LazyFrame:
+        """The rows of one table, lazily; see `Frames.scan`."""
+        return self.dataframe.scan(table, columns=columns)
+
+    def __eq__(self, other: object) -> bool:
+        return self.path == other.path if isinstance(other, HelmRun) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __repr__(self) -> str:
+        return f"<HelmRun {for_terminal(str(self.path))}>"
+
+    def _repr_html_(self) -> str:
+        return _html("HelmRun", str(self.path), [])
+
+
+class HelmRuns(Sequence[HelmRun], Frames):
+    """Runs in an order of their own, as they were found when this was made.
+
+    An immutable snapshot of where runs lie: runs that appear later are not in it until `refresh`, and a frame
+    looks again only at the runs that it reads.
+
+    Args:
+        source: a path to outputs, a suite or a run, a glob pattern, an object of ours, or a list of such.
+        pattern: run folders to keep, as `fnmatch.fnmatchcase` takes it.
+        cache: where frames are kept; by default that of `source`, else the user's.
+
+    Raises:
+        SourceNotFoundError: a path is not there.
+        NoRunsError: there is no run.
+
+    >>> runs = HelmOutputs.demo().suites("my-suite").runs()
+    >>> len(runs), runs[0].name
+    (4, 'mmlu:subject=anatomy,method=multiple_choice_joint,model=made_finch-1b')
+    >>> anatomy = runs.filter(pl.col("run_spec.scenario_spec.args.subject") == "anatomy")
+    >>> anatomy.stats().height
+    178
+    """
+
+    __slots__ = ("_source", "cache", "notes", "places")
+
+    def __init__(self, source: Source, *, pattern: str = "*", cache: CacheLike = None) -> None:
+        source = list(source) if isinstance(source, Iterator) else source  # kept for `refresh`
+        found = find_runs(source, pattern=pattern)
+        self._source = source, pattern
+        self.places = found.places
+        self.notes = found.notes
+        self.cache = _cache_of(source, cache)
+
+    @classmethod
+    def coerce(cls, source: Source, *, cache: CacheLike = None) -> "HelmRuns":
+        """`source` itself if it is a `HelmRuns`, else one made of it."""
+        if isinstance(source, HelmRuns) and cache is None:
+            return source
+        return cls(source, cache=cache)
+
+    def refresh(self) -> "HelmRuns":
+        """The runs that the same source has now."""
+        source, pattern = self._source
+        return HelmRuns(source, pattern=pattern, cache=self.cache)
+
+    def existing(self) -> "HelmRuns":
+        """Those that are still there."""
+        return self._like(place for place in self.places if _is_run(place.path))
+
+    def take(self, indices: Iterable[int]) -> "HelmRuns":
+        """Those runs, in that order."""
+        return self._like(self.places[index] for index in indices)
+
+    def filter(self, predicate: pl.Expr) -> "HelmRuns":
+        """Those runs for which an expression over the columns of table `run_spec` holds.
+
+        Run specs of runs that are not cached are read from their JSON; nothing is ingested.
+
+        Raises:
+            FilterError: `predicate` is no expression, or does not give true, false or null for each run.
+            ColumnNotFoundError: it names a column that none of the runs has and that is not registered.
+        """
+        if not isinstance(predicate, pl.Expr):
+            raise FilterError(
+                "A filter on runs is an expression.",
+                expected="a pl.Expr over run_spec's columns",
+                found=f"{type(predicate).__name__}",
+                hint='Write pl.col("run_spec.adapter_spec.model") == "openai/gpt2", for example.',
+            )
+        specs = self.scan_run_specs()
+        try:
+            kept = specs.with_row_index(_PLACE).filter(predicate).select(_PLACE).collect()
+        except pl.exceptions.ColumnNotFoundError as error:
+            raise _unknown_column(predicate, specs.collect_schema().names()) from error
+        except pl.exceptions.PolarsError as error:
+            raise FilterError(
+                "The filter does not work on run_spec's columns.",
+                expected="an expression that gives true, false or null for each run",
+                found=str(error).splitlines()[0],
+            ) from error
+        return self.take(kept[_PLACE])
+
+    def scan_run_specs(self) -> pl.LazyFrame:
+        """Table `run_spec` without an ingest: row i is run i; every registered column is there."""
+        table = TABLES["run_spec"]
+        specs = read_run_specs(self.places, self.cache).drop(table.hidden, strict=False)
+        missing = {name: kind for name, kind in registered_types(table).items() if name not in specs.columns}
+        return specs.lazy().with_columns(pl.lit(None, kind).alias(name) for name, kind in missing.items())
+
+    def cached(self) -> CachedRuns:
+        """These runs as the cache has them; what it lacks, or what has changed, is ingested first.
+
+        Raises:
+            MagnetError: a run cannot be taken, or the cache can neither be written nor has them.
+        """
+        snapshot = ensure_cached(self.places, self.cache)
+        return CachedRuns(snapshot, tuple(_key(snapshot, place) for place in self.places))
+
+    def scan(self, table: str, *, columns: Columns = "occurring") -> pl.LazyFrame:
+        """The rows of one table, lazily; see `Frames.scan`."""
+        return self.cached().scan(table, columns=columns)
+
+    def _like(self, places: Iterable[RunPlace]) -> "HelmRuns":
+        """Others of these runs, perhaps none, which no source stands for."""
+        runs = object.__new__(HelmRuns)
+        runs.places, runs.notes, runs.cache = tuple(places), (), self.cache
+        runs._source = runs.places, "*"
+        return runs
+
+    @overload
+    def __getitem__(self, index: int) -> HelmRun: ...
+    @overload
+    def __getitem__(self, index: slice) -> "HelmRuns": ...
+    def __getitem__(self, index: int | slice) -> "HelmRun | HelmRuns":
+        if isinstance(index, slice):
+            return self._like(self.places[index])
+        return HelmRun(self.places[index], cache=self.cache)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __repr__(self) -> str:
+        return f"<HelmRuns {_counted(len(self), 'run')}>"
+
+    def _repr_html_(self) -> str:
+        return _html("HelmRuns", _counted(len(self), "run"), [place.folder for place in self.places])
+
+
+class HelmSuite:
+    """A folder of runs that were made together."""
+
+    __slots__ = ("cache", "path")
+
+    def __init__(self, path: str | os.PathLike[str], *, cache: CacheLike = None) -> None:
+        self.path = Path(path)
+        self.cache = Cache.coerce(cache)
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.path.name
+
+    @property
+    def places(self) -> tuple[RunPlace, ...]:
+        """Where its runs lie."""
+        return self.runs().places
+
+    def runs(self, pattern: str = "*") -> HelmRuns:
+        """Its runs, sorted by folder.
+
+        Raises:
+            NoRunsError: it has none that matches.
+        """
+        return HelmRuns(self.path, pattern=pattern, cache=self.cache)
+
+    def __eq__(self, other: object) -> bool:
+        return self.path == other.path if isinstance(other, HelmSuite) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __repr__(self) -> str:
+        return f"<HelmSuite {for_terminal(str(self.path))}>"
+
+    def _repr_html_(self) -> str:
+        return _html("HelmSuite", str(self.path), [])
+
+
+class HelmSuites(Sequence[HelmSuite]):
+    """Suites in an order of their own.
+
+    Args:
+        source: suites, or whatever stands for runs: then the suites that hold them.
+        cache: where frames are kept; by default that of `source`, else the user's.
+    """
+
+    __slots__ = ("_suites", "cache")
+
+    def __init__(self, source: Source, *, cache: CacheLike = None) -> None:
+        self.cache = _cache_of(source, cache)
+        paths = dict.fromkeys(_suite_paths(source))
+        self._suites = tuple(HelmSuite(path, cache=self.cache) for path in paths)
+
+    @classmethod
+    def coerce(cls, source: Source, *, cache: CacheLike = None) -> "HelmSuites":
+        """`source` itself if it is a `HelmSuites`, else one made of it."""
+        if isinstance(source, HelmSuites) and cache is None:
+            return source
+        return cls(source, cache=cache)
+
+    @property
+    def places(self) -> tuple[RunPlace, ...]:
+        """Where the runs of all of them lie."""
+        places = tuple(place for suite in self for place in _places_or_none(suite))
+        # Where there is none at all, looking once more raises the error that says what is there instead.
+        return places or find_runs([suite.path for suite in self]).places
+
+    def existing(self) -> "HelmSuites":
+        """Those whose folder is (still) there."""
+        return HelmSuites([suite for suite in self if suite.path.is_dir()], cache=self.cache)
+
+    def runs(self, pattern: str = "*") -> HelmRuns:
+        """The runs of all suites, suite by suite."""
+        return HelmRuns(self, pattern=pattern, cache=self.cache)
+
+    @overload
+    def __getitem__(self, index: int) -> HelmSuite: ...
+    @overload
+    def __getitem__(self, index: slice) -> "HelmSuites": ...
+    def __getitem__(self, index: int | slice) -> "HelmSuite | HelmSuites":
+        chosen = self._suites[index]
+        return chosen if isinstance(chosen, HelmSuite) else HelmSuites(chosen, cache=self.cache)
+
+    def __len__(self) -> int:
+        return len(self._suites)
+
+    def __repr__(self) -> str:
+        return f"<HelmSuites {_counted(len(self), 'suite')}>"
+
+    def _repr_html_(self) -> str:
+        return _html("HelmSuites", _counted(len(self), "suite"), [suite.name for suite in self])
+
+
+class HelmOutputs:
+    """A dump: the folder that HELM calls `benchmark_output`.
+
+    Args:
+        root_dir: the outputs folder, its parent, or its `runs`.
+        cache: where frames are kept; by default the user's.
+
+    Raises:
+        SourceNotFoundError: there is no such folder, or it is none of these.
+
+    >>> HelmOutputs.demo().list_suites()
+    ['my-suite', 'perturbed']
+    """
+
+    __slots__ = ("cache", "path")
+
+    def __init__(self, root_dir: str | os.PathLike[str], *, cache: CacheLike = None) -> None:
+        self.path = find_outputs(root_dir)
+        self.cache = Cache.coerce(cache)
+
+    @classmethod
+    def demo(cls, cache: CacheLike = None) -> Self:
+        """A small dump that HELM itself made for this package, unpacked into the cache's folder once."""
+        opened = Cache.coerce(cache)
+        return cls(demo.unpack(opened.path), cache=opened)
+
+    @classmethod
+    def coerce(cls, source: "HelmOutputs | str | os.PathLike[str]", *, cache: CacheLike = None) -> "HelmOutputs":
+        """`source` itself if it is a `HelmOutputs`, else one made of it."""
+        if isinstance(source, HelmOutputs):
+            return source if cache is None else cls(source.path, cache=cache)
+        return cls(source, cache=cache)
+
+    @property
+    def places(self) -> tuple[RunPlace, ...]:
+        """Where the runs of all suites lie."""
+        return find_runs(self.path).places
+
+    def suites(self, pattern: str = "*") -> HelmSuites:
+        """The suites whose folder matches `pattern`, sorted; `latest` is passed over unless it is named.
+
+        Raises:
+            NoRunsError: no suite matches.
+        """
+        paths, notes = find_suites(self.path, pattern)
+        if not paths:
+            raise NoRunsError(
+                f"No suite in {self.path} matches {pattern!r}.",
+                found=", ".join(path.name for path in find_suites(self.path)[0]) or "no suite at all",
+                hint=" ".join(notes) or None,
+            )
+        return HelmSuites([HelmSuite(path) for path in paths], cache=self.cache)
+
+    def list_suites(self) -> list[str]:
+        """Names of the suites, sorted."""
+        return [suite.name for suite in self.suites()]
+
+    def list_run_specs(self, suite: str = "*") -> list[str]:
+        """Names of the run folders in the suites that match, sorted, each once."""
+        return sorted({place.folder for place in self.suites(suite).places})
+
+    def summarize(self) -> pl.DataFrame:
+        """One row a suite: its name, how many runs it has, and how many of them the cache has."""
+        snapshot = self.cache.snapshot()
+        rows = [
+            (suite.name, len(places), sum(snapshot.lookup(place) is not None for place in places))
+            for suite in self.suites()
+            for places in [_places_or_none(suite)]
+        ]
+        columns = {"suite": pl.String(), "runs": pl.Int64(), "cached": pl.Int64()}
+        return pl.DataFrame(rows, schema=columns, orient="row")
+
+    def __repr__(self) -> str:
+        return f"<HelmOutputs {for_terminal(str(self.path))}>"
+
+    def _repr_html_(self) -> str:
+        return _html("HelmOutputs", str(self.path), [])
+
+
+def _cache_of(source: object, cache: CacheLike) -> Cache:
+    """The cache that was asked for, else that of the first object of ours in `source`."""
+    if cache is not None:
+        return Cache.coerce(cache)
+    for item in [source] if not isinstance(source, list | tuple) else source:
+        if isinstance(item, HelmRun | HelmRuns | HelmSuite | HelmSuites | HelmOutputs):
+            return item.cache
+    return Cache()
+
+
+def _key(snapshot: Snapshot, place: RunPlace) -> str:
+    entry = snapshot.lookup(place)
+    if entry is None:
+        raise RunNotCachedError(f"{place.suite}/{place.folder} is not in the cache.")
+    return entry.key
+
+
+def _suite_paths(source: Source) -> Iterator[Path]:
+    if isinstance(source, HelmSuite):
+        yield source.path
+    elif isinstance(source, HelmOutputs):
+        yield from (suite.path for suite in source.suites())
+    elif isinstance(source, HelmSuites | list | tuple):
+        for item in source:
+            yield from _suite_paths(item)
+    else:
+        yield from (place.path.parent for place in find_runs(source).places)
+
+
+def _places_or_none(suite: HelmSuite) -> tuple[RunPlace, ...]:
+    try:
+        return suite.places
+    except NoRunsError:
+        return ()
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / RUN_FILES[0]).is_file()
+
+
+def _unknown_column(predicate: pl.Expr, known: list[str]) -> ColumnNotFoundError:
+    unknown = [name for name in predicate.meta.root_names() if name not in known]
+    return ColumnNotFoundError.among(unknown[0], known, table="run_spec")
+
+
+def _counted(count: int, one: str) -> str:
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
+
+
+def _html(kind: str, text: str, names: Sequence[str], most: int = 5) -> str:
+    """A line, and the first few names below it."""
+    items = "".join(f"<li>{for_html(name)}</li>" for name in names[:most])
+    more = f"<li>… {len(names) - most} more</li>" if len(names) > most else ""
+    return f"<b>{kind}</b> {for_html(text)}" + (f"<ul>{items}{more}</ul>" if items else "")
