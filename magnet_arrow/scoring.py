@@ -1,0 +1,88 @@
+"""Predictions beside the truth: joins by lazy Polars, which look at no data themselves."""
+
+import polars as pl
+
+from magnet_arrow.predictions import PERTURBATION, STAT_MEAN, STAT_NAME, STAT_SPLIT, STAT_SUB_SPLIT
+from magnet_arrow.schema import RUN_NAME
+
+_ROW = "prediction"
+_ACTUAL = "actual_mean"
+
+
+def compare_runs(predictions: pl.LazyFrame, stats: pl.LazyFrame) -> pl.LazyFrame:
+    """Each prediction beside the stats that it foretells.
+
+    A stat is foretold if it is of the same run and split and has the same name, the same perturbation and,
+    where the prediction has one, the same sub-split. Two nulls are the same. The parameters of a perturbation
+    that count are those that a prediction names, as in MAGNET; so several stats may match, each a row.
+
+    Rows: one a match, in the order of the predictions, then of the stats. A prediction that matches nothing
+    has a row too, with null as its `actual_mean`. Null is also what HELM has for a stat over no values: there
+    is no truth to compare with either, and `without_truth` gives both.
+
+    Columns: `run_spec`, `split`, `stat_name`, `predicted_mean`, `actual_mean`, `perturbation_<parameter>` in
+    the predictions' order, and `sub_split`: the stat's, or the prediction's where nothing matched.
+
+    Args:
+        predictions: as `predictions.frame` makes it.
+        stats: rows of table `stats` of the evaluated runs; columns that occur in none may be missing.
+    """
+    types = predictions.collect_schema()
+    perturbation = [name for name in types if name.startswith(PERTURBATION)]
+    keys = [RUN_NAME, STAT_SPLIT, STAT_NAME, *perturbation]
+    predictions = predictions.with_row_index(_ROW)
+    stats = _truth(stats, {key: types[key] for key in [*keys, STAT_SUB_SPLIT]})
+    any_part = predictions.filter(pl.col(STAT_SUB_SPLIT).is_null()).drop(STAT_SUB_SPLIT)
+    one_part = predictions.filter(pl.col(STAT_SUB_SPLIT).is_not_null())
+    matches = [_joined(any_part, stats, keys), _joined(one_part, stats, [*keys, STAT_SUB_SPLIT])]
+    return (
+        pl.concat(matches, how="diagonal")
+        .sort(_ROW, maintain_order=True)
+        .select(
+            pl.col(RUN_NAME).alias("run_spec"),
+            pl.col(STAT_SPLIT).alias("split"),
+            pl.col(STAT_NAME).alias("stat_name"),
+            pl.col(STAT_MEAN).alias("predicted_mean"),
+            _ACTUAL,
+            *(pl.col(name).alias("perturbation_" + name.removeprefix(PERTURBATION)) for name in perturbation),
+            pl.col(STAT_SUB_SPLIT).alias("sub_split"),
+        )
+    )
+
+
+def without_truth(comparison: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows of a comparison that have nothing to be compared with."""
+    return comparison.filter(pl.col(_ACTUAL).is_null())
+
+
+def _truth(stats: pl.LazyFrame, keys: dict[str, pl.DataType]) -> pl.LazyFrame:
+    """The keys and the mean; a key that occurs in no stat is null."""
+    known = stats.collect_schema()
+    columns = [
+        pl.col(key) if known.get(key, pl.Null) != pl.Null else pl.lit(None, dtype).alias(key)
+        for key, dtype in keys.items()
+    ]
+    return stats.select(*columns, pl.col(STAT_MEAN).alias(_ACTUAL))
+
+
+def _joined(predictions: pl.LazyFrame, stats: pl.LazyFrame, keys: list[str]) -> pl.LazyFrame:
+    left, right = predictions.collect_schema(), stats.collect_schema()
+    pairs = {f"key {key}": _comparable(key, left[key], right[key]) for key in keys}
+    predictions = predictions.with_columns(ours.alias(on) for on, (ours, _) in pairs.items())
+    stats = stats.select(pl.exclude(keys), *(theirs.alias(on) for on, (_, theirs) in pairs.items()))
+    joined = predictions.join(stats, on=list(pairs), how="left", nulls_equal=True, maintain_order="left_right")
+    return joined.drop(*pairs)
+
+
+def _comparable(key: str, left: pl.DataType, right: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
+    """The key on both sides with one type, such that values of two kinds (true, 1 and "1") stay different."""
+    column = pl.col(key)
+    if left == right:
+        return column, column
+    if left.is_numeric() and right.is_numeric():
+        return column.cast(pl.Float64), column.cast(pl.Float64)
+    return _tagged(column, left), _tagged(column, right)
+
+
+def _tagged(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    return pl.concat_str(pl.lit(f"{dtype} "), column.cast(pl.String))
