@@ -1,0 +1,209 @@
+"""Who is train and who is test, and what a predictor gets to see of either.
+
+The draw is MAGNET's, number for number (`draw`), but over places and not over names: two suites whose runs
+bear equal names never mix. A predictor is handed a `TrainSplit` and a `SequesteredTestSplit`, both of copies
+in buffers of their own: a filtered Polars frame goes on sharing text with the one that it came from, and its
+Arrow buffers show rows that were filtered out.
+"""
+
+import io
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import polars as pl
+
+from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError
+from magnet_arrow.frames import CachedRuns
+from magnet_arrow.outputs import HelmRuns
+from magnet_arrow.schema import TABLES
+
+SamplePolicy = Literal["error", "warn", "ignore"]
+
+INSTANCE_ID = TABLES["scenario_state"].named("request_states.instance.id")
+STAT_INSTANCE_ID = TABLES["per_instance_stats"].named("instance_id")
+ANNOTATIONS = TABLES["scenario_state"].named("request_states.annotations")
+
+_log = logging.getLogger("magnet_arrow")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainSplit:
+    """All that HELM wrote about the runs to learn from.
+
+    Attributes:
+        run_specs: one row a run; in the order of the runs given, as all four.
+        scenario_state: one row a request state.
+        stats: one row a stat.
+        per_instance_stats: one row a stat of an instance.
+    """
+
+    run_specs: pl.DataFrame
+    scenario_state: pl.DataFrame
+    stats: pl.DataFrame
+    per_instance_stats: pl.DataFrame
+
+    def __repr__(self) -> str:
+        """Rows of each frame."""
+        return _rows(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SequesteredTestSplit:
+    """What a predictor sees of the evaluated run: no stats, and no way to them.
+
+    Completions and references with their `correct` tags are here, as in MAGNET; what judges said of the
+    completions (`annotations`) is not.
+
+    Attributes:
+        run_specs: one row.
+        scenario_state: the request states of the sampled instances, in file order.
+    """
+
+    run_specs: pl.DataFrame
+    scenario_state: pl.DataFrame
+
+    def __repr__(self) -> str:
+        """Rows of each frame."""
+        return _rows(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TestSplit:
+    """The evaluated run with its truth.
+
+    Attributes:
+        run_specs: one row.
+        scenario_state: the request states of the sampled instances, in file order; all perturbed copies and
+            trials of an instance are sampled together.
+        stats: every stat of the run, over all of its instances.
+        per_instance_stats: stats of the sampled instances.
+    """
+
+    __test__: ClassVar[bool] = False  # else pytest collects it, for its name, wherever a test imports it
+
+    run_specs: pl.DataFrame
+    scenario_state: pl.DataFrame
+    stats: pl.DataFrame
+    per_instance_stats: pl.DataFrame
+
+    def __repr__(self) -> str:
+        """Rows of each frame."""
+        return _rows(self)
+
+    def sequester(self) -> SequesteredTestSplit:
+        """The part that a predictor may see, copied: nothing leads back from it to this split."""
+        seen = _seen_by_predictors(self.scenario_state)
+        return SequesteredTestSplit(_copied(self.run_specs), _copied(seen))
+
+
+def draw(
+    runs: HelmRuns,
+    *,
+    num_example_runs: int,
+    num_eval_samples: int,
+    random_seed: int,
+    insufficient_eval_sample_policy: SamplePolicy,
+) -> tuple[TrainSplit, TestSplit]:
+    """Runs to learn from and one to evaluate on, with a sample of its instances.
+
+    Equal arguments give the same draw on every machine, and over runs in MAGNET's order the one that MAGNET
+    gives. Only the runs that were drawn are looked at; those that are not cached are ingested.
+
+    Args:
+        runs: what is drawn from, in their order.
+        num_example_runs: how many to learn from.
+        num_eval_samples: how many instances of the evaluated run are sampled; all, if it has fewer.
+        random_seed: decides the draw.
+        insufficient_eval_sample_policy: what happens when the evaluated run has fewer request states than
+            `num_eval_samples`: "error" raises, "warn" logs a warning, "ignore" goes on.
+
+    Raises:
+        NotEnoughRunsError: there are fewer runs than `num_example_runs` and one.
+        NotEnoughSamplesError: too few request states, under the policy "error".
+    """
+    rng = random.Random(random_seed)
+    train, evaluated = _draw_runs(len(runs), num_example_runs, rng)
+    # One snapshot for both, so that all eight frames are of one commit.
+    cached = runs.take([*train, evaluated]).cached()
+    examples, one = cached.take(range(len(train))), cached.take([len(train)])
+    ids = one.scan("scenario_state", columns=[INSTANCE_ID]).collect()[INSTANCE_ID]
+    _check_enough(len(ids), num_eval_samples, insufficient_eval_sample_policy)
+    return _train_split(examples), _test_split(one, _draw_ids(ids, num_eval_samples, rng))
+
+
+def _draw_runs(n_runs: int, n_examples: int, rng: random.Random) -> tuple[list[int], int]:
+    """Indices of the runs to learn from, ascending, and of the evaluated one."""
+    if n_runs < n_examples + 1:
+        raise NotEnoughRunsError(
+            "There are too few runs to draw from.",
+            expected=f"at least {n_examples + 1} ({n_examples} to learn from, one to evaluate)",
+            found=str(n_runs),
+            hint="Name more runs, loosen the filters, or lower num_example_runs.",
+        )
+    *examples, evaluated = rng.sample(range(n_runs), n_examples + 1)
+    return sorted(examples), evaluated
+
+
+def _check_enough(n_states: int, n_samples: int, policy: SamplePolicy) -> None:
+    if n_samples <= n_states or policy == "ignore":
+        return
+    expected = f"at least {n_samples} request states in the evaluated run (num_eval_samples)"
+    if policy == "error":
+        raise NotEnoughSamplesError("", expected=expected, found=str(n_states))
+    _log.warning("Expected %s, found %d: all of its instances are taken.", expected, n_states)
+
+
+def _draw_ids(ids: pl.Series, n_samples: int, rng: random.Random) -> pl.Series:
+    """A sample of the distinct ids, null being one of them if it is there."""
+    distinct = ids.unique(maintain_order=True)
+    return distinct.gather(rng.sample(range(len(distinct)), min(len(distinct), n_samples)))
+
+
+def _train_split(runs: CachedRuns) -> TrainSplit:
+    """All rows of these runs. Copied, since the row groups they were read from may hold the evaluated run too.
+
+    Polars 2.1 shares no text with a row group (tried), but nothing says that it will not.
+    """
+    tables = ("run_spec", "scenario_state", "stats", "per_instance_stats")
+    return TrainSplit(*(_copied(runs.scan(table).collect()) for table in tables))
+
+
+def _test_split(run: CachedRuns, ids: pl.Series) -> TestSplit:
+    return TestSplit(
+        run.scan("run_spec").collect(),
+        _having(run.scan("scenario_state"), INSTANCE_ID, ids).collect(),
+        run.scan("stats").collect(),
+        _having(run.scan("per_instance_stats"), STAT_INSTANCE_ID, ids).collect(),
+    )
+
+
+def _having(rows: pl.LazyFrame, column: str, ids: pl.Series) -> pl.LazyFrame:
+    """The rows whose instance is among `ids`; where the column does not occur, all of its ids are null."""
+    if column not in rows.collect_schema():
+        return rows if ids.has_nulls() else rows.clear()
+    return rows.filter(pl.col(column).is_in(ids.implode(), nulls_equal=True))
+
+
+def _seen_by_predictors(scenario_state: pl.DataFrame) -> pl.DataFrame:
+    """The one place where it is decided which columns of a request state are kept from a predictor."""
+    return scenario_state.drop(ANNOTATIONS, *TABLES["scenario_state"].hidden, strict=False)
+
+
+def _copied(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame in buffers that hold its own rows and no others.
+
+    `clone` shares all buffers, and `rechunk` those of texts (both tried). Arrow's oldest layout has no shared
+    text buffers, so a way through it leaves nothing behind.
+    """
+    stream = io.BytesIO()
+    frame.write_ipc(stream, compat_level=pl.CompatLevel.oldest())
+    return pl.read_ipc(stream.getvalue())
+
+
+def _rows(split: TrainSplit | TestSplit | SequesteredTestSplit) -> str:
+    frames: Sequence[str] = split.__slots__
+    counts = ", ".join(f"{name}: {getattr(split, name).height} rows" for name in frames)
+    return f"<{type(split).__name__} {counts}>"

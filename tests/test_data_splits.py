@@ -1,0 +1,233 @@
+"""Who is drawn, which rows that means, and that a split holds copies only."""
+
+import logging
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from makedump import make_run, request_state, write_run, write_runs
+
+from magnet_arrow import data_splits
+from magnet_arrow.data_splits import SequesteredTestSplit, TrainSplit, draw
+from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError
+from magnet_arrow.outputs import HelmRuns
+
+ID = "scenario_state.request_states.instance.id"
+STAT_ID = "per_instance_stats.instance_id"
+
+Splits = tuple[TrainSplit, data_splits.TestSplit]
+
+
+def drawn(source: Any, **changes: Any) -> Splits:
+    choice = {"num_example_runs": 1, "num_eval_samples": 2, "random_seed": 1}
+    return draw(HelmRuns(source), **choice | {"insufficient_eval_sample_policy": "error"} | changes)
+
+
+def names(frame: pl.DataFrame) -> list[str]:
+    return frame["run_spec.name"].unique(maintain_order=True).to_list()
+
+
+def test_runs_are_drawn_by_magnets_rule_and_kept_in_the_order_given(tmp_path: Path):
+    folders = write_runs(tmp_path, [make_run(f"run {letter}") for letter in "fbdace"])
+    for seed in range(10):
+        *train, evaluated = random.Random(seed).sample([folder.name for folder in folders], 4)
+        train_split, test_split = drawn(folders, num_example_runs=3, random_seed=seed)
+        in_order = [folder.name for folder in folders if folder.name in train]
+        assert names(test_split.run_specs) == [evaluated]
+        for frame in (
+            train_split.run_specs,
+            train_split.scenario_state,
+            train_split.stats,
+            train_split.per_instance_stats,
+        ):
+            assert names(frame) == in_order
+
+
+def test_instances_are_drawn_by_the_same_generator_after_the_runs(tmp_path: Path):
+    write_runs(tmp_path, [make_run(f"run {letter}", n_instances=7) for letter in "ab"])
+    for seed in range(10):
+        rng = random.Random(seed)
+        rng.sample("ab", 2)
+        expected = {f"id{index}" for index in rng.sample(range(7), 3)}
+        _, test_split = drawn(tmp_path, num_eval_samples=3, random_seed=seed)
+        assert set(test_split.scenario_state[ID]) == expected
+        assert set(test_split.per_instance_stats[STAT_ID]) == expected
+
+
+def test_all_copies_and_trials_of_an_instance_are_sampled_together_in_file_order(tmp_path: Path):
+    run = make_run("tides")
+    ids = ["b", "a", "b", "c", "a"]
+    run["scenario_state"]["request_states"] = [
+        request_state(each) | {"train_trial_index": trial} for trial in (0, 1) for each in ids
+    ]
+    run["per_instance_stats"] = []
+    write_run(tmp_path, run)
+    distinct = ["b", "a", "c"]
+    for seed in range(5):
+        rng = random.Random(seed)
+        rng.sample("x", 1)
+        chosen = [distinct[index] for index in rng.sample(range(3), 2)]
+        _, test_split = drawn(tmp_path, num_example_runs=0, random_seed=seed)
+        assert test_split.scenario_state[ID].to_list() == [each for each in ids * 2 if each in chosen]
+        assert test_split.per_instance_stats.height == 0
+
+
+def test_stats_of_the_evaluated_run_are_whole(tmp_path: Path):
+    write_run(tmp_path, make_run("tides", n_instances=5))
+    train_split, test_split = drawn(tmp_path, num_example_runs=0)
+    assert test_split.stats["stats.name.name"].to_list() == ["exact_match", "num_instances"]
+    assert train_split.run_specs.height == 0
+
+
+def test_a_run_whose_instances_have_no_id_has_one_instance(tmp_path: Path):
+    run = make_run("tides", n_instances=3)
+    for state in run["scenario_state"]["request_states"]:
+        del state["instance"]["id"]
+    write_run(tmp_path, run)
+    _, test_split = drawn(tmp_path, num_example_runs=0, num_eval_samples=1)
+    assert test_split.scenario_state.height == 3
+    assert test_split.per_instance_stats.height == 0
+
+
+def test_no_id_is_an_instance_like_another(tmp_path: Path):
+    run = make_run("tides", n_instances=3)
+    del run["scenario_state"]["request_states"][1]["instance"]["id"]
+    write_run(tmp_path, run)
+    distinct = ["id0", None, "id2"]
+    for seed in range(6):
+        rng = random.Random(seed)
+        rng.sample("x", 1)
+        (chosen,) = rng.sample(range(3), 1)
+        _, test_split = drawn(tmp_path, num_example_runs=0, num_eval_samples=1, random_seed=seed)
+        assert test_split.scenario_state[ID].to_list() == [distinct[chosen]]
+
+
+def test_instances_whose_ids_are_numbers_are_sampled(tmp_path: Path):
+    run = make_run("tides")
+    run["scenario_state"]["request_states"] = [request_state(number) for number in (7, 8, 9)]
+    run["per_instance_stats"] = [
+        entry | {"instance_id": number}
+        for number in (7, 8, 9)
+        for entry in make_run("tides", n_instances=1)["per_instance_stats"]
+    ]
+    write_run(tmp_path, run)
+    _, test_split = drawn(tmp_path, num_example_runs=0, num_eval_samples=2)
+    assert test_split.scenario_state.height == 2
+    assert set(test_split.per_instance_stats[STAT_ID]) == set(test_split.scenario_state[ID])
+
+
+def test_equal_names_in_two_suites_never_mix(tmp_path: Path):
+    for suite in ("one", "two"):
+        for name in ("winds", "tides"):
+            write_run(tmp_path, make_run(name, args={"suite": suite}), suite=suite)
+    suite_column = "run_spec.scenario_spec.args.suite"
+    for seed in range(8):
+        train_split, test_split = drawn(tmp_path, random_seed=seed)
+        given = [(suite, name) for suite in ("one", "two") for name in ("tides", "winds")]
+        train, evaluated = random.Random(seed).sample(given, 2)
+        assert train_split.run_specs.select(suite_column, "run_spec.name").rows() == [train]
+        assert test_split.run_specs.select(suite_column, "run_spec.name").rows() == [evaluated]
+        assert train_split.stats.height == test_split.stats.height == 2
+
+
+def test_too_few_runs_say_how_many_there_are_and_are_needed(tmp_path: Path):
+    write_runs(tmp_path, [make_run("a"), make_run("b")])
+    with pytest.raises(NotEnoughRunsError, match=r"at least 4 \(3 to learn from, one to evaluate\), found 2"):
+        drawn(tmp_path, num_example_runs=3)
+
+
+def test_the_policy_decides_about_too_few_request_states(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    write_run(tmp_path, make_run("tides", n_instances=2))
+    few = {"num_example_runs": 0, "num_eval_samples": 3}
+    with pytest.raises(NotEnoughSamplesError, match=r"at least 3 request states .* found 2"):
+        drawn(tmp_path, **few, insufficient_eval_sample_policy="error")
+    with caplog.at_level(logging.WARNING, "magnet_arrow"):
+        assert drawn(tmp_path, **few, insufficient_eval_sample_policy="ignore")[1].scenario_state.height == 2
+        assert caplog.messages == []
+        assert drawn(tmp_path, **few, insufficient_eval_sample_policy="warn")[1].scenario_state.height == 2
+    assert len(caplog.messages) == 1
+    assert "3 request states" in caplog.messages[0]
+
+
+def test_it_is_rows_and_not_instances_that_must_suffice(tmp_path: Path):
+    run = make_run("tides")
+    run["scenario_state"]["request_states"] = [request_state("a"), request_state("a"), request_state("b")]
+    write_run(tmp_path, run)
+    assert drawn(tmp_path, num_example_runs=0, num_eval_samples=3)[1].scenario_state.height == 3
+
+
+def test_a_sequestered_split_has_no_other_fields(tmp_path: Path):
+    write_run(tmp_path, make_run("tides"))
+    sequestered = drawn(tmp_path, num_example_runs=0)[1].sequester()
+    assert isinstance(sequestered, SequesteredTestSplit)
+    assert SequesteredTestSplit.__slots__ == ("run_specs", "scenario_state")
+    for name in ("stats", "per_instance_stats", "__dict__"):
+        assert not hasattr(sequestered, name)
+
+
+def test_judges_annotations_are_left_out_and_all_else_stays(tmp_path: Path):
+    run = make_run("tides", annotations=[{"judge": {"score": 5}}, {"judge": [{"score": 4}]}])
+    write_run(tmp_path, run)
+    _, test_split = drawn(tmp_path, num_example_runs=0)
+    seen, whole = test_split.sequester().scenario_state, test_split.scenario_state
+    annotations = "scenario_state.request_states.annotations"
+    assert annotations in whole.columns
+    assert seen.columns == [name for name in whole.columns if name != annotations]
+    assert seen.equals(whole.drop(annotations))
+    assert {"scenario_state.request_states.result.completions", ID} <= set(seen.columns)
+
+
+def test_a_split_shows_its_rows_and_nothing_of_the_data(tmp_path: Path):
+    write_run(tmp_path, make_run("tides"))
+    sequestered = drawn(tmp_path, num_example_runs=0)[1].sequester()
+    assert repr(sequestered) == "<SequesteredTestSplit run_specs: 1 rows, scenario_state: 2 rows>"
+
+
+def buffers(frame: pl.DataFrame) -> Iterator[pa.Buffer]:
+    """The memory behind a frame, not copied on the way."""
+    for series in frame.get_columns():
+        yield from _buffers(series.to_arrow(compat_level=pl.CompatLevel.newest()))
+
+
+def _buffers(array: Any) -> Iterator[pa.Buffer]:
+    for chunk in array.chunks if isinstance(array, pa.ChunkedArray) else [array]:
+        yield from (buffer for buffer in chunk.buffers() if buffer is not None and buffer.size)
+
+
+@pytest.fixture
+def splits(tmp_path: Path) -> Splits:
+    runs = [make_run(f"a run with a long name, no. {number}", n_instances=3) for number in range(4)]
+    write_runs(tmp_path, runs)
+    return drawn(tmp_path, num_example_runs=2)
+
+
+def test_a_sequestered_split_shares_no_memory_with_the_truth(splits: Splits):
+    test_split = splits[1]
+    sequestered = test_split.sequester()
+    truth = (test_split.run_specs, test_split.scenario_state, test_split.stats, test_split.per_instance_stats)
+    theirs = {buffer.address for frame in truth for buffer in buffers(frame)}
+    seen = (sequestered.run_specs, sequestered.scenario_state)
+    ours = {buffer.address for frame in seen for buffer in buffers(frame)}
+    assert len(ours) > 20
+    assert not ours & theirs
+
+
+@pytest.mark.parametrize(
+    "dtype_of", [lambda frame: frame.schema, lambda frame: frame.to_dicts()], ids=["types", "values"]
+)
+def test_a_copy_is_equal(splits: Splits, dtype_of: Callable[[pl.DataFrame], Any]):
+    test_split = splits[1]
+    assert dtype_of(test_split.sequester().scenario_state) == dtype_of(test_split.scenario_state)
+
+
+def test_rows_that_were_not_sampled_are_not_in_the_memory_of_a_split(splits: Splits):
+    sequestered = splits[1].sequester()
+    sampled = set(sequestered.scenario_state[ID])
+    left_out = {f"id{number}" for number in range(3)} - sampled
+    memory = b"".join(buffer.to_pybytes() for buffer in buffers(sequestered.scenario_state))
+    assert all(f"What comes after tide {each}?".encode() in memory for each in sampled)
+    assert not any(f"What comes after tide {each}?".encode() in memory for each in left_out)
