@@ -69,6 +69,10 @@ class Predictor:
                 f"insufficient_eval_sample_policy is one of {', '.join(_POLICIES)}, "
                 f"not {insufficient_eval_sample_policy!r}."
             )
+        if num_example_runs < 0 or num_eval_samples < 0:
+            raise ValueError(
+                f"num_example_runs and num_eval_samples are 0 or more, not {num_example_runs} and {num_eval_samples}."
+            )
         self.num_example_runs = num_example_runs
         self.num_eval_samples = num_eval_samples
         self.random_seed = random_seed

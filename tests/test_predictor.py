@@ -99,6 +99,12 @@ def test_an_unknown_policy_is_refused_at_once():
         Predictor(insufficient_eval_sample_policy="raise")
 
 
+@pytest.mark.parametrize("numbers", [(-1, 20), (3, -1)], ids=["runs", "samples"])
+def test_a_number_below_zero_is_refused_at_once(numbers: tuple[int, int]):
+    with pytest.raises(ValueError, match=f"0 or more, not {numbers[0]} and {numbers[1]}"):
+        Predictor(*numbers)
+
+
 def test_a_filter_on_the_json_chooses_what_is_drawn_from(outputs: Path):
     class Odd(Predictor):
         def run_spec_filter(self, run_spec: dict[str, Any]) -> bool:
