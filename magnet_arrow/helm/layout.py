@@ -19,6 +19,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
+import msgspec
+
 from magnet_arrow.errors import NoRunsError, SourceNotFoundError
 
 RUN_FILES = ("run_spec.json", "scenario_state.json", "stats.json", "per_instance_stats.json")
@@ -27,6 +29,7 @@ RUN_FILES = ("run_spec.json", "scenario_state.json", "stats.json", "per_instance
 _MARK = RUN_FILES[0]
 _RUNS = "runs"
 _DEFAULT_OUTPUTS = "benchmark_output"
+_RELEASES = "releases"
 _LATEST = "latest"
 _NOT_RUNS = frozenset({"eval_cache", "groups"})
 _LEVELS = 3  # how far below a folder of no known kind dumps are looked for: /data/<collection>/<version>/<outputs>
@@ -165,11 +168,61 @@ def _find_at(path: str) -> Found:
     if not os.path.exists(path) and glob.has_magic(path):
         return _find_by_glob(path)
     folder = _existing_folder(path)
+    if os.path.basename(os.path.dirname(folder)) == _RELEASES:
+        return _find_release(Path(folder))
     walk = _Walk()
     walk.visit(folder)
     if not walk.places:
         raise _no_runs_in(path, folder, list(walk.notes))
     return walk.found()
+
+
+def _find_release(release: Path) -> Found:
+    """The runs of a release: HELM keeps them in suites, and says which in `runs_to_run_suites.json`."""
+    path = release / "runs_to_run_suites.json"
+    try:
+        suites = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError) as error:
+        raise NoRunsError(
+            f"The release {release} does not say which runs are its own.",
+            expected=f"{path.name}, an object from run names to suites",
+            found=str(error),
+            hint="Name the suites instead.",
+        ) from error
+    runs = release.parent.parent / _RUNS
+    names = [(suite, run.replace("/", "_")) for run, suite in suites.items()]
+    places, missing = [], []
+    for suite, name in sorted(names):
+        folder = runs / suite / name
+        if _is_run(str(folder)):
+            places.append(RunPlace(folder, release.parent.parent, suite, name))
+        else:
+            missing.append(f"{suite}/{name}")
+    if not places:
+        raise NoRunsError(f"None of the {len(names)} runs of {release} is below {runs}.")
+    notes = (
+        [f"The release {release.name} names runs that are not there: {_listing(missing, 'run')}."] if missing else []
+    )
+    return Found(tuple(places), tuple(notes))
+
+
+def suites_around(source: Source, places: Sequence[RunPlace]) -> list[RunPlace]:
+    """What `helm-summarize` wrote beside these runs: their suites, and the releases of their outputs.
+
+    A source that names single runs only has none. Each is a place without a folder; a release's suite is
+    `releases/<version>`.
+    """
+    named = [Path(item) for item in _items(source) if isinstance(item, str)]
+    if not any(path.is_dir() and not _is_run(str(path)) for path in named):
+        return []
+    suites = {place.path.parent: place for place in places}
+    found = [RunPlace(path, place.source, place.suite, "") for path, place in suites.items()]
+    for outputs in dict.fromkeys(place.source for place in places):
+        releases = outputs / _RELEASES
+        if releases.is_dir():
+            folders = sorted(folder for folder in releases.iterdir() if folder.is_dir() and not folder.is_symlink())
+            found += [RunPlace(folder, outputs, f"{_RELEASES}/{folder.name}", "") for folder in folders]
+    return found
 
 
 def _find_by_glob(pattern: str) -> Found:
