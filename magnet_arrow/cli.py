@@ -103,10 +103,10 @@ def _run() -> int:
         app()
     except SystemExit as end:  # typer ends each command by one, and Ctrl-C too
         if end.code == ExitCode.INTERRUPTED:
-            _complain("Interrupted. What was committed stays.")
+            print("Interrupted. What was committed stays.", file=sys.stderr)
         return end.code if isinstance(end.code, int) else ExitCode.DONE
     except Terminated:
-        _complain("Terminated. What was committed stays.")
+        print("Terminated. What was committed stays.", file=sys.stderr)
         return ExitCode.TERMINATED
     except Exception as err:
         return _failed(err)

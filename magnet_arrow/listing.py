@@ -6,29 +6,33 @@ import polars as pl
 
 from magnet_arrow.cache.shown import Columns
 from magnet_arrow.cache.store import Cache
-from magnet_arrow.errors import NoRunsError
+from magnet_arrow.errors import BadFileError, NoRunsError
 from magnet_arrow.helm.layout import Source
 from magnet_arrow.outputs import HelmRuns
 from magnet_arrow.scan import read_runs
 from magnet_arrow.schema import RUN, RUN_NAME, TABLES
 
 _SPEC = TABLES["run_spec"]
-_WHAT = {_SPEC.named("adapter_spec.model"): "model", _SPEC.named("scenario_spec.class_name"): "scenario"}
+_MODEL, _SCENARIO = _SPEC.named("adapter_spec.model"), _SPEC.named("scenario_spec.class_name")
 _ROWS = {f"rows.{table}": table for table in TABLES}
+_LISTED = [table for table in TABLES if table != _SPEC.name]  # of run specs each run has one
 
 
 def source_runs(source: Source, cache: Cache) -> pl.DataFrame:
-    """One row a run of `source`: suite, run folder, model, scenario, and rows a table where it is cached."""
+    """One row a run of `source`: suite, run folder, model, scenario, and rows a table where it is cached.
+
+    Model and scenario are null where the run spec cannot be read.
+    """
     runs = HelmRuns(source, cache=cache)
     snapshot = cache.snapshot()
     places = [(place.suite, place.folder) for place in runs.places]
     cached = [snapshot.lookup(place) for place in runs.places]
-    rows = {table: [run.rows(table).rows if run else None for run in cached] for table in TABLES}
+    rows = {table: [run.rows(table).rows if run else None for run in cached] for table in _LISTED}
     return pl.concat(
         [
             pl.DataFrame(places, schema={"suite": pl.String, "run": pl.String}, orient="row"),
-            runs.scan_run_specs().select(*_WHAT).rename(_WHAT).collect(),
-            pl.DataFrame(rows, schema=dict.fromkeys(TABLES, pl.Int64)),
+            _readable_specs(runs).select(_what()).collect(),
+            pl.DataFrame(rows, schema=dict.fromkeys(_LISTED, pl.Int64)),
         ],
         how="horizontal",
     )
@@ -41,10 +45,25 @@ def cached_runs(cache: Cache) -> pl.DataFrame:
         NoRunsError: the cache is empty.
     """
     runs = _runs(cache)
-    specs = read_runs(cache.snapshot(), _SPEC.name, runs[RUN].to_list(), list(_WHAT)).collect()
+    specs = read_runs(cache.snapshot(), _SPEC.name, runs[RUN].to_list(), [_MODEL, _SCENARIO]).select(_what()).collect()
     places = runs.select("source", "suite", pl.col("folder").alias("run"))
-    rows = runs.select(*_ROWS).rename(_ROWS)
-    return pl.concat([places, specs.select(*_WHAT).rename(_WHAT), rows], how="horizontal")
+    return pl.concat([places, specs, runs.rename(_ROWS).select(_LISTED)], how="horizontal")
+
+
+def _what() -> list[pl.Expr]:
+    """Model, and scenario without the modules that its class is in."""
+    return [pl.col(_MODEL).alias("model"), pl.col(_SCENARIO).str.split(".").list.last().alias("scenario")]
+
+
+def _readable_specs(runs: HelmRuns) -> pl.LazyFrame:
+    """Model and scenario class of each run; one that cannot be read costs a few halvings, not the list."""
+    try:
+        return runs.scan_run_specs().select(_MODEL, _SCENARIO)
+    except BadFileError:
+        if len(runs) == 1:
+            return pl.LazyFrame([[None], [None]], schema=dict.fromkeys([_MODEL, _SCENARIO], pl.String))
+    half = len(runs) // 2
+    return pl.concat([_readable_specs(runs[:half]), _readable_specs(runs[half:])])
 
 
 def sources(cache: Cache) -> pl.DataFrame:

@@ -190,7 +190,7 @@ def test_what_is_not_there_is_2_and_said_in_words(run: Run, tmp_path: Path) -> N
 def test_ls_of_a_source_ingests_nothing(run: Run, outputs: Path, cache_dir: Path) -> None:
     listed = rows(run("ls", outputs, "--json"))
     assert [(row["suite"], row["run"], row["model"], row["scenario"], row["stats"]) for row in listed] == [
-        ("made", f"tide:n={number}", "made/heron-2b", "made.TideScenario", None) for number in range(3)
+        ("made", f"tide:n={number}", "made/heron-2b", "TideScenario", None) for number in range(3)
     ]
     assert not list(cache_dir.rglob("*.parquet"))
     run("ingest", outputs, "--runs", "tide:n=1")
@@ -205,8 +205,7 @@ def test_ls_of_the_cache_knows_the_sources(run: Run, outputs: Path) -> None:
         "suite": "made",
         "run": "tide:n=2",
         "model": "made/heron-2b",
-        "scenario": "made.TideScenario",
-        "run_spec": 1,
+        "scenario": "TideScenario",
         "scenario_state": 2,
         "stats": 2,
         "per_instance_stats": 4,
@@ -431,6 +430,25 @@ def test_what_stops_an_ingest_has_a_code_and_words(
     assert (ended.code, ended.out) == (code, "")
     assert words in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_ctrl_c_while_the_package_is_imported_is_an_ordinary_end_too() -> None:
+    code = """
+import sys
+from magnet_arrow_start import main
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "polars":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv[1:] = ["ls"]
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr == "Interrupted. What was committed stays.\n"
 
 
 def test_a_warning_is_a_note_and_1(run: Run, outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
