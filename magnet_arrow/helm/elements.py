@@ -7,6 +7,7 @@ array of its own afterwards, so a wrong cut cannot go by unseen.
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -109,7 +110,7 @@ class Buffer:
         while True:
             if begin + wanted > len(self.data):
                 grown = bytearray(max(2 * len(self.data), begin + wanted))
-                grown[:begin] = memoryview(self.data)[:begin]
+                grown[: self.used] = memoryview(self.data)[: self.used]
                 self.data = grown
             got = file.read_into(memoryview(self.data)[self.used : begin + wanted])
             self.used += got
@@ -166,11 +167,10 @@ class Document:
         if at < 0:
             return None
         array = at + len(opening) - 1
-        closing = _array_end(self.buffer, array, self.end)
+        empty = self.buffer.startswith(b"[]", array)  # written on one line
+        closing = array - 2 if empty else _array_end(self.buffer, array, self.end)
         if closing < 0:
-            closing = self.buffer.find(b"]", array, self.end) - 3
-            if closing != array - 2:  # "[]" is written on one line
-                return None
+            return None
         rest = self.buffer[self.begin : array] + b"null" + self.buffer[closing + 4 : self.end]
         try:
             members = _members.decode(rest)
@@ -216,9 +216,11 @@ class Document:
 
 
 class _BrokenError(Exception):
-    def __init__(self, at: int, expected: str, found: str) -> None:
+    def __init__(self, at: int, expected: str, found: str, *, closed: bool = False) -> None:
         super().__init__(found)
         self.at, self.expected, self.found = at, expected, found
+        self.closed = closed
+        """What was scanned came to its end, and something follows."""
 
 
 class _Scanner:
@@ -253,7 +255,7 @@ class _Scanner:
                     rest = _skip_space(buffer, match.end(), end)
                     if rest < end:
                         found = _sample(buffer, rest, end) + " after it"
-                        raise _BrokenError(rest, "the end of the file after the document", found)
+                        raise _BrokenError(rest, "the end of the file after the document", found, closed=True)
                     return
         raise _BrokenError(end, f"{chr(closers[-1])!r}" if closers else "a value", "the end of the file")
 
@@ -262,12 +264,11 @@ _OPENERS = {0x5B: 0x5D, 0x7B: 0x7D}
 
 
 def _array_end(data: bytes | bytearray, begin: int, end: int) -> int:
-    """Where HELM's layout closes an array that is a member of the document, seen from the document's end.
+    """Where HELM's layout closes an array that is a member of the document, looked for near the document's end.
 
-    What may follow (`annotator_specs`) is an array too, so the last closing bracket is not it.
+    What follows it (`annotator_specs`) may be arrays too, so the first closing bracket is it, not the last.
     """
-    followed = data.rfind(b'\n  ],\n  "', max(begin, end - _TAIL_BYTES), end)
-    return followed if followed >= 0 else data.rfind(b"\n  ]", begin, end)
+    return data.find(b"\n  ]", max(begin, end - _TAIL_BYTES), end)
 
 
 def _after_key(buffer: bytearray, begin: int, end: int) -> int:
@@ -330,6 +331,7 @@ class Reader:
         self._whole = file.size_bytes < BLOCK_BYTES
         self.members: dict[str, bytes] = {}
         self._last: Stretch | None = None
+        self._array_end = sys.maxsize
         if self._whole:
             document = buffer.load(file)
             if key is None:
@@ -374,7 +376,7 @@ class Reader:
         self._document.object()
         data, begin, end = self._document.buffer, self._document.begin, self._filled
         at = data.find(f'\n  "{key}": ['.encode(), begin, end)
-        if at >= 0 and self._by_layout:
+        if at >= 0 and self._by_layout and data.startswith(b'{\n  "', begin):
             return data.index(b"[", at, end)
         depth = 0
         for match in _TOKEN.finditer(data, begin, end):
@@ -402,11 +404,11 @@ class Reader:
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
                 members = {}
             if members.pop(key, None) is not None:
+                self._array_end = self._file.size_bytes - len(tail) + closing
                 return {name: bytes(raw) for name, raw in members.items()}
         with self._file.again() as file:
             first = Reader(file, Buffer(), key, by_layout=False, ahead=False)
-            for _ in first:
-                pass
+            self._array_end = max(stretch.offset + stretch.end for stretch in first)
             return first.members
 
     def _blocks(self) -> Iterator[Stretch]:
@@ -420,7 +422,7 @@ class Reader:
             # The comma behind the last whole element, and the one (or the bracket) before the first, are made
             # the brackets of an array of their own.
             buffer.data[opening] = 0x5B
-            comma = self._last_comma(opening, filled)
+            comma = self._last_comma(opening, filled, offset)
             if comma > opening:
                 buffer.data[comma] = 0x5D
                 stretch = Stretch(buffer.data, opening, comma + 1, offset, first, path, where)
@@ -464,12 +466,13 @@ class Reader:
         elif members != self.members:
             raise document.error(0, "the members of the object where HELM writes them", "other ones at the end")
 
-    def _last_comma(self, opening: int, filled: int) -> int:
+    def _last_comma(self, opening: int, filled: int, offset: int) -> int:
         """The comma behind the last whole element in the buffer; `opening` if there is none."""
         data = self._buffer.data
         if self._by_layout:
             closing = b"\n  }," if self._key is None else b"\n    },"
-            at = data.rfind(closing, opening, filled)
+            # What follows the array (`annotator_specs`) may be laid out as its elements are.
+            at = data.rfind(closing, opening, max(opening, min(filled, self._array_end - offset)))
             if at >= 0:
                 return at + len(closing) - 1
         last = opening
@@ -477,8 +480,9 @@ class Reader:
             for _, end in _Scanner(data, opening, filled).elements():
                 last = end if data[end] == 0x2C else last
         except _BrokenError as error:
-            if error.at < filled:
-                raise Document(data, opening, filled, 0, self._file.where).error(
+            follows = error.closed and self._key is not None
+            if error.at < filled and not follows:
+                raise Document(data, opening, filled, offset, self._file.where).error(
                     error.at, error.expected, error.found
                 ) from None
         return last

@@ -1,0 +1,116 @@
+"""One file of a dump: fingerprinted without reading, opened without waiting, read from the front."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from magnet_arrow.errors import BadFileError, Where
+from magnet_arrow.helm import source
+from magnet_arrow.helm.source import FileStamp, SourceFile, fingerprint
+
+TEXT = b"0123456789"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "stats.json").write_bytes(TEXT)
+    return tmp_path
+
+
+def test_a_fingerprint_has_name_size_and_date_of_the_files_that_are_there(folder: Path) -> None:
+    (folder / "a.json").write_bytes(b"")
+    os.utime(folder / "stats.json", ns=(1, 1_750_000_000_000_000_001))
+    os.utime(folder / "a.json", ns=(1, 7_000_000_000))
+    assert fingerprint(folder, ["stats.json", "missing.json", "a.json"]) == (
+        FileStamp("a.json", 0, 7_000_000_000),
+        FileStamp("stats.json", 10, 1_750_000_000_000_000_001),
+    )
+
+
+def test_a_fingerprint_opens_nothing_and_names_what_is_no_regular_file_too(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    (folder / "loop").symlink_to(folder / "loop")
+    assert [stamp.name for stamp in fingerprint(folder, ["pipe", "loop"])] == ["pipe"]
+
+
+@pytest.mark.parametrize("has_readv", [True, False], ids=["readv", "read, as on Windows"])
+def test_reading_goes_on_where_the_last_read_ended(
+    has_readv: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_HAS_READV", has_readv)
+    data = bytearray(16)
+    with SourceFile(folder, "stats.json", "suite/run") as file:
+        assert file.size_bytes == 10
+        assert file.read_into(memoryview(data)[:4]) == 4
+        assert file.read_into(memoryview(data)[4:8]) == 4
+        assert file.read_into(memoryview(data)[8:]) == 2
+        assert file.read_into(memoryview(data)) == 0
+    assert data == TEXT + bytes(6)
+
+
+def test_looking_at_the_end_does_not_move_where_reading_goes_on(folder: Path) -> None:
+    data = bytearray(3)
+    with SourceFile(folder, "stats.json", "suite/run") as file:
+        file.read_into(memoryview(data))
+        assert file.tail(4) == b"6789"
+        assert file.tail(99) == TEXT
+        file.read_into(memoryview(data))
+        assert data == b"345"
+        with file.again() as second:
+            second.read_into(memoryview(data))
+            assert data == b"012"
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def a_loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected", "found"),
+    [
+        pytest.param(Path.unlink, "a file", "none of this name", id="missing"),
+        pytest.param(a_pipe, "a regular file", "a named pipe", id="pipe"),
+        pytest.param(a_folder, "a regular file", "a folder", id="folder"),
+        pytest.param(a_loop, "a readable file", "Too many levels of symbolic links", id="loop of links"),
+    ],
+)
+def test_only_regular_files_are_opened(make: Callable[[Path], None], expected: str, found: str, folder: Path) -> None:
+    make(folder / "stats.json")
+    with pytest.raises(BadFileError) as caught:
+        SourceFile(folder, "stats.json", "suite/run")
+    assert caught.value.where == Where("suite/run", "stats.json")
+    assert (caught.value.expected, caught.value.found) == (expected, found)
+
+
+def test_a_refused_file_is_not_left_open(folder: Path) -> None:
+    a_folder(folder / "stats.json")
+    before = os.listdir("/proc/self/fd") if Path("/proc/self/fd").is_dir() else []
+    with pytest.raises(BadFileError):
+        SourceFile(folder, "stats.json", "suite/run")
+    assert before == (os.listdir("/proc/self/fd") if before else [])
+
+
+def test_a_disk_that_fails_is_a_bad_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "readv", fail)
+    with (
+        SourceFile(folder, "stats.json", "suite/run") as file,
+        pytest.raises(BadFileError, match="found Input/output error") as caught,
+    ):
+        file.read_into(memoryview(bytearray(4)))
+    assert caught.value.where == Where("suite/run", "stats.json")
