@@ -56,9 +56,7 @@ def test_unpacks_at_the_same_moment_all_find_a_whole_demo(tmp_path: Path) -> Non
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_where_a_name_may_hold_no_colon_a_dash_stands_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_a_name_may_hold_no_colon_a_dash_stands_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "_COLON", "-")
     outputs = demo.unpack(tmp_path)
     assert sorted(run.name for run in outputs.joinpath("runs/my-suite").iterdir()) == [
@@ -94,8 +92,4 @@ def test_packing_the_demo_again_gives_the_same_archive(tmp_path: Path) -> None:
 
 
 def contents(outputs: Path) -> dict[str, bytes]:
-    return {
-        file.relative_to(outputs).as_posix(): file.read_bytes()
-        for file in outputs.rglob("*")
-        if file.is_file()
-    }
+    return {file.relative_to(outputs).as_posix(): file.read_bytes() for file in outputs.rglob("*") if file.is_file()}

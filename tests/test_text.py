@@ -35,9 +35,7 @@ def test_for_terminal_shows_what_would_act(text: str, shown: str) -> None:
     ("text", "shown"),
     [
         pytest.param("a < b & c", "a &lt; b &amp; c", id="plain"),
-        pytest.param(
-            "<script>alert('x')</script>", "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;", id="script"
-        ),
+        pytest.param("<script>alert('x')</script>", "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;", id="script"),
         pytest.param('" onclick="x', "&quot; onclick=&quot;x", id="attribute"),
         pytest.param("a\nb\tc", "a\nb\tc", id="line-ends-stay"),
         pytest.param("\x00\ud800\u202e", r"\x00\ud800\u202e", id="not-for-a-page"),

@@ -12,15 +12,11 @@ from magnet_arrow.predictor import RunPrediction, RunPredictor
 class RandomRunPredictor(RunPredictor):
     """Foretells each evaluated run's mean `exact_match` as a random number from 0 to 1."""
 
-    def predict(
-        self, train_split: TrainSplit, sequestered_test_split: SequesteredTestSplit
-    ) -> list[RunPrediction]:
+    def predict(self, train_split: TrainSplit, sequestered_test_split: SequesteredTestSplit) -> list[RunPrediction]:
         """One prediction a run, for the split that its instances are of; the same for the same seed."""
         rng = random.Random(self.random_seed)
         runs = sequestered_test_split.scenario_state.unique("run_spec.name", keep="first", maintain_order=True)
         return [
             RunPrediction(name, split, "exact_match", mean=rng.random())
-            for name, split in runs.select(
-                "run_spec.name", "scenario_state.request_states.instance.split"
-            ).iter_rows()
+            for name, split in runs.select("run_spec.name", "scenario_state.request_states.instance.split").iter_rows()
         ]
