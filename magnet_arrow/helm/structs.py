@@ -39,14 +39,14 @@ class Doc:
     until: str | None = None
 
 
-class _Helm(Struct, gc=False, frozen=True):
+class HelmStruct(Struct, gc=False, frozen=True):
     """Not tracked by the garbage collector: millions are alive at once, and JSON has no cycles.
 
     `frozen` is inherited, but mypy wants it said again in each class; `kw_only` has to be.
     """
 
 
-class ImageGenerationParameters(_Helm, frozen=True, kw_only=True):
+class ImageGenerationParameters(HelmStruct, frozen=True, kw_only=True):
     """How a text-to-image model was asked to draw (HEIM)."""
 
     output_image_width: Annotated[int | None, Doc("pixels; null: the model's own", since="0.5.0")] = None
@@ -59,7 +59,7 @@ class ImageGenerationParameters(_Helm, frozen=True, kw_only=True):
     ] = None
 
 
-class REEvalParameters(_Helm, frozen=True, kw_only=True):
+class REEvalParameters(HelmStruct, frozen=True, kw_only=True):
     """Set by the adaptive runner (reeval) only."""
 
     model_ability: Annotated[float | None, Doc("ability that the item response model starts from", since="0.5.5")] = (
@@ -67,14 +67,14 @@ class REEvalParameters(_Helm, frozen=True, kw_only=True):
     )
 
 
-class Substitution(_Helm, frozen=True, kw_only=True):
+class Substitution(HelmStruct, frozen=True, kw_only=True):
     """A text replaced in the finished prompt."""
 
     source: Annotated[str, Doc("text or regular expression looked for in the prompt")]
     target: Annotated[str, Doc("what is put in its place")]
 
 
-class ScenarioSpec(_Helm, frozen=True, kw_only=True):
+class ScenarioSpec(HelmStruct, frozen=True, kw_only=True):
     """Which scenario class is made, and of what."""
 
     class_name: Annotated[
@@ -86,7 +86,7 @@ class ScenarioSpec(_Helm, frozen=True, kw_only=True):
     )
 
 
-class MetricSpec(_Helm, frozen=True, kw_only=True):
+class MetricSpec(HelmStruct, frozen=True, kw_only=True):
     """Which metric class is made, and of what."""
 
     class_name: Annotated[
@@ -98,7 +98,7 @@ class MetricSpec(_Helm, frozen=True, kw_only=True):
     )
 
 
-class PerturbationSpec(_Helm, frozen=True, kw_only=True):
+class PerturbationSpec(HelmStruct, frozen=True, kw_only=True):
     """Which perturbation class is made, and of what."""
 
     class_name: Annotated[
@@ -110,7 +110,7 @@ class PerturbationSpec(_Helm, frozen=True, kw_only=True):
     )
 
 
-class AnnotatorSpec(_Helm, frozen=True, kw_only=True):
+class AnnotatorSpec(HelmStruct, frozen=True, kw_only=True):
     """Which annotator class is made, and of what."""
 
     class_name: Annotated[
@@ -126,7 +126,7 @@ class AnnotatorSpec(_Helm, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
 
 
-class DataAugmenterSpec(_Helm, frozen=True, kw_only=True):
+class DataAugmenterSpec(HelmStruct, frozen=True, kw_only=True):
     """Which perturbed copies of the instances are made."""
 
     perturbation_specs: Annotated[
@@ -145,7 +145,7 @@ class DataAugmenterSpec(_Helm, frozen=True, kw_only=True):
     seeds_per_instance: Annotated[int, Doc("copies that each perturbation makes of an instance")] = 1
 
 
-class AdapterSpec(_Helm, frozen=True, kw_only=True):
+class AdapterSpec(HelmStruct, frozen=True, kw_only=True):
     """How instances become requests: prompt, in-context examples, decoding."""
 
     method: Annotated[str, Doc("adaptation method, such as generation, chat or multiple_choice_joint")] = ""
@@ -196,7 +196,7 @@ class AdapterSpec(_Helm, frozen=True, kw_only=True):
     ] = None
 
 
-class RunSpec(_Helm, frozen=True, kw_only=True):
+class RunSpec(HelmStruct, frozen=True, kw_only=True):
     """run_spec.json: everything that determines a run."""
 
     name: Annotated[str, Doc("run name, '/' replaced by '_'; folders of copied dumps may be spelt otherwise")]
@@ -215,7 +215,7 @@ class RunSpec(_Helm, frozen=True, kw_only=True):
     ] = None
 
 
-class MediaObject(_Helm, frozen=True, kw_only=True):
+class MediaObject(HelmStruct, frozen=True, kw_only=True):
     """One piece of text, picture, audio or video."""
 
     content_type: Annotated[str, Doc("media type, such as text/plain or image/png", since="0.3.0")]
@@ -225,7 +225,7 @@ class MediaObject(_Helm, frozen=True, kw_only=True):
     )
 
 
-class MultimediaObject(_Helm, frozen=True, kw_only=True):
+class MultimediaObject(HelmStruct, frozen=True, kw_only=True):
     """A sequence of texts and media."""
 
     media_objects: Annotated[list[MediaObject], Doc("the pieces, in reading order", since="0.3.0")] = field(
@@ -233,7 +233,7 @@ class MultimediaObject(_Helm, frozen=True, kw_only=True):
     )
 
 
-class Input(_Helm, frozen=True, kw_only=True):
+class Input(HelmStruct, frozen=True, kw_only=True):
     """What an instance asks."""
 
     text: Annotated[str, Doc("the question; empty where it is in messages or media", since="0.2.0")] = ""
@@ -246,7 +246,7 @@ class Input(_Helm, frozen=True, kw_only=True):
     ] = None
 
 
-class Output(_Helm, frozen=True, kw_only=True):
+class Output(HelmStruct, frozen=True, kw_only=True):
     """What a reference answers."""
 
     text: Annotated[str, Doc("the answer; empty where it is a picture or sound", since="0.2.0")] = ""
@@ -255,7 +255,7 @@ class Output(_Helm, frozen=True, kw_only=True):
     ] = None
 
 
-class Reference(_Helm, frozen=True, kw_only=True):
+class Reference(HelmStruct, frozen=True, kw_only=True):
     """A possible answer to an instance."""
 
     output: Annotated[Output | str, Doc("the answer; a plain string in 0.1.0")]
@@ -265,7 +265,7 @@ class Reference(_Helm, frozen=True, kw_only=True):
     ] = None
 
 
-class PerturbationDescription(_Helm, frozen=True, kw_only=True):
+class PerturbationDescription(HelmStruct, frozen=True, kw_only=True):
     """How an instance was changed, or over which changes a stat is aggregated.
 
     HELM has a class for each perturbation; this one has the parameters of all. A parameter is null where the
@@ -308,7 +308,7 @@ class PerturbationDescription(_Helm, frozen=True, kw_only=True):
     suffix: Annotated[str | None, Doc("text appended to the input (style)", since="0.5.0")] = None
 
 
-class Instance(_Helm, frozen=True, kw_only=True):
+class Instance(HelmStruct, frozen=True, kw_only=True):
     """A question with its possible answers, perturbed or not."""
 
     input: Annotated[Input | str, Doc("what is asked; a plain string in 0.1.0")]
@@ -331,13 +331,13 @@ class Instance(_Helm, frozen=True, kw_only=True):
     ] = None
 
 
-class ResponseFormat(_Helm, frozen=True, kw_only=True):
+class ResponseFormat(HelmStruct, frozen=True, kw_only=True):
     """The form that the answer must have."""
 
     json_schema: Annotated[JsonObject | None, Doc("JSON schema that the completion must satisfy", since="0.5.5")] = None
 
 
-class Request(_Helm, frozen=True, kw_only=True):
+class Request(HelmStruct, frozen=True, kw_only=True):
     """What was sent to the model."""
 
     model_deployment: Annotated[str, Doc("where the model was run; empty before 0.4.0", since="0.4.0")] = ""
@@ -371,7 +371,7 @@ class Request(_Helm, frozen=True, kw_only=True):
     ] = None
 
 
-class Token(_Helm, frozen=True, kw_only=True):
+class Token(HelmStruct, frozen=True, kw_only=True):
     """A token of a completion."""
 
     text: Annotated[str, Doc(r"token's text; 'bytes:\xe2\x80' with literal backslashes for part of a character")]
@@ -381,13 +381,13 @@ class Token(_Helm, frozen=True, kw_only=True):
     ] = None
 
 
-class Thinking(_Helm, frozen=True, kw_only=True):
+class Thinking(HelmStruct, frozen=True, kw_only=True):
     """Reasoning that a model gives apart from its answer."""
 
     text: Annotated[str | None, Doc("the reasoning; null where the API hides it", since="0.5.6")] = None
 
 
-class GeneratedOutput(_Helm, frozen=True, kw_only=True):
+class GeneratedOutput(HelmStruct, frozen=True, kw_only=True):
     """A completion (class Sequence before 0.5.0)."""
 
     text: Annotated[str, Doc("the completion; with echo_prompt it begins with the prompt")]
@@ -402,14 +402,14 @@ class GeneratedOutput(_Helm, frozen=True, kw_only=True):
     thinking: Annotated[Thinking | None, Doc("reasoning apart from the text; null: none", since="0.5.6")] = None
 
 
-class ErrorFlags(_Helm, frozen=True, kw_only=True):
+class ErrorFlags(HelmStruct, frozen=True, kw_only=True):
     """What a failed request means for the run."""
 
     is_retriable: Annotated[bool | None, Doc("whether trying again may help; null: not known", since="0.2.3")] = None
     is_fatal: Annotated[bool | None, Doc("false: the run went on without an answer", since="0.2.3")] = None
 
 
-class RequestResult(_Helm, frozen=True, kw_only=True):
+class RequestResult(HelmStruct, frozen=True, kw_only=True):
     """What came back from the model."""
 
     success: Annotated[bool, Doc("false: completions holds a single empty one and error says why")]
@@ -426,7 +426,7 @@ class RequestResult(_Helm, frozen=True, kw_only=True):
     batch_request_time: Annotated[float | None, Doc("seconds that the whole batch took")] = None
 
 
-class RequestState(_Helm, frozen=True, kw_only=True):
+class RequestState(HelmStruct, frozen=True, kw_only=True):
     """A request with the instance it stands for and what came back."""
 
     instance: Annotated[Instance, Doc("instance that is evaluated")]
@@ -451,7 +451,7 @@ class RequestState(_Helm, frozen=True, kw_only=True):
     ] = None
 
 
-class ScenarioState(_Helm, frozen=True, kw_only=True):
+class ScenarioState(HelmStruct, frozen=True, kw_only=True):
     """scenario_state.json: every request of a run, trial by trial, a perturbed copy after its original."""
 
     adapter_spec: Annotated[AdapterSpec, Doc("the run spec's, repeated")]
@@ -461,7 +461,7 @@ class ScenarioState(_Helm, frozen=True, kw_only=True):
     ] = None
 
 
-class Scenario(_Helm, frozen=True, kw_only=True):
+class Scenario(HelmStruct, frozen=True, kw_only=True):
     """scenario.json: what the scenario says about itself."""
 
     name: Annotated[str, Doc("scenario's own name, which may differ from the run's and from its groups")]
@@ -475,7 +475,7 @@ class Scenario(_Helm, frozen=True, kw_only=True):
     instances: Annotated[list[Instance] | None, Doc("evaluated instances", until="0.1.0")] = None
 
 
-class MetricName(_Helm, frozen=True, kw_only=True):
+class MetricName(HelmStruct, frozen=True, kw_only=True):
     """What a stat is called: metric, and the part of the data it covers."""
 
     name: Annotated[str, Doc("metric; may hold '=', ':', ',', '@' and blanks")]
@@ -484,7 +484,7 @@ class MetricName(_Helm, frozen=True, kw_only=True):
     perturbation: Annotated[PerturbationDescription | None, Doc("null: unperturbed instances, the plain score")] = None
 
 
-class Stat(_Helm, frozen=True, kw_only=True):
+class Stat(HelmStruct, frozen=True, kw_only=True):
     """A number with its moments. In stats.json over train trials, each reduced to its mean first."""
 
     name: Annotated[MetricName, Doc("may occur twice in a file: no key")]
@@ -498,7 +498,7 @@ class Stat(_Helm, frozen=True, kw_only=True):
     stddev: Annotated[float | None, Doc("root of the population variance; null where count is 0")] = None
 
 
-class PerInstanceStats(_Helm, frozen=True, kw_only=True):
+class PerInstanceStats(HelmStruct, frozen=True, kw_only=True):
     """What one metric says about one instance in one trial.
 
     Instance, perturbation and trial are no key: each metric that has values for an instance writes an entry

@@ -1,14 +1,14 @@
 """The structs against the list of HELM's fields (data/helm_fields_small.json), and on the demo's files."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from magnet_arrow.helm import structs
+from magnet_arrow.helm import structs, summary_structs
 from magnet_arrow.helm.structs import (
     FILE_TYPES,
     Input,
@@ -24,13 +24,28 @@ from magnet_arrow.helm.structs import (
     Stat,
     field_docs,
 )
+from magnet_arrow.helm.summary_structs import (
+    RUN_FILE_TYPES,
+    SUITE_FILE_TYPES,
+    Cell,
+    DisplayPrediction,
+    GroupMetadata,
+    HeaderCell,
+    SchemaFile,
+    Summary,
+    Table,
+    TaxonomyInfo,
+)
 
 LISTED = json.loads((Path(__file__).parents[1] / "data" / "helm_fields_small.json").read_text())
 STRUCTS = [
     value
-    for value in vars(structs).values()
+    for value in (vars(structs) | vars(summary_structs)).values()
     if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__struct_fields__
 ]
+ALL_TYPES = FILE_TYPES | RUN_FILE_TYPES | SUITE_FILE_TYPES
+WITHOUT_FIELDS = {"runs_to_run_suites.json", "costs.json"}  # plain maps: their types say it all
+LISTED_TYPES = {file: kind for file, kind in ALL_TYPES.items() if file not in WITHOUT_FIELDS}
 NEWEST = (0, 5, 16)
 
 Range = tuple[tuple[int, ...], tuple[int, ...]]
@@ -47,6 +62,8 @@ def fields_of(kind: Any, path: str, known: Range) -> Iterator[tuple[str, msgspec
             yield from fields_of(member, path, known)
     elif isinstance(kind, msgspec.inspect.ListType):
         yield from fields_of(kind.item_type, f"{path}[]", known)
+    elif isinstance(kind, msgspec.inspect.DictType):
+        yield from fields_of(kind.value_type, f"{path}{{}}", known)
     elif isinstance(kind, msgspec.inspect.StructType):
         docs = field_docs(kind.cls)
         for field in kind.fields:
@@ -58,11 +75,12 @@ def fields_of(kind: Any, path: str, known: Range) -> Iterator[tuple[str, msgspec
 
 
 def declared(file: str) -> dict[str, tuple[msgspec.inspect.Field, Range]]:
-    root = msgspec.inspect.type_info(FILE_TYPES[file])
+    root = msgspec.inspect.type_info(LISTED_TYPES[file])
+    since = next((version(row["since"]) for row in LISTED[file] if row["path"] == "$"), (0, 1, 0))
     # The list doesn't repeat what an instance is for the `instances` of scenario.json 0.1.0.
     return {
         path: (field, field_range)
-        for path, field, field_range in fields_of(root, "", ((0, 1, 0), NEWEST))
+        for path, field, field_range in fields_of(root, "", (since, NEWEST))
         if not path.startswith("instances[]")
     }
 
@@ -72,25 +90,28 @@ def listed(file: str) -> dict[str, dict[str, Any]]:
     return {row["path"]: row for row in LISTED[file] if row["path"] != "$" and not row["path"].endswith("[]")}
 
 
-@pytest.mark.parametrize("file", FILE_TYPES)
+@pytest.mark.parametrize("file", LISTED_TYPES)
 def test_structs_have_exactly_the_fields_that_helm_ever_wrote(file: str) -> None:
     assert declared(file).keys() == listed(file).keys()
 
 
-@pytest.mark.parametrize("file", FILE_TYPES)
+@pytest.mark.parametrize("file", LISTED_TYPES)
 def test_fields_name_the_releases_that_wrote_them(file: str) -> None:
     ours = {path: field_range for path, (_, field_range) in declared(file).items()}
     theirs = {path: (version(row["since"]), version(row["until"])) for path, row in listed(file).items()}
     assert ours == theirs
 
 
-@pytest.mark.parametrize("file", FILE_TYPES)
+@pytest.mark.parametrize("file", LISTED_TYPES)
 def test_defaults_are_those_of_the_newest_release(file: str) -> None:
     rows = listed(file)
     for path, (field, (_, until)) in declared(file).items():
         row = rows[path]
         if file == "scenario.json" and path.startswith("scenario_spec."):
             continue  # a class of today in a place of old: it is held against run_spec.json
+        if path.endswith("[].value"):
+            assert field.default is None  # HELM requires a cell's value, and omits it where it is None
+            continue
         if until < NEWEST or "some" in row:
             assert field.default is None, path  # a release, or a kind of the class, that has no such field
         elif "default" not in row:
@@ -112,14 +133,26 @@ def json_default(listed_default: Any) -> Any:
     )
 
 
-def test_the_list_of_fields_has_all_of_a_runs_files() -> None:
+def test_the_list_of_fields_has_all_files() -> None:
     assert {file: len(rows) for file, rows in LISTED.items()} == {
         "run_spec.json": 67,
         "scenario.json": 10,
         "scenario_state.json": 191,
         "stats.json": 38,
         "per_instance_stats.json": 66,
+        "instances.json": 76,
+        "display_predictions.json": 36,
+        "display_requests.json": 58,
+        "summary.json": 5,
+        "schema.json": 73,
+        "run_specs.json": 68,
+        "runs.json": 108,
+        "groups.json": 32,
+        "groups_metadata.json": 8,
+        "groups/*.json": 32,
+        "groups/json/*.json": 31,
     }
+    assert LISTED.keys() == LISTED_TYPES.keys()
 
 
 @pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)
@@ -139,12 +172,8 @@ def test_structs_are_not_tracked_by_the_garbage_collector(struct: type[msgspec.S
 
 
 def test_an_old_scenario_holds_the_same_instances_as_a_scenario_state() -> None:
-    text = (
-        b'{"name": "n", "description": "d", "tags": [], "definition_path": "p", "output_path": "scenarios/n",'
-    )
-    text += (
-        b'"scenario_spec": {"class_name": "C", "args": {}}, "instances": [{"input": "q", "references": []}]}'
-    )
+    text = b'{"name": "n", "description": "d", "tags": [], "definition_path": "p", "output_path": "scenarios/n",'
+    text += b'"scenario_spec": {"class_name": "C", "args": {}}, "instances": [{"input": "q", "references": []}]}'
     scenario = msgspec.json.decode(text, type=Scenario)
     assert scenario.instances == [Instance(input="q", references=[])]
     assert scenario.output_path == "scenarios/n"
@@ -167,6 +196,9 @@ def keys_of(value: Any, kind: Any) -> Iterator[tuple[type[msgspec.Struct], list[
             yield member.cls, list(value)
             for field in member.fields:
                 yield from keys_of(value.get(field.name), field.type)
+        elif isinstance(member, msgspec.inspect.DictType) and isinstance(value, dict):
+            for item in value.values():
+                yield from keys_of(item, member.value_type)
         elif isinstance(member, msgspec.inspect.ListType) and isinstance(value, list):
             for item in value:
                 yield from keys_of(item, member.item_type)
@@ -265,3 +297,84 @@ def test_old_and_odd_spellings_are_taken() -> None:
     assert state.result is not None
     assert state.result.completions[0].tokens[0].top_logprobs == {"a": -0.5}
     assert state.annotations == [{"score": None}]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["bbq", "classic_022", "helm_made", "mmlu"])
+def test_every_file_of_a_summary_is_taken_whole(shared_dumps: Callable[[str], Path], name: str) -> None:
+    files = list(summary_files(shared_dumps(name)))
+    assert files
+    for path, kind in files:
+        value = json.loads(path.read_text())
+        msgspec.convert(value, kind)
+        for cls, keys in keys_of(value, msgspec.inspect.type_info(kind)):
+            assert keys == [name for name in cls.__struct_fields__ if name in keys], path
+
+
+def summary_files(dump: Path) -> Iterator[tuple[Path, Any]]:
+    """Each file that helm-summarize put into a dump, and what it should hold."""
+    for pattern, kind in RUN_FILE_TYPES.items():
+        yield from ((path, kind) for path in dump.rglob(f"runs/*/*/{pattern}"))
+    for pattern, kind in SUITE_FILE_TYPES.items():
+        for folder in ("runs", "releases"):
+            yield from ((path, kind) for path in dump.rglob(f"{folder}/*/{pattern}"))
+
+
+def test_a_display_prediction_keeps_what_is_free_form_as_it_is() -> None:
+    text = b"""[{"instance_id": "id7", "perturbation": {"name": "typos", "robustness": true, "fairness": false,
+        "computed_on": "perturbed", "prob": 0.1}, "train_trial_index": 0, "predicted_text": " B",
+        "base64_images": [], "mapped_output": "Thyroid", "stats": {"exact_match": 1.0, "num_prompt_tokens": 204},
+        "annotations": {"judge": {"score": null}}}]"""
+    (prediction,) = msgspec.json.decode(text, type=list[DisplayPrediction])
+    assert prediction.perturbation == PerturbationDescription(name="typos", robustness=True, prob=0.1)
+    assert prediction.stats == {"exact_match": 1.0, "num_prompt_tokens": 204}
+    assert prediction.annotations == {"judge": {"score": None}}
+    assert (prediction.truncated_predicted_text, prediction.reference_index) == (None, None)
+
+
+def test_a_summary_is_of_a_suite_or_of_a_release() -> None:
+    decoded = [
+        msgspec.json.decode(text, type=Summary)
+        for text in (
+            b'{"suite": "v1", "date": "2022-11-17"}',
+            b'{"suites": ["v1"], "suite": "v1", "date": "2024-06-09"}',
+            b'{"release": "v1.0.0", "suites": ["a", "b"], "date": "2026-11-25"}',
+        )
+    ]
+    assert [(summary.release, summary.suites, summary.suite) for summary in decoded] == [
+        (None, None, "v1"),
+        (None, ["v1"], "v1"),
+        ("v1.0.0", ["a", "b"], None),
+    ]
+
+
+def test_a_table_tells_a_cell_without_a_value_from_a_zero() -> None:
+    text = b"""{"title": "Accuracy", "header": [{"value": "Model/adapter", "markdown": false, "metadata": {}},
+        {"value": "MMLU - EM", "markdown": false, "lower_is_better": false, "metadata": {"metric": "EM"}}],
+        "rows": [[{"value": "Finch", "markdown": false}, {"value": 0, "style": {"font-weight": "bold"}}],
+                 [{"value": "Owl"}, {"description": "No matching runs", "markdown": false}]],
+        "links": [{"text": "JSON", "href": "groups/json/mmlu_accuracy.json"}], "name": "accuracy"}"""
+    table = msgspec.json.decode(text, type=Table)
+    assert table.header[1] == HeaderCell(value="MMLU - EM", lower_is_better=False, metadata={"metric": "EM"})
+    assert [row[1].value for row in table.rows] == [0, None]
+    assert table.rows[1][1] == Cell(description="No matching runs")
+
+
+def test_a_schema_knows_the_primary_metric_of_a_group() -> None:
+    text = b"""{"metrics": [], "perturbations": [], "metric_groups": [
+        {"name": "accuracy", "metrics": [{"name": "${main_name}", "split": "${main_split}"}]}],
+        "run_groups": [{"name": "mmlu", "environment": {"main_name": "exact_match", "main_split": "test"},
+                        "taxonomy": {"task": "question answering"}}],
+        "models": [{"name": "made/finch-1b", "todo": false, "num_parameters": 1000000000}]}"""
+    schema = msgspec.json.decode(text, type=SchemaFile)
+    (group,) = schema.run_groups
+    assert group.environment == {"main_name": "exact_match", "main_split": "test"}
+    assert group.taxonomy == TaxonomyInfo(task="question answering")
+    assert group.adapter_keys_shown == ["model_deployment", "model"]
+    assert (schema.adapter, schema.models[0].num_parameters) == (None, 1_000_000_000)
+
+
+def test_groups_metadata_may_hold_nulls() -> None:
+    text = b'{"qa": {"display_name": "Question answering", "description": null, "taxonomy": null}}'
+    decoded = msgspec.json.decode(text, type=SUITE_FILE_TYPES["groups_metadata.json"])
+    assert decoded == {"qa": GroupMetadata(display_name="Question answering")}
