@@ -20,21 +20,25 @@ from msgspec.structs import astuple
 
 from magnet_arrow.helm.decode import Decoded, ElementDecoder
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape
-from magnet_arrow.helm.wire import INTERNED, Residual, twin
+from magnet_arrow.helm.wire import INT64_MAX, INT64_MIN, INTERNED, Residual, twin
 from magnet_arrow.schema import arrow_type
 
 _EXACT = 2.0**53
 
 
 class InexactError(Exception):
-    """A float field may have had an integer token that was rounded: decode the stretch again, carefully."""
+    """What was decoded may say less than the file: decode the stretch again, carefully.
+
+    A float field may have had an integer token that was rounded, an integer has more than 64 bits, or an object is
+    empty, which its columns can't tell from one that is not there.
+    """
 
 
 class Collector(Protocol):
     """Takes the values of one field, a batch at a time."""
 
     def extend(self, values: Sequence[Any], exact: bool) -> None:
-        """Take a batch. `exact`: integers in float fields are known to be unharmed."""
+        """Take a batch. `exact`: it is known to say all that the file says, see `InexactError`."""
 
     def absorb(self, staged: Any) -> None:
         """Take over what another collector of this kind holds, and empty that one."""
@@ -53,6 +57,7 @@ class Values:
         self._arrow = arrow
         self._float = pa.types.is_floating(arrow)
         self._floats = pa.types.is_list(arrow) and pa.types.is_floating(arrow.value_type)
+        self._integer = pa.types.is_integer(arrow)
         self._values: list[Any] = []
 
     def extend(self, values: Sequence[Any], exact: bool) -> None:
@@ -61,6 +66,10 @@ class Values:
             flat = chain.from_iterable(filter(None, values)) if self._floats else values
             numbers = list(filter(None, flat))
             if numbers and not (max(numbers) < _EXACT and min(numbers) > -_EXACT):
+                raise InexactError
+        if not exact and self._integer:
+            numbers = list(filter(None, values))
+            if numbers and not (max(numbers) <= INT64_MAX and min(numbers) >= INT64_MIN):
                 raise InexactError
         self._values.extend(values)
 
@@ -185,6 +194,8 @@ class Objects:
 
     def extend(self, values: Sequence[Any], exact: bool) -> None:
         """See `Collector`."""
+        if not exact and self._empty in values:
+            raise InexactError
         absent = [value is None for value in values]
         self._absent.extend(absent)
         if True in absent:

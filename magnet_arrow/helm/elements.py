@@ -73,7 +73,8 @@ class Stretch:
         """
         scanner = _Scanner(self.buffer, self.begin, self.end)
         try:
-            yield from scanner.elements()
+            for begin, end in scanner.elements():
+                yield _skip_space(self.buffer, begin, end), end
         except _BrokenError as error:
             raise self.error(error.at, error.expected, error.found) from None
 
