@@ -20,7 +20,7 @@ from magnet_arrow import schema
 from magnet_arrow.collectors import InexactError, Objects, Shared
 from magnet_arrow.freeform import Kind
 from magnet_arrow.helm import structs
-from magnet_arrow.helm.decode import BadPieceError, ElementDecoder, parse, raw_elements
+from magnet_arrow.helm.decode import BadPieceError, ElementDecoder, no_object, parse, raw_elements
 from magnet_arrow.helm.elements import Stretch
 from magnet_arrow.helm.shapes import object_shape
 from magnet_arrow.helm.wire import TEXT_FORM, Residual, dumps
@@ -289,7 +289,10 @@ class InstanceStatRows(Rows):
     def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
         decoded = self._ENTRY.stretch(stretch, carefully=carefully)
         raws = list(chain.from_iterable(filter(None, (entry.stats for entry in decoded.structs))))
-        _require_objects(raws)
+        if carefully:
+            _require_stats(decoded.structs, stretch)
+        else:
+            _require_objects(raws)
         self._staged_entries.extend(decoded.structs, decoded.exact)
         self._stats.stage(self._stats.number_pieces(raws))
         self._staged_lengths = [len(entry.stats or ()) for entry in decoded.structs]
@@ -349,6 +352,13 @@ def _require_objects(raws: Iterable[Raw]) -> None:
     """A row must be an object; the careful way says which one is not."""
     if not all(memoryview(raw)[0] == 0x7B for raw in raws):
         raise BadPieceError
+
+
+def _require_stats(entries: Iterable[Any], stretch: Stretch) -> None:
+    for index, entry in enumerate(entries):
+        for place, raw in enumerate(entry.stats or ()):
+            if memoryview(raw)[0] != 0x7B:
+                raise no_object(stretch, index, f".stats[{place}]", parse(raw))
 
 
 def _slices(runs: Sequence[_Run]) -> list[RunRows]:

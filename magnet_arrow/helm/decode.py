@@ -8,7 +8,7 @@ type, `NaN` and the infinities, half surrogate pairs, numbers that a double woul
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -191,6 +191,14 @@ def raw_elements(stretch: Stretch, *, carefully: bool = False) -> list[Raw]:
         raws.append(Raw(wire.dumps(value)))
     stretch.count = len(raws)
     return raws
+
+
+def no_object(stretch: Stretch, index: int, inner: str, value: Any) -> BadFileError:
+    """The error for a part of an element that had to be an object; `inner` is its JSON path in the element."""
+    error = stretch.error(_place(stretch, index), "an object", kind(value), index)
+    assert error.where is not None
+    error.where = replace(error.where, json_path=f"{error.where.json_path}{inner}")
+    return error
 
 
 def _place(stretch: Stretch, index: int) -> int:
