@@ -14,7 +14,7 @@ from itertools import chain, repeat
 from typing import Any
 
 import pyarrow as pa
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from magnet_arrow import schema
 from magnet_arrow.collectors import InexactError, Objects, Shared
@@ -22,10 +22,10 @@ from magnet_arrow.freeform import Kind
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import BadPieceError, ElementDecoder, no_object, parse, raw_elements
 from magnet_arrow.helm.elements import Stretch
-from magnet_arrow.helm.shapes import object_shape
-from magnet_arrow.helm.wire import TEXT_FORM, Residual, dumps
-from magnet_arrow.schema import Table
-from magnet_arrow.spreading import RunRows, Spreader, row_place, undeclared
+from magnet_arrow.helm.shapes import Object, object_shape
+from magnet_arrow.helm.wire import TEXT_FORM, Residual
+from magnet_arrow.schema import Form, Table
+from magnet_arrow.spreading import RunRows, Spreader, residual_text, row_place, undeclared
 
 GROUP_ROWS = 16_384
 GROUP_BYTES = 8 << 20
@@ -106,7 +106,7 @@ class Rows:
             self._stage(stretch, carefully=True)
 
     def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
-        raise AssertionError  # tables of one row a run have a `stage` of their own
+        raise AssertionError  # tables that are not arrays are staged in their own way
 
     def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
         """The staged rows are of this run, and good. Called once a stretch for a run that is long."""
@@ -171,21 +171,106 @@ class Rows:
         return part.pointer
 
 
-class RunSpecRows(Rows):
-    """`run_spec`: one row a run."""
+class ObjectRows(Rows):
+    """A table whose file is one object: one row a run or suite."""
 
-    def __init__(self) -> None:
-        super().__init__("run_spec")
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
 
     def _reset(self) -> None:
         super()._reset()
-        self._specs = Shared("run_spec", "", Objects(object_shape(structs.RunSpec)))
-        self._shared = (self._specs,)
+        self._objects = Shared(self.table.name, "", Objects(_shape_of(self.table)))
+        self._shared = (self._objects,)
 
-    def stage_spec(self, spec: Any, residual: Residual) -> None:
-        """The run spec of the run at hand."""
-        self._specs.stage([self._specs.add(spec, residual)])
-        self._staged_rows = 1
+    def stage_object(self, value: Any, residual: Residual) -> None:
+        """The object of the run at hand."""
+        self._objects.stage([self._objects.add(value, residual)])
+        self._staged_rows += 1
+
+
+class FiledRows(ObjectRows):
+    """A table of objects out of several files, which a column names."""
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._files: list[str] = []
+
+    def _clear_staged(self) -> None:
+        super()._clear_staged()
+        self._staged_files: list[str] = []
+
+    def stage_from(self, file: str, value: Any, residual: Residual) -> None:
+        """One object of a file."""
+        self.stage_object(value, residual)
+        self._staged_files.append(file)
+
+    def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
+        """See `Rows`."""
+        self._files.extend(self._staged_files)
+        super().keep(key, name, json_bytes)
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        yield self.table.named("file"), pa.array(self._files, pa.string())
+        yield from super()._columns()
+
+
+class ElementRows(Rows):
+    """A table whose file is an array of objects that seldom recur: one row an element."""
+
+    def __init__(self, name: str) -> None:
+        self._decoder = ElementDecoder(_struct_of(schema.table(name)))
+        self._staged_objects = Objects(self._decoder.shape)
+        super().__init__(name)
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._objects = Objects(self._decoder.shape)
+
+    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
+        decoded = self._decoder.stretch(stretch, carefully=carefully)
+        self._staged_objects.extend(decoded.structs, decoded.exact)
+        self._staged_residuals = decoded.residuals
+        self._staged_rows = len(decoded.structs)
+
+    def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
+        """See `Rows`."""
+        self._objects.absorb(self._staged_objects)
+        super().keep(key, name, json_bytes)
+
+    def drop(self) -> None:
+        """See `Rows`."""
+        self._staged_objects.clear()
+        super().drop()
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        yield from self._objects.columns(self.table.name)
+
+
+class TextRows(Rows):
+    """A table of two texts a row: a file's path and content, or a map's key and value."""
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._pairs: list[tuple[str, str]] = []
+
+    def _clear_staged(self) -> None:
+        super()._clear_staged()
+        self._staged_pairs: list[tuple[str, str]] = []
+
+    def stage_pair(self, first: str, second: str) -> None:
+        """One row."""
+        self._staged_pairs.append((first, second))
+        self._staged_rows += 1
+
+    def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
+        """See `Rows`."""
+        self._pairs.extend(self._staged_pairs)
+        super().keep(key, name, json_bytes)
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        own = [name for name in self.table.names if name not in self.table.hidden and name != schema.RUN_NAME]
+        for place, name in enumerate(own):
+            yield name, pa.array([pair[place] for pair in self._pairs], pa.string())
 
 
 class StateRows(Rows):
@@ -259,6 +344,10 @@ class StatRows(Rows):
         self._staged_rows = len(raws)
 
 
+_PARAMETERS = "/perturbation/"
+_DECLARED = frozenset(column.pointer for column in schema.table("per_instance_stats").columns)
+
+
 class InstanceStatRows(Rows):
     """`per_instance_stats`: one row a stat of an entry, with the entry's own fields beside it."""
 
@@ -302,8 +391,19 @@ class InstanceStatRows(Rows):
         first = 0
         for index, length in enumerate(self._staged_lengths):
             if index in decoded.residuals and length:
-                self._staged_residuals[first] = decoded.residuals[index]
+                self._stage_residual(decoded.residuals[index], first, length)
             first += length
+
+    def _stage_residual(self, residual: Residual, first: int, length: int) -> None:
+        """An entry's residual stands in its first row; but what will be a column belongs in all of its rows."""
+        self._staged_residuals[first] = residual
+        parameters = {
+            place: value
+            for place, value in residual.items()
+            if place.startswith(_PARAMETERS) and place not in _DECLARED and value is not None
+        }
+        for row in range(first + 1, first + length) if parameters else ():
+            self._staged_residuals[row] = parameters
 
     def _stage_rowless(self, stretch: Stretch) -> None:
         for index, (begin, end) in enumerate(stretch.elements()):
@@ -348,6 +448,28 @@ class InstanceStatRows(Rows):
         return f"/stats/{row - self._firsts[self._entry_of_row[row]]}"
 
 
+def rows_of(table: Table) -> Rows:
+    """The `Rows` that fills a table."""
+    own = {"scenario_state": StateRows, "stats": StatRows, "per_instance_stats": InstanceStatRows}
+    if table.name in own:
+        return own[table.name]()
+    if table.name == "groups":
+        return FiledRows(table.name)
+    if table.of == "suite" and table.form is Form.ARRAY:
+        return ObjectRows(table.name)
+    forms = {Form.OBJECT: ObjectRows, Form.ARRAY: ElementRows, Form.MAP: TextRows, Form.TEXTS: TextRows}
+    return forms[table.form](table.name)
+
+
+def _struct_of(table: Table) -> type[Struct]:
+    assert table.struct is not None, table.name
+    return table.struct
+
+
+def _shape_of(table: Table) -> Object:
+    return object_shape(_struct_of(table))
+
+
 def _require_objects(raws: Iterable[Raw]) -> None:
     """A row must be an object; the careful way says which one is not."""
     if not all(memoryview(raw)[0] == 0x7B for raw in raws):
@@ -386,11 +508,6 @@ def moved(residual: Residual, pointer: str) -> Residual:
         else:
             outer[pointer + place] = value
     return outer
-
-
-def residual_text(residual: Residual) -> str:
-    """A residual as JSON text, places in order."""
-    return dumps(dict(sorted(residual.items()))).decode("ascii")
 
 
 def _residual_column(residuals: dict[int, Residual], rows: int) -> pa.Array:

@@ -114,7 +114,7 @@ def _list_kind(value: list[Any]) -> Kind:
     for item in value:
         kinds |= kind_of(item)
     plural = {
-        Kind.INTEGER: Kind.INTEGERS,
+        Kind.INTEGER: Kind.INTEGERS | kinds & Kind.BEYOND_2_53,
         Kind.FLOAT: Kind.FLOATS,
         Kind.BOOLEAN: Kind.BOOLEANS,
         Kind.TEXT: Kind.TEXTS,

@@ -15,7 +15,7 @@ from magnet_arrow.cache.manifest import RejectedRun, Source, run_key
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.sources import SourceIds
 from magnet_arrow.cache.store import Cache, Change
-from magnet_arrow.columns import RunSpecRows
+from magnet_arrow.columns import ObjectRows
 from magnet_arrow.errors import (
     BadFileError,
     CacheLockedError,
@@ -25,9 +25,9 @@ from magnet_arrow.errors import (
 )
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.elements import Buffer
-from magnet_arrow.helm.layout import RUN_FILES, RunPlace
-from magnet_arrow.helm.source import Fingerprint, SourceFile, fingerprint
-from magnet_arrow.runs import RUN_SPEC, ChangedError, RunTaker, is_long, read_run_spec, where_of
+from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.helm.source import Fingerprint, SourceFile
+from magnet_arrow.runs import RUN_SPEC, ChangedError, RunTaker, is_long, read_run_spec, stamps_of, where_of
 from magnet_arrow.scan import read_run_specs_of
 
 SEGMENT_JSON_BYTES = 1 << 30
@@ -115,7 +115,7 @@ def ingest(
     cache = Cache.coerce(cache)
     found = layout.find_runs(source, pattern=runs)
     work = _Work(cache.path, cache.snapshot(), progress)
-    plan = work.plan(found.places, retry=retry)
+    plan = work.plan([*found.places, *layout.suites_around(source, found.places)], retry=retry)
     done = work.carry_out(plan, prune=prune)
     return IngestReport(
         runs=done.runs,
@@ -181,14 +181,14 @@ class _Work:
     def plan(self, places: Iterable[RunPlace], *, retry: bool = False) -> _Plan:
         """Which runs are to be read: those that the cache does not have in the state that they are in now."""
         plan = _Plan()
-        stamped = [(place, fingerprint(place.path, RUN_FILES)) for place in places]
+        stamped = [(place, stamps_of(place)) for place in places]
         ids = SourceIds(self._snapshot, stamped)
         for place, stamps in stamped:
             todo = _Todo(place, ids.id_of(place), stamps)
-            held = self._snapshot.runs.get(todo.key)
+            held = self._snapshot.entries.get(todo.key)
             bad = self._snapshot.rejected.get(todo.key)
             if held is not None and held.fingerprint == stamps:
-                plan.skipped += 1
+                plan.skipped += bool(place.folder)
             elif bad is not None and bad.fingerprint == stamps and not retry:
                 plan.known_bad.append(bad.rejected)
             else:
@@ -249,7 +249,7 @@ class _Work:
             except ChangedError:
                 if is_long(stamps):
                     raise
-                stamps = fingerprint(todo.place.path, RUN_FILES)
+                stamps = stamps_of(todo.place)
                 taker.take(todo.place, todo.source, stamps)
         except BadFileError as error:
             rejected = Rejected.from_error(self._run, error)
@@ -257,7 +257,7 @@ class _Work:
         return None
 
     def _commit(self, taker: RunTaker | None, pending: Change, done: _Done) -> None:
-        if taker is not None and taker.n_runs:
+        if taker is not None and taker.n_entries:
             pending.segment = taker.finish()
             done.runs += taker.n_runs
             done.bytes_in += taker.json_bytes
@@ -356,9 +356,9 @@ def read_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> pl.Da
         BadFileError: the run spec of a run that is not in the cache can't be read.
     """
     snapshot = Cache.coerce(cache).snapshot()
-    stamped = [(place, fingerprint(place.path, RUN_FILES)) for place in places]
+    stamped = [(place, stamps_of(place)) for place in places]
     ids = SourceIds(snapshot, stamped)
-    rows = RunSpecRows()
+    rows = ObjectRows("run_spec")
     buffer = Buffer()
     keys = []
     for place, stamps in stamped:
@@ -368,7 +368,7 @@ def read_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> pl.Da
         if held is None or held.fingerprint != stamps:
             with SourceFile(place.path, RUN_SPEC, where_of(place)) as file:
                 spec, residual = read_run_spec(buffer, file)
-            rows.stage_spec(spec, residual)
+            rows.stage_object(spec, residual)
             rows.keep(key, spec.name)
             rows.end_run()
     return read_run_specs_of(snapshot, keys, rows.flush() if rows.rows else None)

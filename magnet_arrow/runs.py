@@ -1,39 +1,64 @@
-"""One run from its files to rows of the four tables, and row groups of many runs to a segment.
+"""One run from its files to rows of its tables, and row groups of many runs to a segment.
 
 A run whose files all fit a block is staged whole and then kept or dropped. A longer one is kept stretch by stretch,
-in a segment of its own, which is discarded as a whole if the run turns out to be bad.
+in a segment of its own, which is discarded as a whole if the run turns out to be bad. What stands beside the runs of
+a suite (`helm-summarize` writes it) is taken the same way, as a run without a folder.
 """
 
+import contextlib
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 
 from magnet_arrow import schema
 from magnet_arrow.cache.manifest import RunEntry, Segment
 from magnet_arrow.cache.segments import SegmentWriter
-from magnet_arrow.columns import InstanceStatRows, Rows, RunSpecRows, StateRows, StatRows, residual_text
+from magnet_arrow.columns import (
+    FiledRows,
+    InstanceStatRows,
+    ObjectRows,
+    Rows,
+    StateRows,
+    TextRows,
+    rows_of,
+)
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm import structs
-from magnet_arrow.helm.decode import document
-from magnet_arrow.helm.elements import BLOCK_BYTES, Buffer, Document, Reader
+from magnet_arrow.helm.decode import document, kind, parse_document
+from magnet_arrow.helm.elements import BLOCK_BYTES, Buffer, Reader
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
-from magnet_arrow.helm.shapes import object_shape
+from magnet_arrow.helm.shapes import Object, object_shape
 from magnet_arrow.helm.source import Fingerprint, SourceFile, fingerprint
-from magnet_arrow.helm.wire import Residual, escape
+from magnet_arrow.helm.wire import Residual, dumps, escape
+from magnet_arrow.schema import Form, Table
+from magnet_arrow.spreading import residual_text
 
-RUN_SPEC, STATE, STATS, INSTANCE_STATS = RUN_FILES
-_RUN_SPEC_SHAPE = object_shape(structs.RunSpec)
+RUN_SPEC = RUN_FILES[0]
+MOST_TEXT_BYTES = 64 << 20
+"""A file without a table of its own is kept as text up to this size."""
+_DERIVED = frozenset({"runs.json"})
+"""Files that are not kept: all that is in them is in others (`runs.json` reaches 2 GB)."""
 
 
 def where_of(place: RunPlace) -> str:
-    """The run, as messages name it."""
-    return f"{place.suite}/{place.folder}"
+    """The run, as messages name it; the suite where it is what stands beside the runs."""
+    return f"{place.suite}/{place.folder}".rstrip("/")
+
+
+def stamps_of(place: RunPlace) -> Fingerprint:
+    """The fingerprint of a run, or of what stands beside the runs of a suite."""
+    return fingerprint(place.path, () if place.folder else ("groups", "groups/json"))
 
 
 def is_long(stamps: Fingerprint) -> bool:
     """Whether the run is kept stretch by stretch."""
-    return any(stamp.size_bytes >= BLOCK_BYTES for stamp in stamps)
+    return any(stamp.size_bytes >= BLOCK_BYTES for stamp in stamps if stamp.name in _TABLE_OF)
+
+
+_TABLE_OF = {table.file: table for table in schema.TABLES.values() if table.file}
 
 
 class RunTaker:
@@ -49,19 +74,13 @@ class RunTaker:
         self._buffer = buffer
         self._on_bytes = on_bytes
         self._writer = SegmentWriter(cache)
-        self._specs, self._states = RunSpecRows(), StateRows()
-        self._stats, self._instance_stats = StatRows(), InstanceStatRows()
-        self._tables: tuple[Rows, ...] = (self._specs, self._states, self._stats, self._instance_stats)
+        self._tables: dict[str, Rows] = {name: rows_of(table) for name, table in schema.TABLES.items()}
         self.json_bytes = 0
         self.rows: dict[str, int] = dict.fromkeys(schema.TABLES, 0)
-
-    @property
-    def n_runs(self) -> int:
-        """Runs taken so far."""
-        return self._writer.n_runs
+        self.n_runs = self.n_entries = 0
 
     def take(self, place: RunPlace, source: str, stamps: Fingerprint) -> None:
-        """Take one run.
+        """Take one run, or what stands beside the runs of a suite.
 
         Args:
             place: where it lies.
@@ -69,90 +88,173 @@ class RunTaker:
             stamps: its fingerprint, made before.
 
         Raises:
-            BadFileError: the run can't be taken. Nothing of it is in the segment; but if it is long, the segment is
-                of no use any more.
+            BadFileError: it can't be taken. Nothing of it is in the segment; but if it is long, the segment is of no
+                use any more.
             CacheNotWritableError: the disk refused.
         """
         long = is_long(stamps)
         try:
             entry = self._read(place, source, stamps, long)
-            now = fingerprint(place.path, RUN_FILES)
+            now = stamps_of(place)
             if now != stamps:
                 raise _changed(place, stamps, now)
         except BaseException:
-            for table in self._tables:
+            for table in self._tables.values():
                 table.drop()
             raise
-        for table, stamp in zip(self._tables, _in_order(stamps), strict=True):
+        sizes = {stamp.name: stamp.size_bytes for stamp in stamps}
+        for table in self._tables.values():
             if not long:
-                table.keep(entry.key, entry.name, stamp)
+                table.keep(entry.key, entry.name, sizes.get(table.table.file, 0))
             table.end_run()
             self._flush_if(table.is_full, table)
         self._writer.add_run(entry)
-        self.json_bytes += sum(stamp.size_bytes for stamp in stamps)
+        self.json_bytes += sum(sizes.values())
+        self.n_runs += bool(place.folder)
+        self.n_entries += 1
 
     def _read(self, place: RunPlace, source: str, stamps: Fingerprint, long: bool) -> RunEntry:
         """Stage the run's files, or keep them as they come if it is long."""
-        run = where_of(place)
-        with SourceFile(place.path, RUN_SPEC, run) as file:
-            name = self._stage_spec(self._buffer, file)
-        entry = RunEntry(source, place.suite, place.folder, name, stamps, {})
-        if long:
-            self._specs.keep(entry.key, name)
-        residual: dict[str, str] = {}
-        for by_layout in (True, False) if not long else (True,):
-            try:
-                residual = self._stage_elements(place, entry, long, by_layout)
-                break
-            except BadFileError:
-                # A file in another layout may have been cut in the wrong places. It is read once more, scanned;
-                # what is bad then is bad.
-                for table in self._tables[1:]:
+        entry = RunEntry(source, place.suite, place.folder, "", stamps, {})
+        if place.folder:
+            spec, residual = self._run_spec(place)
+            entry = msgspec.structs.replace(entry, name=spec.name)
+            cast(ObjectRows, self._tables["run_spec"]).stage_object(spec, residual)
+            self._keep_if(long, self._tables["run_spec"], entry, 0)
+        try:
+            return self._stage_files(place, entry, long, by_layout=True)
+        except BadFileError:
+            # A file in another layout may have been cut in the wrong places. It is read once more, scanned; what is
+            # bad then is bad.
+            if long:
+                raise
+            for name, table in self._tables.items():
+                if name != "run_spec":
                     table.drop()
-                if not by_layout or long:
-                    raise
-        return msgspec.structs.replace(entry, residual=residual)
+        return self._stage_files(place, entry, long, by_layout=False)
 
-    def _stage_spec(self, buffer: Buffer, file: SourceFile) -> str:
-        spec, residual = read_run_spec(buffer, file)
-        self._specs.stage_spec(spec, residual)
-        self._on_bytes(file.size_bytes)
-        name: str = spec.name
-        return name
+    def _run_spec(self, place: RunPlace) -> tuple[Any, Residual]:
+        with SourceFile(place.path, RUN_SPEC, where_of(place)) as file:
+            self._on_bytes(file.size_bytes)
+            return read_run_spec(self._buffer, file)
 
-    def _stage_elements(self, place: RunPlace, entry: RunEntry, long: bool, by_layout: bool) -> dict[str, str]:
+    def _stage_files(self, place: RunPlace, entry: RunEntry, long: bool, *, by_layout: bool) -> RunEntry:
+        names = {stamp.name for stamp in entry.fingerprint}
+        if not place.folder:
+            return msgspec.structs.replace(entry, not_kept=tuple(self._stage_suite(place, names)))
         residuals: dict[str, Residual] = {}
-        run = where_of(place)
-        with SourceFile(place.path, STATE, run) as file:
-            reader = Reader(file, self._buffer, "request_states", by_layout=by_layout)
-            residuals[STATE] = self._stage_rest(reader, file.where)
-            self._stage_stretches(reader, self._states, entry, long)
-        with SourceFile(place.path, STATS, run) as file:
-            self._stage_stretches(Reader(file, self._buffer, by_layout=by_layout), self._stats, entry, long)
-        with SourceFile(place.path, INSTANCE_STATS, run) as file:
-            reader = Reader(file, self._buffer, by_layout=by_layout)
-            self._stage_stretches(reader, self._instance_stats, entry, long)
-        rowless = self._instance_stats.rowless_entries()
-        residuals[INSTANCE_STATS] = {f"/{number}": value for number, value in rowless.items()}
-        return {name: residual_text(residual) for name, residual in residuals.items() if residual}
+        others = names - _TABLE_OF.keys()
+        for table in schema.RUN_TABLES[1:]:
+            if table.file in RUN_FILES or table.file in names:
+                try:
+                    with SourceFile(place.path, table.file, where_of(place)) as file:
+                        residuals[table.file] = self._stage_file(table, file, entry, long, by_layout)
+                except BadFileError:
+                    # What helm-summarize writes may be stale or half there; it is kept as text then.
+                    if table.file in RUN_FILES or long or by_layout:
+                        raise
+                    self._tables[table.name].drop()
+                    others.add(table.file)
+        not_kept = [name for name in sorted(others) if not self._stage_text("files", place, name)]
+        kept = {name: residual_text(residual) for name, residual in residuals.items() if residual}
+        return msgspec.structs.replace(entry, residual=kept, not_kept=tuple(not_kept))
+
+    def _stage_file(self, table: Table, file: SourceFile, entry: RunEntry, long: bool, by_layout: bool) -> Residual:
+        """Stage one file; what no row of it can hold."""
+        rows = self._tables[table.name]
+        if table.form is Form.OBJECT:
+            self._stage_object(table, file)
+            self._keep_if(long, rows, entry, file.size_bytes)
+            return {}
+        key = "request_states" if table.form is Form.STATE else None
+        reader = Reader(file, self._buffer, key, by_layout=by_layout)
+        residual = self._stage_rest(reader, file.where) if key else {}
+        some = self._stage_stretches(reader, rows, entry, long)
+        if key and not some:
+            # No row is there to hold what stands beside the request states.
+            residual = {f"/{escape(name)}": json.loads(raw) for name, raw in reader.members.items()}
+        if isinstance(rows, InstanceStatRows):
+            residual = {f"/{number}": value for number, value in rows.rowless_entries().items()}
+        return residual
+
+    def _stage_object(self, table: Table, file: SourceFile) -> None:
+        assert table.struct is not None
+        whole = _load(self._buffer, file)
+        value, residual = document(whole, object_shape(table.struct), file.where)
+        self._on_bytes(file.size_bytes)
+        cast(ObjectRows, self._tables[table.name]).stage_object(value, residual)
 
     def _stage_rest(self, reader: Reader, where: Where) -> Residual:
         if not reader.has_array:
-            found = "something else" if "request_states" in reader.members else "none"
-            raise BadFileError("", where=where, expected="an array 'request_states'", found=found)
-        text = b",".join(msgspec.json.encode(name) + b":" + raw for name, raw in reader.members.items())
+            raw = reader.members.get("request_states")
+            found = "none" if raw is None else kind(parse_document(raw, where))
+            place = Where(where.run, where.file, "$.request_states")
+            raise BadFileError("", where=place, expected="an array", found=found)
+        text = b",".join(dumps(name) + b":" + raw for name, raw in reader.members.items())
         rest, residual = document(b"{" + text + b"}", schema.STATE_REST, where)
         residual.pop("", None)
-        self._states.stage_rest(rest)
+        cast(StateRows, self._tables["scenario_state"]).stage_rest(rest)
         return residual
 
-    def _stage_stretches(self, reader: Reader, table: Rows, entry: RunEntry, long: bool) -> None:
+    def _stage_stretches(self, reader: Reader, rows: Rows, entry: RunEntry, long: bool) -> bool:
+        """Stage all elements of a file; whether there were any."""
+        some = False
         for stretch in reader:
-            table.stage(stretch)
+            rows.stage(stretch)
+            some = some or stretch.count > 0
             self._on_bytes(stretch.end - stretch.begin)
-            if long:
-                table.keep(entry.key, entry.name, stretch.end - stretch.begin)
-                self._flush_if(table.is_full, table)
+            self._keep_if(long, rows, entry, stretch.end - stretch.begin)
+        return some
+
+    def _keep_if(self, long: bool, rows: Rows, entry: RunEntry, size_bytes: int) -> None:
+        if long:
+            rows.keep(entry.key, entry.name, size_bytes)
+            self._flush_if(rows.is_full, rows)
+
+    def _stage_text(self, table: str, place: RunPlace, name: str) -> bool:
+        """Keep a file as text; whether that could be done."""
+        try:
+            with SourceFile(place.path, name, where_of(place)) as file:
+                if file.size_bytes > MOST_TEXT_BYTES:
+                    return False
+                self._buffer.clear()
+                whole = self._buffer.load(file, empty=True)
+                text = bytes(whole.buffer[: whole.end]).decode("utf-8")
+                self._on_bytes(file.size_bytes)
+        except (BadFileError, UnicodeDecodeError):
+            return False
+        cast(TextRows, self._tables[table]).stage_pair(name, text)
+        return True
+
+    def _stage_suite(self, place: RunPlace, names: set[str]) -> list[str]:
+        """Keep a suite's files as texts, and show those that have a table there too; names of those not kept."""
+        not_kept = []
+        for name in sorted(names):
+            if name in _DERIVED or not self._stage_text("suite_files", place, name):
+                not_kept.append(name)
+                continue
+            with contextlib.suppress(BadFileError), SourceFile(place.path, name, where_of(place)) as file:
+                # What can't be shown as a table is there as text.
+                self._show(name, _load(self._buffer, file), file.where)
+        return not_kept
+
+    def _show(self, name: str, whole: bytes, where: Where) -> None:
+        table = _TABLE_OF.get(name) or (_GROUPS if name.startswith("groups/") else None)
+        if table is None or table.of != "suite":
+            return
+        rows = self._tables[table.name]
+        value = parse_document(whole, where)
+        if isinstance(rows, TextRows):
+            for key, text in value.items() if isinstance(value, dict) else ():
+                rows.stage_pair(key, text if isinstance(text, str) else json.dumps(text))
+            return
+        elements = value if isinstance(value, list) else [value]
+        shown = [document(dumps(element), _shape(table), where) for element in elements]
+        for struct, residual in shown:
+            if isinstance(rows, FiledRows):
+                rows.stage_from(name, struct, residual)
+            else:
+                cast(ObjectRows, rows).stage_object(struct, residual)
 
     def _flush_if(self, due: bool, table: Rows) -> None:
         if due and table.rows:
@@ -167,7 +269,7 @@ class RunTaker:
             CacheNotWritableError: the disk refused; nothing is left of the segment.
         """
         try:
-            for table in self._tables:
+            for table in self._tables.values():
                 self._flush_if(True, table)
         except BaseException:
             self._writer.discard()
@@ -179,30 +281,35 @@ class RunTaker:
         self._writer.discard()
 
 
-def read_run_spec(buffer: Buffer, file: SourceFile) -> tuple[structs.RunSpec, Residual]:
+_GROUPS = schema.TABLES["groups"]
+
+
+def _shape(table: Table) -> Object:
+    assert table.struct is not None
+    return object_shape(table.struct)
+
+
+def _load(buffer: Buffer, file: SourceFile) -> bytes:
+    buffer.clear()
+    whole = buffer.load(file)
+    return bytes(whole.buffer[whole.begin : whole.end])
+
+
+def read_run_spec(buffer: Buffer, file: SourceFile) -> tuple[Any, Residual]:
     """A run spec as its wire struct, and what that can't hold.
 
     Raises:
         BadFileError: no JSON, no object, or without a name.
     """
     buffer.clear()
-    whole: Document = buffer.load(file).object()
+    whole = buffer.load(file)
     raw = bytes(whole.buffer[whole.begin : whole.end])
-    spec, residual = document(raw, _RUN_SPEC_SHAPE, file.where, offset=whole.offset + whole.begin)
+    spec, residual = document(raw, object_shape(structs.RunSpec), file.where, offset=whole.offset + whole.begin)
     if not isinstance(spec.name, str) or "/name" in residual:
-        raise BadFileError("", where=file.where, expected="a text 'name'", found=_sample(residual))
+        found = kind(residual["/name"]) if "/name" in residual else "none"
+        place = Where(file.where.run, file.where.file, "$.name")
+        raise BadFileError("", where=place, expected="a text", found=found)
     return spec, residual
-
-
-def _sample(residual: Residual) -> str:
-    place = f"/{escape('name')}"
-    return repr(residual[place])[:40] if place in residual else "none"
-
-
-def _in_order(stamps: Fingerprint) -> list[int]:
-    """Sizes of the run's files in the order of the tables."""
-    sizes = {stamp.name: stamp.size_bytes for stamp in stamps}
-    return [sizes.get(name, 0) for name in RUN_FILES]
 
 
 def _changed(place: RunPlace, before: Fingerprint, now: Fingerprint) -> BadFileError:

@@ -22,6 +22,7 @@ from magnet_arrow.cache.shown import (
     bits_of,
     frame_schema,
     from_residual,
+    hidden_columns,
     kinds_of,
     merge_kinds,
     occurring_columns,
@@ -32,6 +33,7 @@ from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.columns import Batch, plain_columns
 from magnet_arrow.freeform import CellType, Kind
 from magnet_arrow.schema import EXTRA, RUN, Table
+from magnet_arrow.spreading import with_overflow
 
 _BATCH_ROWS = 65_536
 
@@ -66,7 +68,7 @@ def read_runs(
     shown = shown_columns(registry, runs, columns)
     if hidden:
         there = {column.name for column in shown}
-        shown += [registered(registry, name) for name in registry.hidden if name not in there]
+        shown += [column for column in hidden_columns(registry, runs) if column.name not in there]
     return register_io_source(
         partial(_read, snapshot.path, registry, runs, shown), schema=frame_schema(shown), is_pure=True
     )
@@ -99,7 +101,9 @@ def _read(
 
 def _frames(cache: Path, table: Table, runs: Sequence[CachedRun], shown: Sequence[Shown]) -> Iterator[pl.DataFrame]:
     for _, of_segment in groupby(runs, key=lambda run: run.segment.id):
-        chosen = list(of_segment)
+        chosen = [run for run in of_segment if run.rows(table.name).rows]
+        if not chosen:
+            continue
         entry = chosen[0].segment.tables[table.name]
         for part in _parts(cache, entry, [run.rows(table.name) for run in chosen], _stored_names(entry, shown)):
             frame = pl.DataFrame(_shape(part, table, entry.dynamic, shown))
@@ -110,6 +114,7 @@ def _frames(cache: Path, table: Table, runs: Sequence[CachedRun], shown: Sequenc
 def _stored_names(entry: TableEntry, shown: Sequence[Shown]) -> list[str]:
     """Columns to read from a segment's file for a frame's columns; at least one, for the number of rows."""
     names = [column.name for column in shown if column.registered or column.name in entry.dynamic]
+    names += [name for column in shown for name in column.overflow if name in entry.dynamic]
     elsewhere = [column for column in shown if column.name not in names and column.type != freeform.NOTHING]
     if elsewhere and EXTRA not in names:
         names.append(EXTRA)
@@ -156,6 +161,8 @@ class _GroupReader:
 
 def stored_types(run: CachedRun, table: str) -> dict[str, CellType]:
     """The stored columns that were found in the data of a run, as its segment has them."""
+    if not run.rows(table).rows:
+        return {}
     dynamic = run.segment.tables[table].dynamic
     return {name: freeform.stored_type(Kind(dynamic[name])) for name in run.dynamic(table) if name in dynamic}
 
@@ -170,7 +177,8 @@ def stored_rows(snapshot: Snapshot, run: CachedRun, table: str) -> Iterator[pa.T
     bits = run.occurs(table)
     names = [name for bit, name in enumerate(registry.names) if bits >> bit & 1 or name in registry.hidden]
     names += stored_types(run, table)
-    yield from _parts(snapshot.path, run.segment.tables[table], [run.rows(table)], names)
+    if run.rows(table).rows:
+        yield from _parts(snapshot.path, run.segment.tables[table], [run.rows(table)], names)
 
 
 def read_run_specs_of(snapshot: Snapshot, keys: Sequence[str], batch: Batch | None) -> pl.DataFrame:
@@ -200,7 +208,9 @@ def _shape(part: pa.Table, table: Table, dynamic: Mapping[str, int], shown: Sequ
     columns = []
     for column in shown:
         if column.registered:
-            columns.append(part.column(column.name))
+            stored = {name: Kind(dynamic[name]) for name in column.overflow if name in dynamic}
+            values = part.column(column.name)
+            columns.append(with_overflow(values, part, table, stored) if stored else values)
         elif column.type == freeform.NOTHING:
             columns.append(pa.nulls(part.num_rows))
         elif column.name in dynamic:

@@ -15,10 +15,11 @@ or null, has more than `MOST_KEYS` different keys in one run, or a key that is n
 its own name, `run_spec.scenario_spec.args`. Inside lists, and in `annotations`, free-form values are JSON text.
 """
 
+import enum
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from msgspec import Struct
@@ -27,6 +28,8 @@ from magnet_arrow.errors import ColumnNotFoundError
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.shapes import Field, FreeForm, ListOf, Object, Scalar, Shape, object_shape
 from magnet_arrow.helm.structs import Doc
+from magnet_arrow.helm.summary_structs import DisplayPrediction, DisplayRequest, SchemaFile, Summary
+from magnet_arrow.helm.summary_structs import Table as HelmTable
 from magnet_arrow.helm.wire import escape
 
 SCHEMA_VERSION = 1
@@ -85,13 +88,36 @@ class Spread:
     unbounded: bool = False
 
 
+class Form(enum.Enum):
+    """How the file of a table is built."""
+
+    OBJECT = "one object"
+    ARRAY = "an array, an element a row"
+    STATE = "an object with an array of request states"
+    ENTRIES = "an array of entries with an array of stats each"
+    MAP = "an object, a key a row"
+    TEXTS = "any file, as text"
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table: what a row is, and its columns in registered order, hidden ones last."""
+    """One table: what a row is, and its columns in registered order, hidden ones last.
+
+    Attributes:
+        name: of the table, and prefix of its columns.
+        file: the file that it is read from; empty for `files`.
+        form: how that file is built.
+        row: what a row is.
+        of: whether the file is one of a run or of a suite.
+        struct: what HELM declares an element to be; None where it is no object with declared fields.
+    """
 
     name: str
     file: str
+    form: Form
     row: str
+    of: Literal["run", "suite"]
+    struct: type[Struct] | None
     columns: tuple[Column, ...]
     spreads: tuple[Spread, ...]
     hidden: tuple[str, ...]
@@ -263,22 +289,33 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _table(name: str, file: str, row: str, found: list[Column | Spread], *, entries: bool = False) -> Table:
+def _table(
+    name: str,
+    file: str,
+    form: Form,
+    row: str,
+    found: list[Column | Spread],
+    struct: type[Struct] | None = None,
+    of: Literal["run", "suite"] = "run",
+) -> Table:
     own = [
-        Column(RUN, pa.string(), "place of the run: source, suite and folder", nullable=False),
+        Column(RUN, pa.string(), f"place of the {of}: source, suite and folder", nullable=False),
         Column(ROW, pa.int64(), "place of the row in its file, from 0", nullable=False),
     ]
-    if entries:
+    if form is Form.ENTRIES:
         own.append(Column(ENTRY, pa.int64(), "place in its file of the entry that the row is of", nullable=False))
     own.append(Column(EXTRA, pa.string(), "what no column holds: JSON text of values by JSON pointer; null if none"))
-    columns = [column for column in found if isinstance(column, Column) and column.name != RUN_NAME]
+    columns = [column for column in found if isinstance(column, Column) and (column.name != RUN_NAME or of == "suite")]
     spreads = tuple(spread for spread in found if isinstance(spread, Spread))
-    named = Column(
-        RUN_NAME, pa.string(), "name of the run, unique in its suite", False, "string", "0.1.0", None, "/name"
-    )
+    named = [_RUN_NAME_COLUMN] if of == "run" else []
     hidden = tuple(column.name for column in own)
-    order = (RUN_NAME, *(part.name for part in found if part.name != RUN_NAME), *hidden)
-    return Table(name, file, row, (named, *columns, *own), spreads, hidden, order)
+    order = (*(column.name for column in named), *(part.name for part in found if part.name != RUN_NAME), *hidden)
+    return Table(name, file, form, row, of, struct, (*named, *columns, *own), spreads, hidden, order)
+
+
+_RUN_NAME_COLUMN = Column(
+    RUN_NAME, pa.string(), "name of the run, unique in its suite", False, "string", "0.1.0", None, "/name"
+)
 
 
 def _struct(struct: type[Struct], prefix: str, skip: tuple[str, ...] = ()) -> list[Column | Spread]:
@@ -294,29 +331,79 @@ STATE_REST = Object(
 """What a scenario state holds beside its request states; the same for every row of a run."""
 
 
-def _build() -> Mapping[str, Table]:
-    state = list(columns_of(STATE_REST, "scenario_state"))
-    adapter = [column for column in state if column.name.startswith("scenario_state.adapter_spec.")]
-    rest = [column for column in state if column not in adapter]
+def _scenario_state() -> Table:
+    rest = list(columns_of(STATE_REST, "scenario_state"))
+    before = [column for column in rest if column.name.startswith("scenario_state.adapter_spec.")]
+    after = [column for column in rest if column not in before]
     requests = _struct(structs.RequestState, "scenario_state.request_states")
+    return _table(
+        "scenario_state",
+        "scenario_state.json",
+        Form.STATE,
+        "one request state of a run",
+        before + requests + after,
+        structs.RequestState,
+    )
+
+
+def _per_instance_stats() -> Table:
+    entry = _struct(structs.PerInstanceStats, "per_instance_stats", ("stats",))
+    stats = _struct(structs.Stat, "per_instance_stats.stats")
+    return _table(
+        "per_instance_stats",
+        "per_instance_stats.json",
+        Form.ENTRIES,
+        "one stat of an instance",
+        entry + stats,
+        structs.PerInstanceStats,
+    )
+
+
+def _of_struct(
+    name: str, form: Form, row: str, struct: type[Struct], *, of: Literal["run", "suite"] = "run", first: str = ""
+) -> Table:
+    """A table whose elements are one struct; `first` is a column of ours before its fields."""
+    own: list[Column | Spread] = [Column(f"{name}.{first}", pa.string(), "file that it is in")] if first else []
+    return _table(name, f"{name}.json", form, row, own + _struct(struct, name), struct, of)
+
+
+def _plain(name: str, file: str, form: Form, row: str, docs: dict[str, str], of: Literal["run", "suite"]) -> Table:
+    found: list[Column | Spread] = [
+        Column(f"{name}.{column}", pa.string(), doc, nullable=False) for column, doc in docs.items()
+    ]
+    return _table(name, file, form, row, found, None, of)
+
+
+_SUITES = {"run": "name of the run", "suite": "suite that the release takes it from"}
+_FILES = {"path": "path of the file in the folder of the run or suite, `/` between its parts", "text": "all of it"}
+
+
+def _build() -> Mapping[str, Table]:
     tables = (
-        _table("run_spec", "run_spec.json", "one run", _struct(structs.RunSpec, "run_spec")),
-        _table("scenario_state", "scenario_state.json", "one request state of a run", adapter + requests + rest),
-        _table("stats", "stats.json", "one stat of a run", _struct(structs.Stat, "stats")),
-        _table(
-            "per_instance_stats",
-            "per_instance_stats.json",
-            "one stat of an instance",
-            _struct(structs.PerInstanceStats, "per_instance_stats", ("stats",))
-            + _struct(structs.Stat, "per_instance_stats.stats"),
-            entries=True,
-        ),
+        _of_struct("run_spec", Form.OBJECT, "one run", structs.RunSpec),
+        _scenario_state(),
+        _of_struct("stats", Form.ARRAY, "one stat of a run", structs.Stat),
+        _per_instance_stats(),
+        _of_struct("scenario", Form.OBJECT, "one run", structs.Scenario),
+        _of_struct("instances", Form.ARRAY, "one instance of a run", structs.Instance),
+        _of_struct("display_predictions", Form.ARRAY, "one prediction shown", DisplayPrediction),
+        _of_struct("display_requests", Form.ARRAY, "one request shown", DisplayRequest),
+        _plain("files", "", Form.TEXTS, "one other file of a run", _FILES, "run"),
+        _plain("runs_to_run_suites", "runs_to_run_suites.json", Form.MAP, "one run of a release", _SUITES, "suite"),
+        _of_struct("run_specs", Form.ARRAY, "one run spec that summarize met", structs.RunSpec, of="suite"),
+        _of_struct("schema", Form.OBJECT, "one suite", SchemaFile, of="suite"),
+        _of_struct("summary", Form.OBJECT, "one suite", Summary, of="suite"),
+        _of_struct("groups", Form.ARRAY, "one table of the leaderboard", HelmTable, of="suite", first="file"),
+        _plain("suite_files", "", Form.TEXTS, "one other file of a suite", _FILES, "suite"),
     )
     return {table.name: table for table in tables}
 
 
 TABLES: Mapping[str, Table] = _build()
-"""All tables, by name, in the order of HELM's files."""
+"""All tables, by name: the four of every run first, in the order of HELM's files."""
+
+RUN_TABLES = tuple(table for table in TABLES.values() if table.of == "run")
+SUITE_TABLES = tuple(table for table in TABLES.values() if table.of == "suite")
 
 
 def table(name: str) -> Table:

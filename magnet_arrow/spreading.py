@@ -1,7 +1,10 @@
 """Free-form objects of many runs to columns, run by run; `schema` tells the rules."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -54,6 +57,55 @@ def undeclared(spread: Spread, table: Table, residuals: dict[int, Residual], row
             texts[row] = dumps({key: residual[place] for place, key in found.items()}).decode("ascii")
             residuals[row] = {place: value for place, value in residual.items() if place not in found}
     return pa.array(texts, pa.string()).dictionary_encode()
+
+
+def bounded(kinds: Mapping[str, Kind], by_run: Iterable[Iterable[str]]) -> tuple[dict[str, Kind], list[str]]:
+    """The columns found in the data that have room, and names of the others, in order of name.
+
+    The first `MOST_DYNAMIC_COLUMNS` stay: those that most runs have, then by name.
+
+    Args:
+        kinds: of all columns found in the data.
+        by_run: their names in each run.
+    """
+    if len(kinds) <= schema.MOST_DYNAMIC_COLUMNS:
+        return dict(kinds), []
+    counts = Counter(chain.from_iterable(by_run))
+    ranked = sorted(kinds, key=lambda name: (-counts[name], name))
+    kept = set(ranked[: schema.MOST_DYNAMIC_COLUMNS])
+    return {name: kind for name, kind in kinds.items() if name in kept}, sorted(set(kinds) - kept)
+
+
+def with_overflow(
+    extra: pa.Array | pa.ChunkedArray,
+    columns: Mapping[str, pa.Array] | pa.Table,
+    table: Table,
+    kinds: Mapping[str, Kind],
+) -> pa.Array:
+    """The residual column with the values of columns that there is no room for.
+
+    Args:
+        extra: the residual column.
+        columns: where these columns are, by name, as stored.
+        table: which table.
+        kinds: of these columns.
+    """
+    residuals = [{} if text is None else dict(freeform.parse_many([text])[0]) for text in extra.to_pylist()]
+    for name, kind in kinds.items():
+        spread = table.spread_of(name)
+        assert spread is not None, name
+        place = schema.pointer_of(spread, name)
+        is_json = freeform.stored_type(kind).is_json
+        for row, value in enumerate(columns[name].to_pylist()):
+            if value is not None:
+                residuals[row][place] = freeform.parse_many([value])[0] if is_json else value
+    texts = [residual_text(residual) if residual else None for residual in residuals]
+    return pa.array(texts, pa.string())
+
+
+def residual_text(residual: Residual) -> str:
+    """A residual as JSON text, places in order."""
+    return dumps(dict(sorted(residual.items()))).decode("ascii")
 
 
 class Spreader:

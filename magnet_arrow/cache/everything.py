@@ -8,24 +8,34 @@ import pyarrow as pa
 from magnet_arrow import freeform, schema
 from magnet_arrow.cache import segments
 from magnet_arrow.cache.manifest import TableEntry
-from magnet_arrow.cache.shown import Shown, frame_schema, from_residual, kinds_of, polars_type, registered
+from magnet_arrow.cache.shown import (
+    Shown,
+    frame_schema,
+    from_residual,
+    hidden_columns,
+    kinds_of,
+    polars_type,
+    registered,
+)
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.freeform import Kind
 from magnet_arrow.schema import EXTRA, RUN, Table
+from magnet_arrow.spreading import bounded, with_overflow
 
 
 def scan(snapshot: Snapshot, table: str) -> pl.LazyFrame:
     """See `Cache.scan`."""
     registry = schema.table(table)
-    runs = list(snapshot.runs.values())
-    shown = [registered(registry, name) for name in registry.names]
-    shown += [
-        Shown(name, freeform.frame_type(kind), registered=False)
-        for name, kind in sorted(kinds_of(registry, runs).items())
-    ]
+    runs = list(snapshot.entries.values())
+    shown = [registered(registry, name) for name in registry.names if name not in registry.hidden]
+    shown += hidden_columns(registry, runs)
+    kept, _ = bounded(kinds_of(registry, runs), (run.dynamic(table) for run in runs))
+    shown += [Shown(name, freeform.frame_type(kind), registered=False) for name, kind in sorted(kept.items())]
     frames = []
     for segment in snapshot.manifest.segments:
-        entry = segment.tables[table]
+        entry = segment.tables.get(table)
+        if entry is None:
+            continue
         frame = pl.scan_parquet(segments.check_digest(snapshot.path, entry.file), glob=False)
         dead = snapshot.deleted(segment)
         if dead:
@@ -40,7 +50,8 @@ def _expression(table: Table, entry: TableEntry, column: Shown) -> pl.Expr:
     """A frame's column out of a segment's file."""
     dtype = polars_type(column.type.arrow)
     if column.registered:
-        return pl.col(column.name)
+        overflow = {name: Kind(entry.dynamic[name]) for name in column.overflow if name in entry.dynamic}
+        return _with_overflow(table, overflow) if overflow else pl.col(column.name)
     if column.name not in entry.dynamic:
         if not entry.rows:
             return pl.lit(None, dtype).alias(column.name)
@@ -49,6 +60,16 @@ def _expression(table: Table, entry: TableEntry, column: Shown) -> pl.Expr:
     if have == column.type:
         return pl.col(column.name)
     return _mapped(column.name, lambda values: freeform.convert(values.combine_chunks(), have, column.type), dtype)
+
+
+def _with_overflow(table: Table, overflow: dict[str, Kind]) -> pl.Expr:
+    """The residual column with what the frame has no room for."""
+
+    def merge(series: pl.Series) -> pl.Series:
+        columns = series.struct.unnest().to_arrow()
+        return pl.Series(EXTRA, with_overflow(columns.column(EXTRA), columns, table, overflow), dtype=pl.String)
+
+    return pl.struct(EXTRA, *overflow).map_batches(merge, return_dtype=pl.String).alias(EXTRA)
 
 
 def _mapped(name: str, function: Callable[[pa.ChunkedArray], pa.Array], dtype: pl.DataType) -> pl.Expr:

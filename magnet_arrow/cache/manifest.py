@@ -131,7 +131,7 @@ class Profile(Struct, frozen=True):
 
 
 class RunEntry(Struct, frozen=True):
-    """One run.
+    """One run; or, without a folder, what stands beside the runs of a suite.
 
     Attributes:
         source: id of its source.
@@ -142,6 +142,7 @@ class RunEntry(Struct, frozen=True):
         tables: its rows by table.
         missing: files that it lacked, where it was taken all the same.
         residual: what no row can hold, as JSON text by file: values by JSON pointer.
+        not_kept: JSON files of its folder that are not in the cache: derived ones, and what is no text.
     """
 
     source: str
@@ -152,6 +153,7 @@ class RunEntry(Struct, frozen=True):
     tables: dict[str, StoredRows]
     missing: tuple[str, ...] = ()
     residual: dict[str, str] = {}
+    not_kept: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,9 +22,8 @@ from magnet_arrow.cache.manifest import FileEntry, Profile, RunEntry, RunList, S
 from magnet_arrow.columns import Batch, plain_columns
 from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError
 from magnet_arrow.freeform import CellType, Kind
-from magnet_arrow.helm.wire import dumps
 from magnet_arrow.schema import Table
-from magnet_arrow.spreading import RunRows
+from magnet_arrow.spreading import RunRows, bounded, with_overflow
 
 _HELD_BYTES = 32 << 20
 """Arrow bytes of a table held back before its file is begun: the longer, the more columns are known by then."""
@@ -88,8 +88,8 @@ class TableWriter:
 
     def _stored(self) -> dict[str, CellType]:
         """The columns found in the data that get a stored column, in order of name; the others go to the residual."""
-        names = sorted(self.kinds)[: schema.MOST_DYNAMIC_COLUMNS]
-        types = {name: freeform.stored_type(self.kinds[name]) for name in names}
+        kept, _ = bounded(self.kinds, (placed.dynamic for placed in self.placed.values()))
+        types = {name: freeform.stored_type(kept[name]) for name in sorted(kept)}
         return {name: cell_type for name, cell_type in types.items() if cell_type != freeform.NOTHING}
 
     def _spill(self) -> None:
@@ -101,6 +101,7 @@ class TableWriter:
     def _begin_part(self, stored: dict[str, CellType]) -> None:
         self._close()
         part = self.path.with_suffix(f".part{len(self._parts)}")
+        self.path.parent.mkdir(exist_ok=True)
         self._parts.append(part)
         self._written = stored
         self._writer = _open_writer(part, self.table, stored)
@@ -168,9 +169,9 @@ def _open_writer(path: Path, table: Table, stored: dict[str, CellType]) -> pq.Pa
 
 def _stored_table(batch: Batch, stored: dict[str, CellType]) -> pa.Table:
     columns = plain_columns(batch)
-    overflow = [name for name in batch.dynamic if name not in stored]
+    overflow = {name: batch.kinds[name] for name in batch.dynamic if name not in stored}
     if overflow:
-        columns[schema.EXTRA] = _with_overflow(batch, overflow)
+        columns[schema.EXTRA] = with_overflow(columns[schema.EXTRA], columns, batch.table, overflow)
     columns = {name: columns[name] for name in batch.registered}
     for name, cell_type in stored.items():
         column = batch.dynamic.get(name)
@@ -179,23 +180,6 @@ def _stored_table(batch: Batch, stored: dict[str, CellType]) -> pa.Table:
         else:
             columns[name] = freeform.convert(column, freeform.stored_type(batch.kinds[name]), cell_type)
     return pa.table(columns)
-
-
-def _with_overflow(batch: Batch, names: Sequence[str]) -> pa.Array:
-    """The residual column, with the columns that a segment has no room for."""
-    texts = batch.registered[schema.EXTRA].to_pylist()
-    residuals = [{} if text is None else dict(freeform.parse_many([text])[0]) for text in texts]
-    for name in names:
-        spread = batch.table.spread_of(name)
-        assert spread is not None
-        place = schema.pointer_of(spread, name)
-        is_json = freeform.stored_type(batch.kinds[name]).is_json
-        for row, value in enumerate(batch.dynamic[name].to_pylist()):
-            if value is not None:
-                residuals[row][place] = freeform.parse_many([value])[0] if is_json else value
-    return pa.array(
-        [dumps(dict(sorted(residual.items()))).decode() if residual else None for residual in residuals], pa.string()
-    )
 
 
 def _restored_table(part: pa.Table, table: Table, stored: dict[str, CellType]) -> pa.Table:
@@ -222,9 +206,7 @@ class SegmentWriter:
             name: TableWriter(table, cache / name / f"{self.id}.parquet") for name, table in schema.TABLES.items()
         }
         try:
-            for writer in self._tables.values():
-                writer.path.parent.mkdir(parents=True, exist_ok=True)
-            (cache / "runs").mkdir(exist_ok=True)
+            (cache / "runs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CacheNotWritableError(f"The cache {cache} cannot be written: {error.strerror}.") from error
 
@@ -248,7 +230,7 @@ class SegmentWriter:
             CacheNotWritableError: the disk is full, or something else kept a file from being written.
         """
         try:
-            tables = {name: writer.finish() for name, writer in self._tables.items()}
+            tables = {name: writer.finish() for name, writer in self._tables.items() if writer.rows}
             path = self._cache / "runs" / f"{self.id}.json"
             path.write_bytes(manifest.encode(self._run_list()))
             return Segment(self.id, tables, file_entry(path, self._cache), len(self._runs))
@@ -264,23 +246,12 @@ class SegmentWriter:
             for name, writer in self._tables.items():
                 placed = writer.placed.get(run.key)
                 if placed is None:
-                    placed = _Placed(0, 0, 0, 0, 0, {})
+                    continue
                 dynamic = {column: int(kind) for column, kind in sorted(placed.dynamic.items())}
                 profile = Profile(f"{placed.occurs:x}", dynamic)
                 number, _ = profiles.setdefault(manifest.encode(profile), (len(profiles), profile))
                 tables[name] = StoredRows(placed.rows, placed.group, placed.groups, placed.skip, number)
-            runs.append(
-                RunEntry(
-                    run.source,
-                    run.suite,
-                    run.folder,
-                    run.name,
-                    run.fingerprint,
-                    tables,
-                    run.missing,
-                    run.residual,
-                )
-            )
+            runs.append(msgspec.structs.replace(run, tables=tables))
         return RunList(tuple(profile for _, profile in profiles.values()), tuple(runs))
 
     def discard(self) -> None:

@@ -1,7 +1,7 @@
 """Which columns a frame over some runs has, of which types: decided from these runs alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
@@ -12,7 +12,8 @@ from magnet_arrow import freeform, schema
 from magnet_arrow.cache.snapshot import CachedRun
 from magnet_arrow.errors import ColumnNotFoundError
 from magnet_arrow.freeform import CellType, Kind
-from magnet_arrow.schema import RUN_NAME, Table
+from magnet_arrow.schema import EXTRA, RUN_NAME, Table
+from magnet_arrow.spreading import bounded
 
 Columns: TypeAlias = Literal["occurring", "registered"] | Sequence[str]
 """Columns of a frame: those that the chosen runs have, all that are registered, or these."""
@@ -20,11 +21,20 @@ Columns: TypeAlias = Literal["occurring", "registered"] | Sequence[str]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One column of a frame: registered ones have a fixed type, others that of their kinds."""
+    """One column of a frame: registered ones have a fixed type, others that of their kinds.
+
+    Attributes:
+        name: dotted.
+        type: in the frame.
+        registered: whether the registry has it; else it was found in the data.
+        overflow: of the residual column: columns found in the data that the frame has no room for. Their values are
+            shown in it, as everything else that has no column.
+    """
 
     name: str
     type: CellType
     registered: bool
+    overflow: tuple[str, ...] = ()
 
 
 def shown_columns(table: Table, runs: Sequence[CachedRun], columns: Columns) -> list[Shown]:
@@ -34,7 +44,15 @@ def shown_columns(table: Table, runs: Sequence[CachedRun], columns: Columns) -> 
     kinds = kinds_of(table, runs)
     if columns != "occurring":
         return [_named(table, kinds, name) for name in columns]
-    return occurring_columns(table, bits_of(table, runs), kinds)
+    kept, _ = bounded(kinds, (run.dynamic(table.name) for run in runs))
+    return occurring_columns(table, bits_of(table, runs), kept)
+
+
+def hidden_columns(table: Table, runs: Sequence[CachedRun]) -> list[Shown]:
+    """The columns that default frames hide; the residual with what such a frame has no room for."""
+    _, overflow = bounded(kinds_of(table, runs), (run.dynamic(table.name) for run in runs))
+    hidden = [registered(table, name) for name in table.hidden]
+    return [replace(column, overflow=tuple(overflow)) if column.name == EXTRA else column for column in hidden]
 
 
 def bits_of(table: Table, runs: Sequence[CachedRun]) -> int:

@@ -25,6 +25,8 @@ from magnet_arrow.helm.source import Fingerprint
 
 T = TypeVar("T")
 
+_NO_ROWS = StoredRows(0, 0, 0, 0, -1)
+
 
 @dataclass(frozen=True, slots=True)
 class CachedRun:
@@ -57,15 +59,17 @@ class CachedRun:
 
     def rows(self, table: str) -> StoredRows:
         """Where its rows of a table are."""
-        return self.entry.tables[table]
+        return self.entry.tables.get(table, _NO_ROWS)
 
     def occurs(self, table: str) -> int:
         """Bit set over the table's registered columns: those whose key occurs."""
-        return int(self.run_list.profiles[self.rows(table).profile].occurs, 16)
+        rows = self.rows(table)
+        return int(self.run_list.profiles[rows.profile].occurs, 16) if rows.rows else 0
 
     def dynamic(self, table: str) -> dict[str, Kind]:
         """Kinds met in each column that was found in the data."""
-        return self.run_list.profiles[self.rows(table).profile].kinds()
+        rows = self.rows(table)
+        return self.run_list.profiles[rows.profile].kinds() if rows.rows else {}
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,16 @@ class Snapshot:
     @cached_property
     def runs(self) -> Mapping[str, CachedRun]:
         """All runs that count, by key; segments in order of commit, in each by place."""
+        return {key: run for key, run in self.entries.items() if run.entry.folder}
+
+    @cached_property
+    def suites(self) -> Mapping[str, CachedRun]:
+        """What stands beside the runs of each suite and release, by key."""
+        return {key: run for key, run in self.entries.items() if not run.entry.folder}
+
+    @cached_property
+    def entries(self) -> Mapping[str, CachedRun]:
+        """Runs and suites together."""
         found: dict[str, CachedRun] = {}
         for segment in self.manifest.segments:
             run_list = read_file(self.path, segment.runs, RunList)
@@ -116,7 +130,7 @@ class Snapshot:
             RunNotCachedError: there is none.
         """
         try:
-            return self.runs[key]
+            return self.entries[key]
         except KeyError:
             raise RunNotCachedError(
                 f"The cache {self.path} has no run {key!r}.", hint="Ingest its source, then ask again."

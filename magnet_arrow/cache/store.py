@@ -73,7 +73,7 @@ class Cache:
         """What is cached: one row a run, by source, suite and folder.
 
         Columns: magnet.run, source (path), suite, folder, run_spec.name, partial (bool), missing (list of file
-        names), rows.<table> for each table, size_bytes (of its JSON files).
+        names), rows.<table> for each table of runs, size_bytes (of its JSON files).
         """
         snapshot = self.snapshot()
         paths = {source.id: source.path for source in snapshot.manifest.sources}
@@ -86,7 +86,7 @@ class Cache:
                 schema.RUN_NAME: run.name,
                 "partial": bool(run.entry.missing),
                 "missing": list(run.entry.missing),
-                **{f"rows.{table}": run.rows(table).rows for table in schema.TABLES},
+                **{f"rows.{table.name}": run.rows(table.name).rows for table in schema.RUN_TABLES},
                 "size_bytes": sum(stamp.size_bytes for stamp in run.fingerprint),
             }
             for run in snapshot.runs.values()
@@ -121,7 +121,7 @@ _RUNS_SCHEMA = pl.Schema(
         schema.RUN_NAME: pl.String(),
         "partial": pl.Boolean(),
         "missing": pl.List(pl.String()),
-        **{f"rows.{table}": pl.Int64() for table in schema.TABLES},
+        **{f"rows.{table.name}": pl.Int64() for table in schema.RUN_TABLES},
         "size_bytes": pl.Int64(),
     }
 )
@@ -186,8 +186,8 @@ class _Merge:
         before, change = self._before, self._change
         new = self._new_runs()
         for key in change.pruned:
-            if key in before.runs:
-                self._dead.setdefault(before.runs[key].segment.id, set()).add(key)
+            if key in before.entries:
+                self._dead.setdefault(before.entries[key].segment.id, set()).add(key)
         found = [*before.manifest.segments, *([change.segment] if change.segment else [])]
         kept = [self._with_deletions(segment) for segment in found]
         sources = {source.id: source for source in before.manifest.sources} | {
@@ -206,7 +206,7 @@ class _Merge:
             return set()
         entries = read_file(self._before.path, segment.runs, RunList).runs
         for entry in entries:
-            held = self._before.runs.get(entry.key)
+            held = self._before.entries.get(entry.key)
             if held is None:
                 continue
             loser = segment if held.fingerprint == entry.fingerprint else held.segment

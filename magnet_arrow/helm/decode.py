@@ -228,6 +228,19 @@ def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: i
         raise BadFileError("", where=place, expected=error.expected, found=error.found) from None
 
 
+def parse_document(raw: bytes, where: Where) -> Any:
+    """What Python's `json` makes of a whole file.
+
+    Raises:
+        BadFileError: it is no JSON.
+    """
+    try:
+        return parse(raw)
+    except _BadElementError as error:
+        place = Where(where.run, where.file, "$", error.byte)
+        raise BadFileError("", where=place, expected=error.expected, found=error.found) from None
+
+
 def parse(raw: bytes | memoryview | Raw) -> Any:
     """What Python's `json` makes of one document: NaN, infinities and integers of any size included."""
     data = bytes(raw)

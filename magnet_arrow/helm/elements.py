@@ -6,6 +6,7 @@ another layout is scanned token by token, at some 60 MB/s. Whichever way it was 
 array of its own afterwards, so a wrong cut cannot go by unseen.
 """
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -99,11 +100,11 @@ class Buffer:
         """Forget what is in it; the memory stays."""
         self.used = 0
 
-    def load(self, file: SourceFile) -> "Document":
+    def load(self, file: SourceFile, *, empty: bool = False) -> "Document":
         """Read a whole file.
 
         Raises:
-            BadFileError: it cannot be read, or is empty.
+            BadFileError: it cannot be read, or is empty though it may not be.
         """
         begin = self.used
         # One byte more than the file had, so that one that has grown meanwhile is read to its end.
@@ -123,7 +124,7 @@ class Buffer:
             document = Document(self.data, begin, self.used, -begin + len(_BOM), file.where)
         else:
             document = Document(self.data, begin, self.used, -begin, file.where)
-        if _NEXT.search(self.data, begin, self.used) is None:
+        if not empty and _NEXT.search(self.data, begin, self.used) is None:
             raise document.error(begin, "a JSON document", "an empty file")
         return document
 
@@ -203,12 +204,14 @@ class Document:
         return members, stretch
 
     def _key(self, begin: int, colon: int) -> str:
-        begin = _skip_space(self.buffer, begin, colon)
         try:
-            return msgspec.json.decode(memoryview(self.buffer)[begin:colon], type=str)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            # A key with half a surrogate pair is unknown anyway: its spelling in the file will do.
-            return self.buffer[begin:colon].decode("utf-8", "backslashreplace")
+            key: str = json.loads(self.buffer[begin:colon].decode("utf-8"))  # half a surrogate pair is no fault
+        except UnicodeDecodeError as error:
+            found = f"byte 0x{self.buffer[begin + error.start]:02x}"
+            raise self.error(begin + error.start, "UTF-8 text", found) from None
+        except ValueError:
+            raise self.error(begin, "a key", _sample(self.buffer, begin, colon)) from None
+        return key
 
     def _begins_with(self, bracket: bytes, expected: str) -> None:
         self.begin = _skip_space(self.buffer, self.begin, self.end)

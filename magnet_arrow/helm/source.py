@@ -23,19 +23,38 @@ class FileStamp(msgspec.Struct, frozen=True, array_like=True):
 
 
 Fingerprint = tuple[FileStamp, ...]
-"""Stamps of the files of a run that are taken, sorted by name. Inodes are left out: a copied dump keeps its cache."""
+"""Stamps of a run's files, sorted by name. Inodes are left out: a copied dump keeps its cache."""
 
 
-def fingerprint(folder: Path, names: Iterable[str]) -> Fingerprint:
-    """The stamps of those of `names` that exist in `folder`, whatever kind of file they are."""
+def fingerprint(folder: Path, below: Iterable[str] = ()) -> Fingerprint:
+    """The stamps of the JSON files of a folder, by name.
+
+    Args:
+        folder: of a run, or of a suite.
+        below: sub-folders whose files count too, under names such as `groups/mmlu.json`.
+
+    What is called like a JSON file but is none (a folder, a pipe) has a stamp too: reading it says what it is.
+    """
     stamps = []
-    for name in sorted(names):
+    for part in ("", *below):
         try:
-            status = os.stat(folder / name)
+            with os.scandir(folder / part) as entries:
+                names = [
+                    (f"{part}/{entry.name}" if part else entry.name, entry) for entry in entries if _is_json(entry)
+                ]
         except OSError:
             continue
-        stamps.append(FileStamp(name, status.st_size, status.st_mtime_ns))
-    return tuple(stamps)
+        for name, entry in names:
+            try:
+                status = entry.stat()
+            except OSError:
+                continue
+            stamps.append(FileStamp(name, status.st_size, status.st_mtime_ns))
+    return tuple(sorted(stamps, key=lambda stamp: stamp.name))
+
+
+def _is_json(entry: os.DirEntry[str]) -> bool:
+    return entry.name.endswith(".json") and not entry.name.startswith(".")
 
 
 class SourceFile:

@@ -1,0 +1,55 @@
+"""What in a dump no column holds, said in words and counted: unknown fields, and values of another type.
+
+A residual holds whatever has no column. Part of that is expected: HELM itself writes half surrogate pairs and
+integer ids, and a null that is spelt out is no more than that. The rest is worth a word, since a newer HELM or a
+hand-edited file is behind it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape
+from magnet_arrow.helm.wire import TEXT_FORM, Residual, unescape
+
+UNKNOWN = "unknown field"
+OTHER_TYPE = "value of another type"
+
+
+def oddities(residuals: Iterable[Residual], shape: Object, root: str = "$") -> Counter[tuple[str, str]]:
+    """How often what was met, as (what, JSON path with `[]` for any index).
+
+    Args:
+        residuals: of elements.
+        shape: of the elements.
+        root: JSON path of an element, such as `$[]`.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    for residual in residuals:
+        for pointer, value in residual.items():
+            if pointer != TEXT_FORM and value is not None:
+                met = _met(pointer, value, shape, root)
+                if met is not None:
+                    found[met] += 1
+    return found
+
+
+def _met(pointer: str, value: Any, shape: Shape, path: str) -> tuple[str, str] | None:
+    """What a residual's value is, and where; None if HELM itself writes it so."""
+    for key in (unescape(part) for part in pointer.split("/")[1:]):
+        if isinstance(shape, ListOf):
+            shape, path = shape.item, f"{path}[]"
+            continue
+        if isinstance(shape, FreeForm):
+            return None
+        field = (
+            next((field for field in shape.fields if field.name == key), None) if isinstance(shape, Object) else None
+        )
+        path = f"{path}.{key}"
+        if field is None:
+            is_open = isinstance(shape, Object) and shape.open
+            return None if is_open else (UNKNOWN, path)
+        shape = field.shape
+    expected = isinstance(shape, Scalar) and shape.python is str and (isinstance(value, str) or shape.or_int)
+    empty = isinstance(shape, Object) and value == {}
+    return None if expected or empty else (OTHER_TYPE, path)
