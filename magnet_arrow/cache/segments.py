@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from magnet_arrow.columns import Batch, plain_columns
 from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError
 from magnet_arrow.freeform import CellType, Kind
 from magnet_arrow.schema import Table
-from magnet_arrow.spreading import RunRows, bounded, with_overflow
+from magnet_arrow.spreading import RunRows, bounded, residual_text, with_overflow
 
 _HELD_BYTES = 32 << 20
 """Arrow bytes of a table held back before its file is begun: the longer, the more columns are known by then."""
@@ -58,7 +58,7 @@ class TableWriter:
         self._groups = 0
         self._held: list[Batch] = []
         self._held_bytes = 0
-        self._parts: list[Path] = []
+        self._parts: dict[Path, dict[str, Kind]] = {}
         self._writer: pq.ParquetWriter | None = None
         self._written: dict[str, CellType] = {}
 
@@ -102,7 +102,7 @@ class TableWriter:
         self._close()
         part = self.path.with_suffix(f".part{len(self._parts)}")
         self.path.parent.mkdir(exist_ok=True)
-        self._parts.append(part)
+        self._parts[part] = {name: self.kinds[name] for name in stored}
         self._written = stored
         self._writer = _open_writer(part, self.table, stored)
 
@@ -125,7 +125,7 @@ class TableWriter:
         self._write_held()
         self._close()
         if len(self._parts) == 1:
-            os.replace(self._parts[0], self.path)
+            os.replace(next(iter(self._parts)), self.path)
         else:
             self._join_parts(stored)
         kinds = {name: int(self.kinds[name]) for name in stored}
@@ -133,11 +133,11 @@ class TableWriter:
 
     def _join_parts(self, stored: dict[str, CellType]) -> None:
         with _open_writer(self.path, self.table, stored) as writer:
-            for part in self._parts:
+            for part, written in self._parts.items():
                 with pq.ParquetFile(part, page_checksum_verification=True) as file:
                     for group in range(file.num_row_groups):
                         writer.write_table(
-                            _restored_table(file.read_row_group(group), self.table, stored),
+                            _restored_table(file.read_row_group(group), self.table, written, stored),
                             row_group_size=max(1, file.metadata.row_group(group).num_rows),
                         )
         for part in self._parts:
@@ -182,17 +182,40 @@ def _stored_table(batch: Batch, stored: dict[str, CellType]) -> pa.Table:
     return pa.table(columns)
 
 
-def _restored_table(part: pa.Table, table: Table, stored: dict[str, CellType]) -> pa.Table:
-    """A part's row group with the columns of the whole segment."""
+def _restored_table(
+    part: pa.Table, table: Table, written: Mapping[str, Kind], stored: Mapping[str, CellType]
+) -> pa.Table:
+    """A part's row group with the columns of the whole segment.
+
+    Which ones have room was another matter when the part was begun: what has none any more goes to the residual, and
+    what has it now is taken out of there.
+    """
     columns = {name: part.column(name) for name in table.names}
-    for name, cell_type in stored.items():
-        if name not in part.column_names:
-            columns[name] = pa.nulls(part.num_rows, cell_type.arrow)
-            continue
-        column = part.column(name).combine_chunks()
-        have = CellType(column.type, is_json=cell_type.is_json and column.type == pa.string())
-        columns[name] = freeform.convert(column, have, cell_type)
-    return pa.table(columns)
+    lost = {name: kind for name, kind in written.items() if name not in stored}
+    if lost:
+        columns[schema.EXTRA] = with_overflow(part.column(schema.EXTRA), part, table, lost)
+    columns |= _out_of_residual(
+        columns[schema.EXTRA], table, {name: stored[name] for name in stored if name not in written}
+    )
+    for name, kind in written.items():
+        if name in stored:
+            column = part.column(name).combine_chunks()
+            columns[name] = freeform.convert(column, freeform.stored_type(kind), stored[name])
+    return pa.table({name: columns[name] for name in (*table.names, *stored)})
+
+
+def _out_of_residual(extra: pa.Array, table: Table, types: Mapping[str, CellType]) -> dict[str, pa.Array]:
+    """These columns with the values that the residual has of them, and the residual without."""
+    residuals = [{} if text is None else dict(freeform.parse_many([text])[0]) for text in extra.to_pylist()]
+    columns = {}
+    for name, cell_type in types.items():
+        spread = table.spread_of(name)
+        assert spread is not None, name
+        place = schema.pointer_of(spread, name)
+        values = [None if residual.get(place) is None else residual.pop(place) for residual in residuals]
+        columns[name] = freeform.array_of(values, cell_type)
+    texts = [residual_text(residual) if residual else None for residual in residuals]
+    return {**columns, schema.EXTRA: pa.array(texts, pa.string())} if types else {}
 
 
 class SegmentWriter:
