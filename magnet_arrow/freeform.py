@@ -201,7 +201,7 @@ def convert(column: pa.Array, have: CellType, want: CellType) -> pa.Array:
     if not have.is_json and not want.is_json:
         return column.cast(want.arrow)
     # Values recur, and each distinct one is converted once.
-    if pa.types.is_list(column.type):
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):  # large: from Polars
         return array_of(column.to_pylist(), want)
     encoded = pc.dictionary_encode(column)
     distinct = encoded.dictionary
