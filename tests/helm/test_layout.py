@@ -436,9 +436,7 @@ def test_find_outputs_prefers_helms_own_name(tmp_path: Path) -> None:
 def test_find_outputs_asks_which_of_several(tmp_path: Path) -> None:
     add_dump(tmp_path / "a", "v1/a:x")
     add_dump(tmp_path / "b", "v1/a:x")
-    with pytest.raises(
-        SourceNotFoundError, match=r"holds several dumps(?s:.*)found 2 folders \(.*/a, .*/b\)"
-    ):
+    with pytest.raises(SourceNotFoundError, match=r"holds several dumps(?s:.*)found 2 folders \(.*/a, .*/b\)"):
         find_outputs(tmp_path)
 
 
@@ -462,20 +460,14 @@ def test_find_suites(linked: Path) -> None:
     assert find_suites(linked, "*0")[0] == [linked / "runs" / "v0"]
 
 
-def test_a_walk_opens_no_run_folder_and_resolves_no_run(
-    outputs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_walk_opens_no_run_folder_and_resolves_no_run(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What makes 10,000 runs quick: counted, not timed."""
     calls: list[tuple[str, str]] = []
     for name in ("scandir", "listdir"):
         original = getattr(os, name)
-        monkeypatch.setattr(
-            layout.os, name, lambda path, f=original, n=name: calls.append((n, path)) or f(path)
-        )
+        monkeypatch.setattr(layout.os, name, lambda path, f=original, n=name: calls.append((n, path)) or f(path))
     real = os.path.realpath
-    monkeypatch.setattr(
-        layout.os.path, "realpath", lambda path: calls.append(("realpath", path)) or real(path)
-    )
+    monkeypatch.setattr(layout.os.path, "realpath", lambda path: calls.append(("realpath", path)) or real(path))
     find_runs(outputs)
     runs = str(outputs / "runs")
     assert calls == [

@@ -19,20 +19,32 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_fingerprint_has_name_size_and_date_of_the_files_that_are_there(folder: Path) -> None:
+def test_a_fingerprint_has_name_size_and_date_of_every_json_file(folder: Path) -> None:
     (folder / "a.json").write_bytes(b"")
+    for name in ("notes.txt", ".hidden.json"):
+        (folder / name).write_bytes(b"x")
     os.utime(folder / "stats.json", ns=(1, 1_750_000_000_000_000_001))
     os.utime(folder / "a.json", ns=(1, 7_000_000_000))
-    assert fingerprint(folder, ["stats.json", "missing.json", "a.json"]) == (
+    assert fingerprint(folder) == (
         FileStamp("a.json", 0, 7_000_000_000),
         FileStamp("stats.json", 10, 1_750_000_000_000_000_001),
     )
 
 
 def test_a_fingerprint_opens_nothing_and_names_what_is_no_regular_file_too(folder: Path) -> None:
-    os.mkfifo(folder / "pipe")
-    (folder / "loop").symlink_to(folder / "loop")
-    assert [stamp.name for stamp in fingerprint(folder, ["pipe", "loop"])] == ["pipe"]
+    os.mkfifo(folder / "pipe.json")
+    (folder / "folder.json").mkdir()
+    (folder / "loop.json").symlink_to(folder / "loop.json")
+    assert [stamp.name for stamp in fingerprint(folder)] == ["folder.json", "pipe.json", "stats.json"]
+
+
+def test_a_fingerprint_looks_into_folders_that_are_named(folder: Path) -> None:
+    for name in ("groups/b.json", "groups/json/c.json", "others/d.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    names = [stamp.name for stamp in fingerprint(folder, ["groups", "groups/json", "missing"])]
+    assert names == ["groups/b.json", "groups/json/c.json", "stats.json"]
+    assert fingerprint(folder / "missing") == ()
 
 
 @pytest.mark.parametrize("has_readv", [True, False], ids=["readv", "read, as on Windows"])

@@ -1,0 +1,84 @@
+"""The manifest and the run lists as plain values, and what is said of those that can't be read."""
+
+import json
+from pathlib import Path
+
+import pytest
+from makesegment import commit_runs
+
+from magnet_arrow.cache import manifest
+from magnet_arrow.cache.manifest import Manifest, Profile, RejectedRun, RunEntry, Source, StoredRows, read_manifest
+from magnet_arrow.errors import CacheDamagedError, CacheVersionError, Rejected
+from magnet_arrow.freeform import Kind
+from magnet_arrow.helm.source import FileStamp
+
+STAMPS = (FileStamp("stats.json", 2**40, 2**62),)
+
+
+def test_a_cache_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    assert read_manifest(tmp_path / "nothing") == Manifest()
+    (tmp_path / "file").write_text("")
+    assert read_manifest(tmp_path / "file") == Manifest()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Manifest(),
+        Manifest(
+            sources=(Source("0a", "/dumps/é:x"),),
+            rejected=(RejectedRun("0a", "v1", "a:b=[c]", STAMPS, Rejected(run="v1/a", file="x", reason="?")),),
+        ),
+        RunEntry("0a", "v1", "a:b", "a:b", STAMPS, {"stats": StoredRows(3, 1, 2, 4, 0)}, ("stats.json",), {"x": "{}"}),
+    ],
+    ids=["empty", "manifest", "run"],
+)
+def test_values_are_read_as_they_were_written(value: object) -> None:
+    assert manifest.decode(manifest.encode(value), type(value), Path("x")) == value
+
+
+def test_a_profile_tells_kinds_as_flags() -> None:
+    assert Profile("0", {"a": 1 | 4}).kinds() == {"a": Kind.INTEGER | Kind.FLOAT}
+
+
+def test_a_run_is_known_by_its_place() -> None:
+    assert RunEntry("0a", "v1", "folder", "other name", STAMPS, {}).key == "0a/v1/folder"
+
+
+def test_nothing_that_is_written_says_where_the_cache_is(tmp_path: Path) -> None:
+    commit_runs(tmp_path / "cache", {"a:x": [1]})
+    texts = [path.read_text("utf-8") for path in (tmp_path / "cache").rglob("*.json")]
+    assert len(texts) >= 2
+    assert not any(str(tmp_path) in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is damaged"),
+        (b"{", "is damaged"),
+        (b"[]", "is damaged"),
+        (b'{"sources": []}', "is damaged"),
+        (b'{"format": 1, "segments": 3}', "is damaged"),
+        (b'{"format": 1, "sources": [{"id": "\xff", "path": ""}]}', "is damaged"),
+    ],
+    ids=["empty", "cut", "a list", "no format", "other types", "no UTF-8"],
+)
+def test_a_damaged_manifest_is_named(data: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_bytes(data)
+    with pytest.raises(CacheDamagedError, match=words) as caught:
+        read_manifest(tmp_path)
+    assert str(tmp_path / "manifest.json") in str(caught.value)
+
+
+def test_a_manifest_that_can_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").mkdir()
+    with pytest.raises(CacheDamagedError, match="cannot be read"):
+        read_manifest(tmp_path)
+
+
+def test_a_cache_of_a_later_format_is_left_alone(tmp_path: Path) -> None:
+    text = json.dumps({"format": manifest.FORMAT + 1, "segments": "another thing"})
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(CacheVersionError, match=f"has format {manifest.FORMAT + 1}"):
+        read_manifest(tmp_path)

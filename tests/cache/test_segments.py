@@ -1,0 +1,216 @@
+"""Segments: immutable files of many runs, whatever columns turn up late, and damage to them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from makesegment import Runs, key_of, make_segment, run_entry, stats_batch
+
+from magnet_arrow import schema
+from magnet_arrow.cache import segments
+from magnet_arrow.cache.manifest import RunList, TableEntry
+from magnet_arrow.cache.segments import SegmentWriter, TableFile, TableWriter, check_digest, check_file
+from magnet_arrow.cache.snapshot import read_file
+from magnet_arrow.columns import StatRows
+from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError
+
+OWN = "stats.name.perturbation"
+
+
+def write_table(cache: Path, *groups: Runs) -> TableEntry:
+    """The stats of these row groups as one file."""
+    writer = TableWriter(schema.table("stats"), cache / "stats" / "x.parquet")
+    writer.path.parent.mkdir(parents=True, exist_ok=True)
+    for runs in groups:
+        writer.add(stats_batch(runs))
+    return writer.finish()
+
+
+def cells(cache: Path, entry: TableEntry, *names: str) -> list[tuple[Any, ...]]:
+    table = pq.read_table(cache / entry.file.path, columns=list(names)).select(list(names))
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+def test_each_batch_is_a_row_group(tmp_path: Path) -> None:
+    entry = write_table(tmp_path, {"a": [1, 2], "b": [3]}, {"c": [4]}, {"d": []})
+    metadata = pq.read_metadata(tmp_path / entry.file.path)
+    assert [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)] == [3, 1, 0]
+    assert entry.rows == 4
+    names = [key_of(folder) for folder in "aabc"]
+    assert cells(tmp_path, entry, "magnet.run", "stats.mean") == list(zip(names, [1.0, 2.0, 3.0, 4.0], strict=True))
+
+
+def test_readers_see_plain_columns_of_the_registered_types(tmp_path: Path) -> None:
+    found = pq.read_schema(tmp_path / write_table(tmp_path, {"a": [1]}).file.path)
+    for column in schema.table("stats").columns:
+        assert found.field(column.name).type == column.type, column.name
+
+
+def test_without_any_row_there_is_a_file_all_the_same(tmp_path: Path) -> None:
+    entry = write_table(tmp_path)
+    assert pq.read_table(tmp_path / entry.file.path).num_rows == entry.rows == 0
+
+
+@pytest.mark.parametrize("held_bytes", [1, 1 << 30], ids=["file begun at once", "held back"])
+def test_columns_that_turn_up_late_are_columns_of_the_whole_file(
+    held_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`n` is an integer, `t` a text, until the third row group; `late` does not occur before it."""
+    monkeypatch.setattr(segments, "_HELD_BYTES", held_bytes)
+    groups: list[Runs] = [
+        {"a": [{"n": 1, "t": "1"}]},
+        {"b": [{"n": 2}, {"n": None}]},
+        {"c": [{"n": "x", "t": 1, "late": 0.5}]},
+        {"d": [{"other": [1]}]},
+    ]
+    entry = write_table(tmp_path, *groups)
+    assert [file.name for file in (tmp_path / "stats").iterdir()] == ["x.parquet"]
+    assert cells(tmp_path, entry, *(f"{OWN}.{name}" for name in ("n", "t", "late", "other"))) == [
+        ("1", '"1"', None, None),
+        ("2", None, None, None),
+        (None, None, None, None),
+        ('"x"', "1", 0.5, None),
+        (None, None, None, [1]),
+    ]
+    metadata = pq.read_metadata(tmp_path / entry.file.path)
+    assert [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)] == [1, 2, 1, 1]
+    assert list(entry.dynamic) == [f"{OWN}.{name}" for name in ("late", "n", "other", "t")]
+
+
+@pytest.mark.parametrize("held_bytes", [1, 1 << 30], ids=["file begun at once", "held back"])
+def test_what_has_no_room_in_columns_is_in_the_residual(
+    held_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two columns fit, at first `b` and `m`. Later `n` has more runs than others, and `a` comes before them."""
+    monkeypatch.setattr(segments, "_HELD_BYTES", held_bytes)
+    monkeypatch.setattr(schema, "MOST_DYNAMIC_COLUMNS", 2)
+    entry = write_table(
+        tmp_path,
+        {"1": [{"n": 1, "m": "x", "b": [True]}, 0.5, {"n": 5, "prob": "?"}]},
+        {"2": [{"n": 2, "a": float("nan"), "z/": None}]},
+        {"3": [{"n": 3}]},
+    )
+    assert list(entry.dynamic) == [f"{OWN}.a", f"{OWN}.n"]
+    found = cells(tmp_path, entry, f"{OWN}.a", f"{OWN}.n", "magnet.extra")
+    assert repr([row[0] for row in found]) == "[None, None, None, nan, None]"
+    assert [row[1] for row in found] == [1, None, 5, 2, 3]
+    place = "/name/perturbation"
+    assert [row[2] and json.loads(row[2]) for row in found] == [
+        {f"{place}/m": "x", f"{place}/b": [True]},
+        None,
+        {f"{place}/prob": "?"},
+        {f"{place}/z~1": None},
+        None,
+    ]
+
+
+def test_the_run_list_tells_where_each_run_is(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path)
+    writer.add(stats_batch({"c": [1, 2], "a": [3]}))
+    rows = StatRows()
+    for values in ([4, 5], [6]):
+        writer.add(stats_batch({"b": values}, rows=rows))
+    for folder in "cabd":
+        writer.add_run(run_entry(folder))
+    assert writer.n_runs == 4
+    segment = writer.finish()
+    run_list = read_file(tmp_path, segment.runs, RunList)
+    assert [run.key for run in run_list.runs] == [key_of(folder) for folder in "abcd"]
+    places = [run.tables["stats"] for run in run_list.runs[:3]]
+    assert [(place.rows, place.group, place.groups, place.skip) for place in places] == [
+        (1, 0, 1, 2),  # behind the two rows of `c`
+        (3, 1, 2, 0),  # over two row groups
+        (2, 0, 1, 0),
+    ]
+    assert len({place.profile for place in places}) == 1
+    assert segment.n_runs == 4
+
+
+def test_nothing_is_left_of_a_segment_that_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "_HELD_BYTES", 1)
+    writer = SegmentWriter(tmp_path)
+    writer.add(stats_batch({"a": [{"n": 1}]}))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()]
+    writer.discard()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_disk_that_is_full_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    writer = SegmentWriter(tmp_path)
+    writer.add(stats_batch({"a": [1]}))
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    with pytest.raises(CacheNotWritableError, match="No space left on device"):
+        writer.finish()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_cache_that_can_not_be_made(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(CacheNotWritableError, match=r"cache cannot be written: Not a directory|File exists"):
+        SegmentWriter(tmp_path / "cache")
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def last_byte_of(path: Path, name: str) -> int:
+    """Where the last page of a column ends, in the first row group."""
+    group = pq.read_metadata(path).row_group(0)
+    (column,) = (one for place in range(group.num_columns) if (one := group.column(place)).path_in_schema == name)
+    begin = column.dictionary_page_offset if column.has_dictionary_page else column.data_page_offset
+    return int(begin + column.total_compressed_size - 1)
+
+
+def test_a_flipped_bit_in_a_page_is_noticed_when_it_is_read(tmp_path: Path) -> None:
+    segment = make_segment(tmp_path, {"a": [1, 2, 3]})
+    entry = segment.tables["stats"]
+    path = check_digest(tmp_path, entry.file)
+    flip(path, last_byte_of(path, "stats.mean"))
+    with segments.open_table(tmp_path, entry) as file:
+        assert file.read(0, ["magnet.row"]).num_rows == 3
+        with pytest.raises(CacheDamagedError, match="is damaged"):
+            file.read(0, ["stats.mean"])
+
+
+@pytest.mark.parametrize("at", [-1, -4, -8, -40], ids=["magic", "magic begins", "length", "footer"])
+def test_a_flipped_bit_in_a_footer_is_noticed_when_the_file_is_opened(at: int, tmp_path: Path) -> None:
+    entry = make_segment(tmp_path, {"a": [1]}).tables["stats"]
+    flip(tmp_path / entry.file.path, at)
+    with pytest.raises(CacheDamagedError, match="its content has changed"), segments.open_table(tmp_path, entry):
+        pass
+
+
+def test_a_file_that_is_missing_or_of_another_size(tmp_path: Path) -> None:
+    entry = make_segment(tmp_path, {"a": [1]}).runs
+    path = tmp_path / entry.path
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+    with pytest.raises(CacheDamagedError, match=f"it has {len(data) - 1} bytes, {len(data)} were written"):
+        check_file(tmp_path, entry)
+    path.unlink()
+    with pytest.raises(CacheDamagedError, match="No such file"):
+        check_file(tmp_path, entry)
+
+
+def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 not really PAR1")
+    with pytest.raises(CacheDamagedError):
+        TableFile(tmp_path / "x.parquet")
+
+
+def test_a_column_does_not_bring_those_whose_names_it_begins(tmp_path: Path) -> None:
+    """Parquet takes `a` for a group that holds `a.b`."""
+    entry = write_table(tmp_path, {"a": [{"k": 1, "k.l": 2}]})
+    with segments.open_table(tmp_path, entry) as file:
+        found = file.read(0, [f"{OWN}.k", "no.such"])
+    assert found.column_names == [f"{OWN}.k"]
+    assert found.schema.types == [pa.int64()]
