@@ -309,6 +309,11 @@ class Shared:
         """Rows of the run at hand that refer to these objects."""
         self._staged.extend(numbers)
 
+    def staged_residuals(self) -> Iterator[Residual]:
+        """What the objects of the staged rows could not hold, once a row."""
+        if self.residuals:
+            yield from (self.residuals[code] for code in self._staged if code in self.residuals)
+
     def keep(self) -> None:
         """The run at hand is whole."""
         self._codes.extend(self._staged)

@@ -108,6 +108,14 @@ class Rows:
     def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
         raise AssertionError  # tables that are not arrays are staged in their own way
 
+    def staged_residuals(self) -> Iterator[Residual]:
+        """What no column holds of each staged row's element, object by object, as it stands in the element."""
+        yield from self._staged_residuals.values()
+        for part in self._shared:
+            pointer = f"{part.pointer}/0" if part.pointer == "/stats" else part.pointer
+            for residual in part.staged_residuals():
+                yield moved(residual, pointer)
+
     def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
         """The staged rows are of this run, and good. Called once a stretch for a run that is long."""
         for part in self._shared:

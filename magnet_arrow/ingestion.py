@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ import polars as pl
 
 from magnet_arrow import schema
 from magnet_arrow.cache import store
-from magnet_arrow.cache.manifest import RejectedRun, Source, run_key
+from magnet_arrow.cache.manifest import RejectedRun, Segment, Source, run_key
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.sources import SourceIds
 from magnet_arrow.cache.store import Cache, Change
@@ -27,7 +28,16 @@ from magnet_arrow.helm import layout
 from magnet_arrow.helm.elements import Buffer
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.source import Fingerprint, SourceFile
-from magnet_arrow.runs import RUN_SPEC, ChangedError, RunTaker, is_long, read_run_spec, stamps_of, where_of
+from magnet_arrow.runs import (
+    RUN_SPEC,
+    ChangedError,
+    LongRunError,
+    RunTaker,
+    is_long,
+    read_run_spec,
+    stamps_of,
+    where_of,
+)
 from magnet_arrow.scan import read_run_specs_of
 
 SEGMENT_JSON_BYTES = 1 << 30
@@ -72,6 +82,9 @@ class IngestReport:
         rejected: runs that could not be taken, and why; those known from an earlier ingest too.
         notes: what was passed over and is worth a word.
         pruned: runs taken out of the cache because their source no longer has them.
+        odd: unknown fields and values of another type, kept in `magnet.extra`: how often, by what it is and where
+            (file and JSON path, `[]` for any index).
+        partial: of `runs`, those that lack something.
     """
 
     runs: int
@@ -83,6 +96,8 @@ class IngestReport:
     rejected: tuple[Rejected, ...]
     notes: tuple[str, ...] = ()
     pruned: int = 0
+    odd: dict[tuple[str, str], int] = field(default_factory=dict)
+    partial: int = 0
 
 
 def ingest(
@@ -92,6 +107,8 @@ def ingest(
     runs: str = "*",
     retry: bool = False,
     prune: bool = False,
+    partial: bool = False,
+    strict: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Take every run of a source into the cache; runs that are there unchanged cost a look at their files' dates.
@@ -102,6 +119,9 @@ def ingest(
         runs: pattern of run folders to take.
         retry: read rejected runs again though their files have not changed.
         prune: take runs out of the cache that their source no longer has.
+        partial: take what is there of a run that lacks files or has one that ends early; it is marked everywhere.
+            Such runs that were rejected before are read again.
+        strict: reject a run with unknown fields, or with values of a type that HELM does not declare.
         progress: called now and then.
 
     Raises:
@@ -114,8 +134,9 @@ def ingest(
     begin = time.monotonic()
     cache = Cache.coerce(cache)
     found = layout.find_runs(source, pattern=runs)
-    work = _Work(cache.path, cache.snapshot(), progress)
-    plan = work.plan([*found.places, *layout.suites_around(source, found.places)], retry=retry)
+    work = _Work(cache.path, cache.snapshot(), progress, partial=partial, strict=strict)
+    places = [*found.places, *layout.suites_around(source, found.places)]
+    plan = work.plan(places, retry=retry or partial)
     done = work.carry_out(plan, prune=prune)
     return IngestReport(
         runs=done.runs,
@@ -125,8 +146,10 @@ def ingest(
         seconds=time.monotonic() - begin,
         skipped=plan.skipped,
         rejected=tuple(sorted([*plan.known_bad, *done.rejected], key=lambda rejected: rejected.run)),
-        notes=found.notes,
+        notes=(*found.notes, *done.notes),
         pruned=done.pruned,
+        odd=dict(sorted(done.odd.items())),
+        partial=done.partial,
     )
 
 
@@ -167,16 +190,42 @@ class _Done:
     bytes_in: int = 0
     bytes_out: int = 0
     pruned: int = 0
+    partial: int = 0
+    odd: Counter[tuple[str, str]] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    def count(self, taker: RunTaker, segment: Segment) -> None:
+        """Add what a segment brings."""
+        self.runs += taker.n_runs
+        self.partial += taker.n_partial
+        self.bytes_in += taker.json_bytes
+        self.bytes_out += sum(table.file.size_bytes for table in segment.tables.values()) + segment.runs.size_bytes
+        self.odd.update(taker.odd)
+        self.notes += taker.notes
+        for table, rows in taker.rows.items():
+            self.rows[table] += rows
 
 
 class _Work:
-    def __init__(self, cache: Path, snapshot: Snapshot, progress: Callable[[Progress], None] | None) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        snapshot: Snapshot,
+        progress: Callable[[Progress], None] | None,
+        *,
+        partial: bool = False,
+        strict: bool = False,
+    ) -> None:
         self._cache, self._snapshot, self._progress = cache, snapshot, progress
+        self._partial, self._strict = partial, strict
         self._buffer = Buffer()
         self._bytes_done = self._bytes_total = self._runs_done = 0
         self._todo: Sequence[_Todo] = ()
         self._run = ""
-        self._n_rejected = 0
+        self._done = _Done(snapshot)
+        self._pending = Change()
+        self._taker: RunTaker | None = None
+        self._begun = 0.0
 
     def plan(self, places: Iterable[RunPlace], *, retry: bool = False) -> _Plan:
         """Which runs are to be read: those that the cache does not have in the state that they are in now."""
@@ -200,71 +249,69 @@ class _Work:
 
     def carry_out(self, plan: _Plan, *, prune: bool = False) -> _Done:
         """Read what is to be read, and commit: at the end, and on the way at bounds of size and time."""
-        done = _Done(self._snapshot)
         self._todo = plan.todo
         self._bytes_total = sum(todo.size_bytes for todo in plan.todo)
         pruned = self._vanished(plan.all_sources) if prune else []
-        pending = Change(sources=plan.sources, pruned=pruned)
-        done.pruned = len(pruned)
-        taker: RunTaker | None = None
-        begun = 0.0
+        self._pending = Change(sources=plan.sources, pruned=pruned)
+        self._done.pruned = len(pruned)
         try:
             for todo in plan.todo:
                 self._run = where_of(todo.place)
-                long = is_long(todo.stamps)
-                if taker is not None and (long or self._is_due(taker, begun)):
-                    self._commit(taker, pending, done)
-                    taker, pending = None, Change()
-                if taker is None:
-                    taker, begun = RunTaker(self._cache, self._buffer, self._count), time.monotonic()
-                bad = self._take(taker, todo)
-                if bad is not None:
-                    done.rejected.append(bad.rejected)
-                    pending.rejected = [*pending.rejected, bad]
-                    self._n_rejected += 1
-                    if long:
-                        taker.discard()
-                        taker = None
-                elif long:
-                    self._commit(taker, pending, done)
-                    taker, pending = None, Change()
+                try:
+                    self._take(todo, long=is_long(todo.stamps))
+                except LongRunError:
+                    self._take(todo, long=True)
                 self._runs_done += 1
                 self._tell()
-            self._commit(taker, pending, done)
+            self._commit()
         except BaseException:
-            if taker is not None:
-                taker.discard()
+            if self._taker is not None:
+                self._taker.discard()
             raise
-        return done
+        return self._done
 
-    def _is_due(self, taker: RunTaker, begun: float) -> bool:
-        return taker.json_bytes >= SEGMENT_JSON_BYTES or time.monotonic() - begun >= SEGMENT_TIME_S
+    def _take(self, todo: _Todo, *, long: bool) -> None:
+        """Take one run; if it can't be taken, say why. A long one has a segment of its own."""
+        if self._taker is not None and (long or self._is_due(self._taker)):
+            self._commit()
+        if self._taker is None:
+            self._taker = RunTaker(self._cache, self._buffer, self._count, partial=self._partial, strict=self._strict)
+            self._begun = time.monotonic()
+        rejected = self._try(self._taker, todo, long)
+        if rejected is not None:
+            self._done.rejected.append(rejected.rejected)
+            self._pending.rejected = [*self._pending.rejected, rejected]
+            if long:
+                self._taker.discard()
+                self._taker = None
+        elif long:
+            self._commit()
 
-    def _take(self, taker: RunTaker, todo: _Todo) -> RejectedRun | None:
-        """Take one run; if it can't be, why."""
+    def _is_due(self, taker: RunTaker) -> bool:
+        return taker.json_bytes >= SEGMENT_JSON_BYTES or time.monotonic() - self._begun >= SEGMENT_TIME_S
+
+    def _try(self, taker: RunTaker, todo: _Todo, long: bool) -> RejectedRun | None:
         stamps = todo.stamps
         try:
             try:
-                taker.take(todo.place, todo.source, stamps)
+                taker.take(todo.place, todo.source, stamps, long=long)
             except ChangedError:
-                if is_long(stamps):
+                if long:
                     raise
                 stamps = stamps_of(todo.place)
-                taker.take(todo.place, todo.source, stamps)
+                taker.take(todo.place, todo.source, stamps, long=long)
         except BadFileError as error:
             rejected = Rejected.from_error(self._run, error)
             return RejectedRun(todo.source, todo.place.suite, todo.place.folder, stamps, rejected)
         return None
 
-    def _commit(self, taker: RunTaker | None, pending: Change, done: _Done) -> None:
+    def _commit(self) -> None:
+        """Commit what has been taken since the last time."""
+        taker, pending, done = self._taker, self._pending, self._done
+        self._taker, self._pending = None, Change()
         if taker is not None and taker.n_entries:
             pending.segment = taker.finish()
-            done.runs += taker.n_runs
-            done.bytes_in += taker.json_bytes
-            files = [table.file for table in pending.segment.tables.values()] + [pending.segment.runs]
-            done.bytes_out += sum(file.size_bytes for file in files)
-            for table, rows in taker.rows.items():
-                done.rows[table] += rows
+            done.count(taker, pending.segment)
         elif taker is not None:
             taker.discard()
         if pending.segment or pending.rejected or pending.sources or pending.pruned:
@@ -296,7 +343,7 @@ class _Work:
                     self._runs_done,
                     len(self._todo),
                     self._run,
-                    self._n_rejected,
+                    len(self._done.rejected),
                 )
             )
 

@@ -7,6 +7,7 @@ a suite (`helm-summarize` writes it) is taken the same way, as a run without a f
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -30,8 +31,9 @@ from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import document, kind, parse_document
 from magnet_arrow.helm.elements import BLOCK_BYTES, Buffer, Reader
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
+from magnet_arrow.helm.oddities import oddities
 from magnet_arrow.helm.shapes import Object, object_shape
-from magnet_arrow.helm.source import Fingerprint, SourceFile, fingerprint
+from magnet_arrow.helm.source import Fingerprint, SourceFile, fingerprint, plain_name
 from magnet_arrow.helm.wire import Residual, dumps, escape
 from magnet_arrow.schema import Form, Table
 from magnet_arrow.spreading import residual_text
@@ -55,7 +57,7 @@ def stamps_of(place: RunPlace) -> Fingerprint:
 
 def is_long(stamps: Fingerprint) -> bool:
     """Whether the run is kept stretch by stretch."""
-    return any(stamp.size_bytes >= BLOCK_BYTES for stamp in stamps if stamp.name in _TABLE_OF)
+    return any(stamp.size_bytes >= BLOCK_BYTES for stamp in stamps if plain_name(stamp.name) in _TABLE_OF)
 
 
 _TABLE_OF = {table.file: table for table in schema.TABLES.values() if table.file}
@@ -68,31 +70,50 @@ class RunTaker:
         cache: folder of the cache.
         buffer: reused from segment to segment.
         on_bytes: told how many bytes of JSON have been read since it was last called.
+        partial: take what is there of a run that lacks files, or whose files end early.
+        strict: refuse a run with unknown fields, or with values of a type that HELM does not declare.
+
+    Attributes:
+        odd: unknown fields and values of another type in the runs taken: how often, by (what, file and JSON path).
     """
 
-    def __init__(self, cache: Path, buffer: Buffer, on_bytes: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        buffer: Buffer,
+        on_bytes: Callable[[int], None],
+        *,
+        partial: bool = False,
+        strict: bool = False,
+    ) -> None:
         self._buffer = buffer
         self._on_bytes = on_bytes
+        self._partial, self._strict = partial, strict
+        self.odd: Counter[tuple[str, str]] = Counter()
+        self._odd_here: Counter[tuple[str, str]] = Counter()
         self._writer = SegmentWriter(cache)
         self._tables: dict[str, Rows] = {name: rows_of(table) for name, table in schema.TABLES.items()}
         self.json_bytes = 0
         self.rows: dict[str, int] = dict.fromkeys(schema.TABLES, 0)
-        self.n_runs = self.n_entries = 0
+        self.n_runs = self.n_entries = self.n_partial = 0
+        self.notes: list[str] = []
 
-    def take(self, place: RunPlace, source: str, stamps: Fingerprint) -> None:
+    def take(self, place: RunPlace, source: str, stamps: Fingerprint, *, long: bool) -> None:
         """Take one run, or what stands beside the runs of a suite.
 
         Args:
             place: where it lies.
             source: id of its source.
             stamps: its fingerprint, made before.
+            long: keep it stretch by stretch; it is to be alone in the segment.
 
         Raises:
             BadFileError: it can't be taken. Nothing of it is in the segment; but if it is long, the segment is of no
                 use any more.
+            LongRunError: it is long, though its size does not show it; nothing of it is in the segment.
             CacheNotWritableError: the disk refused.
         """
-        long = is_long(stamps)
+        self._odd_here = Counter()
         try:
             entry = self._read(place, source, stamps, long)
             now = stamps_of(place)
@@ -102,7 +123,8 @@ class RunTaker:
             for table in self._tables.values():
                 table.drop()
             raise
-        sizes = {stamp.name: stamp.size_bytes for stamp in stamps}
+        sizes = {plain_name(stamp.name): stamp.size_bytes for stamp in stamps}
+        self.odd.update(self._odd_here)
         for table in self._tables.values():
             if not long:
                 table.keep(entry.key, entry.name, sizes.get(table.table.file, 0))
@@ -112,6 +134,8 @@ class RunTaker:
         self.json_bytes += sum(sizes.values())
         self.n_runs += bool(place.folder)
         self.n_entries += 1
+        self.n_partial += entry.is_partial
+        self.notes += [f"{where_of(place)}/{name} is not kept: {_why_not(name)}." for name in entry.not_kept]
 
     def _read(self, place: RunPlace, source: str, stamps: Fingerprint, long: bool) -> RunEntry:
         """Stage the run's files, or keep them as they come if it is long."""
@@ -120,9 +144,12 @@ class RunTaker:
             spec, residual = self._run_spec(place)
             entry = msgspec.structs.replace(entry, name=spec.name)
             cast(ObjectRows, self._tables["run_spec"]).stage_object(spec, residual)
-            self._keep_if(long, self._tables["run_spec"], entry, 0)
+            self._staged(self._tables["run_spec"], entry, 0, long)
+        odd = self._odd_here.copy()
         try:
             return self._stage_files(place, entry, long, by_layout=True)
+        except StrictError:
+            raise
         except BadFileError:
             # A file in another layout may have been cut in the wrong places. It is read once more, scanned; what is
             # bad then is bad.
@@ -131,6 +158,7 @@ class RunTaker:
             for name, table in self._tables.items():
                 if name != "run_spec":
                     table.drop()
+        self._odd_here = odd
         return self._stage_files(place, entry, long, by_layout=False)
 
     def _run_spec(self, place: RunPlace) -> tuple[Any, Residual]:
@@ -139,43 +167,71 @@ class RunTaker:
             return read_run_spec(self._buffer, file)
 
     def _stage_files(self, place: RunPlace, entry: RunEntry, long: bool, *, by_layout: bool) -> RunEntry:
-        names = {stamp.name for stamp in entry.fingerprint}
+        names = {plain_name(stamp.name) for stamp in entry.fingerprint}
         if not place.folder:
             return msgspec.structs.replace(entry, not_kept=tuple(self._stage_suite(place, names)))
         residuals: dict[str, Residual] = {}
+        missing, cut = [], {}
         others = names - _TABLE_OF.keys()
         for table in schema.RUN_TABLES[1:]:
-            if table.file in RUN_FILES or table.file in names:
-                try:
-                    with SourceFile(place.path, table.file, where_of(place)) as file:
-                        residuals[table.file] = self._stage_file(table, file, entry, long, by_layout)
-                except BadFileError:
-                    # What helm-summarize writes may be stale or half there; it is kept as text then.
-                    if table.file in RUN_FILES or long or by_layout:
-                        raise
-                    self._tables[table.name].drop()
+            required = table.file in RUN_FILES
+            if not required and table.file not in names:
+                continue
+            try:
+                residuals[table.file], at = self._stage_table(place, table, entry, long, by_layout)
+            except StrictError:
+                raise
+            except BadFileError:
+                if long or by_layout or (required and not self._partial):
+                    raise
+                self._tables[table.name].drop()
+                if required:
+                    missing.append(table.file)
+                # What can't be a table is kept as text: what helm-summarize writes may be stale, or half there.
+                if table.file in names:
                     others.add(table.file)
+                continue
+            if at is not None:
+                cut[table.file] = at
         not_kept = [name for name in sorted(others) if not self._stage_text("files", place, name)]
         kept = {name: residual_text(residual) for name, residual in residuals.items() if residual}
-        return msgspec.structs.replace(entry, residual=kept, not_kept=tuple(not_kept))
+        return msgspec.structs.replace(entry, residual=kept, not_kept=tuple(not_kept), missing=tuple(missing), cut=cut)
 
-    def _stage_file(self, table: Table, file: SourceFile, entry: RunEntry, long: bool, by_layout: bool) -> Residual:
-        """Stage one file; what no row of it can hold."""
+    def _stage_table(
+        self, place: RunPlace, table: Table, entry: RunEntry, long: bool, by_layout: bool
+    ) -> tuple[Residual, int | None]:
+        """Stage a table's file: what no row of it can hold, and the byte up to which a cut one was taken."""
+        try:
+            with SourceFile(place.path, table.file, where_of(place)) as file:
+                return self._stage_file(table, file, entry, long, by_layout)
+        except LongRunError:
+            raise
+        except BadFileError:
+            is_array = table.form is not Form.OBJECT
+            if not (self._partial and is_array) or (by_layout and not long):
+                raise
+        self._tables[table.name].drop()
+        with SourceFile(place.path, table.file, where_of(place)) as file:
+            return self._stage_file(table, file, entry, long, by_layout, salvage=True)
+
+    def _stage_file(
+        self, table: Table, file: SourceFile, entry: RunEntry, long: bool, by_layout: bool, *, salvage: bool = False
+    ) -> tuple[Residual, int | None]:
         rows = self._tables[table.name]
         if table.form is Form.OBJECT:
             self._stage_object(table, file)
-            self._keep_if(long, rows, entry, file.size_bytes)
-            return {}
+            self._staged(rows, entry, file.size_bytes, long)
+            return {}, None
         key = "request_states" if table.form is Form.STATE else None
-        reader = Reader(file, self._buffer, key, by_layout=by_layout)
-        residual = self._stage_rest(reader, file.where) if key else {}
+        reader = Reader(file, self._buffer, key, by_layout=by_layout, salvage=salvage)
+        residual = self._stage_rest(reader, entry, file.where) if key else {}
         some = self._stage_stretches(reader, rows, entry, long)
         if key and not some:
             # No row is there to hold what stands beside the request states.
             residual = {f"/{escape(name)}": json.loads(raw) for name, raw in reader.members.items()}
         if isinstance(rows, InstanceStatRows):
             residual = {f"/{number}": value for number, value in rows.rowless_entries().items()}
-        return residual
+        return residual, reader.cut_at
 
     def _stage_object(self, table: Table, file: SourceFile) -> None:
         assert table.struct is not None
@@ -184,7 +240,7 @@ class RunTaker:
         self._on_bytes(file.size_bytes)
         cast(ObjectRows, self._tables[table.name]).stage_object(value, residual)
 
-    def _stage_rest(self, reader: Reader, where: Where) -> Residual:
+    def _stage_rest(self, reader: Reader, entry: RunEntry, where: Where) -> Residual:
         if not reader.has_array:
             raw = reader.members.get("request_states")
             found = "none" if raw is None else kind(parse_document(raw, where))
@@ -193,23 +249,40 @@ class RunTaker:
         text = b",".join(dumps(name) + b":" + raw for name, raw in reader.members.items())
         rest, residual = document(b"{" + text + b"}", schema.STATE_REST, where)
         residual.pop("", None)
+        self._note_odd(oddities([residual], _STATE, "scenario_state.json $"), entry, schema.TABLES["scenario_state"])
         cast(StateRows, self._tables["scenario_state"]).stage_rest(rest)
         return residual
 
     def _stage_stretches(self, reader: Reader, rows: Rows, entry: RunEntry, long: bool) -> bool:
         """Stage all elements of a file; whether there were any."""
         some = False
-        for stretch in reader:
+        for number, stretch in enumerate(reader):
+            if number and not long:
+                raise LongRunError
             rows.stage(stretch)
             some = some or stretch.count > 0
             self._on_bytes(stretch.end - stretch.begin)
-            self._keep_if(long, rows, entry, stretch.end - stretch.begin)
+            self._staged(rows, entry, stretch.end - stretch.begin, long)
         return some
 
-    def _keep_if(self, long: bool, rows: Rows, entry: RunEntry, size_bytes: int) -> None:
+    def _staged(self, rows: Rows, entry: RunEntry, size_bytes: int, long: bool) -> None:
+        """Look at what was staged; of a long run, keep it."""
+        table = rows.table
+        if table.struct is not None:
+            array = "$.request_states[]" if table.form is Form.STATE else "$[]"
+            root = f"{table.file} {'$' if table.form is Form.OBJECT else array}"
+            self._note_odd(oddities(rows.staged_residuals(), object_shape(table.struct), root), entry, table)
         if long:
             rows.keep(entry.key, entry.name, size_bytes)
             self._flush_if(rows.is_full, rows)
+
+    def _note_odd(self, odd: Counter[tuple[str, str]], entry: RunEntry, table: Table) -> None:
+        self._odd_here.update(odd)
+        if odd and self._strict:
+            (what, path), count = next(iter(odd.items()))
+            where = Where(f"{entry.suite}/{entry.folder}", table.file, path.split(" ", 1)[1])
+            hint = "Without --strict it is kept in magnet.extra, and reported."
+            raise StrictError("", where=where, expected="what HELM declares", found=f"{count} × {what}", hint=hint)
 
     def _stage_text(self, table: str, place: RunPlace, name: str) -> bool:
         """Keep a file as text; whether that could be done."""
@@ -281,7 +354,14 @@ class RunTaker:
         self._writer.discard()
 
 
+def _why_not(name: str) -> str:
+    if name in _DERIVED:
+        return "all that is in it is in the runs' own files"
+    return f"it is no UTF-8 text of at most {MOST_TEXT_BYTES >> 20} MiB"
+
+
 _GROUPS = schema.TABLES["groups"]
+_STATE = object_shape(structs.ScenarioState)
 
 
 def _shape(table: Table) -> Object:
@@ -321,6 +401,14 @@ def _changed(place: RunPlace, before: Fingerprint, now: Fingerprint) -> BadFileE
         found="that the file was changed meanwhile",
         hint="Ingest again when whatever writes to it is done.",
     )
+
+
+class LongRunError(Exception):
+    """A compressed file holds more than a block: the run is to be taken again, as a long one."""
+
+
+class StrictError(BadFileError):
+    """Something that is kept and reported otherwise is refused."""
 
 
 class ChangedError(BadFileError):

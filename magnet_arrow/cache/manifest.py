@@ -141,6 +141,7 @@ class RunEntry(Struct, frozen=True):
         fingerprint: of its files, as they were read.
         tables: its rows by table.
         missing: files that it lacked, where it was taken all the same.
+        cut: files that ended early, and the byte up to which they were taken.
         residual: what no row can hold, as JSON text by file: values by JSON pointer.
         not_kept: JSON files of its folder that are not in the cache: derived ones, and what is no text.
     """
@@ -152,8 +153,14 @@ class RunEntry(Struct, frozen=True):
     fingerprint: Fingerprint
     tables: dict[str, StoredRows]
     missing: tuple[str, ...] = ()
+    cut: dict[str, int] = {}
     residual: dict[str, str] = {}
     not_kept: tuple[str, ...] = ()
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it was taken though something of it is missing."""
+        return bool(self.missing or self.cut)
 
     @property
     def key(self) -> str:

@@ -72,8 +72,8 @@ class Cache:
     def runs(self) -> pl.DataFrame:
         """What is cached: one row a run, by source, suite and folder.
 
-        Columns: magnet.run, source (path), suite, folder, run_spec.name, partial (bool), missing (list of file
-        names), rows.<table> for each table of runs, size_bytes (of its JSON files).
+        Columns: magnet.run, source (path), suite, folder, run_spec.name, partial (bool), missing (list of names of
+        files that are not there, or end early), rows.<table> for each table of runs, size_bytes (of its JSON).
         """
         snapshot = self.snapshot()
         paths = {source.id: source.path for source in snapshot.manifest.sources}
@@ -84,8 +84,8 @@ class Cache:
                 "suite": run.entry.suite,
                 "folder": run.entry.folder,
                 schema.RUN_NAME: run.name,
-                "partial": bool(run.entry.missing),
-                "missing": list(run.entry.missing),
+                "partial": run.entry.is_partial,
+                "missing": sorted({*run.entry.missing, *run.entry.cut}),
                 **{f"rows.{table.name}": run.rows(table.name).rows for table in schema.RUN_TABLES},
                 "size_bytes": sum(stamp.size_bytes for stamp in run.fingerprint),
             }

@@ -19,7 +19,9 @@ from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm.source import SourceFile
 
 BLOCK_BYTES = 16 << 20
-MOST_ELEMENT_BYTES = 1 << 30
+MOST_ELEMENT_BYTES = 256 << 20
+END_OF_FILE = "the end of the file"
+"""What is found where a file ends early."""
 _TAIL_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
@@ -73,17 +75,20 @@ class Stretch:
             BadFileError: the brackets don't match, or the stretch ends within one.
         """
         scanner = _Scanner(self.buffer, self.begin, self.end)
+        index = 0
         try:
             for begin, end in scanner.elements():
                 yield _skip_space(self.buffer, begin, end), end
+                index += 1
         except _BrokenError as error:
-            raise self.error(error.at, error.expected, error.found) from None
+            raise self.error(error.at, error.expected, error.found, None if error.closed else index) from None
 
     def error(self, at: int, expected: str, found: str, index: int | None = None) -> BadFileError:
         """The error for a fault at `at` in the buffer, in the element with this index in the stretch."""
         path = self.path if index is None else f"{self.path}[{self.first + index}]"
         where = Where(self.where.run, self.where.file, path, self.offset + at)
-        return BadFileError("", where=where, expected=expected, found=found)
+        hint = "Copy the file again, or take what is whole with --partial." if found == END_OF_FILE else None
+        return BadFileError("", where=where, expected=expected, found=found, hint=hint)
 
 
 @dataclass(slots=True)
@@ -110,6 +115,9 @@ class Buffer:
         # One byte more than the file had, so that one that has grown meanwhile is read to its end.
         wanted = file.size_bytes + 1
         while True:
+            if begin + wanted > MOST_ELEMENT_BYTES:
+                found = f"one of more than {MOST_ELEMENT_BYTES >> 20} MiB"
+                raise BadFileError("", where=file.where, expected="a JSON document", found=found)
             if begin + wanted > len(self.data):
                 grown = bytearray(max(2 * len(self.data), begin + wanted))
                 grown[: self.used] = memoryview(self.data)[: self.used]
@@ -117,16 +125,17 @@ class Buffer:
             got = file.read_into(memoryview(self.data)[self.used : begin + wanted])
             self.used += got
             if self.used < begin + wanted:
-                break
+                return _whole(self.data, begin, self.used, file.where, empty=empty)
             wanted *= 2
-        if self.data.startswith(_BOM, begin, self.used):
-            begin += len(_BOM)
-            document = Document(self.data, begin, self.used, -begin + len(_BOM), file.where)
-        else:
-            document = Document(self.data, begin, self.used, -begin, file.where)
-        if not empty and _NEXT.search(self.data, begin, self.used) is None:
-            raise document.error(begin, "a JSON document", "an empty file")
-        return document
+
+
+def _whole(data: bytearray, begin: int, end: int, where: Where, *, empty: bool = False) -> "Document":
+    """A whole file that was read to `begin`, behind its byte-order mark if it has one."""
+    start = begin + (len(_BOM) if data.startswith(_BOM, begin, end) else 0)
+    document = Document(data, start, end, -begin, where)
+    if not empty and _NEXT.search(data, start, end) is None:
+        raise document.error(start, "a JSON document", "an empty file")
+    return document
 
 
 @dataclass(slots=True)
@@ -242,7 +251,7 @@ class _Scanner:
             token = buffer[match.start()]
             if token == 0x22:
                 if not match.group(1):
-                    raise _BrokenError(end, "the end of a string", "the end of the file")
+                    raise _BrokenError(end, "the end of a string", END_OF_FILE)
             elif token in _OPENERS:
                 closers.append(_OPENERS[token])
             elif token == 0x2C:
@@ -261,7 +270,7 @@ class _Scanner:
                         found = _sample(buffer, rest, end) + " after it"
                         raise _BrokenError(rest, "the end of the file after the document", found, closed=True)
                     return
-        raise _BrokenError(end, f"{chr(closers[-1])!r}" if closers else "a value", "the end of the file")
+        raise _BrokenError(end, f"{chr(closers[-1])!r}" if closers else "a value", END_OF_FILE)
 
 
 _OPENERS = {0x5B: 0x5D, 0x7B: 0x7D}
@@ -315,7 +324,14 @@ class Reader:
     """
 
     def __init__(
-        self, file: SourceFile, buffer: Buffer, key: str | None = None, *, by_layout: bool = True, ahead: bool = True
+        self,
+        file: SourceFile,
+        buffer: Buffer,
+        key: str | None = None,
+        *,
+        by_layout: bool = True,
+        ahead: bool = True,
+        salvage: bool = False,
     ) -> None:
         """Read the beginning of the file, and with a `key` what stands outside of its array.
 
@@ -325,56 +341,67 @@ class Reader:
             key: the member that holds the array; None if the document is the array itself.
             by_layout: trust HELM's indentation to find the end of an element; else scan for it.
             ahead: know `members` before the first stretch; else they are known after the last.
+            salvage: where the file ends early, give its whole elements and set `cut_at`. Its `members` are those
+                before the array.
 
         Raises:
             BadFileError: empty, cannot be read, or is neither an array nor an object.
         """
         self._file, self._buffer, self._key, self._by_layout = file, buffer, key, by_layout
-        self._ahead = ahead
-        buffer.clear()
-        self._whole = file.size_bytes < BLOCK_BYTES
+        self._ahead, self._salvage = ahead and not salvage, salvage
         self.members: dict[str, bytes] = {}
+        self.cut_at: int | None = None
         self._last: Stretch | None = None
         self._array_end = sys.maxsize
-        if self._whole:
-            document = buffer.load(file)
-            if key is None:
-                self._last = document.array()
-            else:
-                self.members, self._last = document.state(key, by_layout=by_layout)
+        buffer.clear()
+        self._filled = file.read_into(memoryview(buffer.data)[:BLOCK_BYTES])
+        self._is_whole = self._filled < BLOCK_BYTES and not salvage
+        document = _whole(buffer.data, 0, self._filled, file.where)
+        if not self._is_whole:
+            self._open_long(document)
+        elif key is None:
+            self._last = document.array()
         else:
-            self._open_long()
+            self.members, self._last = document.state(key, by_layout=by_layout)
 
     @property
     def has_array(self) -> bool:
         """Whether the array is there at all."""
-        return not self._whole or self._last is not None
+        return not self._is_whole or self._last is not None
 
     def __iter__(self) -> Iterator[Stretch]:
         """The stretches, once.
 
         Raises:
-            BadFileError: the file ends early, goes on after its end, or one element passes 1 GiB.
+            BadFileError: the file ends early, goes on after its end, or one element passes 256 MiB.
         """
-        if not self._whole:
+        if not self._is_whole:
             yield from self._blocks()
         if self._last is not None:
             yield self._last
 
-    def _open_long(self) -> None:
+    def _open_long(self, document: Document) -> None:
         data = self._buffer.data
-        self._filled = self._file.read_into(memoryview(data)[:BLOCK_BYTES])
-        start = len(_BOM) if data.startswith(_BOM) else 0
-        self._document = Document(data, start, self._filled, 0, self._file.where)
+        self._document = document
         if self._key is None:
-            self._array = self._document.array().begin
+            self._array = document.array().begin
         else:
             self._array = self._find_array(self._key)
             if self._ahead:
                 self.members = self._members_around(self._array, self._key)
-        self._head = bytes(data[self._document.begin : self._array])
+            elif self._salvage:
+                self.members = self._members_before(self._array, self._key)
+        self._head = bytes(data[document.begin : self._array])
         indented = b"\n  {" if self._key is None else b"\n    {"
         self._by_layout = self._by_layout and data.startswith(indented, self._array + 1)
+
+    def _members_before(self, array: int, key: str) -> dict[str, bytes]:
+        head = bytes(self._document.buffer[self._document.begin : array])
+        try:
+            members = _members.decode(head + b"null}")
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            raise self._document.error(array, "members before the array", "what is no JSON") from None
+        return {name: bytes(raw) for name, raw in members.items() if name != key}
 
     def _find_array(self, key: str) -> int:
         self._document.object()
@@ -450,7 +477,36 @@ class Reader:
             room.release()
             filled = carried + got
         buffer.data[opening] = 0x5B
-        self._finish(opening, filled, offset, first)
+        if not self._salvage or not self._is_cut(opening, filled, offset, first):
+            self._finish(opening, filled, offset, first)
+
+    def _is_cut(self, opening: int, filled: int, offset: int, first: int) -> bool:
+        """Whether the file ends within its array; what is whole before that is left in `_last`."""
+        data, where = self._buffer.data, self._file.where
+        end = opening
+        try:
+            for element in _Scanner(data, opening, filled).elements():
+                end = element[1]
+        except _BrokenError as error:
+            if error.closed or error.at < filled:
+                return False
+        else:
+            return False
+        rest = bytes(data[end + 1 : filled])
+        try:
+            json.loads(rest)
+        except (ValueError, RecursionError):
+            self.cut_at = offset + end + 1
+        else:  # the last element is whole, only what should follow it is missing
+            end = self.cut_at = filled
+            self.cut_at += offset
+        if end > opening:
+            if end == len(data):
+                data.append(0)
+            data[end] = 0x5D
+            path = "$" if self._key is None else f"$.{self._key}"
+            self._last = Stretch(data, opening, end + 1, offset, first, path, where)
+        return True
 
     def _finish(self, opening: int, filled: int, offset: int, first: int) -> None:
         """The rest of the file: the last elements, and of an object what follows them."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 
 from magnet_arrow.errors import BadFileError, Where
 
@@ -54,11 +55,23 @@ def fingerprint(folder: Path, below: Iterable[str] = ()) -> Fingerprint:
 
 
 def _is_json(entry: os.DirEntry[str]) -> bool:
-    return entry.name.endswith(".json") and not entry.name.startswith(".")
+    return plain_name(entry.name).endswith(".json") and not entry.name.startswith(".")
+
+
+_CODECS = {"": None, ".gz": "gzip", ".zst": "zstd"}
+"""Endings that a JSON file may have, and how it is compressed then."""
+
+
+def plain_name(name: str) -> str:
+    """The name of a file without the ending that says how it is compressed."""
+    for suffix in _CODECS:
+        if suffix and name.endswith(suffix):
+            return name.removesuffix(suffix)
+    return name
 
 
 class SourceFile:
-    """An open regular file of a run, for reading from the front.
+    """An open regular file of a run, for reading from the front; compressed by gzip or zstd if that is what is there.
 
     Raises:
         BadFileError: it is missing, no regular file, or may not be read.
@@ -67,24 +80,46 @@ class SourceFile:
     def __init__(self, folder: Path, name: str, run: str) -> None:
         self.where = Where(run=run, file=name)
         self._folder, self._name = folder, name
-        path = folder / name
+        for suffix in _CODECS:
+            try:
+                self._open(suffix)
+            except FileNotFoundError:
+                continue
+            return
+        raise self._error("a file", "none of this name", "The run is incomplete: copy or make it again.")
+
+    def _open(self, suffix: str) -> None:
+        self.where = Where(self.where.run, self._name + suffix)
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
-            self._descriptor = os.open(path, flags)
+            descriptor = os.open(self._folder / (self._name + suffix), flags)
         except FileNotFoundError:
-            raise self._error("a file", "none of this name", "The run is incomplete: copy or make it again.") from None
+            self.where = Where(self.where.run, self._name)
+            raise
         except OSError as error:
             raise self._error("a readable file", error.strerror or type(error).__name__) from error
-        status = os.fstat(self._descriptor)
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            os.close(self._descriptor)
+            os.close(descriptor)
             raise self._error("a regular file", _kind(status.st_mode))
         self.size_bytes = status.st_size
+        self._descriptor = descriptor
+        self._stream: pa.NativeFile | None = None
+        if _CODECS[suffix]:
+            raw = pa.PythonFile(os.fdopen(os.dup(descriptor), "rb"), "r")
+            self._stream = pa.CompressedInputStream(raw, _CODECS[suffix])
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether its size says little about how much there is to read."""
+        return self._stream is not None
 
     def __enter__(self) -> "SourceFile":
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._stream is not None:
+            self._stream.close()
         os.close(self._descriptor)
 
     def read_into(self, buffer: memoryview) -> int:
@@ -92,16 +127,28 @@ class SourceFile:
         filled = 0
         while filled < len(buffer):
             try:
-                count = os.readv(self._descriptor, [buffer[filled:]]) if _HAS_READV else self._read(buffer[filled:])
+                count = self._read(buffer[filled:])
             except OSError as error:
-                raise self._error("a readable file", error.strerror or type(error).__name__) from error
+                raise self._error("a readable file", error.strerror or str(error) or type(error).__name__) from error
             if count == 0:
                 break
             filled += count
         return filled
 
+    def _read(self, buffer: memoryview) -> int:
+        if self._stream is not None:
+            count: int = self._stream.readinto(buffer)
+            return count
+        if _HAS_READV:
+            return os.readv(self._descriptor, [buffer])
+        data = os.read(self._descriptor, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def tail(self, most: int) -> bytes:
-        """The last bytes of the file, at most so many; where the next read begins stays."""
+        """The last bytes of the file, at most so many, and none if it is compressed; the next read is not moved."""
+        if self._stream is not None:
+            return b""
         place = os.lseek(self._descriptor, 0, os.SEEK_CUR)
         try:
             os.lseek(self._descriptor, max(0, self.size_bytes - most), os.SEEK_SET)
@@ -113,11 +160,6 @@ class SourceFile:
     def again(self) -> "SourceFile":
         """The same file, opened once more."""
         return SourceFile(self._folder, self._name, self.where.run or "")
-
-    def _read(self, buffer: memoryview) -> int:
-        data = os.read(self._descriptor, len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
     def _error(self, expected: str, found: str, hint: str | None = None) -> BadFileError:
         return BadFileError("", where=self.where, expected=expected, found=found, hint=hint)
