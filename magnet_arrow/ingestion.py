@@ -12,9 +12,9 @@ import polars as pl
 
 from magnet_arrow import schema
 from magnet_arrow.cache import store
-from magnet_arrow.cache.manifest import RejectedRun, Segment, Source, run_key
+from magnet_arrow.cache.manifest import RejectedRun, Segment, read_manifest, run_key
 from magnet_arrow.cache.snapshot import Snapshot
-from magnet_arrow.cache.sources import SourceIds
+from magnet_arrow.cache.sources import SourceIds, Stamped
 from magnet_arrow.cache.store import Cache, Change
 from magnet_arrow.columns import ObjectRows
 from magnet_arrow.errors import (
@@ -173,7 +173,6 @@ class _Plan:
     """What is to be done about the runs of a source."""
 
     todo: list[_Todo] = field(default_factory=list)
-    sources: list[Source] = field(default_factory=list)
     all_sources: list[str] = field(default_factory=list)
     known_bad: list[Rejected] = field(default_factory=list)
     skipped: int = 0
@@ -216,11 +215,11 @@ class _Work:
         partial: bool = False,
         strict: bool = False,
     ) -> None:
-        self._cache, self._snapshot, self._progress = cache, snapshot, progress
+        self._cache, self.snapshot, self._progress = cache, snapshot, progress
         self._partial, self._strict = partial, strict
         self._buffer = Buffer()
         self._bytes_done = self._bytes_total = self._runs_done = 0
-        self._todo: Sequence[_Todo] = ()
+        self._n_runs = 0
         self._run = ""
         self._done = _Done(snapshot)
         self._pending = Change()
@@ -231,11 +230,11 @@ class _Work:
         """Which runs are to be read: those that the cache does not have in the state that they are in now."""
         plan = _Plan()
         stamped = [(place, stamps_of(place)) for place in places]
-        ids = SourceIds(self._snapshot, stamped)
+        ids = self._source_ids(stamped)
         for place, stamps in stamped:
             todo = _Todo(place, ids.id_of(place), stamps)
-            held = self._snapshot.entries.get(todo.key)
-            bad = self._snapshot.rejected.get(todo.key)
+            held = self.snapshot.entries.get(todo.key)
+            bad = self.snapshot.rejected.get(todo.key)
             if held is not None and held.fingerprint == stamps:
                 plan.skipped += bool(place.folder)
             elif bad is not None and bad.fingerprint == stamps and not retry:
@@ -243,16 +242,28 @@ class _Work:
             else:
                 plan.todo.append(todo)
         plan.todo.sort(key=lambda todo: todo.key)
-        plan.sources = ids.new
         plan.all_sources = sorted({ids.id_of(place) for place, _ in stamped})
         return plan
 
+    def _source_ids(self, stamped: Stamped) -> SourceIds:
+        """Ids of the sources; new ones are committed first, so that two first ingests of a source agree on one.
+
+        Raises:
+            CacheNotWritableError: there are new ones, and the disk refused.
+            CacheLockedError: there are new ones, and another process does not let go of the lock.
+        """
+        ids = SourceIds(self.snapshot, stamped)
+        if not ids.new:
+            return ids
+        self.snapshot = self._done.snapshot = store.apply(self._cache, Change(sources=ids.new))
+        return SourceIds(self.snapshot, stamped)
+
     def carry_out(self, plan: _Plan, *, prune: bool = False) -> _Done:
         """Read what is to be read, and commit: at the end, and on the way at bounds of size and time."""
-        self._todo = plan.todo
+        self._n_runs = sum(bool(todo.place.folder) for todo in plan.todo)
         self._bytes_total = sum(todo.size_bytes for todo in plan.todo)
         pruned = self._vanished(plan.all_sources) if prune else []
-        self._pending = Change(sources=plan.sources, pruned=pruned)
+        self._pending = Change(pruned=pruned)
         self._done.pruned = len(pruned)
         try:
             for todo in plan.todo:
@@ -261,14 +272,18 @@ class _Work:
                     self._take(todo, long=is_long(todo.stamps))
                 except LongRunError:
                     self._take(todo, long=True)
-                self._runs_done += 1
+                self._runs_done += bool(todo.place.folder)
                 self._tell()
             self._commit()
         except BaseException:
-            if self._taker is not None:
+            if self._taker is not None and not self._is_committed(self._taker):
                 self._taker.discard()
             raise
         return self._done
+
+    def _is_committed(self, taker: RunTaker) -> bool:
+        """Whether the segment is in the cache, though what came after the commit failed or was interrupted."""
+        return any(segment.id == taker.segment_id for segment in read_manifest(self._cache).segments)
 
     def _take(self, todo: _Todo, *, long: bool) -> None:
         """Take one run; if it can't be taken, say why. A long one has a segment of its own."""
@@ -308,20 +323,20 @@ class _Work:
     def _commit(self) -> None:
         """Commit what has been taken since the last time."""
         taker, pending, done = self._taker, self._pending, self._done
-        self._taker, self._pending = None, Change()
         if taker is not None and taker.n_entries:
             pending.segment = taker.finish()
             done.count(taker, pending.segment)
         elif taker is not None:
             taker.discard()
-        if pending.segment or pending.rejected or pending.sources or pending.pruned:
+        if pending.segment or pending.rejected or pending.pruned:
             done.snapshot = store.apply(self._cache, pending)
+        self._taker, self._pending = None, Change()
 
     def _vanished(self, sources: Sequence[str]) -> list[str]:
         """Keys of cached or rejected runs of these sources whose folder is gone."""
-        paths = {source.id: Path(source.path) for source in self._snapshot.manifest.sources}
-        held = [(key, run.entry.source, run.entry.suite, run.entry.folder) for key, run in self._snapshot.runs.items()]
-        held += [(key, run.source, run.suite, run.folder) for key, run in self._snapshot.rejected.items()]
+        paths = {source.id: Path(source.path) for source in self.snapshot.manifest.sources}
+        held = [(key, run.entry.source, run.entry.suite, run.entry.folder) for key, run in self.snapshot.runs.items()]
+        held += [(key, run.source, run.suite, run.folder) for key, run in self.snapshot.rejected.items()]
         return [
             key
             for key, source, suite, folder in held
@@ -341,7 +356,7 @@ class _Work:
                     min(self._bytes_done, self._bytes_total),
                     self._bytes_total,
                     self._runs_done,
-                    len(self._todo),
+                    self._n_runs,
                     self._run,
                     len(self._done.rejected),
                 )
@@ -359,11 +374,11 @@ def ensure_cached(places: Sequence[RunPlace], cache: CacheLike = None) -> Snapsh
         CacheNotWritableError: a run is not in the cache at all, and can't be put there.
     """
     cache = Cache.coerce(cache)
-    snapshot = cache.snapshot()
-    work = _Work(cache.path, snapshot, None)
+    work = _Work(cache.path, cache.snapshot(), None)
     plan = work.plan(places)
+    snapshot = work.snapshot
     bad = list(plan.known_bad)
-    if plan.todo or plan.sources:
+    if plan.todo:
         try:
             done = work.carry_out(plan)
         except (CacheNotWritableError, CacheLockedError) as error:
@@ -378,7 +393,7 @@ def ensure_cached(places: Sequence[RunPlace], cache: CacheLike = None) -> Snapsh
 
 def _fall_back(plan: _Plan, snapshot: Snapshot, error: CacheNotWritableError | CacheLockedError) -> None:
     """Say which runs are read in an older state, or raise where one is not there at all."""
-    if any(todo.key not in snapshot.runs for todo in plan.todo) or plan.sources:
+    if any(todo.key not in snapshot.runs for todo in plan.todo):
         raise error
     stale = ", ".join(where_of(todo.place) for todo in plan.todo)
     warnings.warn(f"{error} These runs are read as they were when last ingested: {stale}.", MagnetWarning, stacklevel=4)
@@ -386,7 +401,8 @@ def _fall_back(plan: _Plan, snapshot: Snapshot, error: CacheNotWritableError | C
 
 def _rejected_error(bad: Sequence[Rejected]) -> BadFileError:
     first = bad[0]
-    others = f" {len(bad) - 1} other runs were rejected too." if len(bad) > 1 else ""
+    n_others = len(bad) - 1
+    others = f" {n_others} other {'run was' if n_others == 1 else 'runs were'} rejected too." if n_others else ""
     hint = f"{first.hint or ''}{others}".strip() or None
     if first.expected or first.found:
         return BadFileError("", where=first.where, expected=first.expected, found=first.found, hint=hint)

@@ -98,6 +98,11 @@ class RunTaker:
         self.n_runs = self.n_entries = self.n_partial = 0
         self.notes: list[str] = []
 
+    @property
+    def segment_id(self) -> str:
+        """Id of the segment."""
+        return self._writer.id
+
     def take(self, place: RunPlace, source: str, stamps: Fingerprint, *, long: bool) -> None:
         """Take one run, or what stands beside the runs of a suite.
 

@@ -139,7 +139,7 @@ class Change:
     Attributes:
         segment: a finished segment, and its run list; None if no run was read.
         rejected: runs that could not be taken.
-        sources: outputs folders by id, new or moved.
+        sources: outputs folders by id, new or moved; those that the cache has by now under another id keep that.
         pruned: keys of runs that are to go.
     """
 
@@ -190,9 +190,11 @@ class _Merge:
                 self._dead.setdefault(before.entries[key].segment.id, set()).add(key)
         found = [*before.manifest.segments, *([change.segment] if change.segment else [])]
         kept = [self._with_deletions(segment) for segment in found]
-        sources = {source.id: source for source in before.manifest.sources} | {
-            source.id: source for source in change.sources
-        }
+        sources = {source.id: source for source in before.manifest.sources}
+        for source in change.sources:
+            # Another writer may have been the first to see this folder: it keeps the id that it has by now.
+            if before.source_ids.get(source.path, source.id) == source.id:
+                sources[source.id] = source
         return Manifest(
             sources=tuple(sources.values()),
             segments=tuple(segment for segment in kept if segment is not None),

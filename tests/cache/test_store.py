@@ -92,6 +92,12 @@ def test_a_source_that_moved_has_one_path(tmp_path: Path) -> None:
     assert read_manifest(tmp_path).sources == (Source("s0", "/elsewhere"), Source("s1", "/new"))
 
 
+def test_a_source_that_another_writer_has_seen_first_keeps_its_id(tmp_path: Path) -> None:
+    for number in (0, 1):
+        snapshot = apply(tmp_path, Change(sources=[Source(f"s{number}", "/same")]))
+    assert snapshot.manifest.sources == (Source("s0", "/same"),)
+
+
 def test_a_rejected_run_leaves_what_there_was_of_it(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"a": [1]})
     apply(tmp_path, Change(rejected=[rejection("a", 2), rejection("b")]))
