@@ -241,7 +241,7 @@ def test_a_long_run_goes_on_in_the_next_row_group() -> None:
         pytest.param(StatRows(), "[{}, 3]", "$[1]", "a number", id="a stat"),
         pytest.param(StateRows(), "[{}, []]", "$[1]", "an array", id="a request state"),
         pytest.param(InstanceStatRows(), '[{"stats": []}, "x"]', "$[1]", "a text", id="an entry"),
-        pytest.param(StatRows(), '[{}, {"mean": 1]', "$", None, id="no JSON"),
+        pytest.param(StatRows(), '[{}, {"mean": 1]', "$[1]", None, id="no JSON"),
         pytest.param(InstanceStatRows(), '[{"stats": [{}, {"a": .5}]}]', "$[0]", None, id="no JSON in a stat"),
     ],
 )

@@ -29,7 +29,11 @@ def test_a_cache_that_is_not_there_is_empty(tmp_path: Path) -> None:
             sources=(Source("0a", "/dumps/é:x"),),
             rejected=(RejectedRun("0a", "v1", "a:b=[c]", STAMPS, Rejected(run="v1/a", file="x", reason="?")),),
         ),
-        RunEntry("0a", "v1", "a:b", "a:b", STAMPS, {"stats": StoredRows(3, 1, 2, 4, 0)}, ("stats.json",), {"x": "{}"}),
+        RunEntry(
+            *("0a", "v1", "a:b", "a:b", STAMPS, {"stats": StoredRows(3, 1, 2, 4, 0)}),
+            missing=("stats.json",),
+            residual={"x": "{}"},
+        ),
     ],
     ids=["empty", "manifest", "run"],
 )
