@@ -124,9 +124,7 @@ def stat(name: str, value: float, perturbation: Mapping[str, Any] | None = None)
     }
 
 
-def instance_stats(
-    instance_id: str, value: float, perturbation: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def instance_stats(instance_id: str, value: float, perturbation: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return {
         "instance_id": instance_id,
         **({"perturbation": perturbation} if perturbation else {}),

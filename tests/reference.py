@@ -60,10 +60,10 @@ def tables(run: Path) -> dict[str, list[Row]]:
     spec, state, stats, instances = (json.loads((run / f"{table}.json").read_bytes()) for table in TABLES)
     name = {"run_spec.name": spec["name"]}
     rest = flat({key: value for key, value in state.items() if key != "request_states"}, "scenario_state")
-    whole = unspreadable(spec, state["request_states"])
+    whole = too_wide(state["request_states"])
     own = [{key: value for key, value in entry.items() if key != "stats"} for entry in instances]
     return {
-        "run_spec": [flat(spec, "run_spec", whole)],
+        "run_spec": [flat(spec, "run_spec")],
         "scenario_state": [name | rest | flat(each, STATE, whole) for each in state["request_states"]],
         "stats": [name | flat(each, "stats") for each in stats],
         "per_instance_stats": [
@@ -99,13 +99,30 @@ def leaves(value: Row, path: str, whole: frozenset[str]) -> Iterator[tuple[str, 
             yield name, as_field(key, item)
 
 
-def free_leaves(value: Any, path: str, whole: frozenset[str], level: int = 0) -> Iterator[tuple[str, Any]]:
-    """The leaves of a free-form object; one that is null, empty, too deep or in `whole` is JSON text."""
-    if isinstance(value, dict) and value and path not in whole and level < LEVELS:
-        for key, item in value.items():
-            yield from free_leaves(item, f"{path}.{quoted(key)}", whole, level + 1)
+def free_leaves(value: Any, path: str, whole: frozenset[str] = frozenset()) -> Iterator[tuple[str, Any]]:
+    """The leaves of a free-form object, or all of it as JSON text: if it is null, empty, in `whole`, or odd."""
+    if isinstance(value, dict) and value and path not in whole and is_nameable(value):
+        yield from spread(value, path)
     else:
-        yield path, Json(value) if isinstance(value, dict) or level == 0 else value
+        yield path, Json(value)
+
+
+def spread(value: Row, path: str, level: int = 1) -> Iterator[tuple[str, Any]]:
+    """Leaves to `LEVELS` levels; an object that is empty or deeper is one as JSON text."""
+    for key, item in value.items():
+        name = f"{path}.{quoted(key)}"
+        if isinstance(item, dict) and item and level < LEVELS:
+            yield from spread(item, name, level + 1)
+        else:
+            yield name, Json(item) if isinstance(item, dict) else item
+
+
+def is_nameable(value: Any, level: int = 1) -> bool:
+    """Whether columns can be named after all keys: they are short, and valid text for Arrow."""
+    if not isinstance(value, dict) or level > LEVELS:
+        return True
+    fit = all("\0" not in key and is_strict_text(key) and len(key.encode()) <= MOST_KEY_BYTES for key in value)
+    return fit and all(is_nameable(item, level + 1) for item in value.values())
 
 
 def quoted(key: str) -> str:
@@ -130,29 +147,15 @@ def as_field(key: str, value: Any) -> Any:
     return str(value) if key == "id" and type(value) is int else value
 
 
-def unspreadable(spec: Row, states: Iterable[Row]) -> frozenset[str]:
-    """Free-form objects of a run that have too many keys over all its rows, or one that names no column."""
-    keys: dict[str, set[str]] = defaultdict(set)
-
-    def visit(value: Any, path: str) -> None:
-        if isinstance(value, dict):
-            keys[path].update(value)
-            for key, item in value.items():
-                visit(item, f"{path}.{quoted(key)}")
-
-    visit(spec["scenario_spec"].get("args"), ARGS)
+def too_wide(states: Iterable[Row]) -> frozenset[str]:
+    """Free-form objects that, over all request states of a run, have more than `MOST_KEYS` different leaves."""
+    names: dict[str, set[str]] = defaultdict(set)
     for state in states:
-        visit(state.get("output_mapping"), FREE[1])
-        visit(state["instance"].get("extra_data"), FREE[2])
-        visit((state["request"].get("response_format") or {}).get("json_schema"), FREE[3])
-    wide = {path for path, found in keys.items() if len(found) > MOST_KEYS and not path.startswith(ARGS)}
-    return frozenset(wide | {path for path, found in keys.items() if not all(map(is_nameable, found))})
-
-
-def is_nameable(key: str) -> bool:
-    """Whether a column can be named after the key: it is short, and valid text for Arrow."""
-    valid = "\0" not in key and is_strict_json(key)
-    return valid and len(key.encode()) <= MOST_KEY_BYTES
+        schema = (state["request"].get("response_format") or {}).get("json_schema")
+        found = (state.get("output_mapping"), state["instance"].get("extra_data"), schema)
+        for path, value in zip(FREE[1:], found, strict=True):
+            names[path].update(name for name, _ in free_leaves(value, path) if name != path)
+    return frozenset(path for path, found in names.items() if len(found) > MOST_KEYS)
 
 
 def compare(rows: list[Row], frame: pl.DataFrame) -> list[str]:
@@ -160,7 +163,7 @@ def compare(rows: list[Row], frame: pl.DataFrame) -> list[str]:
 
     Kinds count (`1`, `1.0`, `true` and `"1"` are four things), so do nulls, NaN, the sign of zero, the order.
     """
-    expected = dict.fromkeys(column for row in rows for column in row)
+    expected = dict.fromkeys(("run_spec.name", *(column for row in rows for column in row)))
     differences = [f"{column}: no such column" for column in expected if column not in frame.columns]
     differences += [f"{column}: not in the source" for column in frame.columns if column not in expected]
     if len(rows) != frame.height:

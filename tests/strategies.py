@@ -94,6 +94,7 @@ def runs(draw: st.DrawFn, name: str, *, strict: bool = True) -> Run:
     if draw(st.booleans()):
         args = draw(free_objects(strict=strict))
         run["run_spec"]["annotators"] = [{"class_name": "made.Judge", "args": args}]
+        run["scenario_state"]["annotator_specs"] = run["run_spec"]["annotators"]
     run["run_spec"]["groups"] = draw(st.lists(texts(strict=strict), max_size=2))
     for state in run["scenario_state"]["request_states"]:
         draw_state(draw, state, strict=strict)

@@ -1,0 +1,26 @@
+"""How the tests ingest and read: through the package's own ways, the frames as it hands them out."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import polars as pl
+
+from magnet_arrow.cache.store import Cache
+from magnet_arrow.helm.layout import RunPlace, find_runs
+from magnet_arrow.scan import read_runs
+
+Source = PathLike[str] | Sequence[PathLike[str]]
+
+
+def cached_places(source: Source, cache: Path) -> list[RunPlace]:
+    """Those runs of a source that the cache has, in the order in which the source lists them."""
+    snapshot = Cache(cache).snapshot()
+    return [place for place in find_runs(source).places if snapshot.lookup(place) is not None]
+
+
+def read(places: Sequence[RunPlace], table: str, cache: Path, *, hidden: bool = False) -> pl.DataFrame:
+    """One table's frame for these runs, which must be cached."""
+    snapshot = Cache(cache).snapshot()
+    entries = [snapshot.lookup(place) for place in places]
+    return read_runs(snapshot, table, [entry.key for entry in entries if entry], hidden=hidden).collect()
