@@ -18,7 +18,7 @@ import pyarrow as pa
 from msgspec import Raw
 from msgspec.structs import astuple
 
-from magnet_arrow.helm.decode import Decoded, ElementDecoder
+from magnet_arrow.helm.decode import KEY_MARK, Decoded, ElementDecoder
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape
 from magnet_arrow.helm.wire import INT64_MAX, INT64_MIN, INTERNED, Residual, twin
 from magnet_arrow.schema import arrow_type
@@ -275,6 +275,11 @@ class Shared:
     _codes: list[int | None] = field(default_factory=list)
     _staged: list[int | None] = field(default_factory=list)
     _known: dict[bytes, int] = field(default_factory=dict)
+    _marks: list[int] = field(default_factory=list)
+
+    def marks(self, numbers: Sequence[int | None]) -> int:
+        """Key marks in the raw objects with these numbers; see `decode.key_marks`."""
+        return sum(self._marks[number] for number in numbers if number is not None)
 
     def number_pieces(self, raws: Sequence[Raw]) -> list[int | None]:
         """The numbers of raw objects, those not met before in this row group decoded now. None for no object.
@@ -296,6 +301,7 @@ class Shared:
         for index, residual in decoded.residuals.items():
             self.residuals[first + index] = residual
         self._known.update(zip(pieces, range(first, first + len(pieces)), strict=True))
+        self._marks.extend([piece.count(KEY_MARK) for piece in pieces])
 
     def add(self, value: Any, residual: Residual | None = None) -> int:
         """Collect one object; its number."""

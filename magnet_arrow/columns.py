@@ -20,10 +20,10 @@ from magnet_arrow import schema
 from magnet_arrow.collectors import InexactError, Objects, Shared
 from magnet_arrow.freeform import Kind
 from magnet_arrow.helm import structs
-from magnet_arrow.helm.decode import BadPieceError, ElementDecoder, no_object, parse, raw_elements
+from magnet_arrow.helm.decode import KEY_MARK, BadPieceError, ElementDecoder, key_marks, no_object, parse, raw_elements
 from magnet_arrow.helm.elements import Stretch
 from magnet_arrow.helm.shapes import Object, object_shape
-from magnet_arrow.helm.wire import TEXT_FORM, Residual
+from magnet_arrow.helm.wire import Residual
 from magnet_arrow.schema import Form, Table
 from magnet_arrow.spreading import RunRows, Spreader, residual_text, row_place, undeclared
 
@@ -391,8 +391,11 @@ class InstanceStatRows(Rows):
         else:
             _require_objects(raws)
         self._staged_entries.extend(decoded.structs, decoded.exact)
-        self._stats.stage(self._stats.number_pieces(raws))
+        numbers = self._stats.number_pieces(raws)
+        self._stats.stage(numbers)
         self._staged_lengths = [len(entry.stats or ()) for entry in decoded.structs]
+        if not decoded.exact:
+            _require_single_keys(stretch, decoded.structs, self._stats.marks(numbers))
         self._staged_rows = len(raws)
         if 0 in self._staged_lengths:
             self._stage_rowless(stretch)
@@ -491,6 +494,16 @@ def _require_stats(entries: Iterable[Any], stretch: Stretch) -> None:
                 raise no_object(stretch, index, f".stats[{place}]", parse(raw))
 
 
+def _require_single_keys(stretch: Stretch, entries: list[Any], marks: int) -> None:
+    """See `decode.key_marks`; the stats' share is known piece by piece."""
+    with_stats = 0
+    for entry in entries:
+        with_stats += entry.stats is not None
+        entry.stats = None
+    if stretch.count_of(KEY_MARK) != marks + with_stats + key_marks(entries):
+        raise BadPieceError
+
+
 def _slices(runs: Sequence[_Run]) -> list[RunRows]:
     slices, first = [], 0
     for run in runs:
@@ -511,7 +524,7 @@ def moved(residual: Residual, pointer: str) -> Residual:
         return residual
     outer: Residual = {}
     for place, value in residual.items():
-        if place == TEXT_FORM:
+        if place.startswith("~"):
             outer[place] = [pointer + inner for inner in value]
         else:
             outer[pointer + place] = value

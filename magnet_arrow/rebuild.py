@@ -120,7 +120,7 @@ def put(element: Any, residual: Residual) -> Any:
         residual: values by JSON pointer; `TEXT_FORM` lists objects `{"text": ...}` that were plain texts.
     """
     texts = residual.get(TEXT_FORM, [])
-    for pointer in sorted((pointer for pointer in residual if pointer != TEXT_FORM), key=_depth):
+    for pointer in sorted((pointer for pointer in residual if not pointer.startswith("~")), key=_depth):
         element = _put_at(element, pointer, residual[pointer])
     for pointer in texts:
         element = _put_at(element, pointer, _text_of(_at(element, pointer)))

@@ -7,7 +7,8 @@ type, `NaN` and the infinities, half surrogate pairs, numbers that a double woul
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,7 +19,7 @@ from msgspec import Raw, Struct
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm import wire
 from magnet_arrow.helm.elements import Stretch, items
-from magnet_arrow.helm.shapes import Object, object_shape
+from magnet_arrow.helm.shapes import ListOf, Object, object_shape
 from magnet_arrow.helm.wire import Residual
 
 # A key with an explicit null. False alarms (in free-form parts) cost time only; a key that ends in a backslash is
@@ -46,6 +47,8 @@ class ElementDecoder:
     def __init__(self, struct: type[Struct]) -> None:
         self.shape: Object = object_shape(struct)
         self._twin = wire.twin(struct)
+        # Lists that stay raw are looked through by whoever takes them apart.
+        self._interns_lists = any(owner is struct and _is_list(self.shape, name) for owner, name in wire.INTERNED)
         self._many: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[self._twin])  # type: ignore[name-defined]
 
     @cached_property
@@ -65,8 +68,12 @@ class ElementDecoder:
         if not carefully and not stretch.has(b"null"):
             try:
                 decoded = Decoded(self._many.decode(stretch.view), exact=False)
+                if self._interns_lists or stretch.count_of(KEY_MARK) == key_marks(decoded.structs):
+                    stretch.count = len(decoded.structs)
+                    return decoded
             except _REFUSED:
-                decoded = self._each(stretch)
+                pass
+            decoded = self._each(stretch)
         else:
             decoded = self._each(stretch, fast=not carefully)
         stretch.count = len(decoded.structs)
@@ -99,13 +106,14 @@ class ElementDecoder:
         if _NULL_MEMBER.search(raw) or _EMPTY_OBJECT.search(raw) or _LONG_INTEGER.search(raw):
             return None
         try:
-            return self._one.decode(raw)
+            held = self._one.decode(raw)
         except _REFUSED:
             return None
+        return held if bytes(raw).count(KEY_MARK) == key_marks(held) else None
 
     def _careful(self, raw: bytes | memoryview, residual: Residual, *, bare: bool = False) -> Any:
         """As `wire.conform` has it; `bare`: what is no object leaves an empty one."""
-        value = parse(raw)
+        value = parse(raw, residual)
         try:
             return wire.conform(value, self.shape, "", residual)
         except wire.Nowhere:
@@ -127,7 +135,7 @@ class ElementDecoder:
         if not (_NULL_MEMBER.search(joined) or _EMPTY_OBJECT.search(joined) or _LONG_INTEGER.search(joined)):
             try:
                 structs = self._many.decode(b"[" + joined + b"]")
-                if _is_utf8(joined):
+                if _is_utf8(joined) and joined.count(KEY_MARK) == key_marks(structs):
                     return Decoded(structs)
             except _REFUSED:
                 pass
@@ -143,6 +151,26 @@ class ElementDecoder:
                 decoded.residuals[index] = residual
             decoded.structs.append(held)
         return decoded
+
+
+KEY_MARK = b'":'
+"""What follows a key. It also stands in texts, where it is written `\\":` in the file and by msgspec alike."""
+
+
+def key_marks(structs: Any) -> int:
+    """How many keys a file has that says no more than these wire structs, plus the marks in their texts.
+
+    A file that has more has a key twice: msgspec takes the last one without a word. (One that has blanks between a
+    key and its colon has fewer; it is looked at with care too.)
+    """
+    return _encode(structs).count(KEY_MARK)
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _is_list(shape: Object, name: str) -> bool:
+    return any(field.name == name and isinstance(field.shape, ListOf) for field in shape.fields)
 
 
 class BadPieceError(Exception):
@@ -188,7 +216,7 @@ def raw_elements(stretch: Stretch, *, carefully: bool = False) -> list[Raw]:
         except _BadElementError as error:
             begin = _place(stretch, len(raws))
             raise stretch.error(begin + error.byte, error.expected, error.found, len(raws)) from None
-        raws.append(Raw(wire.dumps(value)))
+        raws.append(Raw(bytes(stretch.buffer[begin:end]).strip()))
     stretch.count = len(raws)
     return raws
 
@@ -218,7 +246,7 @@ def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: i
     """
     residual: Residual = {}
     try:
-        value = parse(raw)
+        value = parse(raw, residual)
         try:
             return wire.conform(value, shape, "", residual), residual
         except wire.Nowhere:
@@ -241,11 +269,17 @@ def parse_document(raw: bytes, where: Where) -> Any:
         raise BadFileError("", where=place, expected=error.expected, found=error.found) from None
 
 
-def parse(raw: bytes | memoryview | Raw) -> Any:
-    """What Python's `json` makes of one document: NaN, infinities and integers of any size included."""
+def parse(raw: bytes | memoryview | Raw, residual: Residual | None = None) -> Any:
+    """What Python's `json` makes of one document: NaN, infinities and integers of any size included.
+
+    Args:
+        raw: the document.
+        residual: told which keys stood more than once.
+    """
     data = bytes(raw)
+    pairs = _Pairs()
     try:
-        return json.loads(data.decode("utf-8"))
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=pairs)
     except UnicodeDecodeError as error:
         raise _BadElementError(error.start, "UTF-8 text", f"byte 0x{data[error.start]:02x}") from None
     except json.JSONDecodeError as error:
@@ -257,6 +291,40 @@ def parse(raw: bytes | memoryview | Raw) -> Any:
         raise _BadElementError(0, "JSON nested less deeply", "more levels than can be read") from None
     except ValueError as error:  # an integer of more than 4,300 digits
         raise _BadElementError(0, "a number that can be read", str(error)) from None
+    if pairs.doubled and residual is not None:
+        residual[wire.DUPLICATES] = pairs.places(value)
+    return value
+
+
+class _Pairs:
+    """Makes dicts of pairs, and remembers those that had a key twice."""
+
+    def __init__(self) -> None:
+        self.doubled: list[tuple[dict[str, Any], str]] = []
+
+    def __call__(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            self.doubled += [(made, key) for key, count in counts.items() if count > 1]
+        return made
+
+    def places(self, value: Any) -> list[str]:
+        """JSON pointers of the doubled keys in the document that came of it."""
+        keys: dict[int, list[str]] = {}
+        for made, key in self.doubled:
+            keys.setdefault(id(made), []).append(key)
+        return list(_places(value, keys, ""))
+
+
+def _places(value: Any, keys: dict[int, list[str]], pointer: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from (f"{pointer}/{wire.escape(key)}" for key in keys.get(id(value), ()))
+        for key, entry in value.items():
+            yield from _places(entry, keys, f"{pointer}/{wire.escape(key)}")
+    elif isinstance(value, list):
+        for index, entry in enumerate(value):
+            yield from _places(entry, keys, f"{pointer}/{index}")
 
 
 def kind(value: Any) -> str:

@@ -68,6 +68,10 @@ class Stretch:
         """Whether `text` stands anywhere in it."""
         return self.buffer.find(text, self.begin, self.end) >= 0
 
+    def count_of(self, text: bytes) -> int:
+        """How often `text` stands in it."""
+        return self.buffer.count(text, self.begin, self.end)
+
     def elements(self) -> Iterator[tuple[int, int]]:
         """Begin and end in `buffer` of each element, found token by token; nothing is decoded.
 

@@ -1,4 +1,4 @@
-"""What in a dump no column holds, said in words and counted: unknown fields, and values of another type.
+"""What in a dump is odd, said in words and counted: unknown fields, values of another type, keys that stand twice.
 
 A residual holds whatever has no column. Part of that is expected: HELM itself writes half surrogate pairs and
 integer ids, and a null that is spelt out is no more than that. The rest is worth a word, since a newer HELM or a
@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape
-from magnet_arrow.helm.wire import TEXT_FORM, Residual, unescape
+from magnet_arrow.helm.wire import DUPLICATES, TEXT_FORM, Residual, unescape
 
 UNKNOWN = "unknown field"
 OTHER_TYPE = "value of another type"
+DUPLICATE = "duplicate key"
 
 
 def oddities(residuals: Iterable[Residual], shape: Object, root: str = "$") -> Counter[tuple[str, str]]:
@@ -27,11 +28,19 @@ def oddities(residuals: Iterable[Residual], shape: Object, root: str = "$") -> C
     found: Counter[tuple[str, str]] = Counter()
     for residual in residuals:
         for pointer, value in residual.items():
-            if pointer != TEXT_FORM and value is not None:
+            if pointer == DUPLICATES:
+                found.update((DUPLICATE, _path(place, root)) for place in value)
+            elif pointer != TEXT_FORM and value is not None:
                 met = _met(pointer, value, shape, root)
                 if met is not None:
                     found[met] += 1
     return found
+
+
+def _path(pointer: str, root: str) -> str:
+    """A JSON path in which any index is `[]`. A key of digits is taken for one: nothing but the wording is at stake."""
+    parts = [unescape(part) for part in pointer.split("/")[1:]]
+    return root + "".join("[]" if part.isdigit() else f".{part}" for part in parts)
 
 
 def _met(pointer: str, value: Any, shape: Shape, path: str) -> tuple[str, str] | None:

@@ -28,8 +28,11 @@ INTERNED: frozenset[tuple[type[Struct], str]] = frozenset(
 TEXT_FORM = "~text"
 """Key of the residual under which the places are listed that held a plain string for `{"text": ...}`."""
 
+DUPLICATES = "~duplicates"
+"""Key of the residual under which the places are listed whose key stood there more than once; the last one counts."""
+
 Residual = dict[str, Any]
-"""What a twin could not hold, by JSON pointer (RFC 6901) from its element; `TEXT_FORM` beside them."""
+"""What a twin could not hold, by JSON pointer (RFC 6901) from its element; lists of places (`~…`) beside them."""
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -43,7 +46,7 @@ def twin(struct: type[Struct]) -> type[Struct]:
         (field.name, *_wire_field(field.shape, (struct, field.name) in INTERNED))
         for field in object_shape(struct).fields
     ]
-    return msgspec.defstruct(struct.__name__, fields, gc=False, forbid_unknown_fields=True)
+    return msgspec.defstruct(struct.__name__, fields, gc=False, forbid_unknown_fields=True, omit_defaults=True)
 
 
 def _wire_field(shape: Shape, interned: bool) -> tuple[Any, Any]:
