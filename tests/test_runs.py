@@ -1,0 +1,179 @@
+"""One run from its files to rows: whole or not at all, short or long, in whatever layout."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from makedump import Run, make_run, write_run
+
+from magnet_arrow import runs
+from magnet_arrow.cache.manifest import RunEntry
+from magnet_arrow.cache.store import Cache, Change, apply
+from magnet_arrow.errors import BadFileError
+from magnet_arrow.helm import elements
+from magnet_arrow.helm.elements import Buffer
+from magnet_arrow.helm.layout import RunPlace, find_runs
+from magnet_arrow.ingestion import IngestReport, ingest
+from magnet_arrow.runs import ChangedError, RunTaker, is_long, stamps_of, where_of
+from magnet_arrow.scan import read_runs
+
+TABLES = ("run_spec", "scenario_state", "stats", "per_instance_stats")
+
+
+def place_of(path: Path) -> RunPlace:
+    (place,) = find_runs(path).places
+    return place
+
+
+def frames(cache: Path) -> list[pl.DataFrame]:
+    """All that is cached of all runs, hidden columns too; without the source's id, which is random."""
+    snapshot = Cache(cache).snapshot()
+    keys = sorted(snapshot.runs, key=lambda key: key.split("/")[1:])
+    found = [read_runs(snapshot, table, keys, hidden=True).collect() for table in TABLES]
+    return [frame.with_columns(pl.col("magnet.run").str.replace("^[^/]*/", "")) for frame in found]
+
+
+def entries(cache: Path) -> list[RunEntry]:
+    return [run.entry for run in Cache(cache).snapshot().runs.values()]
+
+
+def odd_run(name: str, n_instances: int = 30) -> Run:
+    """A run in which all that makes rows odd occurs."""
+    run = make_run(name, n_instances=n_instances, args={"a.b": 1, "n": None}, extra_data=[{"k": 1}, {"k": "x"}])
+    states = run["scenario_state"]["request_states"]
+    states[3]["instance"]["id"] = 3
+    states[4]["annotations"] = {"x": float("nan")}
+    states[5]["request"] = {}
+    states[6]["new"] = [None]
+    run["stats"][0]["sum"] = 2**53 + 1
+    run["per_instance_stats"][7]["stats"] = []
+    run["per_instance_stats"][8]["stats"][1]["mean"] = None
+    return run
+
+
+def test_a_bad_run_between_good_ones_leaves_no_trace(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    paths = [write_run(outputs, odd_run(name)) for name in ("a", "b", "c")]
+    bad = write_run(tmp_path / "bad", odd_run("bad"))
+    (bad / "per_instance_stats.json").write_text((bad / "per_instance_stats.json").read_text()[:-9])
+    ingest(outputs, tmp_path / "expected")
+    taker = RunTaker(tmp_path / "cache", Buffer(), lambda _: None)
+    for path in (paths[0], paths[1], paths[2]):
+        with pytest.raises(BadFileError):
+            taker.take(place_of(bad), "s0", stamps_of(place_of(bad)), long=False)
+        taker.take(place_of(path), "s0", stamps_of(place_of(path)), long=False)
+    assert taker.n_runs == 3
+    apply(tmp_path / "cache", Change(segment=taker.finish()))
+    for found, expected in zip(frames(tmp_path / "cache"), frames(tmp_path / "expected"), strict=True):
+        assert found.equals(expected)
+
+
+@pytest.mark.parametrize("indent", [2, None, 1], ids=["helm", "one line", "one blank"])
+@pytest.mark.parametrize("block", [4096, 1500], ids=["4 kB", "1.5 kB"])
+def test_a_long_run_is_the_same_as_a_short_one(
+    block: int, indent: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        path = write_run(tmp_path / "outputs", odd_run(name))
+        for file in path.iterdir():
+            file.write_text(json.dumps(json.loads(file.read_text()), indent=indent))
+    ingest(tmp_path / "outputs", tmp_path / "short")
+    monkeypatch.setattr(elements, "BLOCK_BYTES", block)
+    monkeypatch.setattr(runs, "BLOCK_BYTES", block)
+    monkeypatch.setattr("magnet_arrow.columns.GROUP_BYTES", 3000)
+    assert is_long(stamps_of(place_of(tmp_path / "outputs" / "runs" / "made" / "a")))
+    report = ingest(tmp_path / "outputs", tmp_path / "long")
+    assert (report.runs, report.rejected) == (2, ())
+    assert len(Cache(tmp_path / "long").snapshot().manifest.segments) >= 2, "each in a segment of its own"
+    for found, expected in zip(frames(tmp_path / "long"), frames(tmp_path / "short"), strict=True):
+        assert found.equals(expected)
+    (long, _), (short, _) = entries(tmp_path / "long"), entries(tmp_path / "short")
+    assert long.residual == short.residual
+    assert long.tables["per_instance_stats"].groups > 1
+
+
+def test_a_long_run_that_is_bad_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c"):
+        write_run(tmp_path / "outputs", odd_run(name))
+    bad = tmp_path / "outputs" / "runs" / "made" / "b" / "per_instance_stats.json"
+    bad.write_text(bad.read_text()[:-30])
+    monkeypatch.setattr(elements, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(runs, "BLOCK_BYTES", 4096)
+    report = ingest(tmp_path / "outputs", tmp_path / "cache")
+    assert [one.run for one in report.rejected] == ["made/b"]
+    assert [entry.folder for entry in entries(tmp_path / "cache")] == ["a", "c"]
+    assert not list((tmp_path / "cache").rglob("*.part*"))
+
+
+def test_what_no_row_can_hold_is_with_the_run(tmp_path: Path) -> None:
+    run = make_run("a")
+    run["per_instance_stats"][1] = {"instance_id": "none", "stats": []}
+    run["scenario_state"] = {"request_states": [], "adapter_spec": {"method": "x"}}
+    write_run(tmp_path / "outputs", run)
+    ingest(tmp_path / "outputs", tmp_path / "cache")
+    (entry,) = entries(tmp_path / "cache")
+    assert {name: json.loads(text) for name, text in entry.residual.items()} == {
+        "per_instance_stats.json": {"/1": {"instance_id": "none", "stats": []}},
+        "scenario_state.json": {"/adapter_spec": {"method": "x"}},
+    }
+
+
+def test_a_run_is_known_by_its_folder_and_its_name_is_what_it_says(tmp_path: Path) -> None:
+    write_run(tmp_path / "outputs", make_run("mmlu:subject=x"), folder="renamed")
+    ingest(tmp_path / "outputs", tmp_path / "cache")
+    (entry,) = entries(tmp_path / "cache")
+    assert (entry.suite, entry.folder, entry.name) == ("made", "renamed", "mmlu:subject=x")
+    assert where_of(place_of(tmp_path / "outputs")) == "made/renamed"
+
+
+def test_a_run_that_is_not_as_it_was_is_not_taken(tmp_path: Path) -> None:
+    place = place_of(write_run(tmp_path / "outputs", make_run("a")))
+    before = stamps_of(place)
+    (place.path / "stats.json").write_text("[]")
+    with pytest.raises(ChangedError, match="stays as it is while it is read") as caught:
+        RunTaker(tmp_path / "cache", Buffer(), lambda _: None).take(place, "s0", before, long=False)
+    assert caught.value.where is not None
+    assert (caught.value.where.run, caught.value.where.file) == ("made/a", "stats.json")
+
+
+Change1 = Callable[[dict[str, Any]], object]
+
+
+@pytest.mark.parametrize(
+    ("change", "file", "path"),
+    [
+        pytest.param(lambda run: run["run_spec"].pop("name"), "run_spec.json", "$.name", id="no name"),
+        pytest.param(
+            lambda run: run["scenario_state"].pop("request_states"),
+            "scenario_state.json",
+            "$.request_states",
+            id="no request states",
+        ),
+        pytest.param(
+            lambda run: run["scenario_state"]["request_states"].append(7),
+            "scenario_state.json",
+            "$.request_states[2]",
+            id="a request state that is none",
+        ),
+        pytest.param(lambda run: run["stats"].append("x"), "stats.json", "$[2]", id="a stat that is none"),
+        pytest.param(
+            lambda run: run["per_instance_stats"][1]["stats"].append([]),
+            "per_instance_stats.json",
+            "$[1].stats[2]",
+            id="a stat of an instance that is none",
+        ),
+    ],
+)
+def test_a_run_that_lacks_what_makes_rows_is_rejected(change: Change1, file: str, path: str, tmp_path: Path) -> None:
+    run = make_run("a")
+    change(run)
+    write_run(tmp_path / "outputs", run, folder="a")
+    (fault,) = rejected(ingest(tmp_path / "outputs", tmp_path / "cache"))
+    assert fault == ("made/a", file, path)
+
+
+def rejected(report: IngestReport) -> list[tuple[str, str, str | None]]:
+    return [(one.run, one.file, one.json_path) for one in report.rejected]
