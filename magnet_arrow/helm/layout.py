@@ -186,7 +186,7 @@ def _find_release(release: Path) -> Found:
         raise NoRunsError(
             f"The release {release} does not say which runs are its own.",
             expected=f"{path.name}, an object from run names to suites",
-            found=str(error),
+            found="none of this name" if isinstance(error, FileNotFoundError) else str(error),
             hint="Name the suites instead.",
         ) from error
     runs = release.parent.parent / _RUNS

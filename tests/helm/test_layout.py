@@ -1,5 +1,6 @@
 """What a source stands for. Folders are made at run time: a tracked path may hold no ':' and no link."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import pytest
 
 from magnet_arrow.errors import NoRunsError, SourceNotFoundError
 from magnet_arrow.helm import layout
-from magnet_arrow.helm.layout import Found, RunPlace, find_outputs, find_runs, find_suites
+from magnet_arrow.helm.layout import Found, RunPlace, find_outputs, find_runs, find_suites, suites_around
 
 TOY = "toy:subject=colours,method=multiple_choice_joint,model=acme_tiny"
 
@@ -249,13 +250,35 @@ def test_an_incomplete_run_is_a_run(outputs: Path) -> None:
     assert names(find_runs(outputs / "runs" / "v2")) == ["v2/b:x"]
 
 
-def test_releases_hold_no_runs(outputs: Path) -> None:
+def test_a_release_is_the_runs_that_it_names(outputs: Path) -> None:
+    release = outputs / "releases" / "v1.0.0"
+    release.mkdir(parents=True)
+    runs = {"B:x": "v1", "a:x": "v1", "gone:x": "v2"}
+    (release / "runs_to_run_suites.json").write_text(json.dumps(runs))
+    found = find_runs(release)
+    assert [(place.source, place.suite, place.folder) for place in found.places] == [
+        (outputs, "v1", "B:x"),
+        (outputs, "v1", "a:x"),
+    ]
+    assert len(found.notes) == 1
+    assert "v2/gone:x" in found.notes[0]
+    assert len(find_runs(outputs).places) == 4, "a walk finds each run once, in its suite"
+
+
+def test_a_release_that_names_no_runs(outputs: Path) -> None:
     release = outputs / "releases" / "v1.0.0"
     release.mkdir(parents=True)
     (release / "summary.json").write_text("{}")
-    assert len(find_runs(outputs).places) == 4
-    with pytest.raises(NoRunsError, match=r"found 1 entry \(summary.json\)"):
+    with pytest.raises(NoRunsError, match=r"runs_to_run_suites\.json.*found none of this name"):
         find_runs(release)
+
+
+def test_what_stands_beside_the_runs(outputs: Path) -> None:
+    (outputs / "releases" / "v1.0.0").mkdir(parents=True)
+    places = find_runs(outputs).places
+    around = suites_around(outputs, places)
+    assert {(place.suite, place.folder) for place in around} == {("v1", ""), ("v2", ""), ("releases/v1.0.0", "")}
+    assert suites_around(places[0].path, places[:1]) == [], "a single run is asked for, and nothing else"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
