@@ -112,7 +112,8 @@ def _list_kind(value: list[Any]) -> Kind:
         return Kind.EMPTY_LIST
     kinds = Kind(0)
     for item in value:
-        kinds |= kind_of(item)
+        # Lists of lists are JSON whatever they hold; going into them could pass Python's recursion limit.
+        kinds |= Kind.JSON if isinstance(item, list) else kind_of(item)
     plural = {
         Kind.INTEGER: Kind.INTEGERS | kinds & Kind.BEYOND_2_53,
         Kind.FLOAT: Kind.FLOATS,

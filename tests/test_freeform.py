@@ -50,6 +50,10 @@ def test_the_kind_of_a_value(value: Any, kind: Kind) -> None:
     assert kind_of(value) == kind
 
 
+def test_the_kind_of_a_list_is_known_without_going_down_into_it() -> None:
+    assert kind_of(json.loads("[" * 900 + "]" * 900)) == Kind.JSON
+
+
 @pytest.mark.parametrize(
     ("kinds", "stored", "frame"),
     [

@@ -29,6 +29,11 @@ _EMPTY_OBJECT = re.compile(rb"\{[ \t\r\n]*\}")
 # An integer of 16 digits or more may not be a double. False alarms (digits in a text) cost time only.
 _LONG_INTEGER = re.compile(rb"(?<![0-9.])[0-9]{16,}+(?![.eE])")
 _REFUSED = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|[\]}]', re.DOTALL)
+
+MOST_LEVELS = 500
+"""How deep an element may be nested. Python's own limit counts the frames of whoever calls, so what one process took
+another could not read; and HELM's own data has a dozen levels."""
 
 
 @dataclass(slots=True)
@@ -103,7 +108,7 @@ class ElementDecoder:
 
     def _fast(self, raw: bytes | memoryview) -> Any:
         """The struct, or None if only the careful way may take this element."""
-        if _NULL_MEMBER.search(raw) or _EMPTY_OBJECT.search(raw) or _LONG_INTEGER.search(raw):
+        if _NULL_MEMBER.search(raw) or _EMPTY_OBJECT.search(raw) or _LONG_INTEGER.search(raw) or is_deep(raw):
             return None
         try:
             held = self._one.decode(raw)
@@ -132,7 +137,8 @@ class ElementDecoder:
         """
         joined = b",".join(pieces)
         decoded = Decoded([])
-        if not (_NULL_MEMBER.search(joined) or _EMPTY_OBJECT.search(joined) or _LONG_INTEGER.search(joined)):
+        careful = _NULL_MEMBER.search(joined) or _EMPTY_OBJECT.search(joined) or _LONG_INTEGER.search(joined)
+        if not (careful or any(map(is_deep, pieces))):
             try:
                 structs = self._many.decode(b"[" + joined + b"]")
                 if _is_utf8(joined) and joined.count(KEY_MARK) == key_marks(structs):
@@ -277,6 +283,8 @@ def parse(raw: bytes | memoryview | Raw, residual: Residual | None = None) -> An
         residual: told which keys stood more than once.
     """
     data = bytes(raw)
+    if is_deep(data):
+        raise _BadElementError(0, f"JSON of at most {MOST_LEVELS} levels", "more of them")
     pairs = _Pairs()
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=pairs)
@@ -288,12 +296,31 @@ def parse(raw: bytes | memoryview | Raw, residual: Residual | None = None) -> An
         found = "the end of the file" if not error.doc[error.pos :].strip() else f"{rest!r} ({error.msg})"
         raise _BadElementError(byte, "JSON", found) from None
     except RecursionError:
-        raise _BadElementError(0, "JSON nested less deeply", "more levels than can be read") from None
+        found = "more than can be read from so deep in the stack"
+        raise _BadElementError(0, f"JSON of at most {MOST_LEVELS} levels", found) from None
     except ValueError as error:  # an integer of more than 4,300 digits
         raise _BadElementError(0, "a number that can be read", str(error)) from None
     if pairs.doubled and residual is not None:
         residual[wire.DUPLICATES] = pairs.places(value)
     return value
+
+
+def is_deep(raw: bytes | memoryview | Raw, most: int = MOST_LEVELS) -> bool:
+    """Whether JSON is nested deeper than that. Only what has that many brackets is scanned."""
+    if memoryview(raw).nbytes <= 2 * most:
+        return False
+    data = bytes(raw)
+    if data.count(b"[") + data.count(b"{") <= most:
+        return False
+    depth = 0
+    for match in _BRACKET.finditer(data):
+        if match[1]:
+            depth += 1
+            if depth > most:
+                return True
+        elif data[match.start()] != 0x22:
+            depth -= 1
+    return False
 
 
 class _Pairs:

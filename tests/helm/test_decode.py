@@ -107,7 +107,8 @@ FAULTS = [
     pytest.param('[{}, {"é": 1,}]', "JSON", None, "$[1]", 14, id="a comma too many behind a letter of two bytes"),
     pytest.param('[{"mean": 1} {"mean": 2}]', "JSON", None, "$[0]", 13, id="no comma between"),
     pytest.param('[{}, {"mean": ' + "1" * 5000 + "}]", "a number that can be read", None, "$[1]", 5, id="5000 digits"),
-    pytest.param("[" + deep(200_000) + "]", "JSON nested less deeply", None, "$[0]", 1, id="too deep"),
+    pytest.param("[{}, " + deep(500) + "]", "JSON of at most 500 levels", None, "$[1]", 5, id="one level too deep"),
+    pytest.param("[" + deep(200_000) + "]", "JSON of at most 500 levels", None, "$[0]", 1, id="too deep"),
     pytest.param(b'[{}, {"split": "\xff"}]', "UTF-8 text", "byte 0xff", "$[1]", 16, id="no UTF-8"),
 ]
 
@@ -123,6 +124,15 @@ def test_a_fault_is_named_by_element_and_byte(
     assert caught.value.where == Where("suite/run", "stats.json", path, byte)
     assert caught.value.expected == expected
     assert found is None or caught.value.found == found
+
+
+@CAREFULLY
+def test_500_levels_are_taken_and_brackets_in_texts_are_none(carefully: bool) -> None:
+    text = '{"annotations": {"text": "' + "[{" * 600 + '\\""}}'
+    stretch = stretch_of(f"[{deep(499)}, {text}]")
+    [deepest, flat] = ElementDecoder(structs.RequestState).stretch(stretch, carefully=carefully).structs
+    assert json.loads(bytes(deepest.annotations)) == json.loads(deep(499))["annotations"]
+    assert json.loads(bytes(flat.annotations)) == json.loads(text)["annotations"]
 
 
 def test_a_fault_far_into_a_long_file_is_named_by_its_place_in_the_file(
