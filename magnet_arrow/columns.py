@@ -93,6 +93,11 @@ class Rows:
         """Whether it is time for a new row group."""
         return self.rows >= GROUP_ROWS or self.json_bytes >= GROUP_BYTES
 
+    @property
+    def staged_rows(self) -> int:
+        """Rows staged since the last `keep`."""
+        return self._staged_rows
+
     def stage(self, stretch: Stretch) -> None:
         """Some elements of the run at hand; `keep` or `drop` is to follow.
 

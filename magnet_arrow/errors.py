@@ -186,7 +186,7 @@ class MagnetWarning(UserWarning):
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
-    """One run that was left out, and why. The first bad file of a run decides.
+    """One run that was left out, and why: its first bad file decides. Of a partial run, what was left out of a file.
 
     Attributes:
         run: `suite/folder` of the run.
@@ -197,6 +197,9 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
         expected: what should have been there.
         found: what was there.
         hint: what the reader can do about it.
+        begin_byte: where the range begins that is at fault, as closely as it is known.
+        end_byte: where it ends; null where the file's length is not known.
+        sample: the first bytes of that range, control characters escaped.
     """
 
     run: str
@@ -207,6 +210,9 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     expected: str | None = None
     found: str | None = None
     hint: str | None = None
+    begin_byte: int | None = None
+    end_byte: int | None = None
+    sample: str | None = None
 
     @classmethod
     def from_error(cls, run: str, err: MagnetError) -> Self:

@@ -13,6 +13,7 @@ import polars as pl
 from magnet_arrow import schema
 from magnet_arrow.cache import store
 from magnet_arrow.cache.manifest import RejectedRun, Segment, read_manifest, run_key
+from magnet_arrow.cache.segments import SegmentWriter
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.sources import SourceIds, Stamped
 from magnet_arrow.cache.store import Cache, Change
@@ -35,6 +36,7 @@ from magnet_arrow.runs import (
     RunTaker,
     is_long,
     read_run_spec,
+    rejected_of,
     stamps_of,
     where_of,
 )
@@ -193,7 +195,7 @@ class _Done:
     odd: Counter[tuple[str, str]] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
-    def count(self, taker: RunTaker, segment: Segment) -> None:
+    def count(self, taker: RunTaker[Segment], segment: Segment) -> None:
         """Add what a segment brings."""
         self.runs += taker.n_runs
         self.partial += taker.n_partial
@@ -223,7 +225,8 @@ class _Work:
         self._run = ""
         self._done = _Done(snapshot)
         self._pending = Change()
-        self._taker: RunTaker | None = None
+        self._taker: RunTaker[Segment] | None = None
+        self._segment_id = ""
         self._begun = 0.0
 
     def plan(self, places: Iterable[RunPlace], *, retry: bool = False) -> _Plan:
@@ -268,31 +271,43 @@ class _Work:
         try:
             for todo in plan.todo:
                 self._run = where_of(todo.place)
-                try:
-                    self._take(todo, long=is_long(todo.stamps))
-                except LongRunError:
-                    self._take(todo, long=True)
+                self._take(todo)
                 self._runs_done += bool(todo.place.folder)
                 self._tell()
             self._commit()
         except BaseException:
-            if self._taker is not None and not self._is_committed(self._taker):
+            if self._taker is not None and not self._is_committed():
                 self._taker.discard()
             raise
         return self._done
 
-    def _is_committed(self, taker: RunTaker) -> bool:
+    def _is_committed(self) -> bool:
         """Whether the segment is in the cache, though what came after the commit failed or was interrupted."""
-        return any(segment.id == taker.segment_id for segment in read_manifest(self._cache).segments)
+        return any(segment.id == self._segment_id for segment in read_manifest(self._cache).segments)
 
-    def _take(self, todo: _Todo, *, long: bool) -> None:
+    def _take(self, todo: _Todo) -> None:
+        """Take one run, again where it turns out to be long or one of its files to end early."""
+        long, salvage = is_long(todo.stamps), frozenset[str]()
+        while True:
+            try:
+                self._take_once(todo, long, salvage)
+            except LongRunError as error:
+                if long and self._taker is not None:
+                    self._taker.discard()
+                    self._taker = None
+                long, salvage = True, error.salvage
+            else:
+                return
+
+    def _take_once(self, todo: _Todo, long: bool, salvage: frozenset[str]) -> None:
         """Take one run; if it can't be taken, say why. A long one has a segment of its own."""
         if self._taker is not None and (long or self._is_due(self._taker)):
             self._commit()
         if self._taker is None:
-            self._taker = RunTaker(self._cache, self._buffer, self._count, partial=self._partial, strict=self._strict)
-            self._begun = time.monotonic()
-        rejected = self._try(self._taker, todo, long)
+            writer = SegmentWriter(self._cache)
+            self._taker = RunTaker(writer, self._buffer, self._count, partial=self._partial, strict=self._strict)
+            self._segment_id, self._begun = writer.id, time.monotonic()
+        rejected = self._try(self._taker, todo, long, salvage)
         if rejected is not None:
             self._done.rejected.append(rejected.rejected)
             self._pending.rejected = [*self._pending.rejected, rejected]
@@ -302,21 +317,21 @@ class _Work:
         elif long:
             self._commit()
 
-    def _is_due(self, taker: RunTaker) -> bool:
+    def _is_due(self, taker: RunTaker[Segment]) -> bool:
         return taker.json_bytes >= SEGMENT_JSON_BYTES or time.monotonic() - self._begun >= SEGMENT_TIME_S
 
-    def _try(self, taker: RunTaker, todo: _Todo, long: bool) -> RejectedRun | None:
+    def _try(self, taker: RunTaker[Segment], todo: _Todo, long: bool, salvage: frozenset[str]) -> RejectedRun | None:
         stamps = todo.stamps
         try:
             try:
-                taker.take(todo.place, todo.source, stamps, long=long)
+                taker.take(todo.place, todo.source, stamps, long=long, salvage=salvage)
             except ChangedError:
                 if long:
                     raise
                 stamps = stamps_of(todo.place)
                 taker.take(todo.place, todo.source, stamps, long=long)
         except BadFileError as error:
-            rejected = Rejected.from_error(self._run, error)
+            rejected = rejected_of(todo.place, error)
             return RejectedRun(todo.source, todo.place.suite, todo.place.folder, stamps, rejected)
         return None
 

@@ -1,4 +1,4 @@
-"""One run from its files to rows of its tables, and row groups of many runs to a segment.
+"""One run from its files to rows of its tables, and row groups of many runs to wherever they go.
 
 A run whose files all fit a block is staged whole and then kept or dropped. A longer one is kept stretch by stretch,
 in a segment of its own, which is discarded as a whole if the run turns out to be bad. What stands beside the runs of
@@ -9,15 +9,16 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
 from magnet_arrow import schema
-from magnet_arrow.cache.manifest import RunEntry, Segment
-from magnet_arrow.cache.segments import SegmentWriter
+from magnet_arrow.cache.manifest import RunEntry
 from magnet_arrow.columns import (
+    Batch,
     FiledRows,
     InstanceStatRows,
     ObjectRows,
@@ -26,7 +27,7 @@ from magnet_arrow.columns import (
     TextRows,
     rows_of,
 )
-from magnet_arrow.errors import BadFileError, Where
+from magnet_arrow.errors import BadFileError, Rejected, Where
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import document, kind, parse_document
 from magnet_arrow.helm.elements import BLOCK_BYTES, Buffer, Reader
@@ -37,12 +38,16 @@ from magnet_arrow.helm.source import Fingerprint, SourceFile, fingerprint, plain
 from magnet_arrow.helm.wire import Residual, dumps, escape
 from magnet_arrow.schema import Form, Table
 from magnet_arrow.spreading import residual_text
+from magnet_arrow.text import for_terminal
 
 RUN_SPEC = RUN_FILES[0]
 MOST_TEXT_BYTES = 64 << 20
 """A file without a table of its own is kept as text up to this size."""
 _DERIVED = frozenset({"runs.json"})
 """Files that are not kept: all that is in them is in others (`runs.json` reaches 2 GB)."""
+_SAMPLE_BYTES = 40
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 def where_of(place: RunPlace) -> str:
@@ -63,23 +68,59 @@ def is_long(stamps: Fingerprint) -> bool:
 _TABLE_OF = {table.file: table for table in schema.TABLES.values() if table.file}
 
 
-class RunTaker:
-    """Takes runs into one segment.
+class Sink(Protocol[T_co]):
+    """Where the row groups of runs go: into a segment, or nowhere."""
+
+    def add(self, batch: Batch) -> None:
+        """One row group of one table."""
+
+    def add_run(self, entry: RunEntry) -> None:
+        """A run whose rows are in row groups that were added or will be."""
+
+    def finish(self) -> T_co:
+        """All is there."""
+
+    def discard(self) -> None:
+        """Nothing of it is wanted."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was met in the files of a run, or of a suite.
+
+    Attributes:
+        odd: unknown fields and values of another type: how often, by (what, file and JSON path).
+        elements: what is to become rows, by file.
+        rejected: what was left out of files that end early.
+    """
+
+    odd: Counter[tuple[str, str]] = field(default_factory=Counter)
+    elements: Counter[str] = field(default_factory=Counter)
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def copy(self) -> "Taken":
+        """As it is now."""
+        return Taken(self.odd.copy(), self.elements.copy(), list(self.rejected))
+
+
+class RunTaker(Generic[T]):
+    """Takes runs into a sink.
 
     Args:
-        cache: folder of the cache.
-        buffer: reused from segment to segment.
+        sink: where their row groups go.
+        buffer: reused from taker to taker.
         on_bytes: told how many bytes of JSON have been read since it was last called.
         partial: take what is there of a run that lacks files, or whose files end early.
         strict: refuse a run with unknown fields, or with values of a type that HELM does not declare.
 
     Attributes:
         odd: unknown fields and values of another type in the runs taken: how often, by (what, file and JSON path).
+        run: what was met in the run taken last.
     """
 
     def __init__(
         self,
-        cache: Path,
+        sink: Sink[T],
         buffer: Buffer,
         on_bytes: Callable[[int], None],
         *,
@@ -90,35 +131,41 @@ class RunTaker:
         self._on_bytes = on_bytes
         self._partial, self._strict = partial, strict
         self.odd: Counter[tuple[str, str]] = Counter()
-        self._odd_here: Counter[tuple[str, str]] = Counter()
-        self._writer = SegmentWriter(cache)
+        self.run = Taken()
+        self._sink = sink
+        self._salvage: frozenset[str] = frozenset()
         self._tables: dict[str, Rows] = {name: rows_of(table) for name, table in schema.TABLES.items()}
         self.json_bytes = 0
         self.rows: dict[str, int] = dict.fromkeys(schema.TABLES, 0)
         self.n_runs = self.n_entries = self.n_partial = 0
         self.notes: list[str] = []
 
-    @property
-    def segment_id(self) -> str:
-        """Id of the segment."""
-        return self._writer.id
-
-    def take(self, place: RunPlace, source: str, stamps: Fingerprint, *, long: bool) -> None:
-        """Take one run, or what stands beside the runs of a suite.
+    def take(
+        self,
+        place: RunPlace,
+        source: str,
+        stamps: Fingerprint,
+        *,
+        long: bool,
+        salvage: frozenset[str] = frozenset(),
+    ) -> RunEntry:
+        """Take one run, or what stands beside the runs of a suite; its entry, without places of rows.
 
         Args:
             place: where it lies.
             source: id of its source.
             stamps: its fingerprint, made before.
-            long: keep it stretch by stretch; it is to be alone in the segment.
+            long: keep it stretch by stretch; it is to be alone in the sink.
+            salvage: files of a long run that are known to end early.
 
         Raises:
-            BadFileError: it can't be taken. Nothing of it is in the segment; but if it is long, the segment is of no
-                use any more.
-            LongRunError: it is long, though its size does not show it; nothing of it is in the segment.
+            BadFileError: it can't be taken. Nothing of it is in the sink; but if it is long, the sink is of no use
+                any more.
+            LongRunError: it is long, though its size does not show it, and nothing of it is in the sink; or it was
+                taken as a long one, one of its files ends early, and the sink is of no use any more.
             CacheNotWritableError: the disk refused.
         """
-        self._odd_here = Counter()
+        self.run, self._salvage = Taken(), salvage
         try:
             entry = self._read(place, source, stamps, long)
             now = stamps_of(place)
@@ -129,18 +176,19 @@ class RunTaker:
                 table.drop()
             raise
         sizes = {plain_name(stamp.name): stamp.size_bytes for stamp in stamps}
-        self.odd.update(self._odd_here)
+        self.odd.update(self.run.odd)
         for table in self._tables.values():
             if not long:
                 table.keep(entry.key, entry.name, sizes.get(table.table.file, 0))
             table.end_run()
             self._flush_if(table.is_full, table)
-        self._writer.add_run(entry)
+        self._sink.add_run(entry)
         self.json_bytes += sum(sizes.values())
         self.n_runs += bool(place.folder)
         self.n_entries += 1
         self.n_partial += entry.is_partial
         self.notes += [f"{where_of(place)}/{name} is not kept: {_why_not(name)}." for name in entry.not_kept]
+        return entry
 
     def _read(self, place: RunPlace, source: str, stamps: Fingerprint, long: bool) -> RunEntry:
         """Stage the run's files, or keep them as they come if it is long."""
@@ -150,7 +198,7 @@ class RunTaker:
             entry = msgspec.structs.replace(entry, name=spec.name)
             cast(ObjectRows, self._tables["run_spec"]).stage_object(spec, residual)
             self._staged(self._tables["run_spec"], entry, 0, long)
-        odd = self._odd_here.copy()
+        before = self.run.copy()
         try:
             return self._stage_files(place, entry, long, by_layout=True)
         except StrictError:
@@ -163,7 +211,7 @@ class RunTaker:
             for name, table in self._tables.items():
                 if name != "run_spec":
                     table.drop()
-        self._odd_here = odd
+        self.run = before
         return self._stage_files(place, entry, long, by_layout=False)
 
     def _run_spec(self, place: RunPlace) -> tuple[Any, Residual]:
@@ -187,9 +235,10 @@ class RunTaker:
             except StrictError:
                 raise
             except BadFileError:
-                if long or by_layout or (required and not self._partial):
+                kept_already = long and self.run.elements[table.file]
+                if kept_already or (by_layout and not long) or (required and not self._partial):
                     raise
-                self._tables[table.name].drop()
+                self._forget(table)
                 if required:
                     missing.append(table.file)
                 # What can't be a table is kept as text: what helm-summarize writes may be stale, or half there.
@@ -200,27 +249,51 @@ class RunTaker:
                 cut[table.file] = at
         not_kept = [name for name in sorted(others) if not self._stage_text("files", place, name)]
         kept = {name: residual_text(residual) for name, residual in residuals.items() if residual}
-        return msgspec.structs.replace(entry, residual=kept, not_kept=tuple(not_kept), missing=tuple(missing), cut=cut)
+        return msgspec.structs.replace(
+            entry,
+            residual=kept,
+            not_kept=tuple(not_kept),
+            missing=tuple(missing),
+            cut=cut,
+            elements=dict(self.run.elements),
+            rejected=tuple(self.run.rejected),
+        )
+
+    def _forget(self, table: Table) -> None:
+        """The table's file is to be read again, or has no rows."""
+        self._tables[table.name].drop()
+        self.run.elements.pop(table.file, None)
 
     def _stage_table(
         self, place: RunPlace, table: Table, entry: RunEntry, long: bool, by_layout: bool
     ) -> tuple[Residual, int | None]:
         """Stage a table's file: what no row of it can hold, and the byte up to which a cut one was taken."""
         try:
-            with SourceFile(place.path, table.file, where_of(place)) as file:
-                return self._stage_file(table, file, entry, long, by_layout)
+            if table.file not in self._salvage:
+                with SourceFile(place.path, table.file, where_of(place)) as file:
+                    return self._stage_file(table, file, place, entry, long, by_layout)
         except LongRunError:
             raise
         except BadFileError:
             is_array = table.form is not Form.OBJECT
             if not (self._partial and is_array) or (by_layout and not long):
                 raise
-        self._tables[table.name].drop()
+            if long and self.run.elements[table.file]:
+                raise LongRunError(self._salvage | {table.file}) from None
+        self._forget(table)
         with SourceFile(place.path, table.file, where_of(place)) as file:
-            return self._stage_file(table, file, entry, long, by_layout, salvage=True)
+            return self._stage_file(table, file, place, entry, long, by_layout, salvage=True)
 
     def _stage_file(
-        self, table: Table, file: SourceFile, entry: RunEntry, long: bool, by_layout: bool, *, salvage: bool = False
+        self,
+        table: Table,
+        file: SourceFile,
+        place: RunPlace,
+        entry: RunEntry,
+        long: bool,
+        by_layout: bool,
+        *,
+        salvage: bool = False,
     ) -> tuple[Residual, int | None]:
         rows = self._tables[table.name]
         if table.form is Form.OBJECT:
@@ -230,13 +303,35 @@ class RunTaker:
         key = "request_states" if table.form is Form.STATE else None
         reader = Reader(file, self._buffer, key, by_layout=by_layout, salvage=salvage)
         residual = self._stage_rest(reader, entry, file.where) if key else {}
-        some = self._stage_stretches(reader, rows, entry, long)
-        if key and not some:
+        count = self._stage_stretches(reader, rows, entry, long)
+        if key and not count:
             # No row is there to hold what stands beside the request states.
             residual = {f"/{escape(name)}": json.loads(raw) for name, raw in reader.members.items()}
         if isinstance(rows, InstanceStatRows):
             residual = {f"/{number}": value for number, value in rows.rowless_entries().items()}
+        if reader.cut_at is not None:
+            self._note_rest(file, place, f"${'.' + key if key else ''}[{count}]", reader.cut_at)
         return residual, reader.cut_at
+
+    def _note_rest(self, file: SourceFile, place: RunPlace, json_path: str, cut_at: int) -> None:
+        """What a file holds after its last whole element is an element that was left out, unless it is nothing."""
+        rest = _bytes_at(place.path, file.where, cut_at, 2 * _SAMPLE_BYTES)
+        if rest.strip(b", \t\r\n"):
+            self.run.rejected.append(
+                Rejected(
+                    run=where_of(place),
+                    file=file.where.file or "",
+                    reason="expected the rest of an element, found the end of the file.",
+                    json_path=json_path,
+                    byte=cut_at,
+                    expected="the rest of an element",
+                    found="the end of the file",
+                    hint="What is whole before it was taken.",
+                    begin_byte=cut_at,
+                    end_byte=None if file.is_compressed else file.size_bytes,
+                    sample=_escaped(rest),
+                )
+            )
 
     def _stage_object(self, table: Table, file: SourceFile) -> None:
         assert table.struct is not None
@@ -258,21 +353,22 @@ class RunTaker:
         cast(StateRows, self._tables["scenario_state"]).stage_rest(rest)
         return residual
 
-    def _stage_stretches(self, reader: Reader, rows: Rows, entry: RunEntry, long: bool) -> bool:
-        """Stage all elements of a file; whether there were any."""
-        some = False
+    def _stage_stretches(self, reader: Reader, rows: Rows, entry: RunEntry, long: bool) -> int:
+        """Stage all elements of a file; how many there were."""
+        count = 0
         for number, stretch in enumerate(reader):
             if number and not long:
                 raise LongRunError
             rows.stage(stretch)
-            some = some or stretch.count > 0
+            count += stretch.count
             self._on_bytes(stretch.end - stretch.begin)
             self._staged(rows, entry, stretch.end - stretch.begin, long)
-        return some
+        return count
 
     def _staged(self, rows: Rows, entry: RunEntry, size_bytes: int, long: bool) -> None:
         """Look at what was staged; of a long run, keep it."""
         table = rows.table
+        self.run.elements[table.file] += rows.staged_rows
         if table.struct is not None:
             array = "$.request_states[]" if table.form is Form.STATE else "$[]"
             root = f"{table.file} {'$' if table.form is Form.OBJECT else array}"
@@ -282,7 +378,7 @@ class RunTaker:
             self._flush_if(rows.is_full, rows)
 
     def _note_odd(self, odd: Counter[tuple[str, str]], entry: RunEntry, table: Table) -> None:
-        self._odd_here.update(odd)
+        self.run.odd.update(odd)
         if odd and self._strict:
             (what, path), count = next(iter(odd.items()))
             where = Where(f"{entry.suite}/{entry.folder}", table.file, path.split(" ", 1)[1])
@@ -338,10 +434,10 @@ class RunTaker:
         if due and table.rows:
             batch = table.flush()
             self.rows[batch.table.name] += batch.rows
-            self._writer.add(batch)
+            self._sink.add(batch)
 
-    def finish(self) -> Segment:
-        """The segment, complete but not flushed to disk.
+    def finish(self) -> T:
+        """What the sink makes of all the runs.
 
         Raises:
             CacheNotWritableError: the disk refused; nothing is left of the segment.
@@ -350,13 +446,13 @@ class RunTaker:
             for table in self._tables.values():
                 self._flush_if(True, table)
         except BaseException:
-            self._writer.discard()
+            self._sink.discard()
             raise
-        return self._writer.finish()
+        return self._sink.finish()
 
     def discard(self) -> None:
         """Remove whatever was written."""
-        self._writer.discard()
+        self._sink.discard()
 
 
 def _why_not(name: str) -> str:
@@ -397,6 +493,34 @@ def read_run_spec(buffer: Buffer, file: SourceFile) -> tuple[Any, Residual]:
     return spec, residual
 
 
+def rejected_of(place: RunPlace, error: BadFileError) -> Rejected:
+    """The value that stands for an error, with what stands in the file where it says."""
+    rejected = Rejected.from_error(where_of(place), error)
+    where = rejected.where
+    if not where.file or where.byte is None:
+        return rejected
+    begin = max(0, where.byte - _SAMPLE_BYTES)
+    data = _bytes_at(place.path, where, begin, 2 * _SAMPLE_BYTES)
+    return msgspec.structs.replace(
+        rejected, begin_byte=begin, end_byte=begin + len(data), sample=_escaped(data) if data else None
+    )
+
+
+def _bytes_at(folder: Path, where: Where, begin: int, most: int) -> bytes:
+    """Some bytes of a file as it is now; none if it can't be read any more."""
+    room = bytearray(most)
+    try:
+        with SourceFile(folder, where.file or "", where.run or "") as file:
+            file.skip(begin)
+            return bytes(room[: file.read_into(memoryview(room))])
+    except BadFileError:
+        return b""
+
+
+def _escaped(data: bytes) -> str:
+    return for_terminal(data.decode("utf-8", "backslashreplace"))
+
+
 def _changed(place: RunPlace, before: Fingerprint, now: Fingerprint) -> BadFileError:
     names = sorted({stamp.name for stamp in set(before) ^ set(now)})
     return ChangedError(
@@ -409,7 +533,15 @@ def _changed(place: RunPlace, before: Fingerprint, now: Fingerprint) -> BadFileE
 
 
 class LongRunError(Exception):
-    """A compressed file holds more than a block: the run is to be taken again, as a long one."""
+    """The run is to be taken again, as a long one: a compressed file holds more than a block, or one ends early.
+
+    Attributes:
+        salvage: the files that end early.
+    """
+
+    def __init__(self, salvage: frozenset[str] = frozenset()) -> None:
+        super().__init__()
+        self.salvage = salvage
 
 
 class StrictError(BadFileError):

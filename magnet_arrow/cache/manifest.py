@@ -144,6 +144,9 @@ class RunEntry(Struct, frozen=True):
         cut: files that ended early, and the byte up to which they were taken.
         residual: what no row can hold, as JSON text by file: values by JSON pointer.
         not_kept: JSON files of its folder that are not in the cache: derived ones, and what is no text.
+        elements: what the files with a table hold, by file, counted as they were decoded: each element is a row, and
+            of per-instance stats each stat of an entry. `segments` holds the rows written against it.
+        rejected: what was left out of files that ended early.
     """
 
     source: str
@@ -156,6 +159,8 @@ class RunEntry(Struct, frozen=True):
     cut: dict[str, int] = {}
     residual: dict[str, str] = {}
     not_kept: tuple[str, ...] = ()
+    elements: dict[str, int] = {}
+    rejected: tuple[Rejected, ...] = ()
 
     @property
     def is_partial(self) -> bool:

@@ -274,6 +274,7 @@ class SegmentWriter:
                 profile = Profile(f"{placed.occurs:x}", dynamic)
                 number, _ = profiles.setdefault(manifest.encode(profile), (len(profiles), profile))
                 tables[name] = StoredRows(placed.rows, placed.group, placed.groups, placed.skip, number)
+            _check_sums(run, tables)
             runs.append(msgspec.structs.replace(run, tables=tables))
         return RunList(tuple(profile for _, profile in profiles.values()), tuple(runs))
 
@@ -282,6 +283,16 @@ class SegmentWriter:
         for writer in self._tables.values():
             writer.discard()
         (self._cache / "runs" / f"{self.id}.json").unlink(missing_ok=True)
+
+
+def _check_sums(run: RunEntry, tables: Mapping[str, StoredRows]) -> None:
+    """Every element that was decoded is a row that was written (a mistake of ours if not)."""
+    for table in schema.RUN_TABLES:
+        elements = run.elements.get(table.file)
+        if elements is not None:
+            rows = tables[table.name].rows if table.name in tables else 0
+            if rows != elements:
+                raise AssertionError(f"{run.key}/{table.file}: {elements} elements became {rows} rows")
 
 
 def file_entry(path: Path, cache: Path) -> FileEntry:

@@ -145,6 +145,15 @@ class SourceFile:
         buffer[: len(data)] = data
         return len(data)
 
+    def skip(self, count: int) -> None:
+        """Leave out bytes at the place where the last read ended."""
+        if self._stream is None:
+            os.lseek(self._descriptor, count, os.SEEK_CUR)
+            return
+        room = memoryview(bytearray(min(count, 1 << 20)))
+        while count and (got := self.read_into(room[:count])):
+            count -= got
+
     def tail(self, most: int) -> bytes:
         """The last bytes of the file, at most so many, and none if it is compressed; the next read is not moved."""
         if self._stream is not None:
