@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from makedump import Run, make_run, write_run
 
@@ -20,6 +21,7 @@ from magnet_arrow.ingestion import IngestReport, ingest
 from magnet_arrow.runs import ChangedError, RunTaker, is_long, stamps_of, where_of
 from magnet_arrow.scan import read_runs
 
+Edit = Callable[[dict[str, Any]], object]
 TABLES = ("run_spec", "scenario_state", "stats", "per_instance_stats")
 
 
@@ -108,6 +110,109 @@ def test_a_long_run_that_is_bad_leaves_the_others(tmp_path: Path, monkeypatch: p
     assert not list((tmp_path / "cache").rglob("*.part*"))
 
 
+@pytest.mark.parametrize(("codec", "suffix"), [("gzip", ".gz"), ("zstd", ".zst")])
+def test_a_compressed_run_is_the_same_as_a_plain_one(
+    codec: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_run(tmp_path / "outputs", odd_run("a"))
+    ingest(tmp_path / "outputs", tmp_path / "plain")
+    for file in [file for file in path.iterdir() if file.name != "run_spec.json"]:
+        with pa.output_stream(f"{file}{suffix}", compression=codec) as stream:
+            stream.write(file.read_bytes())
+        file.unlink()
+    ingest(tmp_path / "outputs", tmp_path / "compressed")
+    # One that is found to be long only when it is read: its size says little.
+    monkeypatch.setattr(elements, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(runs, "BLOCK_BYTES", 4096)
+    ingest(tmp_path / "outputs", tmp_path / "long")
+    for plain, *others in zip(*(frames(tmp_path / name) for name in ("plain", "compressed", "long")), strict=True):
+        assert all(plain.equals(other) for other in others)
+
+
+def partly(outputs: Path) -> Path:
+    """A run of which a file is missing, one ends within its second element, and one is no JSON."""
+    path = write_run(outputs, make_run("a", n_instances=3))
+    (path / "stats.json").unlink()
+    state = (path / "scenario_state.json").read_text()
+    (path / "scenario_state.json").write_text(state[: state.rindex('"prompt"')])
+    (path / "scenario.json").write_text("{")
+    return path
+
+
+def test_of_a_partial_run_what_is_there_is_taken_if_one_says_so(tmp_path: Path) -> None:
+    path = partly(tmp_path / "outputs")
+    assert [fault[1] for fault in rejected(ingest(tmp_path / "outputs", tmp_path / "cache"))] == ["scenario_state.json"]
+    report = ingest(tmp_path / "outputs", tmp_path / "cache", partial=True)
+    assert (report.runs, report.partial, report.rejected) == (1, 1, ())
+    (entry,) = entries(tmp_path / "cache")
+    state = (path / "scenario_state.json").read_text()
+    assert entry.missing == ("stats.json",)
+    assert entry.cut == {"scenario_state.json": state.rindex("    },\n    {") + len("    },")}
+    assert [frame.height for frame in frames(tmp_path / "cache")] == [1, 2, 0, 6]
+    cached = Cache(tmp_path / "cache").runs()
+    assert cached.select("partial", "missing").row(0) == (True, ["scenario_state.json", "stats.json"])
+
+
+def test_files_without_a_table_are_kept_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "MOST_TEXT_BYTES", 100)
+    path = write_run(tmp_path / "outputs", make_run("a"))
+    (path / "own.json").write_text(' {"é": [1.50]}\n', "utf-8")
+    (path / "scenario.json").write_text("[")  # has a table, but is none
+    (path / "large.json").write_text("x" * 101)
+    (path / "binary.json").write_bytes(b"\xff")
+    report = ingest(tmp_path / "outputs", tmp_path / "cache")
+    assert (report.runs, report.rejected) == (1, ())
+    assert len([note for note in report.notes if "is not kept" in note]) == 2
+    (entry,) = entries(tmp_path / "cache")
+    assert entry.not_kept == ("binary.json", "large.json")
+    files = Cache(tmp_path / "cache").scan("files").sort("files.path").collect()
+    assert files.select(pl.nth(1, 2)).rows() == [("own.json", ' {"é": [1.50]}\n'), ("scenario.json", "[")]
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "path"),
+    [
+        pytest.param(lambda run: run["stats"][1].update(new=[0]), "unknown field", "stats.json $[].new", id="unknown"),
+        pytest.param(
+            lambda run: run["scenario_state"].update(more=1),
+            "unknown field",
+            "scenario_state.json $.more",
+            id="unknown beside the request states",
+        ),
+        pytest.param(
+            lambda run: run["per_instance_stats"][0]["stats"][1].update(count="3"),
+            "value of another type",
+            "per_instance_stats.json $[].stats[].count",
+            id="another type",
+        ),
+    ],
+)
+def test_what_helm_does_not_declare_is_counted_or_refused(change: Edit, what: str, path: str, tmp_path: Path) -> None:
+    run = make_run("a")
+    change(run)
+    write_run(tmp_path / "outputs", run)
+    (fault,) = rejected(ingest(tmp_path / "outputs", tmp_path / "strict", strict=True))
+    assert fault == ("made/a", *path.split(" "))
+    report = ingest(tmp_path / "outputs", tmp_path / "cache")
+    assert (report.runs, report.odd) == (1, {(what, path): 1})
+
+
+def test_what_stands_beside_the_runs_of_a_suite_is_kept(tmp_path: Path) -> None:
+    suite = write_run(tmp_path / "outputs", make_run("a")).parent
+    (suite / "groups").mkdir()
+    (suite / "groups" / "g.json").write_text('[{"title": "t", "header": [], "rows": []}]')
+    (suite / "runs_to_run_suites.json").write_text('{"a": "made"}')
+    (suite / "runs.json").write_text("[]")
+    assert ingest(tmp_path / "outputs", tmp_path / "cache").runs == 1
+    cache = Cache(tmp_path / "cache")
+    assert [entry.folder for entry in entries(tmp_path / "cache")] == ["a"]
+    assert cache.scan("groups").select("groups.title").collect().rows() == [("t",)]
+    texts = cache.scan("suite_files").sort("suite_files.path").collect()
+    assert texts["suite_files.path"].to_list() == ["groups/g.json", "runs_to_run_suites.json"]
+    assert cache.runs().height == 1
+    assert ingest(tmp_path / "outputs", tmp_path / "cache").skipped == 1
+
+
 def test_what_no_row_can_hold_is_with_the_run(tmp_path: Path) -> None:
     run = make_run("a")
     run["per_instance_stats"][1] = {"instance_id": "none", "stats": []}
@@ -139,9 +244,6 @@ def test_a_run_that_is_not_as_it_was_is_not_taken(tmp_path: Path) -> None:
     assert (caught.value.where.run, caught.value.where.file) == ("made/a", "stats.json")
 
 
-Change1 = Callable[[dict[str, Any]], object]
-
-
 @pytest.mark.parametrize(
     ("change", "file", "path"),
     [
@@ -167,7 +269,7 @@ Change1 = Callable[[dict[str, Any]], object]
         ),
     ],
 )
-def test_a_run_that_lacks_what_makes_rows_is_rejected(change: Change1, file: str, path: str, tmp_path: Path) -> None:
+def test_a_run_that_lacks_what_makes_rows_is_rejected(change: Edit, file: str, path: str, tmp_path: Path) -> None:
     run = make_run("a")
     change(run)
     write_run(tmp_path / "outputs", run, folder="a")

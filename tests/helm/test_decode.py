@@ -15,6 +15,7 @@ from magnet_arrow.helm.decode import BadPieceError, Decoded, ElementDecoder, doc
 from magnet_arrow.helm.elements import Buffer, Reader, Stretch
 from magnet_arrow.helm.shapes import object_shape
 from magnet_arrow.helm.source import SourceFile
+from magnet_arrow.helm.wire import DUPLICATES
 
 STAT, STATE, INSTANCE = (ElementDecoder(kind) for kind in (structs.Stat, structs.RequestState, structs.Instance))
 WHERE = Where("suite/run", "stats.json")
@@ -186,6 +187,22 @@ def test_a_file_that_is_one_object() -> None:
             document(raw, shape, WHERE, offset=100)
         assert caught.value.found == found
         assert caught.value.where == Where("suite/run", "stats.json", "$", byte)
+
+
+def test_a_document_without_a_type() -> None:
+    assert decode.parse_document(b'{"a": NaN, "b": 1}', WHERE)["b"] == 1
+    with pytest.raises(BadFileError) as caught:
+        decode.parse_document(b'{"a": }', WHERE)
+    assert caught.value.where == Where("suite/run", "stats.json", "$", 6)
+
+
+def test_a_key_that_stands_twice_is_told_by_its_place() -> None:
+    text = '[{"mean": 0.25}, {"mean": 1, "name": {"name": "x", "name": "y", "new/": {"a": 1, "a": 2}}, "mean": 2}]'
+    decoded = STAT.stretch(stretch_of(text))
+    assert [stat.mean for stat in decoded.structs] == [0.25, 2.0]
+    residual = decoded.residuals[1]
+    assert sorted(residual[DUPLICATES]) == ["/mean", "/name/name", "/name/new~1/a"]
+    assert residual["/name/new~1"] == {"a": 2}
 
 
 def test_what_values_are_called() -> None:

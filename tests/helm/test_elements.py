@@ -157,6 +157,41 @@ def test_a_file_cut_anywhere_is_noticed(
         assert where.byte <= size
 
 
+@pytest.mark.parametrize("indent", [2, None], ids=["helm", "one line"])
+@pytest.mark.parametrize("block", [elements.BLOCK_BYTES, 96], ids=["whole", "in blocks"])
+@pytest.mark.parametrize(("value", "key"), [(SMALL, KEY), (SMALL[KEY], None)], ids=["state", "array"])
+def test_of_a_file_cut_within_its_array_the_whole_elements_are_saved(
+    value: Any, key: str | None, block: int, indent: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elements, "BLOCK_BYTES", block)
+    raw = write(tmp_path, json.dumps(value, indent=indent))
+    begin = raw.index(b"[", raw.index(KEY.encode())) if key else 0
+    ends = [raw.index(b"}", raw.index(mark)) for mark in (b'"text"', b"1.5", b'"t"')]
+    ends[1] = raw.index(b"}", raw.index(b"}", ends[1] - 1) + 1)  # the second holds an object
+    for size in range(begin + 1, ends[-1] + 2):
+        (tmp_path / "x.json").write_bytes(raw[:size])
+        found: list[Any] = []
+        with SourceFile(tmp_path, "x.json", "suite/run") as file:
+            reader = Reader(file, Buffer(), key, by_layout=False, salvage=True)
+            for stretch in reader:
+                places = list(stretch.elements())
+                stretch.count = len(places)
+                found += [json.loads(bytes(stretch.buffer[start:end])) for start, end in places]
+        assert found == SMALL[KEY][: sum(end < size for end in ends)], raw[:size]
+        assert reader.cut_at is not None
+        assert reader.cut_at <= size
+        assert list(reader.members) == (["adapter_spec"] if key else [])
+
+
+def test_of_a_whole_file_nothing_is_cut(tmp_path: Path) -> None:
+    write(tmp_path, json.dumps(SMALL))
+    with SourceFile(tmp_path, "x.json", "suite/run") as file:
+        reader = Reader(file, Buffer(), KEY, by_layout=False, salvage=True)
+        found = [item for stretch in reader for item in json.loads(bytes(stretch.view))]
+    assert found == SMALL[KEY]
+    assert reader.cut_at is None
+
+
 @pytest.mark.parametrize(
     ("text", "key", "expected", "found", "byte"),
     [
@@ -251,6 +286,13 @@ def test_a_file_that_has_grown_since_it_was_opened_is_read_to_its_end(tmp_path: 
         buffer = Buffer(bytearray(8))
         document = buffer.load(file)
     assert bytes(buffer.data[document.begin : document.end]) == b"[1" + b", 2, 3" * 50 + b"]"
+
+
+def test_a_document_past_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elements, "MOST_ELEMENT_BYTES", 1000)
+    write(tmp_path, "[" + " " * 2000 + "]")
+    with SourceFile(tmp_path, "x.json", "suite/run") as file, pytest.raises(BadFileError, match="one of more than"):
+        Buffer().load(file)
 
 
 def test_files_of_a_run_stand_behind_one_another_in_one_buffer(tmp_path: Path) -> None:

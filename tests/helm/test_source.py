@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from magnet_arrow.errors import BadFileError, Where
@@ -73,6 +74,48 @@ def test_looking_at_the_end_does_not_move_where_reading_goes_on(folder: Path) ->
         with file.again() as second:
             second.read_into(memoryview(data))
             assert data == b"012"
+
+
+def compressed(folder: Path, codec: str, suffix: str, data: bytes = TEXT) -> None:
+    (folder / "stats.json").unlink()
+    with pa.output_stream(str(folder / f"stats.json{suffix}"), compression=codec) as stream:
+        stream.write(data)
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("gzip", ".gz"), ("zstd", ".zst")])
+def test_a_compressed_file_is_read_as_what_it_holds(codec: str, suffix: str, folder: Path) -> None:
+    compressed(folder, codec, suffix)
+    data = bytearray(16)
+    with SourceFile(folder, "stats.json", "suite/run") as file:
+        assert file.is_compressed
+        assert file.where.file == f"stats.json{suffix}"
+        assert file.read_into(memoryview(data)[:4]) == 4
+        assert file.tail(4) == b""  # its end is not known before it is reached
+        assert file.read_into(memoryview(data)[4:]) == 6
+        with file.again() as second:
+            assert second.read_into(memoryview(data)) == 10
+    assert data.startswith(TEXT)
+    assert [stamp.name for stamp in fingerprint(folder)] == [f"stats.json{suffix}"]
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("gzip", ".gz"), ("zstd", ".zst")])
+def test_a_compressed_file_that_is_damaged_is_a_bad_file(codec: str, suffix: str, folder: Path) -> None:
+    compressed(folder, codec, suffix, TEXT * 1000)
+    path = folder / f"stats.json{suffix}"
+    path.write_bytes(b"no such format" + path.read_bytes())
+    with (
+        SourceFile(folder, "stats.json", "suite/run") as file,
+        pytest.raises(BadFileError, match="expected a readable file") as caught,
+    ):
+        file.read_into(memoryview(bytearray(20_000)))
+    assert caught.value.where == Where("suite/run", f"stats.json{suffix}")
+
+
+def test_a_plain_file_comes_before_a_compressed_one(folder: Path) -> None:
+    with pa.output_stream(str(folder / "stats.json.gz"), compression="gzip") as stream:
+        stream.write(b"other")
+    with SourceFile(folder, "stats.json", "suite/run") as file:
+        assert not file.is_compressed
 
 
 def a_pipe(path: Path) -> None:
