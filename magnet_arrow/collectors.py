@@ -281,6 +281,10 @@ class Shared:
     _known: dict[bytes, int] = field(default_factory=dict)
     _marks: list[int] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._new = Objects(self.objects.shape)
+        """Objects that may turn out to need another look before they join the others."""
+
     def marks(self, numbers: Sequence[int | None]) -> int:
         """Key marks in the raw objects with these numbers; see `decode.key_marks`."""
         return sum(self._marks[number] for number in numbers if number is not None)
@@ -295,13 +299,17 @@ class Shared:
         pieces = [bytes(raw) for raw in raws]
         new = list(dict.fromkeys(piece for piece in pieces if piece and piece not in known))
         if new and self.decoder is not None:
-            decoded = self.decoder.pieces(new)
-            self._collect(decoded, new)
+            try:
+                self._collect(self.decoder.pieces(new), new)
+            except InexactError:
+                self._new.clear()
+                self._collect(self.decoder.pieces(new, carefully=True), new)
         return [known[piece] if piece else None for piece in pieces]
 
     def _collect(self, decoded: Decoded, pieces: Sequence[bytes]) -> None:
         first = self.objects.count
-        self.objects.extend(decoded.structs, True)
+        self._new.extend(decoded.structs, decoded.exact)
+        self.objects.absorb(self._new)
         for index, residual in decoded.residuals.items():
             self.residuals[first + index] = residual
         self._known.update(zip(pieces, range(first, first + len(pieces)), strict=True))

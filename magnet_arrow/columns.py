@@ -89,6 +89,11 @@ class Rows:
         self._staged_residuals: dict[int, Residual] = {}
 
     @property
+    def has_staged(self) -> bool:
+        """Whether the run at hand has rows that are neither kept nor dropped."""
+        return self._staged_rows > 0
+
+    @property
     def is_full(self) -> bool:
         """Whether it is time for a new row group."""
         return self.rows >= GROUP_ROWS or self.json_bytes >= GROUP_BYTES
@@ -420,6 +425,11 @@ class InstanceStatRows(Rows):
         }
         for row in range(first + 1, first + length) if parameters else ():
             self._staged_residuals[row] = parameters
+
+    @property
+    def has_staged(self) -> bool:
+        """See `Rows`; an entry may have no rows."""
+        return bool(self._staged_lengths)
 
     def _stage_rowless(self, stretch: Stretch) -> None:
         for index, (begin, end) in enumerate(stretch.elements()):

@@ -178,7 +178,7 @@ class RunTaker(Generic[T]):
         sizes = {plain_name(stamp.name): stamp.size_bytes for stamp in stamps}
         self.odd.update(self.run.odd)
         for table in self._tables.values():
-            if not long:
+            if table.has_staged:
                 table.keep(entry.key, entry.name, sizes.get(table.table.file, 0))
             table.end_run()
             self._flush_if(table.is_full, table)

@@ -171,11 +171,14 @@ class Spreader:
             self._residuals[row] = residual
 
     def _note_kinds(self, spread: Spread, run: RunRows, met: set[int], flat: set[int], cells: dict[int, Cells]) -> None:
+        met_here: dict[str, int] = {}  # plain integers: an IntFlag takes a microsecond an operation
         for code in flat:
             for name, kind in cells[code].kinds.items():
-                full = f"{spread.name}.{name}"
-                run.dynamic[full] = run.dynamic.get(full, Kind(0)) | kind
-                self.kinds[full] = self.kinds.get(full, Kind(0)) | kind
+                met_here[name] = met_here.get(name, 0) | int(kind)
+        for name, kinds in met_here.items():
+            full = f"{spread.name}.{name}"
+            run.dynamic[full] = run.dynamic.get(full, Kind(0)) | Kind(kinds)
+            self.kinds[full] = self.kinds.get(full, Kind(0)) | run.dynamic[full]
         if met - flat:
             run.dynamic[spread.name] = Kind.JSON
 

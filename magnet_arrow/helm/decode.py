@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import msgspec
@@ -93,7 +93,7 @@ class ElementDecoder:
         except _REFUSED:
             raws = (memoryview(stretch.buffer)[begin:end] for begin, end in stretch.elements())
         for index, raw in enumerate(raws):
-            held = self._fast(raw) if fast else None
+            held = self.fast(raw) if fast else None
             if held is None:
                 residual: Residual = {}
                 try:
@@ -106,7 +106,7 @@ class ElementDecoder:
             decoded.structs.append(held)
         return decoded
 
-    def _fast(self, raw: bytes | memoryview) -> Any:
+    def fast(self, raw: bytes | memoryview) -> Any:
         """The struct, or None if only the careful way may take this element."""
         if _NULL_MEMBER.search(raw) or _EMPTY_OBJECT.search(raw) or _LONG_INTEGER.search(raw) or is_deep(raw):
             return None
@@ -127,26 +127,29 @@ class ElementDecoder:
                 return self._twin()
             raise _BadElementError(0, "an object", kind(value)) from None
 
-    def pieces(self, pieces: Sequence[bytes]) -> Decoded:
+    def pieces(self, pieces: Sequence[bytes], *, carefully: bool = False) -> Decoded:
         """Elements that were cut out of others before; the careful way is taken for those that need it.
 
         One that is no object leaves an empty struct, and stands in its residual as a whole.
+
+        Args:
+            pieces: raw JSON.
+            carefully: look at each piece by itself.
 
         Raises:
             BadPieceError: one is no JSON.
         """
         joined = b",".join(pieces)
-        decoded = Decoded([])
-        careful = _NULL_MEMBER.search(joined) or _EMPTY_OBJECT.search(joined) or _LONG_INTEGER.search(joined)
-        if not (careful or any(map(is_deep, pieces))):
+        if not carefully and not (b"null" in joined and _NULL_MEMBER.search(joined)):
             try:
                 structs = self._many.decode(b"[" + joined + b"]")
                 if _is_utf8(joined) and joined.count(KEY_MARK) == key_marks(structs):
-                    return Decoded(structs)
+                    return Decoded(structs, exact=False)
             except _REFUSED:
                 pass
+        decoded = Decoded([])
         for index, piece in enumerate(pieces):
-            held = self._fast(piece) if _is_utf8(piece) else None
+            held = self.fast(piece) if _is_utf8(piece) else None
             residual: Residual = {}
             if held is None:
                 try:
@@ -244,13 +247,21 @@ def _place(stretch: Stretch, index: int) -> int:
     return stretch.begin
 
 
+@cache
+def _decoder(struct: type[Struct]) -> ElementDecoder:
+    return ElementDecoder(struct)
+
+
 def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: int = 0) -> tuple[Any, Residual]:
-    """One object that is a whole file, or a member of one: its wire struct and residual, the careful way.
+    """One object that is a whole file, or a member of one: its wire struct and residual.
 
     Raises:
         BadFileError: no JSON, or no object.
     """
     residual: Residual = {}
+    held = _decoder(shape.struct).fast(raw) if _is_utf8(raw) else None
+    if held is not None:
+        return held, residual
     try:
         value = parse(raw, residual)
         try:
