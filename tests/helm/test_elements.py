@@ -218,6 +218,23 @@ def test_what_is_wrong_is_said_with_its_byte(
     assert error.where.byte == byte
 
 
+@pytest.mark.parametrize(
+    ("raw", "expected", "found", "byte"),
+    [
+        (b'{"ok": 1, "a\xff": 2}', "UTF-8 text", "byte 0xff", 12),
+        (b'{"ok": 1,"a\\x": 2}', "a key", "'\"a\\\\x\"'", 9),
+    ],
+    ids=["no UTF-8", "no such escape"],
+)
+def test_a_key_that_is_no_text(raw: bytes, expected: str, found: str, byte: int, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(raw)
+    with pytest.raises(BadFileError) as caught:
+        read(tmp_path, KEY)
+    assert (caught.value.expected, caught.value.found) == (expected, found)
+    assert caught.value.where is not None
+    assert caught.value.where.byte == byte
+
+
 def test_bytes_are_counted_in_the_file_though_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     write(tmp_path, "\ufeff[1, 2}")
     with pytest.raises(BadFileError, match="byte 8"):
