@@ -60,6 +60,17 @@ class TableName(enum.StrEnum):
     SCENARIO_STATE = "scenario_state"
     STATS = "stats"
     PER_INSTANCE_STATS = "per_instance_stats"
+    SCENARIO = "scenario"
+    INSTANCES = "instances"
+    DISPLAY_PREDICTIONS = "display_predictions"
+    DISPLAY_REQUESTS = "display_requests"
+    FILES = "files"
+    RUNS_TO_RUN_SUITES = "runs_to_run_suites"
+    RUN_SPECS = "run_specs"
+    SCHEMA = "schema"
+    SUMMARY = "summary"
+    GROUPS = "groups"
+    SUITE_FILES = "suite_files"
 
 
 Sources = Annotated[
@@ -173,13 +184,18 @@ def ingest(
     cache: CacheDir = None,
     retry: Annotated[bool, typer.Option("--retry", help="Read rejected runs again, though unchanged.")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Drop cached runs that the source has lost.")] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Take what is whole of runs that lack files or have one cut short.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Reject runs that hold what HELM does not declare.")] = False,
     json: Json = False,
 ) -> None:
     """Take runs into the cache.
 
-    Unchanged ones are not read again, and rejected ones only with --retry.
+    Unchanged ones are not read again, and rejected ones only with --retry or --partial.
     """
-    done = _ingest(paths, _cache(cache), runs=runs, retry=retry, prune=prune)
+    store = _cache(cache)
+    done = _ingest(paths, store, runs=runs, retry=retry, prune=prune, partial=partial, strict=strict)
     _print_ingest(done, json=json)
     raise typer.Exit(_ingest_code(done))
 
@@ -192,7 +208,7 @@ def ls(
 ) -> None:
     """List the runs of a source, or of the cache.
 
-    With model, scenario, and rows where a run is cached. Nothing is ingested for it.
+    With model, scenario, and where a run is cached its rows, and if it is partial. Nothing is ingested for it.
     """
     from magnet_arrow.listing import cached_runs, source_runs
 
@@ -304,15 +320,18 @@ def predict(
 
 @app.command()
 def rejects(cache: CacheDir = None, json: Json = False) -> None:
-    """List the runs that were left out, and why."""
-    from magnet_arrow.report import plain
+    """List the runs that were left out, and why.
 
-    store = _cache(cache)
+    Of partial runs, the files that end early. With the range of bytes, and a sample of what stands there.
+    """
+    from magnet_arrow.report import plain, rejection
+
+    rejected = _cache(cache).rejects()
     if json:
-        _print_frame(store.rejects(), json=True)
+        _print_frame(rejected, json=True)
     else:
-        for run in store.snapshot().rejected.values():
-            _stdout().print(plain(str(run.rejected)))
+        for row in rejected.iter_rows(named=True):
+            _stdout().print(plain(rejection(row)))
 
 
 def _cache(path: Path | None) -> "Cache":
@@ -342,13 +361,22 @@ def _predictor(name: str) -> "Callable[..., RunPredictor]":
 
 
 def _ingest(
-    paths: list[str], cache: "Cache", *, runs: str = "*", retry: bool = False, prune: bool = False
+    paths: list[str],
+    cache: "Cache",
+    *,
+    runs: str = "*",
+    retry: bool = False,
+    prune: bool = False,
+    partial: bool = False,
+    strict: bool = False,
 ) -> "IngestReport":
     from magnet_arrow.ingestion import ingest
     from magnet_arrow.report import progress_bar
 
     with progress_bar(_stderr()) as progress:
-        return ingest(paths, cache, runs=runs, retry=retry, prune=prune, progress=progress)
+        return ingest(
+            paths, cache, runs=runs, retry=retry, prune=prune, partial=partial, strict=strict, progress=progress
+        )
 
 
 def _ingest_code(done: "IngestReport") -> ExitCode:
@@ -358,12 +386,12 @@ def _ingest_code(done: "IngestReport") -> ExitCode:
 
 
 def _print_ingest(done: "IngestReport", *, json: bool = False) -> None:
-    from magnet_arrow.report import as_json, first_of, ingest_facts, ingest_summary
+    from magnet_arrow.report import as_json, first_of, ingest_facts, ingest_summary, odd_lines
 
     print(as_json(ingest_facts(done)) if json else ingest_summary(done))
-    rest = "; `magnet-arrow rejects` lists all"
-    reasons = [str(rejected) for rejected in done.rejected]
-    for text in filter(None, (first_of(done.notes), first_of(reasons, rest=rest))):
+    odd = first_of([f"Kept in magnet.extra: {line}" for line in odd_lines(done.odd)], rest="; --json has all")
+    reasons = first_of([str(rejected) for rejected in done.rejected], rest="; `magnet-arrow rejects` lists all")
+    for text in filter(None, (first_of(done.notes), odd, reasons)):
         _complain(text)
 
 

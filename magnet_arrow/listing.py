@@ -1,5 +1,6 @@
 """What lies in a source or in the cache, as frames to look through. Nothing is ingested for it."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import polars as pl
@@ -7,39 +8,46 @@ import polars as pl
 from magnet_arrow.cache.shown import Columns
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.errors import BadFileError, NoRunsError
-from magnet_arrow.helm.layout import Source
+from magnet_arrow.helm.layout import RUN_FILES, Source
 from magnet_arrow.outputs import HelmRuns
 from magnet_arrow.scan import read_runs
-from magnet_arrow.schema import RUN, RUN_NAME, TABLES
+from magnet_arrow.schema import RUN, RUN_NAME, RUN_TABLES, SUITE_TABLES, TABLES, Form
 
 _SPEC = TABLES["run_spec"]
 _MODEL, _SCENARIO = _SPEC.named("adapter_spec.model"), _SPEC.named("scenario_spec.class_name")
-_ROWS = {f"rows.{table}": table for table in TABLES}
-_LISTED = [table for table in TABLES if table != _SPEC.name]  # of run specs each run has one
+_ROWS = {f"rows.{table.name}": table.name for table in RUN_TABLES}
+_ALWAYS = [table.name for table in RUN_TABLES if table.file in RUN_FILES and table is not _SPEC]
+_OTHERS = [table.name for table in RUN_TABLES if table.file not in RUN_FILES]
+_LISTED = [*_ALWAYS, *(table for table in _OTHERS if TABLES[table].form is not Form.OBJECT)]  # else each run has one
+_SUITE_TABLES = [table.name for table in SUITE_TABLES]
 
 
 def source_runs(source: Source, cache: Cache) -> pl.DataFrame:
-    """One row a run of `source`: suite, run folder, model, scenario, and rows a table where it is cached.
+    """One row a run of `source`: suite, run folder, model, scenario, and where it is cached rows a table.
 
-    Model and scenario are null where the run spec cannot be read.
+    Model and scenario are null where the run spec cannot be read. `partial` is true where something of the run is
+    missing in the cache. Beside the tables of every run those are shown that have rows.
     """
     runs = HelmRuns(source, cache=cache)
     snapshot = cache.snapshot()
     places = [(place.suite, place.folder) for place in runs.places]
     cached = [snapshot.lookup(place) for place in runs.places]
+    partial = pl.Series("partial", [run.entry.is_partial if run else None for run in cached], pl.Boolean)
     rows = {table: [run.rows(table).rows if run else None for run in cached] for table in _LISTED}
-    return pl.concat(
+    listed = pl.concat(
         [
             pl.DataFrame(places, schema={"suite": pl.String, "run": pl.String}, orient="row"),
             _readable_specs(runs).select(_what()).collect(),
+            partial.to_frame(),
             pl.DataFrame(rows, schema=dict.fromkeys(_LISTED, pl.Int64)),
         ],
         how="horizontal",
     )
+    return _without_unused(listed, _LISTED[len(_ALWAYS) :])
 
 
 def cached_runs(cache: Cache) -> pl.DataFrame:
-    """One row a cached run: source, suite, run folder, model, scenario, and rows a table.
+    """One row a cached run: source, suite, run folder, model, scenario, partial, and rows a table.
 
     Raises:
         NoRunsError: the cache is empty.
@@ -47,7 +55,13 @@ def cached_runs(cache: Cache) -> pl.DataFrame:
     runs = _runs(cache)
     specs = read_runs(cache.snapshot(), _SPEC.name, runs[RUN].to_list(), [_MODEL, _SCENARIO]).select(_what()).collect()
     places = runs.select("source", "suite", pl.col("folder").alias("run"))
-    return pl.concat([places, specs, runs.rename(_ROWS).select(_LISTED)], how="horizontal")
+    rows = runs.rename(_ROWS).select("partial", *_LISTED)
+    return _without_unused(pl.concat([places, specs, rows], how="horizontal"), _LISTED[len(_ALWAYS) :])
+
+
+def _without_unused(listed: pl.DataFrame, tables: Sequence[str]) -> pl.DataFrame:
+    """Without those of the tables that have no row anywhere."""
+    return listed.drop(table for table in tables if not listed[table].sum())
 
 
 def _what() -> list[pl.Expr]:
@@ -67,13 +81,30 @@ def _readable_specs(runs: HelmRuns) -> pl.LazyFrame:
 
 
 def sources(cache: Cache) -> pl.DataFrame:
-    """One row a source in the cache: how many runs and bytes of it are cached, and rows a table."""
-    return (
+    """One row a source in the cache: how many runs of it are cached, partial ones among them, bytes, rows a table.
+
+    Beside the tables of every run those are shown that have rows; those of suites too.
+    """
+    of_runs = (
         cache.runs()
         .group_by("source", maintain_order=True)
-        .agg(pl.len().alias("runs"), pl.col("size_bytes").sum(), pl.col(*_ROWS).sum())
+        .agg(pl.len().alias("runs"), pl.col("partial").sum(), pl.col("size_bytes").sum(), pl.col(*_ROWS).sum())
         .rename(_ROWS)
     )
+    listed = of_runs.join(_rows_of_suites(cache), on="source", how="left", maintain_order="left")
+    return _without_unused(listed, [*_OTHERS, *_SUITE_TABLES])
+
+
+def _rows_of_suites(cache: Cache) -> pl.DataFrame:
+    """One row a source: rows of each table that is filled from what stands beside the runs."""
+    snapshot = cache.snapshot()
+    paths = {source.id: source.path for source in snapshot.manifest.sources}
+    rows = [
+        {"source": paths[suite.entry.source], **{table: suite.rows(table).rows for table in _SUITE_TABLES}}
+        for suite in snapshot.suites.values()
+    ]
+    types = pl.Schema({"source": pl.String(), **dict.fromkeys(_SUITE_TABLES, pl.Int64())})
+    return pl.DataFrame(rows, schema=types).group_by("source").agg(pl.col(_SUITE_TABLES).sum())
 
 
 def columns(table: str) -> pl.DataFrame:
@@ -85,11 +116,13 @@ def columns(table: str) -> pl.DataFrame:
 def first_rows(cache: Cache, table: str, *, runs: str, columns: Columns, rows: int) -> pl.DataFrame:
     """The first rows of a table, over the cached runs whose folder or name matches the pattern `runs`.
 
+    Of a table of suites, over the suites that match, and the releases, which are called `releases/<version>`.
+
     Raises:
         NoRunsError: the cache is empty, or no run in it matches.
         ColumnNotFoundError: `columns` names one that the table does not have.
     """
-    known = _runs(cache)
+    known = _runs(cache) if TABLES[table].of == "run" else _suites(cache, table)
     matches = [
         any(fnmatchcase(name, runs) or name == runs for name in names)
         for names in known.select("folder", RUN_NAME).iter_rows()
@@ -97,14 +130,22 @@ def first_rows(cache: Cache, table: str, *, runs: str, columns: Columns, rows: i
     kept = known.filter(pl.Series(matches, dtype=pl.Boolean))
     if kept.is_empty():
         raise NoRunsError(
-            f"No run in the cache matches {runs!r}.",
-            found=f"{known.height} others, such as {known['folder'][0]}",
+            f"No {TABLES[table].of} in the cache matches {runs!r}.",
+            found=f"{known.height} others, such as {known['folder'][0]}" if known.height else "none at all",
             hint="`magnet-arrow ls` shows them all.",
         )
     # As few runs as hold that many rows: the rest need not be opened.
     before = kept[f"rows.{table}"].cum_sum().shift(1, fill_value=0)
     keys = kept.filter(before < rows)[RUN].to_list()
     return read_runs(cache.snapshot(), table, keys, columns).head(rows).collect()
+
+
+def _suites(cache: Cache, table: str) -> pl.DataFrame:
+    """The suites and releases, in the columns that `first_rows` looks at."""
+    suites = cache.snapshot().suites
+    rows = [(key, suite.entry.suite, suite.entry.suite, suite.rows(table).rows) for key, suite in suites.items()]
+    columns = {RUN: pl.String, "folder": pl.String, RUN_NAME: pl.String, f"rows.{table}": pl.Int64}
+    return pl.DataFrame(rows, schema=columns, orient="row").sort(RUN)
 
 
 def _runs(cache: Cache) -> pl.DataFrame:

@@ -5,7 +5,7 @@ All text goes through `for_terminal` and into `rich.text.Text`, which reads no m
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,18 +23,20 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from magnet_arrow.errors import Rejected
+from magnet_arrow.helm.layout import RUN_FILES
 from magnet_arrow.text import for_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from magnet_arrow.errors import Rejected
     from magnet_arrow.ingestion import IngestReport, Progress
 
 SHOWN = 5
 """So many of a kind are shown on the terminal, unless all are asked for."""
 
 _MOST = 60
+_EVERY_RUN = frozenset(name.removesuffix(".json") for name in RUN_FILES)
 
 
 def plain(text: str) -> Text:
@@ -82,10 +84,12 @@ def rows_as_json(frame: pl.DataFrame) -> Iterator[str]:
 
 def ingest_summary(report: "IngestReport") -> str:
     """What an ingest took, in a few lines."""
-    rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items())
+    rows = ", ".join(f"{name} {count:,}" for name, count in shown_rows(report.rows).items())
+    partial = f" ({report.partial:,} partial)" if report.partial else ""
     pruned = f", {report.pruned:,} pruned" if report.pruned else ""
+    taken = f"{report.runs:,} taken{partial}, {report.skipped:,} unchanged"
     lines = [
-        f"runs      {report.runs:,} taken, {report.skipped:,} unchanged, {len(report.rejected):,} rejected{pruned}",
+        f"runs      {taken}, {len(report.rejected):,} rejected{pruned}",
         f"rows      {rows}" if report.runs else "",
         f"bytes     {report.bytes_in:,} in, {report.bytes_out:,} out",
         f"seconds   {report.seconds:.1f}",
@@ -93,10 +97,44 @@ def ingest_summary(report: "IngestReport") -> str:
     return "\n".join(filter(None, lines))
 
 
+def shown_rows(rows: Mapping[str, int]) -> dict[str, int]:
+    """Rows by table: the tables of every run, and of the others those that have some."""
+    return {name: count for name, count in rows.items() if count or name in _EVERY_RUN}
+
+
+def odd_lines(odd: Mapping[tuple[str, str], int]) -> list[str]:
+    """What no column holds, a line a kind and place, what is met most first."""
+    return [f"{what} {path} ({count:,} ×)" for (what, path), count in sorted(odd.items(), key=lambda item: -item[1])]
+
+
+def odd_facts(odd: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
+    """The same for a script."""
+    return [
+        {"what": what, "file": path.partition(" ")[0], "json_path": path.partition(" ")[2], "count": count}
+        for (what, path), count in odd.items()
+    ]
+
+
+def rejection(row: Mapping[str, Any]) -> str:
+    """One row of `Cache.rejects()` in words, with a sample of what stands there."""
+    run = f"{row['suite']}/{row['folder']}"
+    known = {name: row[name] for name in ("file", "reason", "json_path", "byte", "hint")}
+    return "\n".join(filter(None, [str(Rejected(run=run, **known)), sample_line(row)]))
+
+
+def sample_line(row: Mapping[str, Any]) -> str:
+    """The range of bytes that is at fault, and how it begins; empty where that is not known."""
+    if not row["sample"]:
+        return ""
+    end = "" if row["end_byte"] is None else f"{row['end_byte']:,}"
+    return f"  bytes {row['begin_byte']:,} to {end or 'the end'}: {row['sample']}"
+
+
 def ingest_facts(report: "IngestReport") -> dict[str, Any]:
     """The same, and every reason, for a script."""
     return {
         "runs": report.runs,
+        "partial": report.partial,
         "rows": dict(report.rows),
         "bytes_in": report.bytes_in,
         "bytes_out": report.bytes_out,
@@ -104,6 +142,7 @@ def ingest_facts(report: "IngestReport") -> dict[str, Any]:
         "skipped": report.skipped,
         "pruned": report.pruned,
         "rejected": [rejected_facts(rejected) for rejected in report.rejected],
+        "odd": odd_facts(report.odd),
         "notes": list(report.notes),
     }
 

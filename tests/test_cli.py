@@ -16,6 +16,7 @@ from makedump import make_run, write_run, write_runs
 
 from magnet_arrow import cli, ingestion
 from magnet_arrow.errors import CacheLockedError, MagnetWarning
+from magnet_arrow.schema import TABLES
 
 
 class Ended(NamedTuple):
@@ -144,6 +145,47 @@ def test_an_ingest_in_json_has_every_reason(run: Run, broken: Path) -> None:
     assert facts["rejected"][0]["reason"]
 
 
+def test_a_broken_run_goes_in_partially_if_told_and_is_marked_everywhere(run: Run, broken: Path) -> None:
+    """100 bytes of stats.json hold no whole stat."""
+    (broken / "runs" / "made" / "tide:n=2" / "per_instance_stats.json").unlink()
+    assert run("ingest", broken).code == 1
+    ended = run("ingest", broken, "--partial")
+    assert ended.code == 0
+    assert "2 taken (2 partial), 1 unchanged, 0 rejected" in ended.out
+    for args in (["ls"], ["ls", broken]):
+        assert [row["partial"] for row in rows(run(*args, "--json"))] == [False, True, True]
+    assert [row["stats"] for row in rows(run("ls", "--json"))] == [2, 0, 2]
+    (info,) = rows(run("cache", "info", "--json"))
+    assert (info["runs"], info["partial"]) == (3, 2)
+    (row,) = rows(run("rejects", "--json"))
+    size = (broken / "runs" / "made" / "tide:n=1" / "stats.json").stat().st_size
+    assert (row["folder"], row["left_out"], row["file"], row["json_path"]) == (
+        "tide:n=1",
+        "rest of file",
+        "stats.json",
+        "$[0]",
+    )
+    assert (row["begin_byte"], row["end_byte"]) == (1, size) == (1, 100)
+    assert str(row["sample"]).startswith(r"\n  {\n    \"name\"".replace(r"\"", '"'))
+
+
+def test_what_helm_does_not_declare_is_told_and_with_strict_rejected(run: Run, outputs: Path) -> None:
+    file = outputs / "runs" / "made" / "tide:n=1" / "stats.json"
+    stats = json.loads(file.read_text())
+    stats[0]["mean"], stats[1]["note\x1b"] = "much", 1
+    file.write_text(json.dumps(stats))
+    ended = run("ingest", outputs, "--strict")
+    assert ended.code == 1
+    assert "2 taken, 0 unchanged, 1 rejected" in ended.out
+    assert "--strict" in ended.err
+    ended = run("ingest", outputs, "--retry")
+    assert ended.code == 0
+    assert set(ended.err.splitlines()) == {
+        "Kept in magnet.extra: value of another type stats.json $[].mean (1 ×)",
+        r"Kept in magnet.extra: unknown field stats.json $[].note\x1b (1 ×)",
+    }
+
+
 def test_nothing_but_rejects_is_3(run: Run, broken: Path) -> None:
     ended = run("ingest", broken, "--runs", "tide:n=1")
     assert ended.code == 3
@@ -206,6 +248,7 @@ def test_ls_of_the_cache_knows_the_sources(run: Run, outputs: Path) -> None:
         "run": "tide:n=2",
         "model": "made/heron-2b",
         "scenario": "TideScenario",
+        "partial": False,
         "scenario_state": 2,
         "stats": 2,
         "per_instance_stats": 4,
@@ -241,6 +284,19 @@ def test_head_takes_columns_runs_and_a_number(run: Run, outputs: Path) -> None:
     assert [row["run_spec.name"] for row in found] == ["tide:n=2", "tide:n=2"]
 
 
+def test_head_shows_what_stands_beside_the_runs(run: Run, outputs: Path) -> None:
+    for suite in ("made", "other"):
+        (outputs / "runs" / suite).mkdir(exist_ok=True)
+        (outputs / "runs" / suite / "summary.json").write_text(json.dumps({"suite": suite, "date": "2026-01-01"}))
+    write_run(outputs, make_run("ebb"), suite="other")
+    run("ingest", outputs)
+    assert [row["summary.suite"] for row in rows(run("head", "summary", "--json"))] == ["made", "other"]
+    assert [row["summary.suite"] for row in rows(run("head", "summary", "--run", "o*", "--json"))] == ["other"]
+    assert run("head", "summary", "--run", "tide*").code == 2
+    (info,) = rows(run("cache", "info", "--json"))
+    assert (info["summary"], info["suite_files"], info.get("groups")) == (2, 2, None)
+
+
 def test_head_offers_the_near_name(run: Run, outputs: Path) -> None:
     run("ingest", outputs)
     ended = run("head", "stats", "--columns", "stats.maen")
@@ -252,10 +308,9 @@ def test_head_offers_the_near_name(run: Run, outputs: Path) -> None:
 
 
 def test_schemas_are_shown_printed_and_written(run: Run, tmp_path: Path) -> None:
-    tables = ["run_spec", "scenario_state", "stats", "per_instance_stats"]
     assert re.search(r"^stats.name.name +string", run("schemas").out, re.MULTILINE)
     printed = json.loads(run("schemas", "--json").out)
-    assert list(printed) == tables
+    assert list(printed) == list(TABLES) == list(cli.TableName)
     ended = run("schemas", "--write", tmp_path / "new")
     assert ended.code == 0
     written = {file.stem: file.read_text("utf-8") for file in (tmp_path / "new").iterdir()}
@@ -358,7 +413,9 @@ def test_rejects_are_listed(run: Run, broken: Path) -> None:
     run("ingest", broken)
     (row,) = rows(run("rejects", "--json"))
     assert (row["suite"], row["folder"], row["file"]) == ("made", "tide:n=1", "stats.json")
-    assert run("rejects").out.startswith("made/tide:n=1/stats.json")
+    out = run("rejects").out
+    assert out.startswith("made/tide:n=1/stats.json, byte 100, ")
+    assert re.search(r"^  bytes 60 to 100: .*", out, re.MULTILINE)
 
 
 def test_names_from_a_dump_do_not_act_on_the_terminal(run: Run, tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from magnet_arrow.report import (
     first_of,
     ingest_facts,
     ingest_summary,
+    odd_lines,
     progress_bar,
     records,
+    rejection,
     rows_as_json,
     table,
     without_empty,
@@ -34,7 +36,7 @@ def shown(renderable: RenderableType) -> list[list[str]]:
 def made_report(rejected: tuple[Rejected, ...] = ()) -> IngestReport:
     return IngestReport(
         runs=1200,
-        rows={"run_spec": 1200, "stats": 34_567},
+        rows={"run_spec": 1200, "stats": 34_567, "per_instance_stats": 0, "instances": 8, "groups": 0},
         bytes_in=9_876_543,
         bytes_out=1234,
         seconds=1.26,
@@ -42,6 +44,8 @@ def made_report(rejected: tuple[Rejected, ...] = ()) -> IngestReport:
         pruned=2,
         rejected=rejected,
         notes=("latest was passed over.",),
+        odd={("unknown field", "stats.json $[].note"): 3, ("value of another type", "stats.json $[].mean"): 40},
+        partial=3,
     )
 
 
@@ -78,8 +82,8 @@ def test_json_is_ascii_and_keeps_kinds() -> None:
 
 def test_a_summary_counts_what_was_taken_and_what_not() -> None:
     assert ingest_summary(made_report((REJECTED,))).splitlines() == [
-        "runs      1,200 taken, 7 unchanged, 1 rejected, 2 pruned",
-        "rows      run_spec 1,200, stats 34,567",
+        "runs      1,200 taken (3 partial), 7 unchanged, 1 rejected, 2 pruned",
+        "rows      run_spec 1,200, stats 34,567, per_instance_stats 0, instances 8",
         "bytes     9,876,543 in, 1,234 out",
         "seconds   1.3",
     ]
@@ -97,6 +101,9 @@ def test_the_facts_are_json_and_complete() -> None:
             "expected": None,
             "found": None,
             "hint": None,
+            "begin_byte": None,
+            "end_byte": None,
+            "sample": None,
         }
     ]
     assert (facts["runs"], facts["skipped"], facts["pruned"], facts["notes"]) == (
@@ -105,6 +112,37 @@ def test_the_facts_are_json_and_complete() -> None:
         2,
         ["latest was passed over."],
     )
+
+
+def test_what_no_column_holds_is_told_by_place_and_count() -> None:
+    assert odd_lines(made_report().odd) == [
+        "value of another type stats.json $[].mean (40 ×)",
+        "unknown field stats.json $[].note (3 ×)",
+    ]
+    facts = ingest_facts(made_report())
+    assert facts["odd"][0] == {"what": "unknown field", "file": "stats.json", "json_path": "$[].note", "count": 3}
+    assert facts["partial"] == 3
+
+
+def test_a_rejection_shows_what_stands_there() -> None:
+    row = {
+        "suite": "s",
+        "folder": "r\x1b",
+        "file": "stats.json",
+        "reason": "Not JSON.",
+        "json_path": "$[1]",
+        "byte": 900,
+    }
+    range_ = {"begin_byte": 860, "end_byte": 2940, "sample": r"\x1b[2J"}
+    assert rejection(row | {"hint": "Copy it."} | range_).splitlines() == [
+        r"s/r\x1b/stats.json, byte 900, at $[1]:",
+        "  Not JSON.",
+        "  Copy it.",
+        r"  bytes 860 to 2,940: \x1b[2J",
+    ]
+    nothing_known = dict.fromkeys(range_)
+    assert len(rejection(row | {"hint": None} | nothing_known).splitlines()) == 2
+    assert "860 to the end" in rejection(row | {"hint": None} | range_ | {"end_byte": None})
 
 
 @pytest.mark.parametrize(

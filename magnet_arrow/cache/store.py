@@ -12,10 +12,12 @@ from pathlib import Path
 import platformdirs
 import polars as pl
 
-from magnet_arrow import schema
+from magnet_arrow import freeform, schema
 from magnet_arrow.cache import commit, everything, manifest, segments
-from magnet_arrow.cache.manifest import Deleted, Manifest, RejectedRun, RunList, Segment, Source, run_key
+from magnet_arrow.cache.manifest import Deleted, Manifest, RejectedRun, RunEntry, RunList, Segment, Source, run_key
 from magnet_arrow.cache.snapshot import Snapshot, read_file
+from magnet_arrow.errors import Rejected
+from magnet_arrow.helm.source import plain_name
 
 CACHE_DIR_VARIABLE = "MAGNET_ARROW_CACHE_DIR"
 
@@ -93,23 +95,59 @@ class Cache:
         ]
         return pl.DataFrame(rows, schema=_RUNS_SCHEMA).sort("source", "suite", "folder")
 
-    def rejects(self) -> pl.DataFrame:
-        """Runs that could not be taken, and why: one row a run.
+    def files(self) -> pl.DataFrame:
+        """What became of each file that has a table, of each cached run: `elements` = `rows` + `rejected`.
 
-        Columns: source (path), suite, folder, file, json_path, byte, expected, found, reason.
+        Of per-instance stats an element is a stat of an entry; entries without any are kept with the run and counted
+        apart. A run that is not cached has no file here: `rejects` names it, and nothing of it is in any table.
+
+        Columns: source (path), suite, folder, file, table, elements (counted as they were decoded), rows (as they
+        stand in the table), rejected (the one that a cut file ends in), without_rows.
         """
         snapshot = self.snapshot()
         paths = {source.id: source.path for source in snapshot.manifest.sources}
         rows = [
             {
+                "source": paths.get(run.entry.source),
+                "suite": run.entry.suite,
+                "folder": run.entry.folder,
+                "file": table.file,
+                "table": table.name,
+                "elements": elements + _lost(run.entry, table.file),
+                "rows": run.rows(table.name).rows,
+                "rejected": _lost(run.entry, table.file),
+                "without_rows": _without_rows(run.entry, table.file),
+            }
+            for run in snapshot.runs.values()
+            for table in schema.RUN_TABLES
+            if (elements := run.entry.elements.get(table.file)) is not None
+        ]
+        return pl.DataFrame(rows, schema=_FILES_SCHEMA).sort("source", "suite", "folder", "file")
+
+    def rejects(self) -> pl.DataFrame:
+        """What was left out, and why: one row a run, and of partial runs one row a file that ends early.
+
+        Columns: source (path), suite, folder, left_out ("run", or "rest of file"), file, json_path, byte, begin_byte
+        and end_byte (the range at fault, as closely as it is known), expected, found, reason, hint, sample (the
+        first bytes of that range, escaped).
+        """
+        snapshot = self.snapshot()
+        paths = {source.id: source.path for source in snapshot.manifest.sources}
+        found: list[tuple[RejectedRun | RunEntry, str, Rejected]] = [
+            (run, "run", run.rejected) for run in snapshot.manifest.rejected
+        ]
+        found += [(run.entry, "rest of file", one) for run in snapshot.runs.values() for one in run.entry.rejected]
+        rows = [
+            {
                 "source": paths.get(run.source),
                 "suite": run.suite,
                 "folder": run.folder,
-                **{name: getattr(run.rejected, name) for name in _REJECTED_FIELDS},
+                "left_out": left_out,
+                **{name: getattr(rejected, name) for name in _REJECTED_FIELDS},
             }
-            for run in snapshot.manifest.rejected
+            for run, left_out, rejected in found
         ]
-        return pl.DataFrame(rows, schema=_REJECTS_SCHEMA).sort("source", "suite", "folder")
+        return pl.DataFrame(rows, schema=_REJECTS_SCHEMA).sort("source", "suite", "folder", "file")
 
 
 _RUNS_SCHEMA = pl.Schema(
@@ -125,11 +163,28 @@ _RUNS_SCHEMA = pl.Schema(
         "size_bytes": pl.Int64(),
     }
 )
-_REJECTED_FIELDS = ("file", "json_path", "byte", "expected", "found", "reason")
-_REJECTS_SCHEMA = pl.Schema(
-    {name: pl.String() for name in ("source", "suite", "folder")}
-    | {name: pl.Int64() if name == "byte" else pl.String() for name in _REJECTED_FIELDS}
+_FILES_SCHEMA = pl.Schema(
+    {name: pl.String() for name in ("source", "suite", "folder", "file", "table")}
+    | {name: pl.Int64() for name in ("elements", "rows", "rejected", "without_rows")}
 )
+_REJECTED_FIELDS = (
+    *("file", "json_path", "byte", "begin_byte", "end_byte"),
+    *("expected", "found", "reason", "hint", "sample"),
+)
+_REJECTS_SCHEMA = pl.Schema(
+    {name: pl.String() for name in ("source", "suite", "folder", "left_out")}
+    | {name: pl.Int64() if name.endswith("byte") else pl.String() for name in _REJECTED_FIELDS}
+)
+
+
+def _lost(entry: RunEntry, file: str) -> int:
+    return sum(plain_name(rejected.file) == file for rejected in entry.rejected)
+
+
+def _without_rows(entry: RunEntry, file: str) -> int:
+    """Entries of per-instance stats that have no stat, and so no row."""
+    text = entry.residual.get(file) if file == schema.TABLES["per_instance_stats"].file else None
+    return len(freeform.parse_many([text])[0]) if text else 0
 
 
 @dataclass(slots=True)

@@ -103,8 +103,12 @@ def test_a_rejected_run_leaves_what_there_was_of_it(tmp_path: Path) -> None:
     apply(tmp_path, Change(rejected=[rejection("a", 2), rejection("b")]))
     assert means(tmp_path) == {"a": [1.0]}
     rejects = Cache(tmp_path).rejects()
-    assert rejects.columns == ["source", "suite", "folder", "file", "json_path", "byte", "expected", "found", "reason"]
-    assert rejects.row(1) == ("/dumps/s0", SUITE, "b", "stats.json", None, 7, None, "a number", "expected a list.")
+    assert rejects.columns == [
+        *("source", "suite", "folder", "left_out", "file", "json_path", "byte", "begin_byte", "end_byte"),
+        *("expected", "found", "reason", "hint", "sample"),
+    ]
+    told = {name: value for name, value in rejects.row(1, named=True).items() if value is not None}
+    assert list(told.values()) == ["/dumps/s0", SUITE, "b", "run", "stats.json", 7, "a number", "expected a list."]
 
 
 def test_a_rejection_goes_when_the_run_is_taken_or_pruned(tmp_path: Path) -> None:
