@@ -424,8 +424,15 @@ def _rejected_error(bad: Sequence[Rejected]) -> BadFileError:
     return BadFileError(first.reason, where=first.where, hint=hint)
 
 
-def read_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> pl.DataFrame:
+def read_run_specs(
+    places: Sequence[RunPlace], cache: CacheLike = None, *, stamps: Sequence[Fingerprint] | None = None
+) -> pl.DataFrame:
     """The run specs of some runs, without ingesting any: row i is that of place i.
+
+    Args:
+        places: where the runs lie.
+        cache: the cache or its folder.
+        stamps: the runs' fingerprints, if they have been taken; a run that has changed since is read as it was.
 
     Columns: those that occur, as in `run_spec`, and `magnet.run` (for a run of a source that was never ingested, a
     place without meaning outside this frame).
@@ -434,16 +441,17 @@ def read_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> pl.Da
         BadFileError: the run spec of a run that is not in the cache can't be read.
     """
     snapshot = Cache.coerce(cache).snapshot()
-    stamped = [(place, stamps_of(place)) for place in places]
+    known = [stamps_of(place) for place in places] if stamps is None else stamps
+    stamped = list(zip(places, known, strict=True))
     ids = SourceIds(snapshot, stamped)
     rows = ObjectRows("run_spec")
     buffer = Buffer()
     keys = []
-    for place, stamps in stamped:
+    for place, now in stamped:
         key = run_key(ids.id_of(place), place.suite, place.folder)
         keys.append(key)
         held = snapshot.runs.get(key)
-        if held is None or held.fingerprint != stamps:
+        if held is None or held.fingerprint != now:
             with SourceFile(place.path, RUN_SPEC, where_of(place)) as file:
                 spec, residual = read_run_spec(buffer, file)
             rows.stage_object(spec, residual)

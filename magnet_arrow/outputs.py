@@ -18,6 +18,7 @@ from magnet_arrow.cache.shown import Columns
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.errors import (
+    CacheError,
     ColumnNotFoundError,
     FilterError,
     NoRunsError,
@@ -29,6 +30,7 @@ from magnet_arrow.frames import CachedRuns, Frames, registered_types
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace, Source, find_outputs, find_runs, find_suites
 from magnet_arrow.ingestion import ensure_cached, read_run_specs
 from magnet_arrow.run_views import JsonView, StructsView
+from magnet_arrow.runs import stamps_of
 from magnet_arrow.schema import TABLES
 from magnet_arrow.text import for_html, for_terminal
 
@@ -128,8 +130,8 @@ class HelmRun(Frames):
 class HelmRuns(Sequence[HelmRun], Frames):
     """Runs in an order of their own, as they were found when this was made.
 
-    An immutable snapshot of where runs lie: runs that appear later are not in it until `refresh`, and a frame
-    looks again only at the runs that it reads.
+    An immutable snapshot: places are listed and fingerprinted once. Runs that appear later are not in it until
+    `refresh`, and a frame looks again only at the runs that it reads.
 
     Args:
         source: a path to outputs, a suite or a run, a glob pattern, an object of ours, or a list of such.
@@ -148,7 +150,7 @@ class HelmRuns(Sequence[HelmRun], Frames):
     178
     """
 
-    __slots__ = ("_source", "cache", "notes", "places")
+    __slots__ = ("_source", "_stamps", "cache", "notes", "places")
 
     def __init__(self, source: Source, *, pattern: str = "*", cache: CacheLike = None) -> None:
         source = list(source) if isinstance(source, Iterator) else source  # kept for `refresh`
@@ -157,6 +159,7 @@ class HelmRuns(Sequence[HelmRun], Frames):
         self.places = found.places
         self.notes = found.notes
         self.cache = _cache_of(source, cache)
+        self._stamps = dict(zip(found.places, map(stamps_of, found.places), strict=True))
 
     @classmethod
     def coerce(cls, source: Source, *, cache: CacheLike = None) -> "HelmRuns":
@@ -173,6 +176,19 @@ class HelmRuns(Sequence[HelmRun], Frames):
     def existing(self) -> "HelmRuns":
         """Those that are still there."""
         return self._like(place for place in self.places if _is_run(place.path))
+
+    def partial(self) -> "HelmRuns":
+        """Those of which the cache has less than all: files were missing, or ended early.
+
+        Nothing is ingested. A run that has changed since counts as whole until it is taken again.
+        """
+        snapshot = self.cache.snapshot()
+        return self._like(place for place in self.places if _is_partial(snapshot, place))
+
+    def whole(self) -> "HelmRuns":
+        """Those that are not partial."""
+        snapshot = self.cache.snapshot()
+        return self._like(place for place in self.places if not _is_partial(snapshot, place))
 
     def take(self, indices: Iterable[int]) -> "HelmRuns":
         """Those runs, in that order."""
@@ -210,7 +226,8 @@ class HelmRuns(Sequence[HelmRun], Frames):
     def scan_run_specs(self) -> pl.LazyFrame:
         """Table `run_spec` without an ingest: row i is run i; every registered column is there."""
         table = TABLES["run_spec"]
-        specs = read_run_specs(self.places, self.cache).drop(table.hidden, strict=False)
+        stamps = [self._stamps[place] for place in self.places]
+        specs = read_run_specs(self.places, self.cache, stamps=stamps).drop(table.hidden, strict=False)
         missing = {name: kind for name, kind in registered_types(table).items() if name not in specs.columns}
         return specs.lazy().with_columns(pl.lit(None, kind).alias(name) for name, kind in missing.items())
 
@@ -232,6 +249,7 @@ class HelmRuns(Sequence[HelmRun], Frames):
         runs = object.__new__(HelmRuns)
         runs.places, runs.notes, runs.cache = tuple(places), (), self.cache
         runs._source = runs.places, "*"
+        runs._stamps = {place: self._stamps[place] for place in runs.places}
         return runs
 
     @overload
@@ -247,10 +265,18 @@ class HelmRuns(Sequence[HelmRun], Frames):
         return len(self.places)
 
     def __repr__(self) -> str:
-        return f"<HelmRuns {_counted(len(self), 'run')}>"
+        return f"<HelmRuns {self._counts()}>"
 
     def _repr_html_(self) -> str:
-        return _html("HelmRuns", _counted(len(self), "run"), [place.folder for place in self.places])
+        return _html("HelmRuns", self._counts(), [place.folder for place in self.places])
+
+    def _counts(self) -> str:
+        """How many, and how many of them are partial; a cache that can't be read has nothing to say to that."""
+        try:
+            n_partial = len(self.partial())
+        except CacheError:
+            n_partial = 0
+        return _counted(len(self), "run") + (f", {n_partial} partial" if n_partial else "")
 
 
 class HelmSuite:
@@ -410,14 +436,19 @@ class HelmOutputs:
         return sorted({place.folder for place in self.suites(suite).places})
 
     def summarize(self) -> pl.DataFrame:
-        """One row a suite: its name, how many runs it has, and how many of them the cache has."""
+        """One row a suite: its name, how many runs it has, how many the cache has, and how many of these are partial."""
         snapshot = self.cache.snapshot()
         rows = [
-            (suite.name, len(places), sum(snapshot.lookup(place) is not None for place in places))
+            (
+                suite.name,
+                len(places),
+                sum(snapshot.lookup(place) is not None for place in places),
+                sum(_is_partial(snapshot, place) for place in places),
+            )
             for suite in self.suites()
             for places in [_places_or_none(suite)]
         ]
-        columns = {"suite": pl.String(), "runs": pl.Int64(), "cached": pl.Int64()}
+        columns = {"suite": pl.String(), **dict.fromkeys(("runs", "cached", "partial"), pl.Int64())}
         return pl.DataFrame(rows, schema=columns, orient="row")
 
     def __repr__(self) -> str:
@@ -435,6 +466,12 @@ def _cache_of(source: object, cache: CacheLike) -> Cache:
         if isinstance(item, HelmRun | HelmRuns | HelmSuite | HelmSuites | HelmOutputs):
             return item.cache
     return Cache()
+
+
+def _is_partial(snapshot: Snapshot, place: RunPlace) -> bool:
+    """Whether the cache has only a part of the run in the state that it is in now."""
+    run = snapshot.lookup(place)
+    return run is not None and run.entry.is_partial and run.fingerprint == stamps_of(place)
 
 
 def _key(snapshot: Snapshot, place: RunPlace) -> str:
