@@ -436,7 +436,7 @@ class HelmOutputs:
         return sorted({place.folder for place in self.suites(suite).places})
 
     def summarize(self) -> pl.DataFrame:
-        """One row a suite: its name, how many runs it has, how many the cache has, and how many of these are partial."""
+        """One row a suite: name, how many runs it has, how many of them are cached, and how many of these partial."""
         snapshot = self.cache.snapshot()
         rows = [
             (

@@ -47,6 +47,8 @@ class Predictor:
         insufficient_eval_sample_policy: what happens when the evaluated run has fewer request states than
             `num_eval_samples`: "error" raises, "warn" logs a warning, "ignore" goes on.
         cache: where frames are kept; by default that of the runs, else the user's.
+        include_partial: draw from runs too of which the cache has only a part (`ingest(partial=True)`). They are
+            left out otherwise, as if they were not there.
 
     >>> from magnet_arrow import HelmOutputs
     >>> suite = HelmOutputs.demo().suites("my-suite")[0]
@@ -63,6 +65,7 @@ class Predictor:
         insufficient_eval_sample_policy: SamplePolicy = "warn",
         *,
         cache: CacheLike = None,
+        include_partial: bool = False,
     ) -> None:
         if insufficient_eval_sample_policy not in _POLICIES:
             raise ValueError(
@@ -78,6 +81,7 @@ class Predictor:
         self.random_seed = random_seed
         self.insufficient_eval_sample_policy = insufficient_eval_sample_policy
         self.cache = cache
+        self.include_partial = include_partial
 
     def run_spec_filter(self, run_spec: dict[str, Any]) -> bool:
         """Whether a run may be drawn. To be overridden; every run may, unless it is.
@@ -124,7 +128,9 @@ class Predictor:
         return train_split, test_split.sequester()
 
     def _filtered(self, runs: HelmRuns) -> HelmRuns:
-        """The runs that both filters leave. A filter that is not overridden costs nothing."""
+        """The runs that may be drawn: whole ones that both filters leave. One not overridden costs nothing."""
+        if not self.include_partial:
+            runs = runs.whole()
         if self._overrides("run_spec_filter"):
             runs = runs.take(i for i, run in enumerate(runs) if self.run_spec_filter(run.json.run_spec()))
         if self._overrides("run_spec_dataframe_filter"):

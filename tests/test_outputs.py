@@ -19,6 +19,7 @@ from magnet_arrow.errors import (
     UnsupportedError,
 )
 from magnet_arrow.helm import structs
+from magnet_arrow.ingestion import ingest
 from magnet_arrow.outputs import HelmOutputs, HelmRun, HelmRuns, HelmSuite, HelmSuites
 
 SUBJECT = "run_spec.scenario_spec.args.subject"
@@ -77,7 +78,7 @@ def test_runs_of_a_suite_are_sorted_whatever_their_names(dump: Path):
 def test_a_suite_without_runs_counts_nothing_and_its_runs_say_so(dump: Path):
     (dump / "runs" / "three").mkdir()
     outputs = HelmOutputs(dump)
-    assert outputs.summarize().rows() == [("one", 3, 0), ("three", 0, 0), ("two", 2, 0)]
+    assert outputs.summarize().rows() == [("one", 3, 0, 0), ("three", 0, 0, 0), ("two", 2, 0, 0)]
     assert folders(outputs.suites().runs()) == ALL
     with pytest.raises(NoRunsError, match="three"):
         outputs.suites("three").runs()
@@ -90,7 +91,29 @@ def test_a_summary_tells_which_runs_are_cached(dump: Path, tmp_path: Path):
         "suite": ["one", "two"],
         "runs": [3, 2],
         "cached": [1, 0],
+        "partial": [0, 0],
     }
+
+
+def test_partial_runs_are_marked_until_they_are_whole(dump: Path, tmp_path: Path):
+    """A run of which the cache has a part counts as whole once its files have changed, and is taken anew."""
+    cache = tmp_path / "cache"
+    outputs = HelmOutputs(dump, cache=cache)
+    runs = outputs.suites("one").runs()
+    file = runs[1].path / "stats.json"
+    text = file.read_text()
+    file.unlink()
+    ingest(dump, cache, partial=True)
+    assert repr(runs) == "<HelmRuns 3 runs, 1 partial>"
+    assert "3 runs, 1 partial" in runs._repr_html_()
+    assert outputs.summarize().rows() == [("one", 3, 3, 1), ("two", 2, 2, 0)]
+    assert (folders(runs.partial()), folders(runs.whole())) == (folders(runs[1:2]), folders(runs.take([0, 2])))
+    assert runs[1].stats().is_empty()
+    file.write_text(text)
+    assert repr(runs) == "<HelmRuns 3 runs>"
+    assert not runs[1].stats().is_empty()
+    (cache / "manifest.json").write_text("damaged")
+    assert repr(runs) == "<HelmRuns 3 runs>"
 
 
 SOURCES: dict[str, Callable[[Path], Any]] = {

@@ -22,6 +22,7 @@ from magnet_arrow.errors import (
     NotEnoughSamplesError,
     PredictionError,
 )
+from magnet_arrow.ingestion import ingest
 from magnet_arrow.outputs import HelmOutputs, HelmRuns
 from magnet_arrow.predictor import Predictor, RunPrediction, RunPredictor
 
@@ -58,6 +59,7 @@ def test_defaults_are_magnets():
         "num_eval_samples": 20,
         "random_seed": 1,
         "insufficient_eval_sample_policy": "warn",
+        "include_partial": False,
     }
 
 
@@ -92,6 +94,22 @@ def test_a_seed_decides_the_draw(outputs: Path):
 def test_too_few_request_states_follow_the_policy(outputs: Path):
     with pytest.raises(NotEnoughSamplesError, match="at least 3"):
         Predictor(1, 3, insufficient_eval_sample_policy="error").prepare_predict_inputs(outputs)
+
+
+@pytest.mark.parametrize("lost", ["per_instance_stats.json", "stats.json", "scenario_state.json"])
+def test_partial_runs_are_drawn_only_if_asked_for(outputs: Path, lost: str):
+    for n in (1, 4):
+        (outputs / "runs" / "made" / f"tides {n}" / lost).unlink()
+    ingest(outputs, partial=True)
+    options: dict[str, Any] = {"num_example_runs": 3, "insufficient_eval_sample_policy": "ignore"}
+    whole = {f"tides {n}" for n in (0, 2, 3, 5)}
+    assert {name for seed in range(8) for name in drawn(Predictor(random_seed=seed, **options), outputs)} == whole
+    everything = {f"tides {n}" for n in range(6)}
+    options |= {"num_example_runs": 5, "include_partial": True}
+    assert drawn(Predictor(**options), outputs) == everything
+    options["include_partial"] = False
+    with pytest.raises(NotEnoughRunsError, match="found 4"):
+        drawn(Predictor(**options), outputs)
 
 
 def test_an_unknown_policy_is_refused_at_once():
