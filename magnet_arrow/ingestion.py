@@ -177,6 +177,7 @@ class _Plan:
     todo: list[_Todo] = field(default_factory=list)
     all_sources: list[str] = field(default_factory=list)
     known_bad: list[Rejected] = field(default_factory=list)
+    recovered: list[str] = field(default_factory=list)
     skipped: int = 0
 
 
@@ -240,6 +241,8 @@ class _Work:
             bad = self.snapshot.rejected.get(todo.key)
             if held is not None and held.fingerprint == stamps:
                 plan.skipped += bool(place.folder)
+                if bad is not None:  # it went bad, and is again what it was
+                    plan.recovered.append(todo.key)
             elif bad is not None and bad.fingerprint == stamps and not retry:
                 plan.known_bad.append(bad.rejected)
             else:
@@ -266,8 +269,8 @@ class _Work:
         self._n_runs = sum(bool(todo.place.folder) for todo in plan.todo)
         self._bytes_total = sum(todo.size_bytes for todo in plan.todo)
         pruned = self._vanished(plan.all_sources) if prune else []
-        self._pending = Change(pruned=pruned)
-        self._done.pruned = len(pruned)
+        self._pending = Change(pruned=pruned, recovered=plan.recovered)
+        self._done.pruned = sum(not key.endswith("/") for key in pruned)  # runs; what stands beside them is no run
         try:
             for todo in plan.todo:
                 self._run = where_of(todo.place)
@@ -343,21 +346,25 @@ class _Work:
             done.count(taker, pending.segment)
         elif taker is not None:
             taker.discard()
-        if pending.segment or pending.rejected or pending.pruned:
+        if pending.segment or pending.rejected or pending.pruned or pending.recovered:
             done.snapshot = store.apply(self._cache, pending)
         self._taker, self._pending = None, Change()
 
     def _vanished(self, sources: Sequence[str]) -> list[str]:
-        """Keys of cached or rejected runs of these sources whose folder is gone."""
+        """Keys of cached or rejected runs, and of suites, of these sources whose folder is gone."""
         paths = {source.id: Path(source.path) for source in self.snapshot.manifest.sources}
-        held = [(key, run.entry.source, run.entry.suite, run.entry.folder) for key, run in self.snapshot.runs.items()]
+        entries = self.snapshot.entries
+        held = [(key, run.entry.source, run.entry.suite, run.entry.folder) for key, run in entries.items()]
         held += [(key, run.source, run.suite, run.folder) for key, run in self.snapshot.rejected.items()]
         return [
             key
             for key, source, suite, folder in held
             if source in sources
             and source in paths
-            and not any((root / suite / folder / RUN_SPEC).exists() for root in (paths[source] / "runs", paths[source]))
+            and not any(
+                (root / suite / folder / (RUN_SPEC if folder else "")).exists()
+                for root in (paths[source] / "runs", paths[source])
+            )
         ]
 
     def _count(self, size_bytes: int) -> None:

@@ -363,7 +363,7 @@ def _of_struct(
     name: str, form: Form, row: str, struct: type[Struct], *, of: Literal["run", "suite"] = "run", first: str = ""
 ) -> Table:
     """A table whose elements are one struct; `first` is a column of ours before its fields."""
-    own: list[Column | Spread] = [Column(f"{name}.{first}", pa.string(), "file that it is in")] if first else []
+    own: list[Column | Spread] = [Column(f"{name}.{first}", pa.string(), "file that it is in", False)] if first else []
     return _table(name, f"{name}.json", form, row, own + _struct(struct, name), struct, of)
 
 

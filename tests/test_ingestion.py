@@ -437,3 +437,15 @@ def test_a_run_spec_without_a_name_is_bad(change: Callable[[Run], object], found
     with pytest.raises(BadFileError) as caught:
         read_run_specs(places(tmp_path / "outputs"), tmp_path / "cache")
     assert caught.value.found == found
+
+
+def test_a_run_that_went_bad_and_came_back_is_no_longer_rejected(outputs: Path, cache: Path) -> None:
+    ingest(outputs, cache)
+    file = next((outputs / "runs").glob("*/*/stats.json"))
+    good, times = file.read_bytes(), file.stat()
+    file.write_bytes(good[:-5])
+    assert len(ingest(outputs, cache).rejected) == 1
+    file.write_bytes(good)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert ingest(outputs, cache).rejected == ()
+    assert Cache(cache).rejects().is_empty()

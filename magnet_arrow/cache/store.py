@@ -196,12 +196,14 @@ class Change:
         rejected: runs that could not be taken.
         sources: outputs folders by id, new or moved; those that the cache has by now under another id keep that.
         pruned: keys of runs that are to go.
+        recovered: keys of runs that were rejected, and are again what the cache has of them.
     """
 
     segment: Segment | None = None
     rejected: Sequence[RejectedRun] = ()
     sources: Sequence[Source] = ()
     pruned: Iterable[str] = ()
+    recovered: Iterable[str] = ()
 
 
 def apply(cache: Path, change: Change) -> Snapshot:
@@ -291,7 +293,7 @@ class _Merge:
 
     def _rejections(self, taken: set[str]) -> tuple[RejectedRun, ...]:
         rejected = dict(self._before.rejected)
-        for key in (*taken, *self._change.pruned):
+        for key in (*taken, *self._change.pruned, *self._change.recovered):
             rejected.pop(key, None)
         for run in self._change.rejected:
             rejected[run_key(run.source, run.suite, run.folder)] = run
