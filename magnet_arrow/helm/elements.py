@@ -260,14 +260,15 @@ class _Scanner:
                 closers.append(_OPENERS[token])
             elif token == 0x2C:
                 if len(closers) == 1:
+                    self._require(start, match.start())
                     yield start, match.start()
                     start, some = match.end(), True
             else:
                 if not closers or closers.pop() != token:
                     raise _BrokenError(match.start(), "matching brackets", repr(chr(token)))
                 if not closers:
-                    last = _skip_space(buffer, start, match.start())
-                    if some or last < match.start():
+                    if some or _skip_space(buffer, start, match.start()) < match.start():
+                        self._require(start, match.start())
                         yield start, match.start()
                     rest = _skip_space(buffer, match.end(), end)
                     if rest < end:
@@ -275,6 +276,11 @@ class _Scanner:
                         raise _BrokenError(rest, "the end of the file after the document", found, closed=True)
                     return
         raise _BrokenError(end, f"{chr(closers[-1])!r}" if closers else "a value", END_OF_FILE)
+
+    def _require(self, start: int, stop: int) -> None:
+        """Something stands before a comma, and between one and the closing bracket."""
+        if _skip_space(self._buffer, start, stop) == stop:
+            raise _BrokenError(stop, "a value", repr(chr(self._buffer[stop])))
 
 
 _OPENERS = {0x5B: 0x5D, 0x7B: 0x7D}
@@ -515,15 +521,20 @@ class Reader:
     def _finish(self, opening: int, filled: int, offset: int, first: int) -> None:
         """The rest of the file: the last elements, and of an object what follows them."""
         data, where = self._buffer.data, self._file.where
+        # The bracket was made of a comma, which an element must follow.
+        rest = _skip_space(data, opening + 1, filled)
+        if offset + opening > self._array and data.startswith(b"]", rest):
+            path = "$" if self._key is None else f"$.{self._key}"
+            raise Stretch(data, opening, filled, offset, first, path, where).error(rest, "a value", "']'", 0)
         if self._key is None:
             self._last = Stretch(data, opening, filled, offset, first, "$", where)
             return
-        rest = bytearray(self._head) + data[opening:filled]
+        tail = bytearray(self._head) + data[opening:filled]
         shift = offset + opening - len(self._head)
-        document = Document(rest, 0, len(rest), shift, where)
+        document = Document(tail, 0, len(tail), shift, where)
         members, self._last = document.state(self._key, by_layout=self._by_layout)
         if self._last is None:
-            raise document.error(len(rest), f"the end of {self._key}", "the end of the file", f"$.{self._key}")
+            raise document.error(len(tail), f"the end of {self._key}", "the end of the file", f"$.{self._key}")
         self._last.first = first
         if not self._ahead:
             self.members = members

@@ -200,6 +200,9 @@ def test_of_a_whole_file_nothing_is_cut(tmp_path: Path) -> None:
         pytest.param(' {"a": 1}', None, "an array", "'{\"a\": 1}'", 1, id="an object for an array"),
         pytest.param("[1]", KEY, "an object", "'[1]'", 0, id="an array for an object"),
         pytest.param("[1}", None, "matching brackets", "'}'", 2, id="brackets"),
+        pytest.param("[1, ]", None, "a value", "']'", 4, id="a comma too many at the end"),
+        pytest.param("[ , 1]", None, "a value", "','", 2, id="a comma too many at the beginning"),
+        pytest.param("[1,, 2]", None, "a value", "','", 3, id="a comma too many between"),
         pytest.param("[1] [2]", None, "the end of the file after the document", "'[2]' after it", 4, id="two"),
         pytest.param('["a', None, "the end of a string", "the end of the file", 3, id="open string"),
         pytest.param('{"a" 1}', KEY, "a key and its value", "'\"a\" 1'", 1, id="no colon"),
@@ -216,6 +219,25 @@ def test_what_is_wrong_is_said_with_its_byte(
     assert (error.expected, error.found) == (expected, found)
     assert error.where is not None
     assert error.where.byte == byte
+
+
+@INDENTS
+@pytest.mark.parametrize("by_layout", [True, False], ids=["by layout", "by scan"])
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("block", [64, elements.BLOCK_BYTES], ids=["in blocks", "whole"])
+def test_a_comma_too_many_at_the_end_is_bad_though_a_block_ends_behind_it(
+    block: int, key: str | None, by_layout: bool, indent: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [{"id": number} for number in range(9)]
+    text = json.dumps(made if key is None else {key: made}, indent=indent)
+    end = text.rindex("}", 0, text.rindex("]")) + 1
+    write(tmp_path, text[:end] + "," + text[end:])
+    monkeypatch.setattr(elements, "BLOCK_BYTES", block)
+    with pytest.raises(BadFileError) as caught:
+        read(tmp_path, key, by_layout=by_layout)
+    assert (caught.value.expected, caught.value.found) == ("a value", "']'")
+    assert caught.value.where is not None
+    assert caught.value.where.byte == text.index("]", end) + 1
 
 
 @pytest.mark.parametrize(
