@@ -18,21 +18,19 @@ import pyarrow as pa
 from msgspec import Raw
 from msgspec.structs import astuple
 
-from magnet_arrow.helm.decode import KEY_MARK, MOST_LEVELS, Decoded, ElementDecoder, is_deep
+from magnet_arrow.helm.decode import KEY_MARK, Decoded, ElementDecoder, is_extreme
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape
 from magnet_arrow.helm.wire import INT64_MAX, INT64_MIN, INTERNED, Residual, twin
 from magnet_arrow.schema import arrow_type
 
 _EXACT = 2.0**53
-_DEEP = MOST_LEVELS - 20
-"""Free-form values of more levels are looked at again, with those of the element around them counted."""
 
 
 class InexactError(Exception):
     """What was decoded may say less than the file: decode the stretch again, carefully.
 
     A float field may have had an integer token that was rounded, an integer has more than 64 bits, or an object is
-    empty, which its columns can't tell from one that is not there. Or a free-form value may be nested too deeply.
+    empty, which its columns can't tell from one that is not there. Or a free-form value may be more than can be read.
     """
 
 
@@ -107,7 +105,7 @@ class Texts:
                 continue
             code = known.get(data)
             if code is None:
-                if not exact and is_deep(data, _DEEP):
+                if not exact and is_extreme(data):
                     raise InexactError
                 code = known[data] = len(self.texts)
                 self.texts.append(_compact(data))

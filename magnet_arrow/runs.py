@@ -29,7 +29,7 @@ from magnet_arrow.columns import (
 )
 from magnet_arrow.errors import BadFileError, Rejected, Where
 from magnet_arrow.helm import structs
-from magnet_arrow.helm.decode import document, kind, parse_document
+from magnet_arrow.helm.decode import document, kind, member_error, parse_document
 from magnet_arrow.helm.elements import BLOCK_BYTES, Buffer, Reader
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
 from magnet_arrow.helm.oddities import oddities
@@ -347,7 +347,11 @@ class RunTaker(Generic[T]):
             place = Where(where.run, where.file, "$.request_states")
             raise BadFileError("", where=place, expected="an array", found=found)
         text = b",".join(dumps(name) + b":" + raw for name, raw in reader.members.items())
-        rest, residual = document(b"{" + text + b"}", schema.STATE_REST, where)
+        try:
+            rest, residual = document(b"{" + text + b"}", schema.STATE_REST, where)
+        except BadFileError as error:
+            # Its place is one in the text above, not in the file.
+            raise member_error(reader.members, where) or error from None
         residual.pop("", None)
         self._note_odd(oddities([residual], _STATE, "scenario_state.json $"), entry, schema.TABLES["scenario_state"])
         cast(StateRows, self._tables["scenario_state"]).stage_rest(rest)

@@ -8,7 +8,7 @@ type, `NaN` and the infinities, half surrogate pairs, numbers that a double woul
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
@@ -273,6 +273,22 @@ def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: i
         raise BadFileError("", where=place, expected=error.expected, found=error.found) from None
 
 
+def member_error(members: Mapping[str, bytes], where: Where) -> BadFileError | None:
+    """The error for the first member of an object that is no JSON, by name; None if none is bad.
+
+    Args:
+        members: raw JSON by key, cut out of the file.
+        where: run and file.
+    """
+    for name, raw in members.items():
+        try:
+            parse(raw)
+        except _BadElementError as error:
+            place = Where(where.run, where.file, f"$.{name}")
+            return BadFileError("", where=place, expected=error.expected, found=error.found)
+    return None
+
+
 def parse_document(raw: bytes, where: Where) -> Any:
     """What Python's `json` makes of a whole file.
 
@@ -314,6 +330,17 @@ def parse(raw: bytes | memoryview | Raw, residual: Residual | None = None) -> An
     if pairs.doubled and residual is not None:
         residual[wire.DUPLICATES] = pairs.places(value)
     return value
+
+
+_MANY_DIGITS = re.compile(rb"[0-9]{4301}")
+
+
+def is_extreme(data: bytes) -> bool:
+    """Whether free-form JSON, which msgspec only skips over, may be more than Python's `json` can read.
+
+    It may be nested too deeply once the levels around it are counted, or have an integer past 4,300 digits.
+    """
+    return is_deep(data, MOST_LEVELS - 20) or (len(data) > 4300 and _MANY_DIGITS.search(data) is not None)
 
 
 def is_deep(raw: bytes | memoryview | Raw, most: int = MOST_LEVELS) -> bool:
