@@ -12,6 +12,7 @@ from magnet_arrow.ingestion import IngestReport, ingest
 from magnet_arrow.outputs import HelmOutputs, HelmRun, HelmRuns, HelmSuite, HelmSuites
 from magnet_arrow.predictions import RunPrediction
 from magnet_arrow.predictor import Predictor, RunPredictor
+from magnet_arrow.validation import ValidationReport, validate
 
 __version__ = "0.1.0"
 
@@ -29,9 +30,11 @@ __all__ = [
     "SequesteredTestSplit",
     "TestSplit",
     "TrainSplit",
+    "ValidationReport",
     "__version__",
     "data_splits",
     "errors",
     "ingest",
     "predictor",
+    "validate",
 ]

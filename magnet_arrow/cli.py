@@ -3,7 +3,7 @@
 Exit codes (the one table; the README shows the same):
 
     0    done
-    1    done, but something is reported: rejected runs, predictions without truth, stale runs
+    1    done, but something is reported: rejected runs, predictions without truth, stale runs, what validate finds
     2    wrong use, source not found, no runs in it
     3    stopped: disk full, cache locked or damaged, all runs rejected
     130  interrupted (Ctrl-C)
@@ -198,6 +198,36 @@ def ingest(
     done = _ingest(paths, store, runs=runs, retry=retry, prune=prune, partial=partial, strict=strict)
     _print_ingest(done, json=json)
     raise typer.Exit(_ingest_code(done))
+
+
+@app.command()
+def validate(paths: Sources, json: Json = False) -> None:
+    """Look through runs without taking them.
+
+    Tells what is there, what HELM does not declare, what would be rejected, and which releases of HELM wrote it.
+    Nothing is written, no cache is looked at.
+    """
+    from magnet_arrow.report import (
+        as_json,
+        findings_text,
+        first_of,
+        plain,
+        progress_bar,
+        validation_facts,
+        validation_summary,
+    )
+    from magnet_arrow.validation import validate
+
+    with progress_bar(_stderr()) as progress:
+        found = validate(paths, progress=progress)
+    if json:
+        print(as_json(validation_facts(found)))
+    else:
+        print(validation_summary(found))
+        texts = [findings_text(one) for one in (*found.runs, *found.suites) if not one.is_clean]
+        for text in filter(None, (first_of(texts, rest="; --json has all"), first_of(found.notes))):
+            _stdout().print(plain(f"\n{text}"))
+    raise typer.Exit(ExitCode.DONE if found.is_clean else ExitCode.REPORTED)
 
 
 @app.command()

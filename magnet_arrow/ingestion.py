@@ -33,6 +33,7 @@ from magnet_arrow.runs import (
     RUN_SPEC,
     ChangedError,
     LongRunError,
+    Progress,
     RunTaker,
     is_long,
     read_run_spec,
@@ -47,27 +48,6 @@ SEGMENT_TIME_S = 60.0
 """A segment is committed at the first of these, so that a crash costs no more."""
 
 CacheLike: TypeAlias = "Cache | str | Path | None"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an ingest is.
-
-    Attributes:
-        bytes_done: bytes of JSON read so far.
-        bytes_total: bytes that there are to read.
-        runs_done: runs taken or rejected so far.
-        runs_total: runs that there are to read.
-        run: the run at hand.
-        rejected: runs rejected so far.
-    """
-
-    bytes_done: int
-    bytes_total: int
-    runs_done: int
-    runs_total: int
-    run: str
-    rejected: int
 
 
 @dataclass(frozen=True, slots=True)

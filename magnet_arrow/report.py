@@ -30,7 +30,10 @@ from magnet_arrow.text import for_terminal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from magnet_arrow.ingestion import IngestReport, Progress
+    from magnet_arrow.helm.eras import Era
+    from magnet_arrow.ingestion import IngestReport
+    from magnet_arrow.runs import Progress
+    from magnet_arrow.validation import Findings, ValidationReport
 
 SHOWN = 5
 """So many of a kind are shown on the terminal, unless all are asked for."""
@@ -145,6 +148,72 @@ def ingest_facts(report: "IngestReport") -> dict[str, Any]:
         "odd": odd_facts(report.odd),
         "notes": list(report.notes),
     }
+
+
+def validation_summary(report: "ValidationReport") -> str:
+    """What was found in a source in sum, in a few lines."""
+    takeable = sum(found.partial is not None for found in report.runs)
+    n_rejected = len(report.rejected)
+    partial = f" ({takeable:,} of them could go in partially)" if takeable else ""
+    rows = ", ".join(f"{name} {count:,}" for name, count in shown_rows(report.rows).items())
+    eras = ", ".join(f"{era} ({count:,})" for era, count in report.eras.items())
+    lines = [
+        f"runs      {len(report.runs):,}",
+        f"rejected  {n_rejected:,}{partial}",
+        f"suites    {len(report.suites):,} with files beside their runs" if report.suites else "",
+        f"rows      {rows}",
+        f"bytes     {sum(found.size_bytes for found in (*report.runs, *report.suites)):,}",
+        f"HELM      {eras}" if eras else "",
+        f"odd       {sum(report.odd.values()):,} values at {len(report.odd):,} places" if report.odd else "",
+    ]
+    return "\n".join(filter(None, lines))
+
+
+def findings_text(found: "Findings") -> str:
+    """What there is to say about one run, in full."""
+    lines = [str(found.rejected)] if found.rejected else [f"{found.suite}/{found.folder}:"]
+    if found.rejected and (sample := sample_line(rejected_facts(found.rejected))):
+        lines.append(sample)
+    if found.partial is not None:
+        lines.append(f"  With --partial the rest goes in, without all of {', '.join(found.partial)}.")
+    if found.era and found.era.is_mixed:
+        lines.append(f"  HELM: {found.era}")
+    return "\n".join([*lines, *(f"  {line}" for line in odd_lines(found.odd))])
+
+
+def validation_facts(report: "ValidationReport") -> dict[str, Any]:
+    """The same, run by run, for a script."""
+    return {
+        "clean": report.is_clean,
+        "rows": report.rows,
+        "odd": odd_facts(report.odd),
+        "eras": [{"helm": era_facts(era), "runs": count} for era, count in report.eras.items()],
+        "notes": list(report.notes),
+        "runs": [findings_facts(found) for found in report.runs],
+        "suites": [findings_facts(found) for found in report.suites],
+    }
+
+
+def findings_facts(found: "Findings") -> dict[str, Any]:
+    """What was found of one run, by name."""
+    return {
+        "path": str(found.path),
+        "suite": found.suite,
+        "folder": found.folder,
+        "name": found.name,
+        "size_bytes": found.size_bytes,
+        "rows": found.rows,
+        "odd": odd_facts(found.odd),
+        "helm": found.era and era_facts(found.era),
+        "rejected": found.rejected and rejected_facts(found.rejected),
+        "partial": found.partial,
+        "not_kept": found.not_kept,
+    }
+
+
+def era_facts(era: "Era") -> dict[str, Any]:
+    """First and last release; `mixed` where they contradict each other."""
+    return {"first": era.first, "last": era.last, "mixed": era.is_mixed}
 
 
 def rejected_facts(rejected: "Rejected") -> dict[str, Any]:

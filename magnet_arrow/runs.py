@@ -68,6 +68,27 @@ def is_long(stamps: Fingerprint) -> bool:
 _TABLE_OF = {table.file: table for table in schema.TABLES.values() if table.file}
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingest, or a look through a source, is.
+
+    Attributes:
+        bytes_done: bytes of JSON read so far.
+        bytes_total: bytes that there are to read.
+        runs_done: runs taken or rejected so far.
+        runs_total: runs that there are to read.
+        run: the run at hand.
+        rejected: runs rejected so far.
+    """
+
+    bytes_done: int
+    bytes_total: int
+    runs_done: int
+    runs_total: int
+    run: str
+    rejected: int
+
+
 class Sink(Protocol[T_co]):
     """Where the row groups of runs go: into a segment, or nowhere."""
 

@@ -186,6 +186,30 @@ def test_what_helm_does_not_declare_is_told_and_with_strict_rejected(run: Run, o
     }
 
 
+def test_a_source_is_validated_without_a_cache(run: Run, broken: Path, cache_dir: Path) -> None:
+    for number in range(3):
+        file = broken / "runs" / "made" / f"tide:n={number}" / "run_spec.json"
+        spec = json.loads(file.read_text())
+        spec["adapter_spec"]["global_suffix"] = ""  # which HELM 0.4.0 always wrote
+        file.write_text(json.dumps(spec))
+    ended = run("validate", broken / "runs" / "made" / "tide:n=0", broken / "runs" / "made" / "tide:n=2")
+    assert ended.code == 0
+    assert re.search(r"^runs +2\nrejected +0\nrows +run_spec 2, .*\n.*\nHELM +0.4.0 \(2\)$", ended.out, re.MULTILINE)
+    ended = run("validate", broken)
+    assert (ended.code, ended.err) == (1, "")
+    assert re.search(r"^rejected +1 \(1 of them could go in partially\)$", ended.out, re.MULTILINE)
+    assert "made/tide:n=1/stats.json, byte 100, " in ended.out
+    ended = run("validate", broken, "--json")
+    facts = json.loads(ended.out)
+    assert (ended.code, facts["clean"], facts["rows"]["stats"]) == (1, False, 4)
+    assert facts["eras"] == [{"helm": {"first": "0.4.0", "last": "0.4.0", "mixed": False}, "runs": 3}]
+    assert [(found["folder"], found["partial"]) for found in facts["runs"] if found["rejected"]] == [
+        ("tide:n=1", ["stats.json"])
+    ]
+    assert not cache_dir.exists()
+    assert run("validate", broken / "nowhere").code == 2
+
+
 def test_nothing_but_rejects_is_3(run: Run, broken: Path) -> None:
     ended = run("ingest", broken, "--runs", "tide:n=1")
     assert ended.code == 3
@@ -435,9 +459,11 @@ def test_names_from_a_dump_do_not_act_on_the_terminal(run: Run, tmp_path: Path) 
         run("rejects"),
         run("rejects", "--json"),
         run("cache", "info"),
+        run("validate", tmp_path / "evil"),
+        run("validate", tmp_path / "evil", "--json"),
         run("ingest", tmp_path / "evil" / "[/bold]\x1b[2J"),
     ]
-    assert [ended.code for ended in outs] == [1, 0, 0, 0, 0, 0, 0, 0, 2]
+    assert [ended.code for ended in outs] == [1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2]
     assert r"bad:[bold]\x1b[2J/stats.json" in outs[0].err
     assert shown in outs[1].out
     assert r"a\x1b[2Jb[/b]" in outs[1].out

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from magnet_arrow.errors import Rejected
-from magnet_arrow.ingestion import IngestReport, Progress
+from magnet_arrow.ingestion import IngestReport
 from magnet_arrow.report import (
     as_json,
     first_of,
@@ -21,6 +21,7 @@ from magnet_arrow.report import (
     table,
     without_empty,
 )
+from magnet_arrow.runs import Progress
 
 REJECTED = Rejected(run="s/r", file="stats.json", reason="Not JSON.", byte=3)
 

@@ -1,0 +1,90 @@
+"""Which HELM wrote a run: no file says so, but the fields that are there and those that are not tell a range.
+
+A field says in its `Doc` which releases write it. One that is there was not written before the first of them, nor
+after the last; one that HELM always writes and that is missing puts the run before the first. Commits between
+releases mix these, and runs are edited by hand, so each field speaks for itself, and they may contradict each other.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import NoneType
+from typing import get_args, get_type_hints
+
+from magnet_arrow.helm.structs import AdapterSpec, Doc
+
+RELEASES = (
+    *("0.1.0", "0.2.0", "0.2.1", "0.2.2", "0.2.3", "0.2.4", "0.3.0", "0.4.0"),
+    *(f"0.5.{number}" for number in range(17)),
+)
+"""All releases of crfm-helm, in order; 0.5.16 of April 2026 is the last."""
+
+FIRST, LAST = RELEASES[0], RELEASES[-1]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Era:
+    """The releases that may have written a run, both ends included.
+
+    Attributes:
+        first: the first that writes all of its fields.
+        last: the last that writes them, and that lacks those that it lacks. Where it is before `first`, the run was
+            written between releases, by more than one, or changed by hand.
+    """
+
+    first: str = FIRST
+    last: str = LAST
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether no release writes such a run."""
+        return _number(self.first) > _number(self.last)
+
+    def __str__(self) -> str:
+        """The range in words.
+
+        >>> print(Era("0.5.0", "0.5.4"), "|", Era("0.5.0", "0.4.0"))
+        0.5.0 to 0.5.4 | mixed (some fields since 0.5.0, others until 0.4.0)
+        """
+        if self.is_mixed:
+            return f"mixed (some fields since {self.first}, others until {self.last})"
+        return self.first if self.first == self.last else f"{self.first} to {self.last}"
+
+
+def era_of(present: Iterable[tuple[str, str | None]], absent: Iterable[str]) -> Era:
+    """The range that fields tell.
+
+    Args:
+        present: first and last release of each field that is there; None for one that the last release still writes.
+        absent: first release of each field that is missing though from then on it is always written.
+
+    >>> str(era_of([("0.1.0", None), ("0.2.4", None)], ["0.4.0"]))
+    '0.2.4 to 0.3.0'
+    """
+    first, last = 0, len(RELEASES) - 1
+    for since, until in present:
+        first = max(first, _number(since))
+        last = min(last, _number(until or LAST))
+    for since in absent:
+        last = min(last, _number(since) - 1)
+    return Era(RELEASES[first], RELEASES[max(last, 0)])
+
+
+def _number(release: str) -> int:
+    return RELEASES.index(release)
+
+
+def _always_written() -> dict[str, str]:
+    plain, full = get_type_hints(AdapterSpec), get_type_hints(AdapterSpec, include_extras=True)
+    docs: dict[str, Doc] = {name: full[name].__metadata__[0] for name in plain}
+    return {
+        name: doc.since
+        for name, doc in docs.items()
+        if doc.since != FIRST and doc.until is None and NoneType not in get_args(plain[name])
+    }
+
+
+ALWAYS_WRITTEN: Mapping[str, str] = _always_written()
+"""Fields of an adapter spec that are missing only where the release does not know them, and its first release.
+
+HELM leaves out a field whose value is None, and no other.
+"""
