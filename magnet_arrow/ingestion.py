@@ -219,7 +219,7 @@ class _Work:
             todo = _Todo(place, ids.id_of(place), stamps)
             held = self.snapshot.entries.get(todo.key)
             bad = self.snapshot.rejected.get(todo.key)
-            if held is not None and held.fingerprint == stamps:
+            if held is not None and held.fingerprint == stamps and held.schema_version == schema.SCHEMA_VERSION:
                 plan.skipped += bool(place.folder)
                 if bad is not None:  # it went bad, and is again what it was
                     plan.recovered.append(todo.key)

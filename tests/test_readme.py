@@ -8,6 +8,7 @@ from pathlib import Path
 import typer.main
 
 from magnet_arrow import cli
+from magnet_arrow.schema import TABLES, Form
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,6 +39,14 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
     assert [int(code) for code, _ in rows] == [int(code) for code in cli.ExitCode]
     drawn = re.findall(r"^    (\d+) +(.*)$", cli.__doc__ or "", re.MULTILINE)
     assert rows == drawn
+
+
+def test_the_table_of_tables_is_that_of_the_code() -> None:
+    section = TEXT.partition("## The tables")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", section, re.MULTILINE)
+    assert [(name, row) for name, _, row in rows] == [(table.name, table.row) for table in TABLES.values()]
+    for name, file, _ in rows:
+        assert TABLES[name].form is Form.TEXTS or f"`{TABLES[name].file}`" in file
 
 
 def test_ci_runs_the_readmes_own_two_commands() -> None:

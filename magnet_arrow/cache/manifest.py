@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from magnet_arrow import schema
 from magnet_arrow.errors import CacheDamagedError, CacheVersionError, Rejected
 from magnet_arrow.freeform import Kind
 from magnet_arrow.helm.source import Fingerprint
@@ -68,13 +69,18 @@ class TableEntry(Struct, frozen=True):
 
 
 class Segment(Struct, frozen=True):
-    """Runs that were committed together."""
+    """Runs that were committed together.
+
+    Attributes:
+        schema_version: that of the columns, so that no run mixes two.
+    """
 
     id: str
     tables: dict[str, TableEntry]
     runs: FileEntry
     n_runs: int
     deleted: FileEntry | None = None
+    schema_version: int = 1
 
 
 class RejectedRun(Struct, frozen=True):
@@ -217,9 +223,19 @@ def parse_manifest(data: bytes, path: Path) -> Manifest:
     if found != FORMAT:
         raise CacheVersionError(
             f"The cache {path.parent} has format {found}; this version reads format {FORMAT}.",
-            hint="Use a newer magnet_arrow, or another cache folder.",
+            hint=_NEWER,
         )
-    return decode(data, Manifest, path)
+    manifest = decode(data, Manifest, path)
+    newest = max((segment.schema_version for segment in manifest.segments), default=1)
+    if newest > schema.SCHEMA_VERSION:
+        raise CacheVersionError(
+            f"The cache {path.parent} has schema version {newest}; this version reads {schema.SCHEMA_VERSION}.",
+            hint=_NEWER,
+        )
+    return manifest
+
+
+_NEWER = "Use a newer magnet_arrow, or another cache folder."
 
 
 class _Versioned(Struct):

@@ -256,7 +256,8 @@ class SegmentWriter:
             tables = {name: writer.finish() for name, writer in self._tables.items() if writer.rows}
             path = self._cache / "runs" / f"{self.id}.json"
             path.write_bytes(manifest.encode(self._run_list()))
-            return Segment(self.id, tables, file_entry(path, self._cache), len(self._runs))
+            runs = file_entry(path, self._cache)
+            return Segment(self.id, tables, runs, len(self._runs), schema_version=schema.SCHEMA_VERSION)
         except (OSError, pa.ArrowException) as error:
             self.discard()
             raise CacheNotWritableError(f"The cache {self._cache} cannot be written: {error}.") from error

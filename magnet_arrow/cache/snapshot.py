@@ -57,6 +57,11 @@ class CachedRun:
         """Stamps of its files as they were read."""
         return self.entry.fingerprint
 
+    @property
+    def schema_version(self) -> int:
+        """The schema that its columns follow."""
+        return self.segment.schema_version
+
     def rows(self, table: str) -> StoredRows:
         """Where its rows of a table are."""
         return self.entry.tables.get(table, _NO_ROWS)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import platformdirs
 import polars as pl
 
@@ -268,7 +269,8 @@ class _Merge:
             held = self._before.entries.get(entry.key)
             if held is None:
                 continue
-            loser = segment if held.fingerprint == entry.fingerprint else held.segment
+            is_same = held.fingerprint == entry.fingerprint and held.schema_version >= segment.schema_version
+            loser = segment if is_same else held.segment
             self._dead.setdefault(loser.id, set()).add(entry.key)
         return {entry.key for entry in entries}
 
@@ -289,7 +291,7 @@ class _Merge:
             raise commit.not_writable(path, error) from error
         commit.flush([path])
         entry = segments.file_entry(path, cache)
-        return Segment(segment.id, segment.tables, segment.runs, segment.n_runs, entry)
+        return msgspec.structs.replace(segment, deleted=entry)
 
     def _rejections(self, taken: set[str]) -> tuple[RejectedRun, ...]:
         rejected = dict(self._before.rejected)
