@@ -48,6 +48,7 @@ _TYPES: dict[Kind, pa.DataType] = {
     Kind.BOOLEANS: pa.list_(pa.bool_()),
     Kind.TEXTS: pa.list_(pa.string()),
 }
+_EMPTY_LISTS = pa.list_(pa.null())  # of lists without items; no cast leads there
 _LISTS = Kind.INTEGERS | Kind.FLOATS | Kind.BOOLEANS | Kind.TEXTS
 
 
@@ -79,7 +80,7 @@ def frame_type(kinds: Kind) -> CellType:
     if plain == Kind.INTEGER | Kind.FLOAT:
         return CellType(pa.float64())
     if plain == Kind.EMPTY_LIST:
-        return CellType(pa.list_(pa.null()))
+        return CellType(_EMPTY_LISTS)
     return stored_type(kinds)
 
 
@@ -199,7 +200,7 @@ def convert(column: pa.Array, have: CellType, want: CellType) -> pa.Array:
         return column
     if want == NOTHING or have == NOTHING:
         return pa.nulls(len(column), want.arrow)
-    if not have.is_json and not want.is_json:
+    if not have.is_json and not want.is_json and want.arrow != _EMPTY_LISTS:
         return column.cast(want.arrow)
     # Values recur, and each distinct one is converted once.
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):  # large: from Polars

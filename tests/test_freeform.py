@@ -174,3 +174,10 @@ def test_there_and_back_through_json(values: list[Any]) -> None:
     column = freeform.array_of(values, have)
     there = convert(column, have, JSON_TEXT)
     assert repr(convert(there, JSON_TEXT, have).to_pylist()) == repr(column.to_pylist())
+
+
+def test_empty_lists_alone_come_out_of_a_column_that_holds_other_runs_numbers() -> None:
+    stored = pa.array([[], None, []], pa.list_(pa.float64()))
+    found = freeform.convert(stored, CellType(pa.list_(pa.float64())), freeform.frame_type(Kind.EMPTY_LIST))
+    assert found.type == pa.list_(pa.null())
+    assert found.to_pylist() == [[], None, []]
