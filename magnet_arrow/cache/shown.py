@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import polars as pl
@@ -132,10 +131,23 @@ def frame_schema(shown: Sequence[Shown]) -> pl.Schema:
     return pl.Schema({column.name: polars_type(column.type.arrow) for column in shown})
 
 
-@lru_cache(maxsize=256)
 def polars_type(arrow: pa.DataType) -> pl.DataType:
     """The type that a column of this Arrow type has in a Polars frame."""
-    return pl.DataFrame(pa.schema([pa.field("x", arrow)]).empty_table()).schema["x"]
+    if pa.types.is_list(arrow):
+        return pl.List(polars_type(arrow.value_type))
+    if pa.types.is_struct(arrow):
+        return pl.Struct({field.name: polars_type(field.type) for field in arrow})
+    return _POLARS_TYPES[arrow]
+
+
+# Asking Polars for the types of an empty Arrow table would load pandas, where that is installed.
+_POLARS_TYPES: dict[pa.DataType, pl.DataType] = {
+    pa.string(): pl.String(),
+    pa.int64(): pl.Int64(),
+    pa.float64(): pl.Float64(),
+    pa.bool_(): pl.Boolean(),
+    pa.null(): pl.Null(),
+}
 
 
 def from_residual(extra: pa.ChunkedArray, table: Table, column: Shown) -> pa.Array:
