@@ -13,6 +13,7 @@ from magnet_arrow.outputs import HelmOutputs, HelmRun, HelmRuns, HelmSuite, Helm
 from magnet_arrow.predictions import RunPrediction
 from magnet_arrow.predictor import Predictor, RunPredictor
 from magnet_arrow.validation import ValidationReport, validate
+from magnet_arrow.verification import VerifyReport, verify
 
 __version__ = "0.1.0"
 
@@ -31,10 +32,12 @@ __all__ = [
     "TestSplit",
     "TrainSplit",
     "ValidationReport",
+    "VerifyReport",
     "__version__",
     "data_splits",
     "errors",
     "ingest",
     "predictor",
     "validate",
+    "verify",
 ]

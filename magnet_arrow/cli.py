@@ -3,7 +3,7 @@
 Exit codes (the one table; the README shows the same):
 
     0    done
-    1    done, but something is reported: rejected runs, predictions without truth, stale runs, what validate finds
+    1    done, but something is reported: rejected runs, missing truth, stale runs, what validate or verify find
     2    wrong use, source not found, no runs in it
     3    stopped: disk full, cache locked or damaged, all runs rejected
     130  interrupted (Ctrl-C)
@@ -126,12 +126,13 @@ def _run() -> int:
 
 def _failed(err: Exception) -> ExitCode:
     """Say what went wrong; the exit code for it."""
-    from magnet_arrow.errors import BadFileError, CacheError, MagnetError
+    from magnet_arrow.errors import BadFileError, CacheError, MagnetError, RunNotCachedError
 
     match err:
         case MagnetError():
             _complain(str(err))
-            return ExitCode.STOPPED if isinstance(err, CacheError | BadFileError) else ExitCode.WRONG_USE
+            stops = isinstance(err, CacheError | BadFileError) and not isinstance(err, RunNotCachedError)
+            return ExitCode.STOPPED if stops else ExitCode.WRONG_USE
         case OSError(strerror=str(reason)):
             _complain(f"{err.filename or 'magnet-arrow'}: {reason}")
         case _:  # a mistake of ours or in a user's predictor: its author needs the way it took
@@ -346,6 +347,54 @@ def predict(
     runs = HelmRuns(paths, cache=_cache(cache))
     missing = _print_comparison(_predictor(predictor)(**given)(helm_runs=runs), json=json)
     raise typer.Exit(ExitCode.REPORTED if missing else ExitCode.DONE)
+
+
+@app.command()
+def verify(paths: Sources, cache: CacheDir = None, json: Json = False) -> None:
+    """Rebuild every file from the cache, and compare.
+
+    A run or a file that the cache lacks is a difference, a rejected run is reported. Nothing is ingested for it.
+    """
+    from magnet_arrow.report import (
+        as_json,
+        first_of,
+        plain,
+        progress_bar,
+        verify_facts,
+        verify_reasons,
+        verify_summary,
+    )
+    from magnet_arrow.verification import verify
+
+    with progress_bar(_stderr()) as progress:
+        report = verify(paths, _cache(cache), progress=progress)
+    if json:
+        print(as_json(verify_facts(report)))
+    else:
+        print(verify_summary(report))
+        for text in filter(None, (first_of(verify_reasons(report), rest="; --json has more"), first_of(report.notes))):
+            _stdout().print(plain(f"\n{text}"))
+    raise typer.Exit(ExitCode.DONE if report.is_equal else ExitCode.REPORTED)
+
+
+@app.command()
+def restore(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN", help="A run's folder, its suite/folder in the cache, or its name.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to: runs/SUITE/RUN is made in it.")],
+    cache: CacheDir = None,
+) -> None:
+    """Write runs as the JSON files that they came from.
+
+    Nothing is overwritten.
+    """
+    from magnet_arrow.restoring import find_cached, restore
+    from magnet_arrow.text import for_terminal
+
+    snapshot = _cache(cache).snapshot()
+    for run in [find_cached(snapshot, name) for name in runs]:
+        print(for_terminal(str(restore(snapshot, run, out))))
 
 
 @app.command()

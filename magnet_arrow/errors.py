@@ -15,6 +15,7 @@
     ├── NotEnoughSamplesError  (RuntimeError)         fewer request states than a predictor asked for
     ├── FilterError            (TypeError)            a filter gave something else than it should
     ├── PredictionError        (ValueError)           a predictor gave something else than it should
+    ├── RestoreError           (ValueError)           a run cannot be restored where it was asked to be
     ├── ColumnNotFoundError    (ValueError)           no such column; offers the near name
     └── UnsupportedError       (NotImplementedError)  MAGNET has it, this package does not
 
@@ -158,6 +159,10 @@ class FilterError(MagnetError, TypeError):
 
 class PredictionError(MagnetError, ValueError):
     """A predictor gave something that is no prediction, or one that cannot be compared."""
+
+
+class RestoreError(MagnetError, ValueError):
+    """A run cannot be restored to the place asked for: something is there, or it lies outside of the folder named."""
 
 
 class ColumnNotFoundError(MagnetError, ValueError):

@@ -5,6 +5,7 @@ All text goes through `for_terminal` and into `rich.text.Text`, which reads no m
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -30,10 +31,12 @@ from magnet_arrow.text import for_terminal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from magnet_arrow.comparison import Difference
     from magnet_arrow.helm.eras import Era
     from magnet_arrow.ingestion import IngestReport
     from magnet_arrow.runs import Progress
     from magnet_arrow.validation import Findings, ValidationReport
+    from magnet_arrow.verification import VerifyReport
 
 SHOWN = 5
 """So many of a kind are shown on the terminal, unless all are asked for."""
@@ -147,6 +150,57 @@ def ingest_facts(report: "IngestReport") -> dict[str, Any]:
         "rejected": [rejected_facts(rejected) for rejected in report.rejected],
         "odd": odd_facts(report.odd),
         "notes": list(report.notes),
+    }
+
+
+def verify_summary(report: "VerifyReport") -> str:
+    """What a verification compared, in a few lines."""
+    reasons = Counter(file.reason for file in report.not_covered)
+    left_out = "; ".join(f"{count:,} ({reason})" for reason, count in sorted(reasons.items()))
+    lines = [
+        f"runs      {report.runs:,} compared, {len(report.rejected):,} rejected",
+        f"files     {report.files:,} compared, {report.exact:,} come back byte for byte ({report.exact_share:.0%})",
+        f"left out  {left_out}" if left_out else "",
+        f"values    {report.values:,} compared, {report.n_differences:,} differences",
+        f"seconds   {report.seconds:.1f}",
+    ]
+    return "\n".join(filter(None, lines))
+
+
+def verify_reasons(report: "VerifyReport") -> list[str]:
+    """Why a cache can't stand in for its source, one text a difference, a rejected run, or a file with a loss."""
+    losses = [f"{file.path}: {file.reason}." for file in report.not_covered if file.is_loss]
+    return [*map(str, report.differences), *map(str, report.rejected), *losses]
+
+
+def verify_facts(report: "VerifyReport") -> dict[str, Any]:
+    """The same for a script: the first 1,000 differences, and all that was left out."""
+    return {
+        "is_equal": report.is_equal,
+        "runs": report.runs,
+        "files": report.files,
+        "exact": report.exact,
+        "values": report.values,
+        "n_differences": report.n_differences,
+        "differences": [difference_facts(difference) for difference in report.differences],
+        "rejected": [rejected_facts(rejected) for rejected in report.rejected],
+        "not_covered": [
+            {"path": file.path, "reason": file.reason, "is_loss": file.is_loss} for file in report.not_covered
+        ],
+        "notes": list(report.notes),
+        "seconds": report.seconds,
+    }
+
+
+def difference_facts(difference: "Difference") -> dict[str, Any]:
+    """A difference's attributes by name."""
+    where = difference.where
+    return {
+        "run": where.run,
+        "file": where.file,
+        "json_path": where.json_path,
+        "source": difference.source,
+        "cache": difference.cache,
     }
 
 

@@ -1,105 +1,373 @@
-"""Cached runs as the JSON files that they came from."""
+"""Cached runs as the JSON files that they came from: rebuilt, and written out."""
 
+import difflib
 import json
 import os
-from collections.abc import Iterator
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from heapq import merge
+from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from magnet_arrow import freeform, rebuild, schema
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from magnet_arrow import freeform, rebuild
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
-from magnet_arrow.helm.layout import RUN_FILES
-from magnet_arrow.helm.wire import Residual
+from magnet_arrow.errors import CacheDamagedError, RestoreError, RunNotCachedError, Where
+from magnet_arrow.helm.source import plain_name
+from magnet_arrow.helm.wire import Residual, dumps
 from magnet_arrow.rebuild import Rebuilder
 from magnet_arrow.scan import stored_rows, stored_types
-from magnet_arrow.schema import ENTRY, TABLES
+from magnet_arrow.schema import ENTRY, ROW, RUN, RUN_NAME, RUN_TABLES, TABLES, Form, Table
 
-_TABLE_OF = {table.file: name for name, table in TABLES.items()}
-
-
-def files_of(run: CachedRun) -> list[str]:
-    """Names of the files that a run had when it was taken."""
-    return [name for name in RUN_FILES if name not in run.entry.missing]
+_STATS = TABLES["stats"]
+_TABLE_OF = {table.file: table for table in RUN_TABLES if table.file}
+_STATE_ORDER = ("adapter_spec", "request_states", "annotator_specs")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\[\]|\{\}|[\[\]{},:]|[^"\[\]{},:]+')
 
 
-def rebuild_file(snapshot: Snapshot, run: CachedRun, file: str) -> Any:
-    """What one of a run's files said, as Python's `json` would give it.
+@dataclass(frozen=True, slots=True)
+class RebuiltFile:
+    """One file of a run. A long list in it is rebuilt item by item, once.
 
-    Raises:
-        CacheDamagedError: what is stored of it can't be read.
+    Attributes:
+        document: the whole of it; if there is a list, the object that it is a member of.
+        elements: items of the list; None if there is none.
+        key: which member of the document the list is; None if it is the document.
+        text: the file itself, where it was kept as it is; it may be no JSON.
     """
-    residual = _run_residual(run, file)
-    match file:
-        case "run_spec.json":
-            return next(_elements(snapshot, run, "run_spec"))
-        case "scenario_state.json":
-            state = _state_rest(snapshot, run)
-            state["request_states"] = list(_elements(snapshot, run, "scenario_state"))
-            state = {key: state[key] for key in sorted(state, key=_state_order)}
-            return rebuild.put(state, residual)
-        case "stats.json":
-            return list(_elements(snapshot, run, "stats"))
-    return _entries(snapshot, run, residual)
+
+    document: Any = None
+    elements: Iterable[Any] | None = None
+    key: str | None = None
+    text: str | None = None
+
+    def value(self) -> Any:
+        """What the file said, as Python's `json` would give it."""
+        if self.text is not None:
+            return json.loads(self.text.removeprefix("\ufeff"))
+        if self.elements is None:
+            return self.document
+        if self.key is None:
+            return list(self.elements)
+        return {**self.document, self.key: list(self.elements)}
+
+    def texts(self) -> Iterator[str]:
+        """The file, in pieces: as it was kept, or as HELM would write it (`json.dumps(indent=2)`)."""
+        if self.text is not None:
+            yield self.text
+        elif self.elements is None:
+            yield helm_text(self.document)
+        elif self.key is None:
+            yield from _list_texts(self.elements, 0)
+        else:
+            opening = "{\n  "
+            for name, value in self.document.items():
+                yield f"{opening}{dumps(name).decode('ascii')}: "
+                if name == self.key:
+                    yield from _list_texts(self.elements, 1)
+                else:
+                    yield helm_text(value, 1)
+                opening = ",\n  "
+            yield "\n}"
 
 
-def _run_residual(run: CachedRun, file: str) -> Residual:
-    text = run.entry.residual.get(file)
-    residual: Residual = {} if text is None else freeform.parse_many([text])[0]
-    return residual
+def _list_texts(elements: Iterable[Any], level: int) -> Iterator[str]:
+    opening, line = "[", "\n" + "  " * level
+    for element in elements:
+        yield f"{opening}{line}  {helm_text(element, level + 1)}"
+        opening = ","
+    yield "[]" if opening == "[" else f"{line}]"
 
 
-def _elements(snapshot: Snapshot, run: CachedRun, table: str) -> Iterator[Any]:
-    rebuilder = Rebuilder(rebuild.ROOTS[table], schema.table(table), stored_types(run, table))
-    for rows in stored_rows(snapshot, run, table):
-        for element, residual in rebuilder.elements(rows):
-            yield rebuild.put(element, residual)
+def helm_text(value: Any, level: int = 0) -> str:
+    """JSON as HELM writes it; `level`: how deep in a document it stands.
+
+    >>> print(helm_text({"a": [1, {}]}))
+    {
+      "a": [
+        1,
+        {}
+      ]
+    }
+    """
+    text = dumps(value).decode("ascii")
+    try:
+        indented = msgspec.json.format(text, indent=2)
+    except msgspec.DecodeError:  # NaN, the infinities, half a surrogate pair
+        indented = _indented(text)
+    return indented.replace("\n", "\n" + "  " * level) if level else indented
 
 
-def _state_rest(snapshot: Snapshot, run: CachedRun) -> dict[str, Any]:
-    """What stands beside the request states: every row has it."""
-    rebuilder = Rebuilder(rebuild.STATE_REST, schema.table("scenario_state"), {})
-    for rows in stored_rows(snapshot, run, "scenario_state"):
-        for element, _ in rebuilder.elements(rows.slice(0, 1)):
-            return element
-    return {}
+def _indented(text: str) -> str:
+    """Compact JSON, laid out as `json.dumps(indent=2)` does, whatever words Python adds to JSON."""
+    parts: list[str] = []
+    line = "\n"
+    for token in _TOKEN.findall(text):
+        match token:
+            case "[" | "{":
+                line += "  "
+                parts += (token, line)
+            case "]" | "}":
+                line = line[:-2]
+                parts += (line, token)
+            case ",":
+                parts += (token, line)
+            case ":":
+                parts.append(": ")
+            case _:
+                parts.append(token)
+    return "".join(parts)
 
 
-def _state_order(key: str) -> int:
-    order = ("adapter_spec", "request_states", "annotator_specs")
-    return order.index(key) if key in order else len(order)
+class RunFiles:
+    """The files of a cached run, or of what stands beside the runs of a suite, rebuilt as they are asked for.
 
+    Of a file that ended early there is what was whole of it.
 
-def _entries(snapshot: Snapshot, run: CachedRun, residual: Residual) -> list[Any]:
-    """The entries of per-instance stats, those without a row among them."""
-    table = "per_instance_stats"
-    rebuilder = Rebuilder(rebuild.ROOTS[table], schema.table(table), stored_types(run, table))
+    Attributes:
+        names: of the files that are kept, sorted, without the ending of those that were compressed.
+    """
 
-    def numbered() -> Iterator[tuple[int, dict[str, Any], Residual]]:
-        for rows in stored_rows(snapshot, run, table):
-            numbers = rows.column(ENTRY).to_pylist()
-            for number, (element, extra) in zip(numbers, rebuilder.elements(rows), strict=True):
+    def __init__(self, snapshot: Snapshot, run: CachedRun) -> None:
+        self._snapshot, self._run = snapshot, run
+        self.names = sorted({plain_name(stamp.name) for stamp in run.fingerprint} - set(run.entry.not_kept))
+
+    def rebuild(self, name: str) -> RebuiltFile:
+        """One of the files.
+
+        Raises:
+            CacheDamagedError: what is stored of it can't be read, or is not what was written; for a file with a list
+                perhaps only when its elements are asked for.
+        """
+        with _as_damage(self._run, name):
+            rebuilt = self._rebuilt(name)
+        elements = rebuilt.elements
+        return rebuilt if elements is None else replace(rebuilt, elements=_guarded(self._run, name, elements))
+
+    def _rebuilt(self, name: str) -> RebuiltFile:
+        table = _TABLE_OF.get(name)
+        if table is None or not self._run.entry.folder or name in self._texts:
+            return RebuiltFile(text=self._texts[name])
+        text = self._run.entry.residual.get(name)
+        residual: Residual = {} if text is None else freeform.parse_many([text])[0]
+        match table.form:
+            case Form.STATE:
+                return self._scenario_state(table, residual)
+            case Form.ENTRIES:
+                return RebuiltFile(elements=self._entries(table, residual))
+            case Form.OBJECT:
+                [document] = self._elements(table, self._rows(table))
+                return RebuiltFile(document)
+        elements = self._elements(table, self._rows(table))
+        return RebuiltFile(elements=map(rebuild.with_integer_zeros, elements) if table is _STATS else elements)
+
+    @cached_property
+    def _texts(self) -> Mapping[str, str]:
+        """Files that were kept as they are, by name."""
+        table = TABLES["files" if self._run.entry.folder else "suite_files"]
+        paths, texts = table.named("path"), table.named("text")
+        pairs = [
+            zip(_values(rows.column(paths)), _values(rows.column(texts)), strict=True) for rows in self._rows(table)
+        ]
+        return dict(chain.from_iterable(pairs))
+
+    def _rows(self, table: Table) -> Iterator[pa.Table]:
+        """What is stored of the run in a table, found to be of this run, whole, and in order."""
+        run = self._run
+        n_rows = 0
+        for rows in stored_rows(self._snapshot, run, table.name):
+            numbers = pa.chunked_array([pa.array(range(n_rows, n_rows + rows.num_rows), pa.int64())])
+            n_rows += rows.num_rows
+            is_named = table.of == "suite" or _all_are(rows.column(RUN_NAME), run.name)
+            if not (is_named and _all_are(rows.column(RUN), run.key) and rows.column(ROW).equals(numbers)):
+                raise _damaged(run, table.file, "rows of another run, or in another order")
+            yield rows
+        if n_rows != run.rows(table.name).rows:
+            raise _damaged(run, table.file, f"{n_rows} rows of {run.rows(table.name).rows}")
+
+    def _elements(self, table: Table, parts: Iterable[pa.Table]) -> Iterator[Any]:
+        rebuilder = Rebuilder(table, rebuild.roots_of(table), stored_types(self._run, table.name))
+        for rows in parts:
+            for element, residual in rebuilder.elements(rows):
+                yield rebuild.put(element, residual)
+
+    def _scenario_state(self, table: Table, residual: Residual) -> RebuiltFile:
+        key = "request_states"
+        parts = self._rows(table)
+        first = list(islice(parts, 1))
+        rest = Rebuilder(table, rebuild.STATE_REST, {})
+        state: dict[str, Any] = {key: []}
+        for rows in first:
+            for element, _ in rest.elements(rows.slice(0, 1)):
+                state |= element
+        state = rebuild.put(state, residual)
+        order = {name: number for number, name in enumerate(_STATE_ORDER)}
+        ordered = {name: state[name] for name in sorted(state, key=lambda name: order.get(name, len(order)))}
+        return RebuiltFile(ordered, self._elements(table, self._same_rest(table, chain(first, parts))), key)
+
+    def _same_rest(self, table: Table, parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """The rows, which all say the same about what stands beside the request states."""
+        before: pa.Table | None = None
+        for rows in parts:
+            rest = rows.select([name for name in rows.column_names if _is_rest(table, name)])
+            joined = rest if before is None else pa.concat_tables([before, rest])
+            for column in joined.itercolumns():
+                if not column.slice(1).equals(column.slice(0, len(column) - 1)) and _differ(column.to_pylist()):
+                    raise _damaged(self._run, table.file, "rows that do not agree about the rest of the file")
+            before = rest.slice(0, 1)
+            yield rows
+
+    def _entries(self, table: Table, residual: Residual) -> Iterator[Any]:
+        """The entries of per-instance stats, those without a row among them."""
+        rowless = sorted((int(pointer[1:]), entry) for pointer, entry in residual.items())
+        found = merge(rebuild.entries(self._numbered(table)), rowless, key=itemgetter(0))
+        for expected, (number, entry) in enumerate(found):
+            if number != expected:
+                raise _damaged(self._run, table.file, f"entry {number} where entry {expected} should be")
+            yield entry
+
+    def _numbered(self, table: Table) -> Iterator[tuple[int, dict[str, Any], Residual]]:
+        rebuilder = Rebuilder(table, rebuild.roots_of(table), stored_types(self._run, table.name))
+        for rows in self._rows(table):
+            for number, (element, extra) in zip(_values(rows.column(ENTRY)), rebuilder.elements(rows), strict=True):
                 yield number, element, extra
 
-    found: dict[int, Any] = dict(rebuild.entries(numbered()))
-    found.update({int(pointer[1:]): entry for pointer, entry in residual.items()})
-    return [found[number] for number in sorted(found)]
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    values: list[Any] = column.to_pylist()
+    return values
 
 
-def helm_text(value: Any) -> str:
-    """JSON as HELM writes it."""
-    return json.dumps(value, indent=2)
+def _all_are(column: pa.ChunkedArray, value: str) -> bool:
+    return bool(pc.all(pc.equal(column, value), skip_nulls=False, min_count=0).as_py())
+
+
+def _is_rest(table: Table, name: str) -> bool:
+    """Whether a column of the scenario state is of what stands beside the request states."""
+    return name.startswith(f"{table.name}.") and not name.startswith(f"{rebuild.STATES}.")
+
+
+def _differ(values: Sequence[Any]) -> bool:
+    """Whether values are not all the same; NaN, which Arrow finds unequal to itself, is."""
+    return len(set(map(repr, values))) > 1
+
+
+def _guarded(run: CachedRun, file: str, elements: Iterable[Any]) -> Iterator[Any]:
+    with _as_damage(run, file):
+        yield from elements
+
+
+@contextmanager
+def _as_damage(run: CachedRun, file: str) -> Iterator[None]:
+    """What goes wrong with rows whose checksums hold is damage still: JSON text that is none, a pointer to nowhere."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        raise _damaged(run, file, f"what cannot be rebuilt ({type(error).__name__}: {error})") from error
+
+
+def _damaged(run: CachedRun, file: str, found: str) -> CacheDamagedError:
+    where = Where(f"{run.entry.suite}/{run.entry.folder}", file)
+    hint = "Move the cache away and ingest the sources again."
+    return CacheDamagedError("", where=where, expected="what was written to the cache", found=found, hint=hint)
+
+
+def find_cached(snapshot: Snapshot, name: str) -> CachedRun:
+    """The cached run that a user means.
+
+    Args:
+        snapshot: of the cache.
+        name: a run's folder (it may be gone), its key, `suite/folder`, or its folder's name if no other run has it.
+
+    Raises:
+        RunNotCachedError: none, or several.
+    """
+    if name in snapshot.runs:
+        return snapshot.runs[name]
+    sources = {source.id: Path(source.path) for source in snapshot.manifest.sources}
+    path = Path(os.path.realpath(name))
+    chosen: list[CachedRun] = []
+    for is_meant in (
+        lambda run: _lies_at(run, sources, path),
+        lambda run: f"{run.entry.suite}/{run.entry.folder}" == name,
+        lambda run: run.entry.folder == name,
+    ):
+        chosen = chosen or [run for run in snapshot.runs.values() if is_meant(run)]
+    if len(chosen) != 1:
+        raise _not_one(snapshot, name, chosen)
+    return chosen[0]
+
+
+def _lies_at(run: CachedRun, sources: Mapping[str, Path], path: Path) -> bool:
+    """Whether a run was read from this folder."""
+    below = Path(run.entry.suite, run.entry.folder)
+    source = sources.get(run.entry.source)
+    return source is not None and path in (source / "runs" / below, source / below)
+
+
+def _not_one(snapshot: Snapshot, name: str, chosen: Sequence[CachedRun]) -> RunNotCachedError:
+    if chosen:
+        keys = ", ".join(run.key for run in chosen)
+        return RunNotCachedError(f"{len(chosen)} cached runs are called {name!r}.", hint=f"Name one of them: {keys}.")
+    near = difflib.get_close_matches(name, [run.entry.folder for run in snapshot.runs.values()], n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else "`magnet-arrow ls` shows which there are."
+    return RunNotCachedError(f"The cache {snapshot.path} has no run {name!r}.", hint=hint)
 
 
 def restore(snapshot: Snapshot, run: CachedRun, out: Path) -> Path:
     """Write a run's files below a folder, as `runs/<suite>/<run>`; the run's folder.
 
+    The folder is there with all its kept files or not at all. On Windows `:` in its name becomes `-`.
+
     Raises:
         CacheDamagedError: what is stored of it can't be read.
-        FileExistsError: the run's folder is there already.
+        RestoreError: the run's folder is there already, or its name leads out of `out`.
     """
-    folder = run.entry.folder.replace(":", "-") if os.name == "nt" else run.entry.folder
-    target = out / "runs" / run.entry.suite / folder
-    target.mkdir(parents=True)
-    for file in files_of(run):
-        (target / file).write_text(helm_text(rebuild_file(snapshot, run, file)), encoding="ascii")
+    target = _target(run, out)
+    staged = target.with_name(f".restoring-{secrets.token_hex(8)}")
+    staged.mkdir(parents=True)
+    try:
+        files = RunFiles(snapshot, run)
+        for name in files.names:
+            if not _is_name(name):
+                raise RestoreError(f"The file {name!r} of {run.key!r} cannot be restored: its name leads elsewhere.")
+            with (staged / name).open("wb") as file:
+                for text in files.rebuild(name).texts():
+                    file.write(text.encode("utf-8"))
+        staged.rename(target)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
     return target
+
+
+def _target(run: CachedRun, out: Path) -> Path:
+    """Where a run is to be restored, found to be below `out` and free."""
+    suite, folder = _fit(run.entry.suite), _fit(run.entry.folder)
+    if not (_is_name(suite) and _is_name(folder)):
+        raise RestoreError(f"The run {run.key!r} cannot be restored: its name leads out of {out}.")
+    target = out / "runs" / suite / folder
+    if not target.parent.resolve().is_relative_to(out.resolve()):
+        raise RestoreError(f"{target.parent} leads out of {out}.", hint="A link is in the way: name another folder.")
+    if os.path.lexists(target):
+        raise RestoreError(f"{target} is there already.", hint="Nothing is overwritten: name another folder.")
+    return target
+
+
+def _fit(name: str) -> str:
+    return name.replace(":", "-") if os.name == "nt" else name
+
+
+def _is_name(name: str) -> bool:
+    """Whether a text is the name of a folder, and no path."""
+    return name not in ("", ".", "..") and not any(sign in name for sign in ("/", "\0", os.sep, os.altsep or "/"))

@@ -30,8 +30,8 @@ _MARK = RUN_FILES[0]
 _RUNS = "runs"
 _DEFAULT_OUTPUTS = "benchmark_output"
 _RELEASES = "releases"
-_LATEST = "latest"
-_NOT_RUNS = frozenset({"eval_cache", "groups"})
+LATEST = "latest"
+NOT_RUNS = frozenset({"eval_cache", "groups"})
 _LEVELS = 3  # how far below a folder of no known kind dumps are looked for: /data/<collection>/<version>/<outputs>
 
 
@@ -109,6 +109,23 @@ def find_runs(source: Source, *, pattern: str = "*") -> Found:
     return Found(kept, tuple(notes))
 
 
+def find_folders(source: Source) -> list[Path]:
+    """The folders that `source` names, as they are: where one begins who looks for himself.
+
+    Raises:
+        SourceNotFoundError: a path does not exist and matches nothing.
+    """
+    folders: dict[str, None] = {}
+    for item in _items(source):
+        if isinstance(item, RunPlace):
+            folders[str(item.path)] = None
+        elif not os.path.exists(item) and glob.has_magic(item):
+            folders.update(dict.fromkeys(map(os.path.realpath, _expand(item)[0])))
+        else:
+            folders[_existing_folder(item)] = None
+    return list(map(Path, folders))
+
+
 def find_outputs(path: str | os.PathLike[str]) -> Path:
     """The outputs folder that `path` names: itself, a folder above it, or its `runs`. Absolute, no links.
 
@@ -145,7 +162,7 @@ def find_suites(outputs: Path, pattern: str = "*") -> tuple[list[Path], list[str
         for folder in folders
         if folder.name in chosen
         and not (folder.is_link and folder.real in own)
-        and not _is_run(folder.real)
+        and not is_run(folder.real)
         and (runs.is_dir() or _has_runs(folder.real))
     ]
     return [Path(folder.path) for folder in suites], list(walk.notes)
@@ -194,7 +211,7 @@ def _find_release(release: Path) -> Found:
     places, missing = [], []
     for suite, name in sorted(names):
         folder = runs / suite / name
-        if _is_run(str(folder)):
+        if is_run(folder):
             places.append(RunPlace(folder, release.parent.parent, suite, name))
         else:
             missing.append(f"{suite}/{name}")
@@ -213,7 +230,7 @@ def suites_around(source: Source, places: Sequence[RunPlace]) -> list[RunPlace]:
     `releases/<version>`.
     """
     named = [Path(item) for item in _items(source) if isinstance(item, str)]
-    if not any(path.is_dir() and not _is_run(str(path)) for path in named):
+    if not any(path.is_dir() and not is_run(path) for path in named):
         return []
     suites = {place.path.parent: place for place in places}
     found = [RunPlace(path, place.source, place.suite, "") for path, place in suites.items()]
@@ -231,7 +248,7 @@ def _find_by_glob(pattern: str) -> Found:
     for folder in folders:
         walk = _Walk()
         walk.visit(os.path.realpath(folder))
-        if not walk.places and os.path.basename(folder) not in _NOT_RUNS:
+        if not walk.places and os.path.basename(folder) not in NOT_RUNS:
             walk.pass_over(folder)
         walks.append(walk.found())
     if not any(found.places for found in walks):
@@ -256,7 +273,7 @@ def _expand(pattern: str) -> tuple[list[str], list[str]]:
     folders, notes = [], []
     for match in sorted(Path(match).parts for match in glob.glob(os.path.join(*tail), root_dir=head)):
         folder = os.fspath(head.joinpath(*match))
-        if any(name == _LATEST and name != wanted for name, wanted in zip(match, tail, strict=True)):
+        if any(name == LATEST and name != wanted for name, wanted in zip(match, tail, strict=True)):
             notes.append(_latest_note(folder))
         elif os.path.isdir(folder):
             folders.append(folder)
@@ -291,7 +308,7 @@ class _Walk:
         if folder in self.visited:
             return
         self.visited.add(folder)
-        if _is_run(folder):
+        if is_run(folder):
             self.add(folder)
         elif not self.visit_outputs(folder):
             self.visit_other(list(self.subfolders(folder)), level)
@@ -302,7 +319,7 @@ class _Walk:
         n_before = len(self.places)
         if os.path.isdir(runs):
             for child in self.subfolders(os.path.realpath(runs)):
-                if _is_run(child.real):
+                if is_run(child.real):
                     self.add(child.real)
                 else:
                     self.visit_suite(list(self.subfolders(child.real)))
@@ -310,7 +327,7 @@ class _Walk:
 
     def visit_other(self, children: list[_Folder], level: int) -> None:
         """Take a suite's runs if one of the children is a run, else look further down."""
-        if any(_is_run(child.real) for child in children if child.name not in _NOT_RUNS):
+        if any(is_run(child.real) for child in children if child.name not in NOT_RUNS):
             self.visit_suite(children)
         elif level < _LEVELS:
             for child in children:
@@ -320,9 +337,9 @@ class _Walk:
     def visit_suite(self, children: list[_Folder]) -> None:
         """Take those of a suite's folders that are runs."""
         for child in children:
-            if child.name in _NOT_RUNS:
+            if child.name in NOT_RUNS:
                 continue
-            if _is_run(child.real):
+            if is_run(child.real):
                 self.add(child.real)
             else:
                 self.pass_over(child.path)
@@ -349,7 +366,7 @@ class _Walk:
             if not _is_folder(entry):
                 if entry.is_symlink() and not os.path.exists(entry.path):
                     self.note(f"{entry.path} is a link that leads nowhere: passed over.")
-            elif entry.name == _LATEST:
+            elif entry.name == LATEST:
                 self.note(_latest_note(entry.path))
             else:
                 is_link = entry.is_symlink()
@@ -377,7 +394,8 @@ class _Walk:
         self.notes[text] = None
 
 
-def _is_run(folder: str) -> bool:
+def is_run(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder is marked as a run."""
     try:
         os.lstat(os.path.join(folder, _MARK))
     except OSError:
@@ -393,7 +411,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _has_runs(suite: str) -> bool:
-    return any(_is_run(child.real) for child in _Walk().subfolders(suite))
+    return any(is_run(child.real) for child in _Walk().subfolders(suite))
 
 
 def _has_suites(runs: Path) -> bool:

@@ -5,15 +5,16 @@ registry (`schema`), the columns themselves and their rebuilding each walk this 
 one place only.
 """
 
-import types
 from dataclasses import dataclass
 from functools import cache
+from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.structs import Doc
+from magnet_arrow.helm.summary_structs import RUN_FILE_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,13 @@ def object_shape(struct: type[Struct], or_text: bool = False) -> Object:
     return Object(struct, fields, or_text, struct in structs.OPEN)
 
 
+@cache
+def file_shape(file: str) -> Shape:
+    """What HELM declares a file of a run to hold; any JSON where it declares nothing."""
+    types = structs.FILE_TYPES | RUN_FILE_TYPES
+    return _shape(types[file]) if file in types else FreeForm(keyed=False)
+
+
 def _shape(hint: Any) -> Shape:
     options = [option for option in _options(hint) if option is not type(None)]
     if hint is Any:
@@ -98,4 +106,4 @@ def _shape(hint: Any) -> Shape:
 
 
 def _options(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)

@@ -1,0 +1,387 @@
+"""Proof that a cache can stand in for its source: every file is rebuilt and compared with the one that is there.
+
+Neither our list of runs nor our decoder has a say: a source is walked folder by folder, and its files are parsed by
+Python's `json`, as by HELM's own reader. So a run or a file that ingestion overlooked is a difference.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from magnet_arrow.cache.snapshot import CachedRun, Snapshot
+from magnet_arrow.cache.store import Cache
+from magnet_arrow.comparison import Comparison, Difference
+from magnet_arrow.errors import CacheDamagedError, Rejected, Where
+from magnet_arrow.helm import layout
+from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.helm.shapes import ListOf, Object, Shape, file_shape
+from magnet_arrow.helm.source import plain_name
+from magnet_arrow.restoring import RebuiltFile, RunFiles
+from magnet_arrow.runs import Progress, stamps_of, where_of
+
+_NOT_OURS = "no JSON file of a run or a suite"
+_SUITE_FOLDERS = frozenset({"", "groups", "groups/json"})
+"""Folders whose JSON files a suite is expected to have in the cache; of a run, only its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotCovered:
+    """A file, or a folder, that is not compared.
+
+    Attributes:
+        path: `suite/run/file`; the whole path where it is nobody's.
+        reason: a few words, the same for all of a kind.
+        is_loss: the cache should have it, and does not.
+    """
+
+    path: str
+    reason: str
+    is_loss: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What a verification found.
+
+    Attributes:
+        runs: runs that were compared.
+        files: files that were compared.
+        values: values in these files, the empty objects and lists among them.
+        n_differences: places where source and cache are not the same.
+        differences: the first 1,000 of them.
+        rejected: runs that are not in the cache because they cannot be taken, and why.
+        not_covered: files that were not compared, and why.
+        exact: files that come back byte for byte; of a compressed one its content.
+        notes: what is worth a word.
+        seconds: how long it took.
+    """
+
+    runs: int
+    files: int
+    values: int
+    n_differences: int
+    differences: tuple[Difference, ...]
+    rejected: tuple[Rejected, ...]
+    not_covered: tuple[NotCovered, ...]
+    exact: int
+    notes: tuple[str, ...]
+    seconds: float
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the cache can stand in for all runs of the source."""
+        return not (self.n_differences or self.rejected or any(file.is_loss for file in self.not_covered))
+
+    @property
+    def exact_share(self) -> float:
+        """Share of the files that come back byte for byte, 0 to 1."""
+        return self.exact / self.files if self.files else 0.0
+
+
+def verify(
+    source: layout.Source,
+    cache: Cache | str | os.PathLike[str] | None = None,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+) -> VerifyReport:
+    """Rebuild every file of a source from the cache, and compare it with what is there.
+
+    Nothing is ingested: a run that the cache does not have is a difference. What may differ is listed at
+    `comparison.Comparison`.
+
+    Args:
+        source: as for `ingest`.
+        cache: the cache or its folder; None for the default one.
+        progress: called now and then.
+
+    Raises:
+        SourceNotFoundError: nothing there, or no run in it.
+        CacheDamagedError: the manifest or a run list cannot be read. What is wrong with a table is a difference.
+
+    >>> import magnet_arrow, tempfile
+    >>> outputs = magnet_arrow.HelmOutputs.demo().path
+    >>> with tempfile.TemporaryDirectory() as cache:
+    ...     _ = magnet_arrow.ingest(outputs, cache)
+    ...     report = magnet_arrow.verify(outputs, cache)
+    >>> report.runs, report.n_differences
+    (9, 0)
+    """
+    begin = time.monotonic()
+    work = _Work(Cache.coerce(cache).snapshot(), progress)
+    work.list(source)
+    work.carry_out()
+    comparison = work.comparison
+    return VerifyReport(
+        runs=work.n_runs,
+        files=work.n_files,
+        values=comparison.values,
+        n_differences=comparison.n_differences,
+        differences=tuple(comparison.differences),
+        rejected=tuple(work.rejected),
+        not_covered=tuple(work.not_covered),
+        exact=work.n_exact,
+        notes=tuple(work.notes),
+        seconds=time.monotonic() - begin,
+    )
+
+
+@dataclass(slots=True)
+class _Pair:
+    """A run, or what stands beside the runs of a suite, in the source and in the cache.
+
+    Attributes:
+        place: in the source.
+        run: in the cache.
+        files: what the cache has.
+        names: of the files that both have, as the cache calls them: what the source does.
+    """
+
+    place: RunPlace
+    run: CachedRun
+    files: RunFiles
+    names: dict[str, str]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(self.size_of, self.names))
+
+    def size_of(self, name: str) -> int:
+        """Bytes of a file of the source."""
+        try:
+            return os.stat(self.place.path / self.names[name]).st_size
+        except OSError:
+            return 0
+
+
+@dataclass(slots=True)
+class _Work:
+    snapshot: Snapshot
+    progress: Callable[[Progress], None] | None
+    comparison: Comparison = field(default_factory=Comparison)
+    rejected: list[Rejected] = field(default_factory=list)
+    not_covered: list[NotCovered] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    pairs: list[_Pair] = field(default_factory=list)
+    n_runs: int = 0
+    n_files: int = 0
+    n_exact: int = 0
+
+    def list(self, source: layout.Source) -> None:
+        """Walk the source: what is to be compared, and what can't be."""
+        found = layout.find_runs(source)
+        self.notes += found.notes
+        walk = _Walk({place.path: place for place in (*found.places, *layout.suites_around(source, found.places))})
+        for root in layout.find_folders(source):
+            walk.visit(root)
+        for folder in list(walk.known):
+            walk.visit(folder, runs=False)
+        self.not_covered += walk.not_covered
+        for place, names in walk.files.items():
+            self._sort_out(place, sorted(names))
+
+    def _sort_out(self, place: RunPlace, names: Sequence[str]) -> None:
+        """Decide what becomes of the files of a run or a suite."""
+        key = self.snapshot.key_of(place) or ""
+        run = self.snapshot.entries.get(key)
+        if key in self.snapshot.rejected:
+            self.rejected.append(self.snapshot.rejected[key].rejected)
+        elif run is not None:
+            self._pair_up(place, run, names)
+        elif place.folder:
+            self.comparison.note(Where(where_of(place)), "a run", "none at this place")
+        else:
+            self._leave_out(place, names)
+
+    def _pair_up(self, place: RunPlace, run: CachedRun, names: Sequence[str]) -> None:
+        files = RunFiles(self.snapshot, run)
+        # Of a file and a compressed copy of it the first is read: it is shorter by the ending.
+        there = {plain_name(name): name for name in sorted(names, key=len, reverse=True)}
+        pair = _Pair(place, run, files, {name: there[name] for name in files.names if name in there})
+        self.pairs.append(pair)
+        for name in files.names:
+            if name not in there:
+                self.comparison.note(Where(where_of(place), name), "no such file", "one")
+        dropped = [there[name] for name in run.entry.not_kept if name in there]
+        self.not_covered += [
+            NotCovered(f"{where_of(place)}/{name}", "derived, too long, or no text") for name in dropped
+        ]
+        self._leave_out(place, sorted(set(names) - set(dropped) - set(pair.names.values())))
+
+    def _leave_out(self, place: RunPlace, names: Sequence[str]) -> None:
+        """Files that the cache does not have."""
+        for name in names:
+            if plain_name(name) != name and plain_name(name) in names:
+                self.not_covered.append(NotCovered(f"{where_of(place)}/{name}", "a compressed copy"))
+            elif _is_expected(place, plain_name(name)):
+                self.comparison.note(Where(where_of(place), name), "a file", "none of this name")
+            else:
+                self.not_covered.append(NotCovered(f"{where_of(place)}/{name}", _NOT_OURS))
+
+    def carry_out(self) -> None:
+        """Compare all that is to be compared."""
+        total = sum(pair.size_bytes for pair in self.pairs)
+        done = 0
+        for number, pair in enumerate(self.pairs):
+            before = self.comparison.n_differences
+            for name in pair.names:
+                self._compare(pair, name)
+                done += pair.size_of(name)
+                self._tell(Progress(min(done, total), total, number, len(self.pairs), where_of(pair.place), 0))
+            self.n_runs += bool(pair.place.folder)
+            changed = stamps_of(pair.place) != pair.run.fingerprint
+            if changed and self.comparison.n_differences > before:
+                self.notes.append(f"{where_of(pair.place)} has changed since it was ingested.")
+        self._tell(Progress(total, total, len(self.pairs), len(self.pairs), "", len(self.rejected)))
+
+    def _tell(self, progress: Progress) -> None:
+        if self.progress is not None:
+            self.progress(progress)
+
+    def _compare(self, pair: _Pair, name: str) -> None:
+        """Compare one file."""
+        where = Where(where_of(pair.place), pair.names[name])
+        cut_at = pair.run.entry.cut.get(name)
+        self.n_files += 1
+        try:
+            data = _read(pair.place.path / pair.names[name])
+            if cut_at is not None:
+                reason = "ends early: compared up to there"
+                self.not_covered.append(
+                    NotCovered(f"{where.run}/{where.file} from byte {cut_at}", reason, is_loss=True)
+                )
+                data = _closed(data[:cut_at])
+            rebuilt = pair.files.rebuild(name)
+            if rebuilt.text is not None:
+                self.n_exact += self._is_exact_text(where, data, rebuilt.text)
+            else:
+                source = json.loads(data.decode("utf-8-sig"))
+                self.n_exact += self._is_exact(where, source, rebuilt, data)
+        except CacheDamagedError as error:
+            self.comparison.note(where, "a file", f"a damaged one ({error.reason})")
+        except (OSError, ValueError, RecursionError) as error:
+            self.comparison.note(where, f"a file that cannot be read ({error})", "one that could be")
+
+    def _is_exact_text(self, where: Where, data: bytes, text: str) -> bool:
+        """Compare a file with the text that was kept of it; whether it comes back byte for byte."""
+        source = _json_or_text(data.decode("utf-8"))
+        self.comparison.compare(where, source, _json_or_text(text), file_shape(plain_name(where.file or "")))
+        return text.encode() == data
+
+    def _is_exact(self, where: Where, source: Any, rebuilt: RebuiltFile, data: bytes) -> bool:
+        """Compare a file with what was rebuilt of it; whether it comes back byte for byte."""
+        shape = file_shape(plain_name(where.file or ""))
+        if rebuilt.elements is None:
+            self.comparison.compare(where, source, rebuilt.document, shape)
+            return _begins(data, rebuilt.texts()) == len(data)
+        listed = source
+        if rebuilt.key is not None:
+            listed = source.pop(rebuilt.key, None) if isinstance(source, dict) else None
+            rest = {name: value for name, value in rebuilt.document.items() if name != rebuilt.key}
+            if rest or source:
+                self.comparison.compare(where, source, rest, shape)
+        elements = self.comparison.elements(
+            where, listed, rebuilt.elements, _member_shape(shape, rebuilt.key), rebuilt.key
+        )
+        # Elements are compared as they pass by on their way into the text.
+        size_bytes = _begins(data, replace(rebuilt, elements=elements).texts())
+        for _ in elements:
+            pass
+        return size_bytes == len(data)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Every folder of a source, links followed, each once, and whose the files in it are.
+
+    Attributes:
+        known: runs and suites, by their folders; runs that are met are added.
+        files: of each of them, relative to its folder, `/` between the parts.
+        not_covered: files that are nobody's, and folders that are left out.
+    """
+
+    known: dict[Path, RunPlace]
+    files: dict[RunPlace, list[str]] = field(default_factory=dict)
+    not_covered: list[NotCovered] = field(default_factory=list)
+    visited: set[Path] = field(default_factory=set)
+
+    def visit(self, root: Path, *, runs: bool = True) -> None:
+        """Walk a folder. `runs`: those below it too, if it is no run itself."""
+        for path, below, names in os.walk(root, onerror=self._unreadable, followlinks=True):
+            folder = Path(os.path.realpath(path))
+            if folder in self.visited:
+                below.clear()
+                continue
+            self.visited.add(folder)
+            if layout.LATEST in below:
+                below.remove(layout.LATEST)
+                self.not_covered.append(NotCovered(str(folder / layout.LATEST), "another name of a suite"))
+            below[:] = sorted(name for name in below if runs or not layout.is_run(folder / name))
+            if folder not in self.known and layout.is_run(folder) and folder.name not in layout.NOT_RUNS:
+                [self.known[folder]] = layout.find_runs(folder).places
+            self._take(folder, sorted(names))
+
+    def _take(self, folder: Path, names: Sequence[str]) -> None:
+        owner = next((path for path in (folder, *folder.parents) if path in self.known), None)
+        if owner is None:
+            self.not_covered += [NotCovered(str(folder / name), _NOT_OURS) for name in names]
+            return
+        files = self.files.setdefault(self.known[owner], [])
+        files += [(folder / name).relative_to(owner).as_posix() for name in names]
+
+    def _unreadable(self, error: OSError) -> None:
+        self.not_covered.append(NotCovered(str(error.filename), f"cannot be listed: {error.strerror}"))
+
+
+def _is_expected(place: RunPlace, name: str) -> bool:
+    """Whether the cache is meant to stand in for a file."""
+    folder, _, base = name.rpartition("/")
+    is_ours = folder == "" if place.folder else folder in _SUITE_FOLDERS
+    return is_ours and base.endswith(".json") and not base.startswith(".")
+
+
+def _read(path: Path) -> bytes:
+    """A file's content."""
+    if not path.is_file():
+        raise ValueError("no regular file")
+    if path.name == plain_name(path.name):
+        return path.read_bytes()
+    with pa.input_stream(str(path), compression="detect") as file:
+        data: bytes = file.read()
+        return data
+
+
+def _closed(data: bytes) -> bytes:
+    """What there is of a file that ends early after an element, made whole."""
+    data = data.rstrip(b", \t\r\n")
+    return data + (b"]}" if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else b"]")
+
+
+def _json_or_text(text: str) -> Any:
+    """What Python's `json` makes of a text; if it is none, the text."""
+    try:
+        return json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return text
+
+
+def _begins(data: bytes, texts: Iterator[str]) -> int:
+    """How many bytes of `data` are as `texts` has them; -1 from the first that are not."""
+    size_bytes = 0
+    for text in texts:
+        if not data.startswith(part := text.encode(), size_bytes):
+            return -1
+        size_bytes += len(part)
+    return size_bytes
+
+
+def _member_shape(shape: Shape, key: str | None) -> Shape:
+    if key is None:
+        return shape
+    fields = shape.fields if isinstance(shape, Object) else ()
+    return next((field.shape for field in fields if field.name == key), ListOf(file_shape("")))
