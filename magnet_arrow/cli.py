@@ -189,6 +189,9 @@ def ingest(
         bool, typer.Option("--partial", help="Take what is whole of runs that lack files or have one cut short.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Reject runs that hold what HELM does not declare.")] = False,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Take display_predictions.json with pictures too.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Take runs into the cache.
@@ -196,7 +199,7 @@ def ingest(
     Unchanged ones are not read again, and rejected ones only with --retry or --partial.
     """
     store = _cache(cache)
-    done = _ingest(paths, store, runs=runs, retry=retry, prune=prune, partial=partial, strict=strict)
+    done = _ingest(paths, store, runs=runs, retry=retry, prune=prune, partial=partial, strict=strict, pictures=pictures)
     _print_ingest(done, json=json)
     raise typer.Exit(_ingest_code(done))
 
@@ -448,13 +451,22 @@ def _ingest(
     prune: bool = False,
     partial: bool = False,
     strict: bool = False,
+    pictures: bool = False,
 ) -> "IngestReport":
     from magnet_arrow.ingestion import ingest
     from magnet_arrow.report import progress_bar
 
     with progress_bar(_stderr()) as progress:
         return ingest(
-            paths, cache, runs=runs, retry=retry, prune=prune, partial=partial, strict=strict, progress=progress
+            paths,
+            cache,
+            runs=runs,
+            retry=retry,
+            prune=prune,
+            partial=partial,
+            strict=strict,
+            pictures=pictures,
+            progress=progress,
         )
 
 

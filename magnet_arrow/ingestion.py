@@ -29,19 +29,10 @@ from magnet_arrow.helm import layout
 from magnet_arrow.helm.elements import Buffer
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.source import Fingerprint, SourceFile
-from magnet_arrow.runs import (
-    RUN_SPEC,
-    ChangedError,
-    LongRunError,
-    Progress,
-    RunTaker,
-    is_long,
-    read_run_spec,
-    rejected_of,
-    stamps_of,
-    where_of,
-)
+from magnet_arrow.refusals import ChangedError, LongRunError, rejected_of
+from magnet_arrow.runs import RUN_SPEC, RunTaker, is_long, read_run_spec, stamps_of, where_of
 from magnet_arrow.scan import read_run_specs_of
+from magnet_arrow.taking import Progress, Rules
 
 SEGMENT_JSON_BYTES = 1 << 30
 SEGMENT_TIME_S = 60.0
@@ -91,6 +82,7 @@ def ingest(
     prune: bool = False,
     partial: bool = False,
     strict: bool = False,
+    pictures: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Take every run of a source into the cache; runs that are there unchanged cost a look at their files' dates.
@@ -104,6 +96,7 @@ def ingest(
         partial: take what is there of a run that lacks files or has one that ends early; it is marked everywhere.
             Such runs that were rejected before are read again.
         strict: reject a run with unknown fields, or with values of a type that HELM does not declare.
+        pictures: take `display_predictions.json` where it embeds pictures too (226 GB for HEIM's release).
         progress: called now and then.
 
     Raises:
@@ -116,7 +109,7 @@ def ingest(
     begin = time.monotonic()
     cache = Cache.coerce(cache)
     found = layout.find_runs(source, pattern=runs)
-    work = _Work(cache.path, cache.snapshot(), progress, partial=partial, strict=strict)
+    work = _Work(cache.path, cache.snapshot(), progress, Rules(partial, strict, pictures))
     places = [*found.places, *layout.suites_around(source, found.places)]
     plan = work.plan(places, retry=retry or partial)
     done = work.carry_out(plan, prune=prune)
@@ -194,12 +187,9 @@ class _Work:
         cache: Path,
         snapshot: Snapshot,
         progress: Callable[[Progress], None] | None,
-        *,
-        partial: bool = False,
-        strict: bool = False,
+        rules: Rules,
     ) -> None:
-        self._cache, self.snapshot, self._progress = cache, snapshot, progress
-        self._partial, self._strict = partial, strict
+        self._cache, self.snapshot, self._progress, self._rules = cache, snapshot, progress, rules
         self._buffer = Buffer()
         self._bytes_done = self._bytes_total = self._runs_done = 0
         self._n_runs = 0
@@ -288,7 +278,7 @@ class _Work:
             self._commit()
         if self._taker is None:
             writer = SegmentWriter(self._cache)
-            self._taker = RunTaker(writer, self._buffer, self._count, partial=self._partial, strict=self._strict)
+            self._taker = RunTaker(writer, self._buffer, self._count, self._rules)
             self._segment_id, self._begun = writer.id, time.monotonic()
         rejected = self._try(self._taker, todo, long, salvage)
         if rejected is not None:
@@ -314,7 +304,7 @@ class _Work:
                 stamps = stamps_of(todo.place)
                 taker.take(todo.place, todo.source, stamps, long=long)
         except BadFileError as error:
-            rejected = rejected_of(todo.place, error)
+            rejected = rejected_of(self._run, todo.place.path, error)
             return RejectedRun(todo.source, todo.place.suite, todo.place.folder, stamps, rejected)
         return None
 
@@ -376,7 +366,7 @@ def ensure_cached(places: Sequence[RunPlace], cache: CacheLike = None) -> Snapsh
         CacheNotWritableError: a run is not in the cache at all, and can't be put there.
     """
     cache = Cache.coerce(cache)
-    work = _Work(cache.path, cache.snapshot(), None)
+    work = _Work(cache.path, cache.snapshot(), None, Rules())
     plan = work.plan(places)
     snapshot = work.snapshot
     bad = list(plan.known_bad)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from magnet_arrow.comparison import Difference
     from magnet_arrow.helm.eras import Era
     from magnet_arrow.ingestion import IngestReport
-    from magnet_arrow.runs import Progress
+    from magnet_arrow.taking import Progress
     from magnet_arrow.validation import Findings, ValidationReport
     from magnet_arrow.verification import VerifyReport
 

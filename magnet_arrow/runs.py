@@ -7,18 +7,16 @@ a suite (`helm-summarize` writes it) is taken the same way, as a run without a f
 
 import contextlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
 from magnet_arrow import schema
 from magnet_arrow.cache.manifest import RunEntry
 from magnet_arrow.columns import (
-    Batch,
     FiledRows,
     InstanceStatRows,
     ObjectRows,
@@ -30,24 +28,23 @@ from magnet_arrow.columns import (
 from magnet_arrow.errors import BadFileError, Rejected, Where
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import document, kind, member_error, parse_document
-from magnet_arrow.helm.elements import BLOCK_BYTES, Buffer, Reader
+from magnet_arrow.helm.elements import BLOCK_BYTES, Buffer, Reader, Stretch
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
 from magnet_arrow.helm.oddities import oddities
 from magnet_arrow.helm.shapes import Object, object_shape
 from magnet_arrow.helm.source import Fingerprint, SourceFile, fingerprint, plain_name
 from magnet_arrow.helm.wire import Residual, dumps, escape
+from magnet_arrow.refusals import LongRunError, PicturesError, StrictError, bytes_at, changed, escaped
 from magnet_arrow.schema import Form, Table
 from magnet_arrow.spreading import residual_text
-from magnet_arrow.text import for_terminal
+from magnet_arrow.taking import Rules, Sink, Taken
 
 RUN_SPEC = RUN_FILES[0]
 MOST_TEXT_BYTES = 64 << 20
 """A file without a table of its own is kept as text up to this size."""
 _DERIVED = frozenset({"runs.json"})
 """Files that are not kept: all that is in them is in others (`runs.json` reaches 2 GB)."""
-_SAMPLE_BYTES = 40
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 
 def where_of(place: RunPlace) -> str:
@@ -68,60 +65,7 @@ def is_long(stamps: Fingerprint) -> bool:
 _TABLE_OF = {table.file: table for table in schema.TABLES.values() if table.file}
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an ingest, or a look through a source, is.
-
-    Attributes:
-        bytes_done: bytes of JSON read so far.
-        bytes_total: bytes that there are to read.
-        runs_done: runs taken or rejected so far.
-        runs_total: runs that there are to read.
-        run: the run at hand.
-        rejected: runs rejected so far.
-    """
-
-    bytes_done: int
-    bytes_total: int
-    runs_done: int
-    runs_total: int
-    run: str
-    rejected: int
-
-
-class Sink(Protocol[T_co]):
-    """Where the row groups of runs go: into a segment, or nowhere."""
-
-    def add(self, batch: Batch) -> None:
-        """One row group of one table."""
-
-    def add_run(self, entry: RunEntry) -> None:
-        """A run whose rows are in row groups that were added or will be."""
-
-    def finish(self) -> T_co:
-        """All is there."""
-
-    def discard(self) -> None:
-        """Nothing of it is wanted."""
-
-
-@dataclass(slots=True)
-class Taken:
-    """What was met in the files of a run, or of a suite.
-
-    Attributes:
-        odd: unknown fields and values of another type: how often, by (what, file and JSON path).
-        elements: what is to become rows, by file.
-        rejected: what was left out of files that end early.
-    """
-
-    odd: Counter[tuple[str, str]] = field(default_factory=Counter)
-    elements: Counter[str] = field(default_factory=Counter)
-    rejected: list[Rejected] = field(default_factory=list)
-
-    def copy(self) -> "Taken":
-        """As it is now."""
-        return Taken(self.odd.copy(), self.elements.copy(), list(self.rejected))
+_DEFAULT_RULES = Rules()
 
 
 class RunTaker(Generic[T]):
@@ -131,8 +75,7 @@ class RunTaker(Generic[T]):
         sink: where their row groups go.
         buffer: reused from taker to taker.
         on_bytes: told how many bytes of JSON have been read since it was last called.
-        partial: take what is there of a run that lacks files, or whose files end early.
-        strict: refuse a run with unknown fields, or with values of a type that HELM does not declare.
+        rules: what is taken of a run.
 
     Attributes:
         odd: unknown fields and values of another type in the runs taken: how often, by (what, file and JSON path).
@@ -140,17 +83,11 @@ class RunTaker(Generic[T]):
     """
 
     def __init__(
-        self,
-        sink: Sink[T],
-        buffer: Buffer,
-        on_bytes: Callable[[int], None],
-        *,
-        partial: bool = False,
-        strict: bool = False,
+        self, sink: Sink[T], buffer: Buffer, on_bytes: Callable[[int], None], rules: Rules = _DEFAULT_RULES
     ) -> None:
         self._buffer = buffer
         self._on_bytes = on_bytes
-        self._partial, self._strict = partial, strict
+        self._rules = rules
         self.odd: Counter[tuple[str, str]] = Counter()
         self.run = Taken()
         self._sink = sink
@@ -191,7 +128,7 @@ class RunTaker(Generic[T]):
             entry = self._read(place, source, stamps, long)
             now = stamps_of(place)
             if now != stamps:
-                raise _changed(place, stamps, now)
+                raise changed(where_of(place), stamps, now)
         except BaseException:
             for table in self._tables.values():
                 table.drop()
@@ -245,7 +182,7 @@ class RunTaker(Generic[T]):
         if not place.folder:
             return msgspec.structs.replace(entry, not_kept=tuple(self._stage_suite(place, names)))
         residuals: dict[str, Residual] = {}
-        missing, cut = [], {}
+        missing, pictures, cut = [], [], {}
         others = names - _TABLE_OF.keys()
         for table in schema.RUN_TABLES[1:]:
             required = table.file in RUN_FILES
@@ -255,9 +192,13 @@ class RunTaker(Generic[T]):
                 residuals[table.file], at = self._stage_table(place, table, entry, long, by_layout)
             except StrictError:
                 raise
+            except PicturesError:
+                self._forget(table)
+                pictures.append(table.file)
+                continue
             except BadFileError:
                 kept_already = long and self.run.elements[table.file]
-                if kept_already or (by_layout and not long) or (required and not self._partial):
+                if kept_already or (by_layout and not long) or (required and not self._rules.partial):
                     raise
                 self._forget(table)
                 if required:
@@ -273,7 +214,7 @@ class RunTaker(Generic[T]):
         return msgspec.structs.replace(
             entry,
             residual=kept,
-            not_kept=tuple(not_kept),
+            not_kept=(*pictures, *not_kept),
             missing=tuple(missing),
             cut=cut,
             elements=dict(self.run.elements),
@@ -293,11 +234,11 @@ class RunTaker(Generic[T]):
             if table.file not in self._salvage:
                 with SourceFile(place.path, table.file, where_of(place)) as file:
                     return self._stage_file(table, file, place, entry, long, by_layout)
-        except LongRunError:
+        except (LongRunError, PicturesError):
             raise
         except BadFileError:
             is_array = table.form is not Form.OBJECT
-            if not (self._partial and is_array) or (by_layout and not long):
+            if not (self._rules.partial and is_array) or (by_layout and not long):
                 raise
             if long and self.run.elements[table.file]:
                 raise LongRunError(self._salvage | {table.file}) from None
@@ -336,7 +277,7 @@ class RunTaker(Generic[T]):
 
     def _note_rest(self, file: SourceFile, place: RunPlace, json_path: str, cut_at: int) -> None:
         """What a file holds after its last whole element is an element that was left out, unless it is nothing."""
-        rest = _bytes_at(place.path, file.where, cut_at, 2 * _SAMPLE_BYTES)
+        rest = bytes_at(place.path, file.where, cut_at)
         if rest.strip(b", \t\r\n"):
             self.run.rejected.append(
                 Rejected(
@@ -350,7 +291,7 @@ class RunTaker(Generic[T]):
                     hint="What is whole before it was taken.",
                     begin_byte=cut_at,
                     end_byte=None if file.is_compressed else file.size_bytes,
-                    sample=_escaped(rest),
+                    sample=escaped(rest),
                 )
             )
 
@@ -384,6 +325,8 @@ class RunTaker(Generic[T]):
         for number, stretch in enumerate(reader):
             if number and not long:
                 raise LongRunError
+            if not number and not self._rules.pictures and _has_pictures(stretch):
+                raise PicturesError("", where=stretch.where)
             rows.stage(stretch)
             count += stretch.count
             self._on_bytes(stretch.end - stretch.begin)
@@ -404,7 +347,7 @@ class RunTaker(Generic[T]):
 
     def _note_odd(self, odd: Counter[tuple[str, str]], entry: RunEntry, table: Table) -> None:
         self.run.odd.update(odd)
-        if odd and self._strict:
+        if odd and self._rules.strict:
             (what, path), count = next(iter(odd.items()))
             where = Where(f"{entry.suite}/{entry.folder}", table.file, path.split(" ", 1)[1])
             hint = "Without --strict it is kept in magnet.extra, and reported."
@@ -480,7 +423,16 @@ class RunTaker(Generic[T]):
         self._sink.discard()
 
 
+def _has_pictures(stretch: Stretch) -> bool:
+    return stretch.has(b'"base64_images"') and _PICTURES.search(stretch.view) is not None
+
+
+_PICTURES = re.compile(rb'"base64_images"\s*:\s*\[\s*"')
+
+
 def _why_not(name: str) -> str:
+    if name in _TABLE_OF and _TABLE_OF[name].of == "run":
+        return "it embeds pictures; they go in with pictures=True or --pictures"
     if name in _DERIVED:
         return "all that is in it is in the runs' own files"
     return f"it is no UTF-8 text of at most {MOST_TEXT_BYTES >> 20} MiB"
@@ -516,62 +468,3 @@ def read_run_spec(buffer: Buffer, file: SourceFile) -> tuple[Any, Residual]:
         place = Where(file.where.run, file.where.file, "$.name")
         raise BadFileError("", where=place, expected="a text", found=found)
     return spec, residual
-
-
-def rejected_of(place: RunPlace, error: BadFileError) -> Rejected:
-    """The value that stands for an error, with what stands in the file where it says."""
-    rejected = Rejected.from_error(where_of(place), error)
-    where = rejected.where
-    if not where.file or where.byte is None:
-        return rejected
-    begin = max(0, where.byte - _SAMPLE_BYTES)
-    data = _bytes_at(place.path, where, begin, 2 * _SAMPLE_BYTES)
-    return msgspec.structs.replace(
-        rejected, begin_byte=begin, end_byte=begin + len(data), sample=_escaped(data) if data else None
-    )
-
-
-def _bytes_at(folder: Path, where: Where, begin: int, most: int) -> bytes:
-    """Some bytes of a file as it is now; none if it can't be read any more."""
-    room = bytearray(most)
-    try:
-        with SourceFile(folder, where.file or "", where.run or "") as file:
-            file.skip(begin)
-            return bytes(room[: file.read_into(memoryview(room))])
-    except BadFileError:
-        return b""
-
-
-def _escaped(data: bytes) -> str:
-    return for_terminal(data.decode("utf-8", "backslashreplace"))
-
-
-def _changed(place: RunPlace, before: Fingerprint, now: Fingerprint) -> BadFileError:
-    names = sorted({stamp.name for stamp in set(before) ^ set(now)})
-    return ChangedError(
-        "",
-        where=Where(run=where_of(place), file=names[0]),
-        expected="a run that stays as it is while it is read",
-        found="that the file was changed meanwhile",
-        hint="Ingest again when whatever writes to it is done.",
-    )
-
-
-class LongRunError(Exception):
-    """The run is to be taken again, as a long one: a compressed file holds more than a block, or one ends early.
-
-    Attributes:
-        salvage: the files that end early.
-    """
-
-    def __init__(self, salvage: frozenset[str] = frozenset()) -> None:
-        super().__init__()
-        self.salvage = salvage
-
-
-class StrictError(BadFileError):
-    """Something that is kept and reported otherwise is refused."""
-
-
-class ChangedError(BadFileError):
-    """A file changed while the run was read; it may be whole at the next try."""

@@ -22,8 +22,10 @@ from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.shapes import ListOf, Object, Shape, object_shape
 from magnet_arrow.helm.source import Fingerprint
 from magnet_arrow.helm.wire import TEXT_FORM, unescape
-from magnet_arrow.runs import LongRunError, Progress, RunTaker, is_long, rejected_of, stamps_of, where_of
+from magnet_arrow.refusals import LongRunError, rejected_of
+from magnet_arrow.runs import RunTaker, is_long, stamps_of, where_of
 from magnet_arrow.schema import EXTRA, Table
+from magnet_arrow.taking import Progress, Rules
 
 Span = tuple[str, str | None]
 """First and last release that writes a field."""
@@ -252,7 +254,7 @@ class _Look:
         try:
             entry = self._take(place, stamps)
         except BadFileError as error:
-            rejected = rejected_of(place, error)
+            rejected = rejected_of(where_of(place), place.path, error)
             partial, era = self._partial_of(place, stamps)
             return replace(bare, rejected=rejected, partial=partial, era=era)
         odd = dict(sorted(self._taker.run.odd.items()))
@@ -278,7 +280,7 @@ class _Look:
         long, salvage = is_long(stamps), frozenset[str]()
         while True:
             evidence = _Evidence()
-            taker = RunTaker(evidence, self._buffer, lambda _: None, partial=True)
+            taker = RunTaker(evidence, self._buffer, lambda _: None, Rules(partial=True))
             try:
                 entry = taker.take(place, str(place.source), stamps, long=long, salvage=salvage)
             except LongRunError as error:

@@ -23,7 +23,8 @@ from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.shapes import ListOf, Object, Shape, file_shape
 from magnet_arrow.helm.source import plain_name
 from magnet_arrow.restoring import RebuiltFile, RunFiles
-from magnet_arrow.runs import Progress, stamps_of, where_of
+from magnet_arrow.runs import stamps_of, where_of
+from magnet_arrow.taking import Progress
 
 _NOT_OURS = "no JSON file of a run or a suite"
 _SUITE_FOLDERS = frozenset({"", "groups", "groups/json"})

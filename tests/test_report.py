@@ -21,7 +21,7 @@ from magnet_arrow.report import (
     table,
     without_empty,
 )
-from magnet_arrow.runs import Progress
+from magnet_arrow.taking import Progress
 
 REJECTED = Rejected(run="s/r", file="stats.json", reason="Not JSON.", byte=3)
 

@@ -18,7 +18,8 @@ from magnet_arrow.helm import elements
 from magnet_arrow.helm.elements import Buffer
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.ingestion import IngestReport, ingest
-from magnet_arrow.runs import ChangedError, RunTaker, is_long, stamps_of, where_of
+from magnet_arrow.refusals import ChangedError
+from magnet_arrow.runs import RunTaker, is_long, stamps_of, where_of
 from magnet_arrow.scan import read_runs
 
 Edit = Callable[[dict[str, Any]], object]
@@ -276,3 +277,33 @@ def test_a_run_that_lacks_what_makes_rows_is_rejected(change: Edit, file: str, p
 
 def rejected(report: IngestReport) -> list[tuple[str, str, str | None]]:
     return [(one.run, one.file, one.json_path) for one in report.rejected]
+
+
+PREDICTIONS = [
+    {
+        "instance_id": "id1",
+        "train_trial_index": 0,
+        "predicted_text": "",
+        "base64_images": ["iVBORw0KGgo="],
+        "stats": {},
+    }
+]
+
+
+@pytest.mark.parametrize("indent", [2, None], ids=["helm", "one line"])
+def test_pictures_are_left_out_unless_asked_for(indent: int | None, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "outputs", odd_run("a"))
+    (run / "display_predictions.json").write_text(json.dumps(PREDICTIONS, indent=indent))
+    report = ingest(tmp_path / "outputs", tmp_path / "without")
+    assert (report.runs, report.rows["display_predictions"], report.rows["files"]) == (1, 0, 0)
+    assert any("display_predictions.json is not kept: it embeds pictures" in note for note in report.notes)
+    assert ingest(tmp_path / "outputs", tmp_path / "with", pictures=True).rows["display_predictions"] == 1
+    [images] = Cache(tmp_path / "with").scan("display_predictions").collect()["display_predictions.base64_images"]
+    assert images.to_list() == ["iVBORw0KGgo="]
+
+
+def test_predictions_without_pictures_go_in(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "outputs", odd_run("a"))
+    plain = [entry | {"base64_images": []} for entry in PREDICTIONS]
+    (run / "display_predictions.json").write_text(json.dumps(plain, indent=2))
+    assert ingest(tmp_path / "outputs", tmp_path / "cache").rows["display_predictions"] == 1

@@ -13,7 +13,7 @@ from magnet_arrow.errors import SourceNotFoundError
 from magnet_arrow.helm import elements
 from magnet_arrow.helm.eras import Era
 from magnet_arrow.ingestion import ingest
-from magnet_arrow.runs import Progress
+from magnet_arrow.taking import Progress
 from magnet_arrow.validation import validate
 
 Shared = Callable[[str], Path]

@@ -1,0 +1,76 @@
+"""Why a run is not taken, or not so: the errors, and the values that a report and the cache keep of them."""
+
+from pathlib import Path
+
+import msgspec
+
+from magnet_arrow.errors import BadFileError, Rejected, Where
+from magnet_arrow.helm.source import Fingerprint, SourceFile
+from magnet_arrow.text import for_terminal
+
+_SAMPLE_BYTES = 40
+
+
+class LongRunError(Exception):
+    """The run is to be taken again, as a long one: a compressed file holds more than a block, or one ends early.
+
+    Attributes:
+        salvage: the files that end early.
+    """
+
+    def __init__(self, salvage: frozenset[str] = frozenset()) -> None:
+        super().__init__()
+        self.salvage = salvage
+
+
+class StrictError(BadFileError):
+    """Something that is kept and reported otherwise is refused."""
+
+
+class ChangedError(BadFileError):
+    """A file changed while the run was read; it may be whole at the next try."""
+
+
+class PicturesError(BadFileError):
+    """A file embeds pictures, and was not asked for."""
+
+
+def changed(run: str, before: Fingerprint, now: Fingerprint) -> ChangedError:
+    """The error for a run that was another one after it had been read."""
+    names = sorted({stamp.name for stamp in set(before) ^ set(now)})
+    return ChangedError(
+        "",
+        where=Where(run=run, file=names[0]),
+        expected="a run that stays as it is while it is read",
+        found="that the file was changed meanwhile",
+        hint="Ingest again when whatever writes to it is done.",
+    )
+
+
+def rejected_of(run: str, folder: Path, error: BadFileError) -> Rejected:
+    """The value that stands for an error, with what stands in the file where it says."""
+    rejected = Rejected.from_error(run, error)
+    where = rejected.where
+    if not where.file or where.byte is None:
+        return rejected
+    begin = max(0, where.byte - _SAMPLE_BYTES)
+    data = bytes_at(folder, where, begin)
+    return msgspec.structs.replace(
+        rejected, begin_byte=begin, end_byte=begin + len(data), sample=escaped(data) if data else None
+    )
+
+
+def bytes_at(folder: Path, where: Where, begin: int) -> bytes:
+    """Some bytes of a file as it is now; none if it can't be read any more."""
+    room = bytearray(2 * _SAMPLE_BYTES)
+    try:
+        with SourceFile(folder, where.file or "", where.run or "") as file:
+            file.skip(begin)
+            return bytes(room[: file.read_into(memoryview(room))])
+    except BadFileError:
+        return b""
+
+
+def escaped(data: bytes) -> str:
+    """Bytes of a file as text to show."""
+    return for_terminal(data.decode("utf-8", "backslashreplace"))

@@ -1,0 +1,82 @@
+"""Taking runs, in plain values: by what rules, into what, how far it is, and what was met."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from magnet_arrow.cache.manifest import RunEntry
+from magnet_arrow.columns import Batch
+from magnet_arrow.errors import Rejected
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingest, or a look through a source, is.
+
+    Attributes:
+        bytes_done: bytes of JSON read so far.
+        bytes_total: bytes that there are to read.
+        runs_done: runs taken or rejected so far.
+        runs_total: runs that there are to read.
+        run: the run at hand.
+        rejected: runs rejected so far.
+    """
+
+    bytes_done: int
+    bytes_total: int
+    runs_done: int
+    runs_total: int
+    run: str
+    rejected: int
+
+
+class Sink(Protocol[T_co]):
+    """Where the row groups of runs go: into a segment, or nowhere."""
+
+    def add(self, batch: Batch) -> None:
+        """One row group of one table."""
+
+    def add_run(self, entry: RunEntry) -> None:
+        """A run whose rows are in row groups that were added or will be."""
+
+    def finish(self) -> T_co:
+        """All is there."""
+
+    def discard(self) -> None:
+        """Nothing of it is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is taken of a run.
+
+    Attributes:
+        partial: what is there of one that lacks files, or whose files end early; else it is refused.
+        strict: refuse one with unknown fields, or with values of a type that HELM does not declare.
+        pictures: files that embed pictures (`display_predictions.json` of HEIM: 226 GB), which are left out else.
+    """
+
+    partial: bool = False
+    strict: bool = False
+    pictures: bool = False
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was met in the files of a run, or of a suite.
+
+    Attributes:
+        odd: unknown fields and values of another type: how often, by (what, file and JSON path).
+        elements: what is to become rows, by file.
+        rejected: what was left out of files that end early.
+    """
+
+    odd: Counter[tuple[str, str]] = field(default_factory=Counter)
+    elements: Counter[str] = field(default_factory=Counter)
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def copy(self) -> "Taken":
+        """As it is now."""
+        return Taken(self.odd.copy(), self.elements.copy(), list(self.rejected))
