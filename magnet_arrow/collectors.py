@@ -84,6 +84,8 @@ class Values:
 
     def array(self) -> pa.Array:
         """See `Collector`."""
+        if self._values.count(None) == len(self._values):
+            return pa.nulls(len(self._values), self._arrow)
         return pa.array(self._values, self._arrow)
 
 
@@ -259,6 +261,13 @@ def collector(shape: Shape) -> Collector:
             return Objects(shape, shared=[name for owner, name in INTERNED if owner is struct])
 
 
+def taken(column: pa.Array, codes: pa.Array) -> pa.Array:
+    """A column's values at these places. Most columns of most dumps hold nothing, which costs nothing to repeat."""
+    if column.null_count == len(column) and not pa.types.is_dictionary(column.type):
+        return pa.nulls(len(codes), column.type)
+    return column.take(codes)
+
+
 @dataclass
 class Shared:
     """Objects that rows refer to by number, each collected once.
@@ -348,7 +357,7 @@ class Shared:
         """The flattened columns, one value a row."""
         codes = pa.array(self._codes, pa.int32())
         for name, column in self.objects.columns(self.prefix):
-            yield name, column.take(codes)
+            yield name, taken(column, codes)
 
     def residual_rows(self, first: int, last: int) -> Iterator[tuple[int, Residual]]:
         """Rows from `first` to before `last` whose object has a residual."""

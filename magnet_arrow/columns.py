@@ -17,7 +17,7 @@ import pyarrow as pa
 from msgspec import Raw, Struct
 
 from magnet_arrow import schema
-from magnet_arrow.collectors import InexactError, Objects, Shared
+from magnet_arrow.collectors import InexactError, Objects, Shared, taken
 from magnet_arrow.freeform import Kind
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import KEY_MARK, BadPieceError, ElementDecoder, key_marks, no_object, parse, raw_elements
@@ -466,7 +466,7 @@ class InstanceStatRows(Rows):
     def _columns(self) -> Iterator[tuple[str, pa.Array]]:
         codes = pa.array(self._entry_of_row, pa.int32())
         for name, column in self._entries.columns(self._PREFIX):
-            yield name, column.take(codes)
+            yield name, taken(column, codes)
         yield schema.ENTRY, pa.array(self._entry_numbers, pa.int64())
         yield from super()._columns()
 

@@ -19,7 +19,7 @@ from msgspec import Raw, Struct
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm import wire
 from magnet_arrow.helm.elements import Stretch, items
-from magnet_arrow.helm.shapes import ListOf, Object, object_shape
+from magnet_arrow.helm.shapes import ListOf, Object, Shape, object_shape
 from magnet_arrow.helm.wire import Residual
 
 # A key with an explicit null. False alarms (in free-form parts) cost time only; a key that ends in a backslash is
@@ -108,11 +108,13 @@ class ElementDecoder:
 
     def fast(self, raw: bytes | memoryview) -> Any:
         """The struct, or None if only the careful way may take this element."""
-        if _NULL_MEMBER.search(raw) or _EMPTY_OBJECT.search(raw) or _LONG_INTEGER.search(raw) or is_deep(raw):
+        if _NULL_MEMBER.search(raw) or _LONG_INTEGER.search(raw) or is_deep(raw):
             return None
         try:
             held = self._one.decode(raw)
         except _REFUSED:
+            return None
+        if _EMPTY_OBJECT.search(raw) and _has_empty(held, self.shape):
             return None
         return held if bytes(raw).count(KEY_MARK) == key_marks(held) else None
 
@@ -176,6 +178,20 @@ def key_marks(structs: Any) -> int:
 
 
 _encode = msgspec.json.Encoder().encode
+
+
+def _has_empty(held: Any, shape: Shape) -> bool:
+    """Whether an object with declared fields is there without any: as good as a missing one in columns."""
+    match shape:
+        case Object(fields=fields, struct=struct) if held is not None:
+            return bool(held == wire.twin(struct)()) or any(
+                _has_empty(getattr(held, field.name), field.shape)
+                for field in fields
+                if (struct, field.name) not in wire.INTERNED
+            )
+        case ListOf(item=item) if held is not None:
+            return any(_has_empty(entry, item) for entry in held)
+    return False
 
 
 def _is_list(shape: Object, name: str) -> bool:
