@@ -108,15 +108,16 @@ class ElementDecoder:
 
     def fast(self, raw: bytes | memoryview) -> Any:
         """The struct, or None if only the careful way may take this element."""
-        if _NULL_MEMBER.search(raw) or _LONG_INTEGER.search(raw) or is_deep(raw):
+        data = bytes(raw)
+        if _has_null(data) or _has_long_integer(data) or is_deep(data):
             return None
         try:
-            held = self._one.decode(raw)
+            held = self._one.decode(data)
         except _REFUSED:
             return None
-        if _EMPTY_OBJECT.search(raw) and _has_empty(held, self.shape):
+        if _EMPTY_OBJECT.search(data) and _has_empty(held, self.shape):
             return None
-        return held if bytes(raw).count(KEY_MARK) == key_marks(held) else None
+        return held if data.count(KEY_MARK) == key_marks(held) else None
 
     def _careful(self, raw: bytes | memoryview, residual: Residual, *, bare: bool = False) -> Any:
         """As `wire.conform` has it; `bare`: what is no object leaves an empty one."""
@@ -142,7 +143,7 @@ class ElementDecoder:
             BadPieceError: one is no JSON.
         """
         joined = b",".join(pieces)
-        if not carefully and not (b"null" in joined and _NULL_MEMBER.search(joined)):
+        if not carefully and not _has_null(joined):
             try:
                 structs = self._many.decode(b"[" + joined + b"]")
                 if _is_utf8(joined) and joined.count(KEY_MARK) == key_marks(structs):
@@ -178,6 +179,20 @@ def key_marks(structs: Any) -> int:
 
 
 _encode = msgspec.json.Encoder().encode
+
+
+def _has_null(data: bytes) -> bool:
+    """Whether there may be an explicit null in a declared field."""
+    return b"null" in data and _NULL_MEMBER.search(data) is not None
+
+
+def _has_long_integer(data: bytes) -> bool:
+    """Whether there may be an integer that a double would round. The search costs more than the look before it."""
+    return _SIXTEEN_DIGITS in data.translate(_DIGITS_ALIKE) and _LONG_INTEGER.search(data) is not None
+
+
+_SIXTEEN_DIGITS = b"0" * 16
+_DIGITS_ALIKE = bytes.maketrans(b"123456789", b"0" * 9)
 
 
 def _has_empty(held: Any, shape: Shape) -> bool:
