@@ -1,0 +1,474 @@
+"""What a broken input comes to, exactly: file, JSON path, byte, expectation and finding of each rejection.
+
+`test_bad_input.py` breaks each of a run's files in many ways; here each way has its outcome. Many are those of public
+test suites for JSON parsers. What a parser may take or refuse is taken where Python's `json`, HELM's own reader, does.
+"""
+
+import gzip
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from makedump import make_run, write_run
+from reading import cached_places, read
+from sameness import differences
+
+from magnet_arrow.cache.store import Cache
+from magnet_arrow.errors import Rejected
+from magnet_arrow.helm import elements
+from magnet_arrow.helm.layout import RUN_FILES
+from magnet_arrow.ingestion import IngestReport, ingest
+from magnet_arrow.restoring import restore
+from magnet_arrow.verification import verify
+
+VICTIM, SOUND = "tide:n=1", "tide:n=2"
+END = "the end of the file"
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    for name in (VICTIM, SOUND):
+        write_run(tmp_path / "outputs", make_run(name))
+    return tmp_path / "outputs"
+
+
+@pytest.fixture
+def victim(outputs: Path) -> Path:
+    return outputs / "runs" / "made" / VICTIM
+
+
+def assert_rejected(
+    report: IngestReport, file: str, json_path: str | None, byte: int | None, expected: str, found: str
+) -> None:
+    """The victim alone is out, for this reason; of what was found the beginning is enough."""
+    [rejected] = report.rejected
+    assert rejected.run == f"made/{VICTIM}"
+    assert (rejected.file, rejected.json_path, rejected.byte) == (file, json_path, byte)
+    assert rejected.expected == expected
+    assert str(rejected.found).startswith(found)
+    assert report.runs == 1
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a run a value is put in.
+
+    Attributes:
+        file: in which file.
+        keys: from its top to the value.
+        path: JSON path that an error there has: that of the element.
+    """
+
+    file: str
+    keys: tuple[str | int, ...]
+    path: str
+
+    def write_run(self, outputs: Path, name: str, token: bytes) -> tuple[bytes, int]:
+        """Writes a run with the token there; its file's bytes, and where in them the token is."""
+        run = make_run(name)
+        content = inner = run[self.file.removesuffix(".json")]
+        for key in self.keys[:-1]:
+            inner = inner[key]
+        inner[self.keys[-1]] = "@"
+        before, _, after = json.dumps(content, indent=2).encode().partition(b'"@"')
+        data = before + token + after
+        (write_run(outputs, run) / self.file).write_bytes(data)
+        return data, len(before)
+
+
+PLACES = {
+    "a number": Place("stats.json", (1, "mean"), "$[1]"),
+    "a number of an entry": Place("per_instance_stats.json", (1, "stats", 1, "sum"), "$[1]"),
+    "free form": Place("scenario_state.json", ("request_states", 1, "instance", "extra_data"), "$.request_states[1]"),
+    "an unknown field": Place("stats.json", (1, "mystery"), "$[1]"),
+    "a run spec": Place("run_spec.json", ("scenario_spec", "args", "subject"), "$"),
+}
+
+VALUES: dict[str, tuple[bytes, int, str, str]] = {
+    "minus and leading zero": (b"-01", 2, "JSON", "'1"),
+    "plus": (b"+1", 0, "JSON", "'+1"),
+    "no digit before the point": (b"-.5", 0, "JSON", "'-.5"),
+    "no digit behind the point": (b"1.", 1, "JSON", "'."),
+    "no digit between point and exponent": (b"2.e+3", 1, "JSON", "'.e+3"),
+    "no exponent": (b"1e", 1, "JSON", "'e"),
+    "a sign for an exponent": (b"1E-", 1, "JSON", "'E-"),
+    "hexadecimal": (b"0x1F", 1, "JSON", "'x1F"),
+    "underscores": (b"1_000", 1, "JSON", "'_000"),
+    "two minuses": (b"--1", 0, "JSON", "'--1"),
+    "two points": (b"1.5.2", 3, "JSON", "'.2"),
+    "a digit behind Infinity": (b"Infinity2", 8, "JSON", "'2"),
+    "small nan": (b"nan", 0, "JSON", "'nan"),
+    "minus NaN": (b"-NaN", 0, "JSON", "'-NaN"),
+    "plus Infinity": (b"+Infinity", 0, "JSON", "'+Infinity"),
+    "Python's True": (b"True", 0, "JSON", "'True"),
+    "undefined": (b"undefined", 0, "JSON", "'undefined"),
+    "a full-width digit": ("１".encode(), 0, "JSON", "'１"),
+    "a no-break space": (b"\xc2\xa01", 0, "JSON", r"'\xa01"),
+    "a form feed": (b"\x0c1", 0, "JSON", r"'\x0c1"),
+    "a byte-order mark inside": (b"\xef\xbb\xbf1", 0, "JSON", r"'\ufeff1"),
+    "a comment": (b"/**/1", 0, "JSON", "'/**/1"),
+    "a hexadecimal escape": (rb'"\x41"', 1, "JSON", r"'\\x41"),
+    "half an escape": (rb'"\u12"', 2, "JSON", "'u12"),
+    "an escape of no digits": (rb'"\u00GG"', 2, "JSON", "'u00GG"),
+    "a raw tab": (b'"a\tb"', 2, "JSON", r"'\tb"),
+    "a raw NUL": (b'"a\x00b"', 2, "JSON", r"'\x00b"),
+    "a raw unit separator": (b'"a\x1fb"', 2, "JSON", r"'\x1fb"),
+    "a number for a key": (b"{1: 2}", 1, "JSON", "'1: 2}"),
+    "no colon": (b'{"a" 1}', 5, "JSON", "'1}"),
+    "two colons": (b'{"a":1:2}', 6, "JSON", "':2}"),
+    "a comma for a colon": (b'{"a", 1}', 4, "JSON", "', 1}"),
+    "no value": (b'{"a": }', 6, "JSON", "'}"),
+    "no comma": (b"[1 2]", 3, "JSON", "'2]"),
+    "a comma first": (b"[, 1]", 1, "JSON", "', 1]"),
+    "a comma last": (b'{"a": 1,}', 8, "JSON", "'}"),
+    "an encoded surrogate": (b'"\xed\xa0\xbd"', 1, "UTF-8 text", "byte 0xed"),
+    "past the last code point": (b'"\xf4\x90\x80\x80"', 1, "UTF-8 text", "byte 0xf4"),
+    "a broken sequence": (b'"\xe2\x28\xa1"', 1, "UTF-8 text", "byte 0xe2"),
+}
+"""Token, where from its beginning the fault is, expectation, beginning of what was found."""
+
+
+@pytest.mark.parametrize("what", VALUES)
+def test_a_value_that_is_no_json(what: str, tmp_path: Path) -> None:
+    token, behind, expected, found = VALUES[what]
+    rejected = ingested_in_each_place(token, tmp_path)
+    for name, place in PLACES.items():
+        reason, _, byte = rejected[name]
+        assert (reason.file, reason.json_path, reason.byte) == (place.file, place.path, byte + behind), name
+        assert reason.expected == expected
+        assert str(reason.found).startswith(found)
+
+
+def ingested_in_each_place(token: bytes, folder: Path) -> dict[str, tuple[Rejected, bytes, int]]:
+    """Of a run for each place, that has the token there: why it is rejected, the file's bytes, the token's byte.
+
+    A sound run goes in beside them.
+    """
+    written = {name: place.write_run(folder / "outputs", name, token) for name, place in PLACES.items()}
+    write_run(folder / "outputs", make_run(SOUND))
+    report = ingest(folder / "outputs", folder / "cache")
+    assert report.runs == 1
+    return {
+        each.run.removeprefix("made/"): (each, *written[each.run.removeprefix("made/")]) for each in report.rejected
+    }
+
+
+EXTREMES = {
+    "5,000 digits": (b"1" * 5000, "a number that can be read", "Exceeds the limit (4300 digits)"),
+    "600 lists": (b"[" * 600 + b"]" * 600, "JSON of at most 500 levels", "more of them"),
+    "600 objects and lists": (b'{"a":[' * 300 + b"]}" * 300, "JSON of at most 500 levels", "more of them"),
+    "100,000 lists": (b"[" * 100_000 + b"]" * 100_000, "JSON of at most 500 levels", "more of them"),
+}
+
+
+@pytest.mark.parametrize("what", EXTREMES)
+def test_a_value_past_a_limit(what: str, tmp_path: Path) -> None:
+    """The byte is that of the element."""
+    token, expected, found = EXTREMES[what]
+    rejected = ingested_in_each_place(token, tmp_path)
+    for name, place in PLACES.items():
+        reason, data, _ = rejected[name]
+        assert (reason.file, reason.json_path) == (place.file, place.path), name
+        assert reason.byte == second_element(data)
+        assert reason.expected == expected
+        assert str(reason.found).startswith(found)
+
+
+def second_element(data: bytes) -> int:
+    """Where the second element begins, as HELM lays a file out; that of a run spec is the whole file."""
+    for begin, end in ((b"[\n  {", b"\n  },\n  "), (b'{\n  "adapter_spec": {\n    "method"', b"\n    },\n    ")):
+        if data.startswith(begin):
+            return data.index(end) + len(end)
+    return 0
+
+
+TAKEN = {
+    "past a double": b"1e400",
+    "past a double, below": b"-1e400",
+    "too small for a double": b"1e-400",
+    "an exponent of many digits": b"1e99999999999",
+    "minus zero": b"-0.0",
+    "minus zero, whole": b"-0",
+    "zero with an exponent": b"0E+1",
+    "5,000 decimals": b"0." + b"1" * 5000,
+    "4,300 digits": b"1" * 4300,
+    "2^63": b"9223372036854775808",
+    "2^53 + 1": b"9007199254740993",
+    "2^53 + 1 as a fraction": b"9007199254740993.0",
+    "NaN": b"NaN",
+    "minus Infinity": b"-Infinity",
+    "NUL": rb'"a\u0000b"',
+    "the other half first": rb'"\ude00\ud83d"',
+    "half a pair for a key": rb'{"\ud83d": 1}',
+    "an escaped pair": rb'"\ud83d\ude00"',
+    "a pair as it is": '"\U0001f600"'.encode(),
+    "no character": '"\uffff\ufdd0"'.encode(),
+    "DEL": b'"a\x7fb"',
+    "escapes": rb'"\/\b\f\n\r\t\u2028"',
+    "an empty key": b'{"": {"": 0}}',
+    "keys that look the same": rb'{"e\u0301": 1, "\u00e9": 2}',
+    "an escaped key": rb'{"\u0061": 1, "b": 2}',
+    "a key twice": b'{"a": 1, "a": 2}',
+    "a key twice in another spelling": rb'{"a": 1, "\u0061": [2]}',
+    "null in lists": b"[null, [null], {}, []]",
+    "490 levels": b"[" * 490 + b"]" * 490,
+    "blanks of all kinds": b" \t\r\n[\r1\t,\n2 ]\r\n",
+}
+
+
+@pytest.mark.parametrize("what", TAKEN)
+def test_a_value_that_python_takes_comes_back(what: str, tmp_path: Path) -> None:
+    for name, place in PLACES.items():
+        place.write_run(tmp_path / "outputs", name, TAKEN[what])
+    report = ingest(tmp_path / "outputs", tmp_path / "cache")
+    assert (report.runs, report.rejected) == (len(PLACES), ())
+    assert lost(tmp_path / "outputs", tmp_path) == []
+    assert verify(tmp_path / "outputs", tmp_path / "cache").differences == ()
+
+
+def lost(outputs: Path, folder: Path) -> list[str]:
+    """What differs between the files of the cached runs and those restored from the cache."""
+    snapshot = Cache(folder / "cache").snapshot()
+    found = []
+    for place in cached_places(outputs, folder / "cache"):
+        run = snapshot.lookup(place)
+        assert run is not None
+        restored = restore(snapshot, run, folder / "restored")
+        for name in RUN_FILES:
+            said = json.loads((place.path / name).read_text("utf-8-sig"))
+            found += differences(said, json.loads((restored / name).read_bytes()))
+    return found
+
+
+def test_infinities_and_minus_zero_are_values_of_their_own_in_the_frame(outputs: Path, tmp_path: Path) -> None:
+    file = outputs / "runs" / "made" / VICTIM / "stats.json"
+    tokens = ("1e400", "-1e400", "-0.0", "NaN", "null", "1e-400")
+    stats = [f'{{"name": {{"name": "s"}}, "mean": {token}}}' for token in tokens]
+    file.write_text(f"[{', '.join(stats)}]")
+    ingest(outputs, tmp_path / "cache")
+    means = read(cached_places(outputs, tmp_path / "cache"), "stats", tmp_path / "cache")["stats.mean"][: len(tokens)]
+    assert [str(mean) for mean in means] == ["inf", "-inf", "-0.0", "nan", "None", "0.0"]
+
+
+FILES: dict[str, tuple[str, bytes, str, int | None, str, str]] = {
+    "two byte-order marks": ("stats.json", b"\xef\xbb\xbf\xef\xbb\xbf[]", "$", 3, "an array", r"'\ufeff[]"),
+    "only a byte-order mark": ("stats.json", b"\xef\xbb\xbf", "$", 3, "a JSON document", "an empty file"),
+    "UTF-16 without a mark": ("stats.json", "[]".encode("utf-16-be"), "$", 0, "an array", r"'\x00[\x00]"),
+    "an opening bracket": ("stats.json", b"[", "$[0]", 1, "']'", END),
+    "a closing bracket": ("stats.json", b"]", "$", 0, "an array", "']'"),
+    "an opening brace": ("scenario_state.json", b"{", "$", 1, "'}'", END),
+    "an open key": ("scenario_state.json", b'{"a', "$", 3, "the end of a string", END),
+    "half a pair of brackets": ("stats.json", b"[{}}", "$[0]", 3, "matching brackets", "'}'"),
+    "a comma for an array": ("stats.json", b"[,]", "$[0]", 1, "a value", "','"),
+    "a comma before the end": ("stats.json", b"[{},]", "$[1]", 4, "a value", "']'"),
+    "two commas": ("stats.json", b"[{},,{}]", "$[1]", 4, "a value", "','"),
+    "no comma": ("stats.json", b"[{} {}]", "$[0]", 4, "JSON", "'{}'"),
+    "a colon": ("stats.json", b"[{}:{}]", "$[0]", 3, "JSON", "':{}'"),
+    "a comma behind the end": ("stats.json", b"[],", "$", 2, f"{END} after the document", "','"),
+    "an end-of-file character": ("stats.json", b"[]\x1a", "$", 2, f"{END} after the document", r"'\x1a'"),
+    "a NUL behind the end": ("stats.json", b"[]\x00", "$", 2, f"{END} after the document", r"'\x00'"),
+    "two run specs": ("run_spec.json", b'{"name": "a"}{}', "$", 13, "JSON", "'{}' (Extra data)"),
+    "a state with a comma too many": ("scenario_state.json", b'{"a": {},}', "$", 9, "a value", "'}'"),
+    "a state with a number for a key": ("scenario_state.json", b"{1: []}", "$", 1, "a key and its value", "'1: []'"),
+    "a state with a key that is no text": ("scenario_state.json", b'{"\xff": 1}', "$", 2, "UTF-8 text", "byte 0xff"),
+    "a state without its array": ("scenario_state.json", b"{}", "$.request_states", None, "an array", "none"),
+    "a state with a text": (
+        *("scenario_state.json", b'{"request_states": "none"}'),
+        *("$.request_states", None, "an array", "a text"),
+    ),
+    "a bad member of a state": (
+        *("scenario_state.json", b'{"request_states": [], "adapter_spec": {"model": nul}}'),
+        *("$.adapter_spec", None, "JSON", "'nul}'"),
+    ),
+    "a number as an element": ("per_instance_stats.json", b"[{}, 3]", "$[1]", 5, "an object", "a number"),
+    "a text for a stat": (
+        *("per_instance_stats.json", b'[{"stats": [{}, "mean"]}]'),
+        *("$[0].stats[1]", 1, "an object", "a text"),
+    ),
+    "a run spec without a name": ("run_spec.json", b"{}", "$.name", None, "a text", "none"),
+}
+"""File, content, JSON path, byte, expectation, beginning of what was found."""
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_a_file_that_is_none_of_helms(what: str, outputs: Path, victim: Path, tmp_path: Path) -> None:
+    file, content, path, byte, expected, found = FILES[what]
+    (victim / file).write_bytes(content)
+    assert_rejected(ingest(outputs, tmp_path / "cache"), file, path, byte, expected, found)
+
+
+def compressed(data: bytes, codec: str) -> bytes:
+    made: bytes = pa.Codec(codec).compress(data, asbytes=True) if codec == "zstd" else gzip.compress(data, mtime=0)
+    return made
+
+
+def flipped(data: bytes) -> bytes:
+    """One bit in the middle is another; gzip has a checksum."""
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize("name", RUN_FILES[1:])
+@pytest.mark.parametrize(("ending", "codec"), [(".gz", "gzip"), (".zst", "zstd")])
+def test_a_compressed_file_that_was_cut(
+    name: str, ending: str, codec: str, outputs: Path, victim: Path, tmp_path: Path
+) -> None:
+    data = compressed((victim / name).read_bytes(), codec)
+    (victim / name).unlink()
+    (victim / f"{name}{ending}").write_bytes(data[:-9])
+    report = ingest(outputs, tmp_path / "cache")
+    assert_rejected(report, f"{name}{ending}", None, None, "a readable file", "Truncated compressed stream")
+
+
+COMPRESSED: dict[str, tuple[str, Callable[[bytes], bytes], str | None, int | None, str, str]] = {
+    "JSON called gzip": (".gz", lambda data: data, None, None, "a readable file", "zlib inflate failed"),
+    "JSON called zstd": (".zst", lambda data: data, None, None, "a readable file", "ZSTD decompress failed"),
+    "nothing called gzip": (".gz", lambda data: b"", "$", 0, "a JSON document", "an empty file"),
+    "nothing in gzip": (".gz", lambda data: gzip.compress(b""), "$", 0, "a JSON document", "an empty file"),
+    "a flipped bit": (".gz", lambda data: flipped(gzip.compress(data)), None, None, "a readable file", "zlib"),
+    "garbage behind gzip": (".gz", lambda data: gzip.compress(data) + b"junk", None, None, "a readable file", "zlib"),
+    "gzip in gzip": (".gz", lambda data: gzip.compress(gzip.compress(data)), "$", 0, "an array", r"'\x1f"),
+    "a page in gzip": (".gz", lambda data: gzip.compress(b"<!DOCTYPE html>"), "$", 0, "an array", "'<!DOC"),
+}
+
+
+@pytest.mark.parametrize("what", COMPRESSED)
+def test_a_compressed_file_that_is_none(what: str, outputs: Path, victim: Path, tmp_path: Path) -> None:
+    ending, make, path, byte, expected, found = COMPRESSED[what]
+    data = (victim / "stats.json").read_bytes()
+    (victim / "stats.json").unlink()
+    (victim / f"stats.json{ending}").write_bytes(make(data))
+    assert_rejected(ingest(outputs, tmp_path / "cache"), f"stats.json{ending}", path, byte, expected, found)
+
+
+def limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits a thousandth of what they are."""
+    monkeypatch.setattr(elements, "MOST_ELEMENT_BYTES", 256 << 10)
+    monkeypatch.setattr(elements, "BLOCK_BYTES", 16 << 10)
+
+
+BOMBS = {
+    "run_spec.json": ("{", "$", "a JSON document", "one of more than 0 MiB"),
+    "stats.json": ("[{", "$[0]", "an element", "one of more than 0 MiB"),
+    "per_instance_stats.json": ("[{", "$[0]", "an element", "one of more than 0 MiB"),
+    "scenario_state.json": ('{"request_states": [{', "$.request_states[0]", "an element", "one of more than 0 MiB"),
+}
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("name", BOMBS)
+def test_one_gigantic_string_meets_a_limit(
+    name: str, ending: str, outputs: Path, victim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With gzip it is a bomb: 4 MB of one letter are 4 kB."""
+    limited(monkeypatch)
+    opening, path, expected, found = BOMBS[name]
+    data = f'{opening}"name": "'.encode() + b"a" * (4 << 20)
+    if ending and name == "run_spec.json":
+        pytest.skip("a folder without a run_spec.json is no run")
+    (victim / name).unlink()
+    (victim / f"{name}{ending}").write_bytes(gzip.compress(data) if ending else data)
+    [rejected] = ingest(outputs, tmp_path / "cache").rejected
+    assert (rejected.file, rejected.expected, rejected.found) == (f"{name}{ending}", expected, found)
+    assert rejected.json_path == (None if name == "run_spec.json" else path)
+
+
+def test_a_run_of_zero_bytes(outputs: Path, victim: Path, tmp_path: Path) -> None:
+    for file in victim.iterdir():
+        file.write_bytes(b"")
+    report = ingest(outputs, tmp_path / "cache")
+    assert_rejected(report, "run_spec.json", "$", 0, "a JSON document", "an empty file")
+    assert ingest(outputs, tmp_path / "other", partial=True).rejected == report.rejected
+
+
+@pytest.mark.parametrize("name", RUN_FILES)
+def test_a_file_without_permission(
+    name: str, outputs: Path, victim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused by hand: the super-user may read everything."""
+    refuse(monkeypatch, "open", victim / name)
+    report = ingest(outputs, tmp_path / "cache")
+    assert_rejected(report, name, None, None, "a readable file", "Permission denied")
+
+
+def test_a_folder_without_permission(
+    outputs: Path, victim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can't be told to be a run, so it is worth a word and no rejection; the others go in."""
+    refuse(monkeypatch, "scandir", victim)
+    refuse(monkeypatch, "open", victim)
+    report = ingest(outputs, tmp_path / "cache")
+    assert report.runs == 1
+    told = [*report.notes, *map(str, report.rejected)]
+    assert any(VICTIM in each and "ermission" in each for each in told)
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, call: str, path: Path) -> None:
+    """A call of `os` finds no permission for a path and what is below it."""
+    usual = getattr(os, call)
+
+    def refusing(asked: Any, *rest: Any, **options: Any) -> Any:
+        if isinstance(asked, str | Path) and Path(asked).is_relative_to(path):
+            raise PermissionError(13, "Permission denied", str(asked))
+        return usual(asked, *rest, **options)
+
+    monkeypatch.setattr(os, call, refusing)
+
+
+@pytest.mark.parametrize("name", RUN_FILES)
+def test_a_run_that_is_written_all_the_while(
+    name: str, outputs: Path, victim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole each time it is read, but never the same."""
+    file = victim / name
+    inode, size = file.stat().st_ino, file.stat().st_size
+    readv = os.readv
+
+    def growing(descriptor: int, buffers: Any) -> int:
+        if os.fstat(descriptor).st_ino == inode and os.lseek(descriptor, 0, os.SEEK_CUR) == 0:
+            with file.open("ab") as end:
+                end.write(b"\n")
+        return readv(descriptor, buffers)
+
+    monkeypatch.setattr(os, "readv", growing)
+    report = ingest(outputs, tmp_path / "cache")
+    assert_rejected(
+        report,
+        name,
+        None,
+        None,
+        "a run that stays as it is while it is read",
+        "that the file was changed meanwhile",
+    )
+    assert file.stat().st_size > size + 1  # it was tried again
+    monkeypatch.undo()
+    assert ingest(outputs, tmp_path / "cache").rejected == ()
+
+
+def test_a_key_twice_is_said_in_every_file(outputs: Path, victim: Path, tmp_path: Path) -> None:
+    twice = {
+        "run_spec.json": b'"groups": [',
+        "scenario_state.json": b'"train_trial_index": ',
+        "stats.json": b'"count": ',
+        "per_instance_stats.json": b'"instance_id": ',
+    }
+    for name, key in twice.items():
+        file = victim / name
+        value = b"0" if key.endswith(b" ") else b"],"
+        added = key + value + (b"," if key.endswith(b" ") else b"")
+        file.write_bytes(file.read_bytes().replace(key, added + key, 1))
+        json.loads(file.read_bytes())
+    report = ingest(outputs, tmp_path / "cache")
+    assert report.rejected == ()
+    assert report.odd == {
+        ("duplicate key", "run_spec.json $.groups"): 1,
+        ("duplicate key", "scenario_state.json $.request_states[].train_trial_index"): 1,
+        ("duplicate key", "stats.json $[].count"): 1,
+        ("duplicate key", "per_instance_stats.json $[].instance_id"): 1,
+    }
+    assert lost(outputs, tmp_path) == []
