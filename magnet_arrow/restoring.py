@@ -155,8 +155,8 @@ class RunFiles:
         return rebuilt if elements is None else replace(rebuilt, elements=_guarded(self._run, name, elements))
 
     def _rebuilt(self, name: str) -> RebuiltFile:
-        table = _TABLE_OF.get(name)
-        if table is None or not self._run.entry.folder or name in self._texts:
+        table = _TABLE_OF.get(name) if name in self._run.entry.elements else None
+        if table is None:
             return RebuiltFile(text=self._texts[name])
         text = self._run.entry.residual.get(name)
         residual: Residual = {} if text is None else freeform.parse_many([text])[0]

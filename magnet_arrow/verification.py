@@ -227,18 +227,19 @@ class _Work:
     def carry_out(self) -> None:
         """Compare all that is to be compared."""
         total = sum(pair.size_bytes for pair in self.pairs)
+        n_runs = sum(bool(pair.place.folder) for pair in self.pairs)
         done = 0
-        for number, pair in enumerate(self.pairs):
+        for pair in self.pairs:
             before = self.comparison.n_differences
             for name in pair.names:
                 self._compare(pair, name)
                 done += pair.size_of(name)
-                self._tell(Progress(min(done, total), total, number, len(self.pairs), where_of(pair.place), 0))
+                self._tell(Progress(min(done, total), total, self.n_runs, n_runs, where_of(pair.place), 0))
             self.n_runs += bool(pair.place.folder)
             changed = stamps_of(pair.place) != pair.run.fingerprint
             if changed and self.comparison.n_differences > before:
                 self.notes.append(f"{where_of(pair.place)} has changed since it was ingested.")
-        self._tell(Progress(total, total, len(self.pairs), len(self.pairs), "", len(self.rejected)))
+        self._tell(Progress(total, total, n_runs, n_runs, "", len(self.rejected)))
 
     def _tell(self, progress: Progress) -> None:
         if self.progress is not None:

@@ -550,3 +550,56 @@ def test_python_m_is_the_same_command() -> None:
         [sys.executable, "-m", "magnet_arrow", "--version"], capture_output=True, text=True, check=True
     )
     assert ended.stdout == "magnet-arrow 0.1.0\n"
+
+
+def test_an_equal_cache_is_verified(run: Run, outputs: Path) -> None:
+    run("ingest", outputs)
+    ended = run("verify", outputs)
+    assert (ended.code, ended.err) == (0, "")
+    assert "runs      3 compared, 0 rejected" in ended.out
+    assert re.search(r"values    [1-9]\d* compared, 0 differences", ended.out)
+
+
+def test_a_difference_is_named(run: Run, outputs: Path) -> None:
+    run("ingest", outputs)
+    file = outputs / "runs" / "made" / "tide:n=1" / "stats.json"
+    file.write_text(file.read_text("ascii").replace('"mean": 0.5', '"mean": 0.75'), encoding="ascii")
+    ended = run("verify", outputs)
+    assert ended.code == 1
+    assert "1 differences" in ended.out
+    assert "made/tide:n=1/stats.json, at $[0].mean:\n  the source has 0.75, the cache 0.5.\n" in ended.out
+    assert "made/tide:n=1 has changed since it was ingested." in ended.out
+    facts = json.loads(run("verify", outputs, "--json").out)
+    assert facts["is_equal"] is False
+    assert facts["differences"] == [
+        {"run": "made/tide:n=1", "file": "stats.json", "json_path": "$[0].mean", "source": "0.75", "cache": "0.5"}
+    ]
+
+
+def test_a_rejected_run_and_one_never_ingested_are_told_by_verify(run: Run, broken: Path) -> None:
+    run("ingest", broken)
+    ended = run("verify", broken)
+    assert ended.code == 1
+    assert "runs      2 compared, 1 rejected" in ended.out
+    assert "made/tide:n=1/stats.json" in ended.out
+    assert run("verify", broken, "--cache", broken / "elsewhere").code == 1
+    assert run("verify", broken / "nowhere").code == 2
+
+
+def test_a_run_is_restored_once(run: Run, outputs: Path, tmp_path: Path) -> None:
+    run("ingest", outputs)
+    ended = run("restore", "tide:n=0", "made/tide:n=2", "--out", tmp_path / "out")
+    folders = [tmp_path / "out" / "runs" / "made" / name for name in ("tide:n=0", "tide:n=2")]
+    assert (ended.code, ended.out.splitlines(), ended.err) == (0, [str(folder) for folder in folders], "")
+    assert json.loads((folders[0] / "stats.json").read_bytes()) == make_run("tide:n=0")["stats"]
+    again = run("restore", "tide:n=0", "--out", tmp_path / "out")
+    assert (again.code, again.out) == (2, "")
+    assert "is there already" in again.err
+
+
+def test_a_run_that_is_not_cached_is_not_restored(run: Run, outputs: Path, tmp_path: Path) -> None:
+    run("ingest", outputs)
+    ended = run("restore", "tide:n=0", "tide:n=7", "--out", tmp_path / "out")
+    assert ended.code == 2
+    assert "Did you mean" in ended.err
+    assert not (tmp_path / "out").exists()
