@@ -13,7 +13,7 @@ from dumps import files_of
 from figures import elements
 
 JsonType = Any
-"""None (only null was seen), "boolean", "integer", "number", "string", [item] or {field: type}."""
+"""None (only null was seen), "boolean", "integer", "number", "string", "any", [item] or {field: type}."""
 _SCALARS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
@@ -32,7 +32,7 @@ def merged(types: Iterable[JsonType]) -> JsonType:
     """The type that holds values of all of these."""
     whole: JsonType = None
     for one in types:
-        if one == whole or one is None:
+        if whole == "any" or one == whole or one is None:
             continue
         if whole is None:
             whole = one
@@ -43,7 +43,7 @@ def merged(types: Iterable[JsonType]) -> JsonType:
         elif {str(one), str(whole)} == {"integer", "number"}:
             whole = "number"
         else:
-            raise TypeError(f"{one} and {whole} in one place")
+            whole = "any"
     return whole
 
 
@@ -79,11 +79,11 @@ def write_types(outputs: Path, path: Path) -> Path:
 
 
 def in_polars(kind: JsonType) -> Any:
-    """As a Polars type; what was always null or empty is a string."""
+    """As a Polars type; what was always null or empty is a string, what was not always of one type is left out."""
     import polars as pl
 
     if isinstance(kind, dict):
-        fields = {name: in_polars(one) for name, one in kind.items() if one != {}}
+        fields = {name: in_polars(one) for name, one in kind.items() if one not in ({}, "any")}
         return pl.Struct(fields)
     if isinstance(kind, list):
         return pl.List(in_polars(kind[0]))
@@ -91,12 +91,12 @@ def in_polars(kind: JsonType) -> Any:
 
 
 def in_duckdb(kind: JsonType) -> str:
-    """As a DuckDB type; what was always null or empty is a string."""
+    """As a DuckDB type; what was always null or empty is a string, what was not always of one type stays JSON."""
     if isinstance(kind, dict):
         return f"STRUCT({', '.join(f'{_name(name)} {in_duckdb(one)}' for name, one in kind.items() if one != {})})"
     if isinstance(kind, list):
         return f"{in_duckdb(kind[0])}[]"
-    return {"boolean": "BOOLEAN", "integer": "BIGINT", "number": "DOUBLE"}.get(kind, "VARCHAR")
+    return {"boolean": "BOOLEAN", "integer": "BIGINT", "number": "DOUBLE", "any": "JSON"}.get(kind, "VARCHAR")
 
 
 def leaves(kind: JsonType, path: tuple[str, ...] = ()) -> Iterable[tuple[str, ...]]:
