@@ -322,6 +322,7 @@ class RunTaker(Generic[T]):
     def _stage_stretches(self, reader: Reader, rows: Rows, entry: RunEntry, long: bool) -> int:
         """Stage all elements of a file; how many there were."""
         count = 0
+        self.run.elements[rows.table.file] += 0  # it has a table, though perhaps no row
         for number, stretch in enumerate(reader):
             if number and not long:
                 raise LongRunError

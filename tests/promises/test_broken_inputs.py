@@ -378,6 +378,22 @@ def test_one_gigantic_string_meets_a_limit(
     assert rejected.json_path == (None if name == "run_spec.json" else path)
 
 
+@pytest.mark.parametrize("name", RUN_FILES[1:])
+def test_of_a_file_that_ends_in_its_first_element_an_empty_array_is_left(
+    name: str, outputs: Path, victim: Path, tmp_path: Path
+) -> None:
+    data = (victim / name).read_bytes()
+    start = data.index(b'"request_states": [') if name == "scenario_state.json" else 0
+    (victim / name).write_bytes(data[: data.index(b"{", start + 1) + 9])
+    report = ingest(outputs, tmp_path / "cache", partial=True)
+    assert (report.runs, report.partial) == (2, 1)
+    snapshot = Cache(tmp_path / "cache").snapshot()
+    run = next(run for run in snapshot.runs.values() if run.entry.folder == VICTIM)
+    assert list(run.entry.cut) == [name]
+    restored = json.loads((restore(snapshot, run, tmp_path / "restored") / name).read_bytes())
+    assert (restored["request_states"] if name == "scenario_state.json" else restored) == []
+
+
 def test_a_run_of_zero_bytes(outputs: Path, victim: Path, tmp_path: Path) -> None:
     for file in victim.iterdir():
         file.write_bytes(b"")
