@@ -15,7 +15,7 @@ from makedump import Run, instance_stats, make_run, stat, write_run
 from magnet_arrow import verify
 from magnet_arrow.errors import NoRunsError
 from magnet_arrow.ingestion import ingest
-from magnet_arrow.runs import Progress
+from magnet_arrow.taking import Progress
 
 
 def odd_run(name: str) -> Run:
