@@ -63,8 +63,11 @@ def elements(path: Path, opening: str) -> Iterator[tuple[Any, int]]:
 
 def measure(outputs: Path) -> Figures:
     """The figures of all runs below a folder."""
-    sizes, prompts, inputs, tokens = [], [], [], []
-    instances, instance_stats, stats = set(), set(), set()
+    sizes: list[int] = []
+    prompts, inputs, tokens = [], [], []
+    instances: set[str] = set()
+    instance_stats: set[str] = set()
+    stats: set[str] = set()
     entries = n_instance_stats = n_stats = 0
     folders = [path.parent for path in sorted(outputs.rglob("run_spec.json"))]
     for folder in folders:

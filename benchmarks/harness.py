@@ -235,7 +235,7 @@ def lines_of(question: str, found: dict[str, Measured], ours: str) -> list[Line]
             _median(measured.first),
             _median(measured.again),
             _median(measured.cpu),
-            *([None] * 3 if measured is first else _ratios(first, measured)),
+            *_ratios(first, measured),
             _median(measured.peak_bytes),
             measured.error or "",
         )
@@ -243,9 +243,14 @@ def lines_of(question: str, found: dict[str, Measured], ours: str) -> list[Line]
     ]
 
 
-def _ratios(ours: Measured, theirs: Measured) -> list[float | None]:
-    pairs = ((ours.first, theirs.first), (ours.again, theirs.again), (ours.cpu, theirs.cpu))
-    return [median(a) / median(b) if a and b else None for a, b in pairs]
+def _ratios(ours: Measured, theirs: Measured) -> tuple[float | None, float | None, float | None]:
+    if ours is theirs:
+        return None, None, None
+    return _ratio(ours.first, theirs.first), _ratio(ours.again, theirs.again), _ratio(ours.cpu, theirs.cpu)
+
+
+def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
+    return median(ours) / median(theirs) if ours and theirs else None
 
 
 def _median(values: Sequence[float]) -> float | None:

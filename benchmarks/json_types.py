@@ -64,7 +64,7 @@ def types_of(outputs: Path) -> dict[str, JsonType]:
     }
 
 
-def _head(scenario_state: Path) -> dict[str, JsonType]:
+def _head(scenario_state: Path) -> JsonType:
     """The types of what stands before the request states."""
     with scenario_state.open(encoding="ascii") as file:
         head = file.read(1 << 16)
