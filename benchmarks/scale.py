@@ -28,8 +28,9 @@ def main() -> None:
     with work_folder(args.work) as work:
         by_runs = [_measure(made(work, runs=runs), f"{runs} runs", work, args.rounds) for runs in args.runs]
         by_size = [_measure(made(work, long_bytes=size_of(size)), size, work, args.rounds) for size in args.sizes]
+    many = [point for runs, point in zip(args.runs, by_runs, strict=True) if runs >= 100]
     more: dict[str, Any] = {}
-    for name, points in (("runs", by_runs), ("runs, from 100", by_runs[1:]), ("size of a file", by_size)):
+    for name, points in (("runs", by_runs), ("runs, from 100", many), ("size of a file", by_size)):
         if len(points) > 1:
             more[f"exponent over {name}"] = round(exponent(*zip(*(point for _, point in points), strict=True)), 3)
     report(__file__, head, [line for line, _ in by_runs + by_size], write_json=args.json, more=more)
