@@ -33,7 +33,7 @@ from magnet_arrow.helm.layout import RUN_FILES, RunPlace
 from magnet_arrow.helm.oddities import oddities
 from magnet_arrow.helm.shapes import Object, object_shape
 from magnet_arrow.helm.source import Fingerprint, SourceFile, fingerprint, plain_name
-from magnet_arrow.helm.wire import Residual, dumps, escape
+from magnet_arrow.helm.wire import DUPLICATES, Residual, dumps, escape
 from magnet_arrow.refusals import LongRunError, PicturesError, StrictError, bytes_at, changed, escaped
 from magnet_arrow.schema import Form, Table
 from magnet_arrow.spreading import residual_text
@@ -266,6 +266,9 @@ class RunTaker(Generic[T]):
         reader = Reader(file, self._buffer, key, by_layout=by_layout, salvage=salvage)
         residual = self._stage_rest(reader, entry, file.where) if key else {}
         count = self._stage_stretches(reader, rows, entry, long)
+        if reader.doubled:
+            twice: Residual = {DUPLICATES: [f"/{escape(name)}" for name in reader.doubled]}
+            self._note_odd(oddities([twice], _STATE, f"{table.file} $"), entry, table)
         if key and not count:
             # No row is there to hold what stands beside the request states.
             residual = {f"/{escape(name)}": json.loads(raw) for name, raw in reader.members.items()}

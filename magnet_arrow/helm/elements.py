@@ -24,6 +24,8 @@ END_OF_FILE = "the end of the file"
 """What is found where a file ends early."""
 _TAIL_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
+_MEMBER = b'\n  "'
+"""What a member of the document begins with in HELM's layout, and nothing else: a raw newline stands in no text."""
 _SPACE = b" \t\r\n"
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[\[\]{},]', re.DOTALL)
 _NEXT = re.compile(rb"[^ \t\r\n]")
@@ -151,6 +153,8 @@ class Document:
     end: int
     offset: int
     where: Where
+    doubled: list[str] = field(default_factory=list)
+    """Members whose key stood there before; `state` finds them."""
 
     def error(self, at: int, expected: str, found: str, path: str = "$") -> BadFileError:
         """The error for a fault at `at` in the buffer."""
@@ -191,7 +195,7 @@ class Document:
             members = _members.decode(rest)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             return None
-        if members.get(key) is None or bytes(members.pop(key)) != b"null":
+        if members.get(key) is None or bytes(members.pop(key)) != b"null" or rest.count(_MEMBER) != len(members) + 1:
             return None
         stretch = Stretch(self.buffer, array, closing + 4, self.offset, 0, f"$.{key}", self.where)
         return {name: bytes(raw) for name, raw in members.items()}, stretch
@@ -199,6 +203,7 @@ class Document:
     def _state_by_scan(self, key: str) -> tuple[dict[str, bytes], Stretch | None]:
         members: dict[str, bytes] = {}
         stretch = None
+        self.doubled = []
         scanner = _Scanner(self.buffer, self.begin, self.end)
         try:
             for begin, end in scanner.elements():
@@ -206,11 +211,13 @@ class Document:
                 if colon < 0:
                     raise self.error(begin, "a key and its value", _sample(self.buffer, begin, end))
                 name, value = self._key(begin, colon), _skip_space(self.buffer, colon + 1, end)
+                if name in members or (name == key and stretch is not None):
+                    self.doubled.append(name)
                 if name == key and self.buffer.startswith(b"[", value):
                     stretch = Stretch(self.buffer, value, end, self.offset, 0, f"$.{key}", self.where)
                     members.pop(name, None)
                 else:
-                    members[name] = bytes(self.buffer[value:end])
+                    members[name] = bytes(self.buffer[value:end]).rstrip(_SPACE)
                     stretch = None if name == key else stretch
         except _BrokenError as error:
             raise self.error(error.at, error.expected, error.found) from None
@@ -331,6 +338,7 @@ class Reader:
     Attributes:
         members: of a file that is an object, what stands beside the array, as raw JSON by key. They are known
             before the first stretch, wherever in the file they stand.
+        doubled: members whose key stood there before; the last one counts. Known after the last stretch.
     """
 
     def __init__(
@@ -360,6 +368,7 @@ class Reader:
         self._file, self._buffer, self._key, self._by_layout = file, buffer, key, by_layout
         self._ahead, self._salvage = ahead and not salvage, salvage
         self.members: dict[str, bytes] = {}
+        self.doubled: list[str] = []
         self.cut_at: int | None = None
         self._last: Stretch | None = None
         self._array_end = sys.maxsize
@@ -373,6 +382,7 @@ class Reader:
             self._last = document.array()
         else:
             self.members, self._last = document.state(key, by_layout=by_layout)
+            self.doubled = document.doubled
 
     @property
     def has_array(self) -> bool:
@@ -533,6 +543,7 @@ class Reader:
         shift = offset + opening - len(self._head)
         document = Document(tail, 0, len(tail), shift, where)
         members, self._last = document.state(self._key, by_layout=self._by_layout)
+        self.doubled = document.doubled
         if self._last is None:
             raise document.error(len(tail), f"the end of {self._key}", "the end of the file", f"$.{self._key}")
         self._last.first = first

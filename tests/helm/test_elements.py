@@ -290,6 +290,25 @@ def test_of_a_key_given_twice_the_last_counts(indent: int | None, tmp_path: Path
     assert read(tmp_path, KEY, by_layout=False)[:2] == ({"a": 2}, [{"n": 2}, {"n": 3}])
 
 
+@INDENTS
+@pytest.mark.parametrize("by_layout", [True, False], ids=["by layout", "by scan"])
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("block", [300, elements.BLOCK_BYTES], ids=["in blocks", "whole"])
+def test_a_member_given_twice_is_known(
+    block: int, place: str, by_layout: bool, indent: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [{"n": number} for number in range(50)]
+    members: dict[str, Any] = {"a": 1, "b": {"a": 2}, "c": 3}
+    state = {**members, KEY: made} if place == "before" else {KEY: made, **members}
+    write(tmp_path, json.dumps(state, indent=indent).replace('"c"', '"a"'))
+    monkeypatch.setattr(elements, "BLOCK_BYTES", block)
+    with SourceFile(tmp_path, "x.json", "suite/run") as file:
+        reader = Reader(file, Buffer(), KEY, by_layout=by_layout)
+        assert [item for stretch in reader for item in json.loads(bytes(stretch.view))] == made
+    assert {name: json.loads(raw) for name, raw in reader.members.items()} == {"a": 3, "b": {"a": 2}}
+    assert reader.doubled == ["a"]
+
+
 def test_a_long_state_without_its_array_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elements, "BLOCK_BYTES", 64)
     write(tmp_path, json.dumps({"a": ["x" * 90]}))

@@ -466,6 +466,18 @@ def test_a_run_that_is_written_all_the_while(
     assert ingest(outputs, tmp_path / "cache").rejected == ()
 
 
+@pytest.mark.parametrize("block", [2048, elements.BLOCK_BYTES], ids=["in blocks", "whole"])
+def test_a_member_twice_beside_the_request_states_is_said(
+    block: int, outputs: Path, victim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elements, "BLOCK_BYTES", block)
+    file = victim / "scenario_state.json"
+    file.write_bytes(file.read_bytes().replace(b"{", b'{\n  "adapter_spec": {},', 1))
+    report = ingest(outputs, tmp_path / "cache")
+    assert (report.rejected, report.odd) == ((), {("duplicate key", "scenario_state.json $.adapter_spec"): 1})
+    assert lost(outputs, tmp_path) == []
+
+
 def test_a_key_twice_is_said_in_every_file(outputs: Path, victim: Path, tmp_path: Path) -> None:
     twice = {
         "run_spec.json": b'"groups": [',
