@@ -145,7 +145,7 @@ class RunTaker(Generic[T]):
         self.n_runs += bool(place.folder)
         self.n_entries += 1
         self.n_partial += entry.is_partial
-        self.notes += [f"{where_of(place)}/{name} is not kept: {_why_not(name)}." for name in entry.not_kept]
+        self.notes += [f"{where_of(place)}/{name} is not kept: {why_not_kept(name)}." for name in entry.not_kept]
         return entry
 
     def _read(self, place: RunPlace, source: str, stamps: Fingerprint, long: bool) -> RunEntry:
@@ -434,7 +434,8 @@ def _has_pictures(stretch: Stretch) -> bool:
 _PICTURES = re.compile(rb'"base64_images"\s*:\s*\[\s*"')
 
 
-def _why_not(name: str) -> str:
+def why_not_kept(name: str) -> str:
+    """Why a file of a run or a suite is not in the cache."""
     if name in _TABLE_OF and _TABLE_OF[name].of == "run":
         return "it embeds pictures; they go in with pictures=True or --pictures"
     if name in _DERIVED:

@@ -23,7 +23,7 @@ from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.shapes import ListOf, Object, Shape, file_shape
 from magnet_arrow.helm.source import plain_name
 from magnet_arrow.restoring import RebuiltFile, RunFiles
-from magnet_arrow.runs import stamps_of, where_of
+from magnet_arrow.runs import stamps_of, where_of, why_not_kept
 from magnet_arrow.taking import Progress
 
 _NOT_OURS = "no JSON file of a run or a suite"
@@ -210,7 +210,7 @@ class _Work:
                 self.comparison.note(Where(where_of(place), name), "no such file", "one")
         dropped = [there[name] for name in run.entry.not_kept if name in there]
         self.not_covered += [
-            NotCovered(f"{where_of(place)}/{name}", "derived, too long, or no text") for name in dropped
+            NotCovered(f"{where_of(place)}/{name}", why_not_kept(plain_name(name))) for name in dropped
         ]
         self._leave_out(place, sorted(set(names) - set(dropped) - set(pair.names.values())))
 

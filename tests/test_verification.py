@@ -343,9 +343,25 @@ def test_what_no_table_is_meant_for_is_named(outputs: Path, tmp_path: Path) -> N
         ("picture.png", "no JSON file of a run or a suite"),
         ("core.tex", "no JSON file of a run or a suite"),
         ("readme.txt", "no JSON file of a run or a suite"),
-        ("runs.json", "derived, too long, or no text"),
+        ("runs.json", "all that is in it is in the runs' own files"),
         ("latest", "another name of a suite"),
     }
+
+
+def test_pictures_that_were_not_asked_for_are_named(outputs: Path, tmp_path: Path) -> None:
+    shown = [{"instance_id": "id0", "base64_images": ["iVBO"], "stats": {"exact_match": 1}}]
+    (outputs / "runs" / "made" / "tide:n=1" / "display_predictions.json").write_text(
+        json.dumps(shown), encoding="ascii"
+    )
+    ingest(outputs, tmp_path / "without")
+    report = verify(outputs, tmp_path / "without")
+    assert (report.is_equal, report.files) == (True, 10)
+    [left_out] = report.not_covered
+    assert left_out.path == "made/tide:n=1/display_predictions.json"
+    assert "pictures" in left_out.reason
+    ingest(outputs, tmp_path / "with", pictures=True)
+    report = verify(outputs, tmp_path / "with")
+    assert (report.is_equal, report.files, report.not_covered) == (True, 11, ())
 
 
 def test_links_that_lead_back_end(outputs: Path, cache: Path) -> None:

@@ -77,7 +77,7 @@ def unequal(ours: Any, theirs: Any, file: str, path: str = "", free: bool = Fals
 
 def assert_lossless(outputs: Path, cache: Path, *, rejected: int = 0) -> VerifyReport:
     """All runs went in but so many, `verify` has nothing to say, and neither has a look of our own."""
-    assert len(ingest(outputs, cache).rejected) == rejected
+    assert len(ingest(outputs, cache, pictures=True).rejected) == rejected
     report = verify(outputs, cache)
     assert report.differences == ()
     assert len(report.rejected) == rejected
