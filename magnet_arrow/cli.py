@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeGuard
 
 import typer
 
@@ -87,6 +87,7 @@ CacheDir = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print a JSON object a row, each on its line, for scripts.")]
 
 # Plain help: laying it out by rich takes three times as long as all the rest of typer.
 app = typer.Typer(
@@ -174,7 +175,7 @@ def demo(cache: CacheDir = None) -> None:
     train, sequestered = predictor.prepare_predict_inputs(runs)
     _print_split("What a predictor learns from: the train split", train)
     _print_split("What it is to foretell: the sequestered test split, without stats", sequestered)
-    missing = _print_comparison(predictor(helm_runs=runs), title="Random predictions beside the truth")
+    missing = _print_comparison(predictor(helm_runs=runs), title="\nRandom predictions beside the truth")
     raise typer.Exit(ExitCode.REPORTED if missing else _ingest_code(done))
 
 
@@ -238,7 +239,7 @@ def validate(paths: Sources, json: Json = False) -> None:
 def ls(
     path: Annotated[str | None, typer.Argument(metavar="PATH", help="A source; the cache, if none.")] = None,
     cache: CacheDir = None,
-    json: Json = False,
+    json: JsonLines = False,
 ) -> None:
     """List the runs of a source, or of the cache.
 
@@ -255,16 +256,18 @@ def head(
     table: Annotated[TableName, typer.Argument(metavar="TABLE", help=f"One of {', '.join(TableName)}.")],
     columns: Annotated[str | None, typer.Option(metavar="A,B", help="Only these columns, divided by commas.")] = None,
     run: Annotated[str, typer.Option(metavar="GLOB", help="Only runs whose name matches.")] = "*",
-    n: Annotated[int, typer.Option("-n", min=1, help="So many rows.")] = 3,
+    n: Annotated[int, typer.Option("-n", min=1, metavar="ROWS", help="So many rows.")] = 3,
     cache: CacheDir = None,
-    json: Json = False,
+    json: JsonLines = False,
 ) -> None:
     """Show the first rows of a cached table, a column a line."""
     from magnet_arrow.listing import first_rows
     from magnet_arrow.report import records
 
-    chosen = columns.split(",") if columns else "occurring"
+    chosen = [name.lstrip() for name in columns.split(",")] if columns else "occurring"
     frame = first_rows(_cache(cache), table.value, runs=run, columns=chosen, rows=n)
+    if frame.is_empty():
+        _complain(f"No rows of {table.value} are cached for {run!r}.")
     if json:
         _print_frame(frame, json=True)
     else:
@@ -293,8 +296,8 @@ def schemas(
     else:
         from magnet_arrow.listing import columns
 
-        for name in published:
-            _print_frame(columns(name), title=name)
+        for number, name in enumerate(published):
+            _print_frame(columns(name), title=f"\n{name}" if number else name, fold=True)
 
 
 @cache_app.command("path")
@@ -304,8 +307,8 @@ def cache_path(cache: CacheDir = None) -> None:
 
 
 @cache_app.command("info")
-def cache_info(cache: CacheDir = None, json: Json = False) -> None:
-    """Show the cache's sources, with runs, bytes, and rows a table."""
+def cache_info(cache: CacheDir = None, json: JsonLines = False) -> None:
+    """Show the cache's sources, with runs, bytes of their JSON, and rows a table."""
     from magnet_arrow.listing import sources
 
     _print_frame(sources(_cache(cache)), json=json)
@@ -325,6 +328,8 @@ def cache_clear(
     elif yes or typer.confirm(f"Delete all that is cached in {path}?", err=True):
         clear(path)
         print(f"The cache in {path} is empty.")
+    else:
+        _complain("Nothing was deleted.")
 
 
 @app.command()
@@ -333,15 +338,19 @@ def predict(
         str, typer.Argument(metavar="MODULE:CLASS", help="A RunPredictor; modules in this folder count too.")
     ],
     paths: Sources,
-    examples: Annotated[int | None, typer.Option(min=0, help="How many runs to learn from.")] = None,
-    samples: Annotated[int | None, typer.Option(min=0, help="Instances of the evaluated run.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides the draw.")] = None,
+    examples: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="num_example_runs: runs to learn from.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="num_eval_samples: instances of the evaluated run.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="random_seed: decides the draw.")] = None,
     cache: CacheDir = None,
-    json: Json = False,
+    json: JsonLines = False,
 ) -> None:
     """Let a predictor foretell a run, and show the truth.
 
-    Runs to learn from and the run to foretell are drawn from PATH.
+    Runs to learn from and the run to foretell are drawn from PATH. What is not given is as the predictor has it.
     """
     from magnet_arrow.outputs import HelmRuns
 
@@ -371,6 +380,8 @@ def verify(paths: Sources, cache: CacheDir = None, json: Json = False) -> None:
 
     with progress_bar(_stderr()) as progress:
         report = verify(paths, _cache(cache), progress=progress)
+    if not report.runs:
+        _complain("No run of it is cached. `magnet-arrow ingest PATH` takes runs into the cache.")
     if json:
         print(as_json(verify_facts(report)))
     else:
@@ -401,7 +412,7 @@ def restore(
 
 
 @app.command()
-def rejects(cache: CacheDir = None, json: Json = False) -> None:
+def rejects(cache: CacheDir = None, json: JsonLines = False) -> None:
     """List the runs that were left out, and why.
 
     Of partial runs, the files that end early. With the range of bytes, and a sample of what stands there.
@@ -413,7 +424,9 @@ def rejects(cache: CacheDir = None, json: Json = False) -> None:
         _print_frame(rejected, json=True)
     else:
         for row in rejected.iter_rows(named=True):
-            _stdout().print(plain(rejection(row)))
+            _stdout().print(plain(f"{rejection(row)}\n  It lies in {row['source']}."))
+    if rejected.is_empty():
+        _complain("Nothing was left out of the cache.")
 
 
 def _cache(path: Path | None) -> "Cache":
@@ -428,7 +441,12 @@ def _predictor(name: str) -> "Callable[..., RunPredictor]":
 
     from magnet_arrow.predictor import RunPredictor
 
+    def is_predictor(value: object) -> TypeGuard[type[RunPredictor]]:
+        return isinstance(value, type) and issubclass(value, RunPredictor)
+
     module_name, _, class_name = name.partition(":")
+    if not class_name:
+        raise typer.BadParameter(f"{name!r} names no class: write MODULE:CLASS.")
     sys.path.insert(0, "")
     try:
         module = importlib.import_module(module_name)
@@ -437,8 +455,10 @@ def _predictor(name: str) -> "Callable[..., RunPredictor]":
             raise
         raise typer.BadParameter(f"there is no module {module_name!r} in this folder or installed.") from None
     found = getattr(module, class_name, None)
-    if not (isinstance(found, type) and issubclass(found, RunPredictor)):
-        raise typer.BadParameter(f"{module_name} has no subclass of RunPredictor called {class_name!r}.")
+    if not is_predictor(found):
+        known = [name for name, value in vars(module).items() if is_predictor(value) and value is not RunPredictor]
+        others = f" It has {', '.join(known)}." if known else ""
+        raise typer.BadParameter(f"{module_name} has no subclass of RunPredictor called {class_name!r}.{others}")
     return found
 
 
@@ -493,7 +513,7 @@ def _print_split(title: str, split: "TrainSplit | SequesteredTestSplit") -> None
 
     frames = {field.name: getattr(split, field.name) for field in dataclasses.fields(split)}
     sizes = [(name, frame.height, frame.width) for name, frame in frames.items()]
-    _print_frame(pl.DataFrame(sizes, schema=["frame", "rows", "columns"], orient="row"), title=title)
+    _print_frame(pl.DataFrame(sizes, schema=["frame", "rows", "columns"], orient="row"), title=f"\n{title}")
 
 
 def _print_comparison(comparison: "pl.DataFrame", *, title: str = "", json: bool = False) -> int:
@@ -501,12 +521,15 @@ def _print_comparison(comparison: "pl.DataFrame", *, title: str = "", json: bool
     from magnet_arrow.report import without_empty
     from magnet_arrow.scoring import without_truth
 
+    if comparison.is_empty():
+        _complain("The predictor made no predictions.")
     shown = comparison if json else without_empty(comparison, keep="actual_mean")
     _print_frame(shown, title=title, json=json)
     return without_truth(comparison.lazy()).collect().height
 
 
-def _print_frame(frame: "pl.DataFrame", *, title: str = "", json: bool = False) -> None:
+def _print_frame(frame: "pl.DataFrame", *, title: str = "", json: bool = False, fold: bool = False) -> None:
+    """Print it; where `fold` is false, a row stays one line, which a narrow terminal breaks better than we could."""
     from magnet_arrow.report import rows_as_json, table
 
     if json:
@@ -514,15 +537,15 @@ def _print_frame(frame: "pl.DataFrame", *, title: str = "", json: bool = False) 
             print(line)
     else:
         if title:
-            print(f"\n{title}")
-        _stdout().print(table(frame))
+            print(title)
+        _stdout(fold=fold).print(table(frame))
 
 
-def _stdout() -> "Console":
-    """Where data goes; in a file or a pipe no line is cut or folded."""
+def _stdout(*, fold: bool = True) -> "Console":
+    """Where data goes; in a file or a pipe no line is cut or folded, on a terminal only if `fold` is true."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
+    return Console(width=None if fold and sys.stdout.isatty() else 10_000, highlight=False)
 
 
 def _stderr() -> "Console":

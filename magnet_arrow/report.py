@@ -75,7 +75,9 @@ def records(frame: pl.DataFrame) -> Table:
 
 def without_empty(frame: pl.DataFrame, *, keep: str) -> pl.DataFrame:
     """The columns that have a value in some row, and `keep`."""
-    return frame.select(column.name for column in frame if column.name == keep or column.null_count() < len(column))
+    return frame.select(
+        column.name for column in frame if column.name == keep or frame.is_empty() or column.null_count() < len(column)
+    )
 
 
 def as_json(value: Any, *, indent: int | None = None) -> str:
