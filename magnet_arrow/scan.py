@@ -28,6 +28,7 @@ from magnet_arrow.cache.shown import (
     occurring_columns,
     registered,
     shown_columns,
+    without_shown,
 )
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.columns import Batch, plain_columns
@@ -210,6 +211,8 @@ def _shape(part: pa.Table, table: Table, dynamic: Mapping[str, int], shown: Sequ
         if column.registered:
             stored = {name: Kind(dynamic[name]) for name in column.overflow if name in dynamic}
             values = part.column(column.name)
+            if any(name not in dynamic for name in column.shown):
+                values = without_shown(values, table, column, dynamic)
             columns.append(with_overflow(values, part, table, stored) if stored else values)
         elif column.type == freeform.NOTHING:
             columns.append(pa.nulls(part.num_rows))

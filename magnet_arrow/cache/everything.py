@@ -16,6 +16,7 @@ from magnet_arrow.cache.shown import (
     kinds_of,
     polars_type,
     registered,
+    without_shown,
 )
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.freeform import Kind
@@ -51,7 +52,9 @@ def _expression(table: Table, entry: TableEntry, column: Shown) -> pl.Expr:
     dtype = polars_type(column.type.arrow)
     if column.registered:
         overflow = {name: Kind(entry.dynamic[name]) for name in column.overflow if name in entry.dynamic}
-        return _with_overflow(table, overflow) if overflow else pl.col(column.name)
+        if overflow or any(name not in entry.dynamic for name in column.shown):
+            return _extra(table, entry, column, overflow)
+        return pl.col(column.name)
     if column.name not in entry.dynamic:
         if not entry.rows:
             return pl.lit(None, dtype).alias(column.name)
@@ -62,12 +65,13 @@ def _expression(table: Table, entry: TableEntry, column: Shown) -> pl.Expr:
     return _mapped(column.name, lambda values: freeform.convert(values.combine_chunks(), have, column.type), dtype)
 
 
-def _with_overflow(table: Table, overflow: dict[str, Kind]) -> pl.Expr:
-    """The residual column with what the frame has no room for."""
+def _extra(table: Table, entry: TableEntry, column: Shown, overflow: dict[str, Kind]) -> pl.Expr:
+    """The residual column with what the frame has no room for, and without what only the segment had no room for."""
 
     def merge(series: pl.Series) -> pl.Series:
         columns = series.struct.unnest().to_arrow()
-        return pl.Series(EXTRA, with_overflow(columns.column(EXTRA), columns, table, overflow), dtype=pl.String)
+        extra = without_shown(columns.column(EXTRA), table, column, entry.dynamic)
+        return pl.Series(EXTRA, with_overflow(extra, columns, table, overflow), dtype=pl.String)
 
     return pl.struct(EXTRA, *overflow).map_batches(merge, return_dtype=pl.String).alias(EXTRA)
 

@@ -1,6 +1,6 @@
 """Which columns a frame over some runs has, of which types: decided from these runs alone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -12,7 +12,7 @@ from magnet_arrow.cache.snapshot import CachedRun
 from magnet_arrow.errors import ColumnNotFoundError
 from magnet_arrow.freeform import CellType, Kind
 from magnet_arrow.schema import EXTRA, RUN_NAME, Table
-from magnet_arrow.spreading import bounded
+from magnet_arrow.spreading import bounded, residual_text
 
 Columns: TypeAlias = Literal["occurring", "registered"] | Sequence[str]
 """Columns of a frame: those that the chosen runs have, all that are registered, or these."""
@@ -28,12 +28,15 @@ class Shown:
         registered: whether the registry has it; else it was found in the data.
         overflow: of the residual column: columns found in the data that the frame has no room for. Their values are
             shown in it, as everything else that has no column.
+        shown: of the residual column: columns of the frame that a segment had no room for. Their values stand in the
+            stored residual, and are not shown in it.
     """
 
     name: str
     type: CellType
     registered: bool
     overflow: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
 
 
 def shown_columns(table: Table, runs: Sequence[CachedRun], columns: Columns) -> list[Shown]:
@@ -49,9 +52,24 @@ def shown_columns(table: Table, runs: Sequence[CachedRun], columns: Columns) -> 
 
 def hidden_columns(table: Table, runs: Sequence[CachedRun]) -> list[Shown]:
     """The columns that default frames hide; the residual with what such a frame has no room for."""
-    _, overflow = bounded(kinds_of(table, runs), (run.dynamic(table.name) for run in runs))
-    hidden = [registered(table, name) for name in table.hidden]
-    return [replace(column, overflow=tuple(overflow)) if column.name == EXTRA else column for column in hidden]
+    kept, overflow = bounded(kinds_of(table, runs), (run.dynamic(table.name) for run in runs))
+    shown = sorted(kept.keys() & _in_residual(table, runs))
+    extra = (
+        replace(registered(table, EXTRA), overflow=tuple(overflow), shown=tuple(shown))
+        if EXTRA in table.hidden
+        else None
+    )
+    return [extra if extra and name == EXTRA else registered(table, name) for name in table.hidden]
+
+
+def _in_residual(table: Table, runs: Sequence[CachedRun]) -> set[str]:
+    """Columns found in the data that a segment of these runs had no room for."""
+    return {
+        name
+        for run in _profiled(table, runs)
+        for name, kind in run.dynamic(table.name).items()
+        if name not in run.segment.tables[table.name].dynamic and freeform.stored_type(kind) != freeform.NOTHING
+    }
 
 
 def bits_of(table: Table, runs: Sequence[CachedRun]) -> int:
@@ -148,6 +166,21 @@ _POLARS_TYPES: dict[pa.DataType, pl.DataType] = {
     pa.bool_(): pl.Boolean(),
     pa.null(): pl.Null(),
 }
+
+
+def without_shown(extra: pa.Array | pa.ChunkedArray, table: Table, column: Shown, stored: Collection[str]) -> pa.Array:
+    """The residual column without the values of columns that the frame has and the segment has not."""
+    places = {
+        schema.pointer_of(spread, name)
+        for name in column.shown
+        if (spread := table.spread_of(name)) and name not in stored
+    }
+    texts = []
+    for text in extra.to_pylist():
+        residual = {} if text is None else freeform.parse_many([text])[0]
+        left = {place: value for place, value in residual.items() if value is None or place not in places}
+        texts.append(residual_text(left) if left else None)
+    return pa.array(texts, pa.string())
 
 
 def from_residual(extra: pa.ChunkedArray, table: Table, column: Shown) -> pa.Array:
