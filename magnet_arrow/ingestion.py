@@ -1,5 +1,6 @@
 """Sources into a cache: which runs are new, changed or known, and their way through `runs` into commits."""
 
+import contextlib
 import time
 import warnings
 from collections import Counter
@@ -11,15 +12,18 @@ from typing import TypeAlias
 import polars as pl
 
 from magnet_arrow import schema
-from magnet_arrow.cache import store
+from magnet_arrow.cache import changes, compaction, sweeping
+from magnet_arrow.cache.changes import Change
+from magnet_arrow.cache.curing import Cure
 from magnet_arrow.cache.manifest import RejectedRun, Segment, read_manifest, run_key
 from magnet_arrow.cache.segments import SegmentWriter
-from magnet_arrow.cache.snapshot import Snapshot
+from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.cache.sources import SourceIds, Stamped
-from magnet_arrow.cache.store import Cache, Change
+from magnet_arrow.cache.store import Cache
 from magnet_arrow.columns import ObjectRows
 from magnet_arrow.errors import (
     BadFileError,
+    CacheError,
     CacheLockedError,
     CacheNotWritableError,
     MagnetWarning,
@@ -121,7 +125,7 @@ def ingest(
         seconds=time.monotonic() - begin,
         skipped=plan.skipped,
         rejected=tuple(sorted([*plan.known_bad, *done.rejected], key=lambda rejected: rejected.run)),
-        notes=(*found.notes, *done.notes),
+        notes=(*found.notes, *work.cure.notes, *done.notes),
         pruned=done.pruned,
         odd=dict(sorted(done.odd.items())),
         partial=done.partial,
@@ -195,6 +199,7 @@ class _Work:
         self._n_runs = 0
         self._run = ""
         self._done = _Done(snapshot)
+        self.cure = Cure(cache)
         self._pending = Change()
         self._taker: RunTaker[Segment] | None = None
         self._segment_id = ""
@@ -203,13 +208,14 @@ class _Work:
     def plan(self, places: Iterable[RunPlace], *, retry: bool = False) -> _Plan:
         """Which runs are to be read: those that the cache does not have in the state that they are in now."""
         plan = _Plan()
+        self.snapshot = self._done.snapshot = self.cure.readable(self.snapshot)
         stamped = [(place, stamps_of(place)) for place in places]
         ids = self._source_ids(stamped)
         for place, stamps in stamped:
             todo = _Todo(place, ids.id_of(place), stamps)
             held = self.snapshot.entries.get(todo.key)
             bad = self.snapshot.rejected.get(todo.key)
-            if held is not None and held.fingerprint == stamps and held.schema_version == schema.SCHEMA_VERSION:
+            if held is not None and held.fingerprint == stamps and self._is_good(held):
                 plan.skipped += bool(place.folder)
                 if bad is not None:  # it went bad, and is again what it was
                     plan.recovered.append(todo.key)
@@ -221,6 +227,10 @@ class _Work:
         plan.all_sources = sorted({ids.id_of(place) for place, _ in stamped})
         return plan
 
+    def _is_good(self, held: CachedRun) -> bool:
+        """Whether the cache's rows of a run can stay, if the run has not changed."""
+        return held.schema_version == schema.SCHEMA_VERSION and not self.cure.is_damaged(held.segment)
+
     def _source_ids(self, stamped: Stamped) -> SourceIds:
         """Ids of the sources; new ones are committed first, so that two first ingests of a source agree on one.
 
@@ -231,7 +241,7 @@ class _Work:
         ids = SourceIds(self.snapshot, stamped)
         if not ids.new:
             return ids
-        self.snapshot = self._done.snapshot = store.apply(self._cache, Change(sources=ids.new))
+        self.snapshot = self._done.snapshot = changes.apply(self._cache, Change(sources=ids.new))
         return SourceIds(self.snapshot, stamped)
 
     def carry_out(self, plan: _Plan, *, prune: bool = False) -> _Done:
@@ -248,6 +258,9 @@ class _Work:
                 self._runs_done += bool(todo.place.folder)
                 self._tell()
             self._commit()
+            if plan.todo:
+                with contextlib.suppress(CacheError):  # the next ingest will
+                    sweeping.sweep(self._cache)
         except BaseException:
             if self._taker is not None and not self._is_committed():
                 self._taker.discard()
@@ -317,8 +330,17 @@ class _Work:
         elif taker is not None:
             taker.discard()
         if pending.segment or pending.rejected or pending.pruned or pending.recovered:
-            done.snapshot = store.apply(self._cache, pending)
+            pending.damaged = self.cure.segments
+            done.snapshot = changes.apply(self._cache, pending)
         self._taker, self._pending = None, Change()
+        self._merge_due()
+
+    def _merge_due(self) -> None:
+        """Merge segments where there are many; what was committed does not depend on it."""
+        try:
+            self._done.snapshot = compaction.merge_due(self._done.snapshot)
+        except CacheError as error:
+            self._done.notes.append(f"Small segments could not be merged: {error.message}")
 
     def _vanished(self, sources: Sequence[str]) -> list[str]:
         """Keys of cached or rejected runs, and of suites, of these sources whose folder is gone."""
@@ -369,6 +391,8 @@ def ensure_cached(places: Sequence[RunPlace], cache: CacheLike = None) -> Snapsh
     work = _Work(cache.path, cache.snapshot(), None, Rules())
     plan = work.plan(places)
     snapshot = work.snapshot
+    for note in work.cure.notes:
+        warnings.warn(note, MagnetWarning, stacklevel=3)
     bad = list(plan.known_bad)
     if plan.todo:
         try:

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from magnet_arrow.cache.changes import Change, apply
 from magnet_arrow.cache.manifest import RunEntry, Segment, Source, run_key
 from magnet_arrow.cache.segments import SegmentWriter
 from magnet_arrow.cache.snapshot import Snapshot
-from magnet_arrow.cache.store import Change, apply
 from magnet_arrow.columns import Batch, StatRows
 from magnet_arrow.errors import Where
 from magnet_arrow.helm.elements import Stretch

@@ -3,9 +3,8 @@
 import shutil
 from pathlib import Path
 
-from magnet_arrow.cache import commit, manifest
+from magnet_arrow.cache import commit, manifest, sweeping
 from magnet_arrow.errors import MagnetError
-from magnet_arrow.schema import TABLES
 
 
 def clear(cache: Path) -> None:
@@ -23,7 +22,7 @@ def clear(cache: Path) -> None:
     with commit.locked(cache):
         commit.swap(cache, manifest.Manifest())
         try:
-            for folder in (*TABLES, "runs", "deleted"):
+            for folder in sweeping.FOLDERS:
                 if (cache / folder).is_dir():
                     shutil.rmtree(cache / folder)
         except OSError as error:

@@ -5,6 +5,7 @@ the old one, flushed, and put in its place. Whoever dies in between leaves files
 """
 
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from magnet_arrow.cache import manifest
 from magnet_arrow.cache.manifest import Manifest
 from magnet_arrow.errors import CacheLockedError, CacheNotWritableError
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 LOCK_TIMEOUT_S = 120.0
 """How long a commit waits for another one; a commit takes milliseconds, an ingest holds no lock."""
 
@@ -34,12 +36,17 @@ def locked(cache: Path) -> Iterator[None]:
         cache.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=LOCK_TIMEOUT_S)
     except filelock.Timeout:
-        holder = owner.read_text("utf-8") if owner.exists() else "another process"
+        holder = _read_owner(owner) or "another process"
         raise CacheLockedError(
-            f"{lock.lock_file} has been held for {LOCK_TIMEOUT_S:.0f} s by {holder}.",
+            f"{lock.lock_file} has been held for {LOCK_TIMEOUT_S:g} s by {holder}.",
             hint="If that process is gone, remove the file and try again. Reading needs no lock.",
         ) from None
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, NotImplementedError) or error.errno in _NO_LOCKS:
+            raise CacheNotWritableError(
+                f"{lock.lock_file} cannot be locked: {error}.",
+                hint="Its file system offers no locks. Ingest into a cache on another one; reading needs no lock.",
+            ) from error
         raise not_writable(cache, error) from error
     try:
         with contextlib.suppress(OSError):
@@ -47,6 +54,12 @@ def locked(cache: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _read_owner(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text("utf-8", "replace")
+    return ""
 
 
 def flush(paths: Iterable[Path]) -> None:
@@ -78,7 +91,7 @@ def swap(cache: Path, new: Manifest) -> None:
     path = cache / manifest.MANIFEST
     beside = path.with_suffix(".new")
     try:
-        beside.write_bytes(manifest.encode(new))
+        beside.write_bytes(manifest.manifest_bytes(new))
         _sync(beside, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
         os.replace(beside, path)
     except OSError as error:

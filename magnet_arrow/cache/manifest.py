@@ -1,15 +1,20 @@
 """The manifest and the run lists: what a cache holds, as plain values that are read and written whole.
 
     <cache>/
-      manifest.json            names all that counts; replaced atomically, the only commit
+      manifest.json            names all that counts, and its own digest in a line below; replaced atomically, the
+                               only commit
       lock                     held while a commit is made
       runs/<segment>.json      the run list of a segment
       deleted/<segment>.<n>.json   runs of it that no longer count
       <table>/<segment>.parquet    their rows, all runs of the segment, sorted by place
+      damaged/<segment>        left by a reader that met a page unlike its checksum: the next ingest looks closer
 
-All paths inside are relative, so a cache can be copied and moved. What the manifest does not name is invisible.
+All paths inside are relative, so a cache can be copied and moved. What the manifest does not name is invisible, and
+is removed some time later (`sweeping`).
 """
 
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +29,7 @@ from magnet_arrow.helm.source import Fingerprint
 FORMAT = 1
 MANIFEST = "manifest.json"
 LOCK = "lock"
+MARKS = "damaged"
 T = TypeVar("T")
 
 
@@ -34,11 +40,14 @@ class FileEntry(Struct, frozen=True):
         path: relative to the cache, `/` between its parts.
         size_bytes: as written.
         digest: BLAKE2b of the whole file; of a Parquet file of its footer, whose pages have checksums of their own.
+        content_digest: of a Parquet file, BLAKE2b of the whole of it, which covers page headers too. For `check`: it
+            is not needed for reading, since no fault in a header was ever seen to give other rows.
     """
 
     path: str
     size_bytes: int
     digest: str
+    content_digest: str | None = None
 
 
 class Source(Struct, frozen=True):
@@ -82,6 +91,18 @@ class Segment(Struct, frozen=True):
     deleted: FileEntry | None = None
     schema_version: int = 1
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its tables."""
+        return sum(table.file.size_bytes for table in self.tables.values())
+
+    def files(self) -> Iterator[FileEntry]:
+        """All its files."""
+        yield from (table.file for table in self.tables.values())
+        yield self.runs
+        if self.deleted is not None:
+            yield self.deleted
+
 
 class RejectedRun(Struct, frozen=True):
     """A run that could not be taken in the state it was in."""
@@ -93,13 +114,30 @@ class RejectedRun(Struct, frozen=True):
     rejected: Rejected
 
 
+class Dropped(Struct, frozen=True, array_like=True):
+    """A segment, or a deletion file, that an earlier manifest named.
+
+    Attributes:
+        stem: that of its files' names.
+        time_s: seconds since 1970 when it was dropped, by the clock of the machine that committed.
+    """
+
+    stem: str
+    time_s: int
+
+
 class Manifest(Struct, frozen=True):
-    """What the cache holds."""
+    """What the cache holds, and what it held not long ago."""
 
     format: int = FORMAT
     sources: tuple[Source, ...] = ()
     segments: tuple[Segment, ...] = ()
     rejected: tuple[RejectedRun, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+
+    def files_by_path(self) -> dict[str, FileEntry]:
+        """All files that it names."""
+        return {file.path: file for segment in self.segments for file in segment.files()}
 
 
 class StoredRows(Struct, frozen=True, array_like=True):
@@ -216,16 +254,16 @@ def read_manifest(cache: Path) -> Manifest:
 
 def parse_manifest(data: bytes, path: Path) -> Manifest:
     """A manifest's bytes as a value."""
-    try:
-        found = msgspec.json.decode(data, type=_Versioned).format
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise _damaged(path, error) from error
+    text, line_end, rest = data.partition(b"\n")
+    found = decode(text, _Versioned, path).format
+    if line_end and rest != _seal(text):  # the first caches had no such line
+        raise _damaged(path, "its digest is another")
     if found != FORMAT:
         raise CacheVersionError(
             f"The cache {path.parent} has format {found}; this version reads format {FORMAT}.",
             hint=_NEWER,
         )
-    manifest = decode(data, Manifest, path)
+    manifest = decode(text, Manifest, path)
     newest = max((segment.schema_version for segment in manifest.segments), default=1)
     if newest > schema.SCHEMA_VERSION:
         raise CacheVersionError(
@@ -236,6 +274,16 @@ def parse_manifest(data: bytes, path: Path) -> Manifest:
 
 
 _NEWER = "Use a newer magnet_arrow, or another cache folder."
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """A manifest as it stands in its file: one line of JSON, and its digest in another, so that any change shows."""
+    text = encode(manifest)
+    return text + b"\n" + _seal(text)
+
+
+def _seal(text: bytes) -> bytes:
+    return b"blake2b " + hashlib.blake2b(text, digest_size=16).hexdigest().encode() + b"\n"
 
 
 class _Versioned(Struct):
@@ -259,5 +307,5 @@ def encode(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
-def _damaged(path: Path, error: Exception) -> CacheDamagedError:
+def _damaged(path: Path, error: Exception | str) -> CacheDamagedError:
     return CacheDamagedError(f"{path} is damaged: {error}.", hint="Move the cache away and ingest the sources again.")

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from magnet_arrow import freeform, schema
 from magnet_arrow.cache import manifest
 from magnet_arrow.cache.manifest import FileEntry, Profile, RunEntry, RunList, Segment, StoredRows, TableEntry
 from magnet_arrow.columns import Batch, plain_columns
-from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError
+from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError, SnapshotExpiredError
 from magnet_arrow.freeform import CellType, Kind
 from magnet_arrow.schema import Table
 from magnet_arrow.spreading import RunRows, bounded, residual_text, with_overflow
@@ -30,8 +30,8 @@ _HELD_BYTES = 32 << 20
 
 
 @dataclass(slots=True)
-class _Placed:
-    """A run's rows of one table, as its batches came."""
+class Placed:
+    """A run's rows of one table, as they came."""
 
     group: int
     groups: int
@@ -39,6 +39,18 @@ class _Placed:
     rows: int
     occurs: int
     dynamic: dict[str, Kind]
+
+
+def stored_columns(kinds: Mapping[str, Kind], by_run: Iterable[Iterable[str]]) -> dict[str, CellType]:
+    """Which of the columns found in the data a file stores, in order of name, and in which types.
+
+    Args:
+        kinds: of all of them.
+        by_run: their names in each run.
+    """
+    kept, _ = bounded(kinds, by_run)
+    types = {name: freeform.stored_type(kept[name]) for name in sorted(kept)}
+    return {name: cell_type for name, cell_type in types.items() if cell_type != freeform.NOTHING}
 
 
 class TableWriter:
@@ -53,7 +65,7 @@ class TableWriter:
         self.table = table
         self.path = path
         self.kinds: dict[str, Kind] = {}
-        self.placed: dict[str, _Placed] = {}
+        self.placed: dict[str, Placed] = {}
         self.rows = 0
         self._groups = 0
         self._held: list[Batch] = []
@@ -78,7 +90,7 @@ class TableWriter:
     def _place(self, run: RunRows) -> None:
         placed = self.placed.get(run.key)
         if placed is None:
-            self.placed[run.key] = _Placed(self._groups, 1, run.first, run.rows, run.occurs, run.dynamic)
+            self.placed[run.key] = Placed(self._groups, 1, run.first, run.rows, run.occurs, run.dynamic)
             return
         placed.groups += 1
         placed.rows += run.rows
@@ -88,9 +100,7 @@ class TableWriter:
 
     def _stored(self) -> dict[str, CellType]:
         """The columns found in the data that get a stored column, in order of name; the others go to the residual."""
-        kept, _ = bounded(self.kinds, (placed.dynamic for placed in self.placed.values()))
-        types = {name: freeform.stored_type(kept[name]) for name in sorted(kept)}
-        return {name: cell_type for name, cell_type in types.items() if cell_type != freeform.NOTHING}
+        return stored_columns(self.kinds, (placed.dynamic for placed in self.placed.values()))
 
     def _spill(self) -> None:
         stored = self._stored()
@@ -104,7 +114,7 @@ class TableWriter:
         self.path.parent.mkdir(exist_ok=True)
         self._parts[part] = {name: self.kinds[name] for name in stored}
         self._written = stored
-        self._writer = _open_writer(part, self.table, stored)
+        self._writer = open_writer(part, self.table, stored)
 
     def _write_held(self) -> None:
         assert self._writer is not None
@@ -132,12 +142,12 @@ class TableWriter:
         return TableEntry(file_entry(self.path, self.path.parent.parent), self.rows, kinds)
 
     def _join_parts(self, stored: dict[str, CellType]) -> None:
-        with _open_writer(self.path, self.table, stored) as writer:
+        with open_writer(self.path, self.table, stored) as writer:
             for part, written in self._parts.items():
                 with pq.ParquetFile(part, page_checksum_verification=True) as file:
                     for group in range(file.num_row_groups):
                         writer.write_table(
-                            _restored_table(file.read_row_group(group), self.table, written, stored),
+                            restored_table(file.read_row_group(group), self.table, written, stored),
                             row_group_size=max(1, file.metadata.row_group(group).num_rows),
                         )
         for part in self._parts:
@@ -150,7 +160,12 @@ class TableWriter:
             path.unlink(missing_ok=True)
 
 
-def _open_writer(path: Path, table: Table, stored: dict[str, CellType]) -> pq.ParquetWriter:
+def open_writer(path: Path, table: Table, stored: Mapping[str, CellType]) -> pq.ParquetWriter:
+    """A writer of a table's file with these columns beside the registered ones.
+
+    Raises:
+        CacheNotWritableError: the file can't be made.
+    """
     fields = [pa.field(column.name, column.type) for column in table.columns]
     fields += [pa.field(name, cell_type.arrow) for name, cell_type in stored.items()]
     try:
@@ -182,25 +197,38 @@ def _stored_table(batch: Batch, stored: dict[str, CellType]) -> pa.Table:
     return pa.table(columns)
 
 
-def _restored_table(
-    part: pa.Table, table: Table, written: Mapping[str, Kind], stored: Mapping[str, CellType]
+def restored_table(
+    part: pa.Table,
+    table: Table,
+    written: Mapping[str, Kind],
+    stored: Mapping[str, CellType],
+    occurring: Set[str] | None = None,
 ) -> pa.Table:
-    """A part's row group with the columns of the whole segment.
+    """Rows of a file with the columns of another.
 
-    Which ones have room was another matter when the part was begun: what has none any more goes to the residual, and
-    what has it now is taken out of there.
+    Which ones have room is another matter in each: what has none any more goes to the residual, and what has it now
+    is taken out of there.
+
+    Args:
+        part: the rows.
+        table: of which table.
+        written: kinds of the columns found in the data that `part` has.
+        stored: those that it is to have, and their types.
+        occurring: those that have a value in it, in a column or in the residual; None if that is not known.
     """
     columns = {name: part.column(name) for name in table.names}
-    lost = {name: kind for name, kind in written.items() if name not in stored}
+    met = {*written, *stored} if occurring is None else occurring
+    lost = {name: kind for name, kind in written.items() if name not in stored and name in met}
     if lost:
         columns[schema.EXTRA] = with_overflow(part.column(schema.EXTRA), part, table, lost)
-    columns |= _out_of_residual(
-        columns[schema.EXTRA], table, {name: stored[name] for name in stored if name not in written}
-    )
-    for name, kind in written.items():
-        if name in stored:
+    found = {name: cell_type for name, cell_type in stored.items() if name not in written and name in met}
+    columns |= _out_of_residual(columns[schema.EXTRA], table, found)
+    for name, cell_type in stored.items():
+        if name in written and name in met:
             column = part.column(name).combine_chunks()
-            columns[name] = freeform.convert(column, freeform.stored_type(kind), stored[name])
+            columns[name] = freeform.convert(column, freeform.stored_type(written[name]), cell_type)
+        elif name not in met:
+            columns[name] = pa.nulls(part.num_rows, cell_type.arrow)
     return pa.table({name: columns[name] for name in (*table.names, *stored)})
 
 
@@ -254,36 +282,50 @@ class SegmentWriter:
         """
         try:
             tables = {name: writer.finish() for name, writer in self._tables.items() if writer.rows}
-            path = self._cache / "runs" / f"{self.id}.json"
-            path.write_bytes(manifest.encode(self._run_list()))
-            runs = file_entry(path, self._cache)
+            placed = {name: writer.placed for name, writer in self._tables.items()}
+            runs = write_runs(self._cache, self.id, self._runs, placed)
             return Segment(self.id, tables, runs, len(self._runs), schema_version=schema.SCHEMA_VERSION)
         except (OSError, pa.ArrowException) as error:
             self.discard()
             raise CacheNotWritableError(f"The cache {self._cache} cannot be written: {error}.") from error
-
-    def _run_list(self) -> RunList:
-        profiles: dict[bytes, tuple[int, Profile]] = {}
-        runs = []
-        for run in sorted(self._runs, key=lambda run: run.key):
-            tables = {}
-            for name, writer in self._tables.items():
-                placed = writer.placed.get(run.key)
-                if placed is None:
-                    continue
-                dynamic = {column: int(kind) for column, kind in sorted(placed.dynamic.items())}
-                profile = Profile(f"{placed.occurs:x}", dynamic)
-                number, _ = profiles.setdefault(manifest.encode(profile), (len(profiles), profile))
-                tables[name] = StoredRows(placed.rows, placed.group, placed.groups, placed.skip, number)
-            _check_sums(run, tables)
-            runs.append(msgspec.structs.replace(run, tables=tables))
-        return RunList(tuple(profile for _, profile in profiles.values()), tuple(runs))
 
     def discard(self) -> None:
         """Remove whatever was written."""
         for writer in self._tables.values():
             writer.discard()
         (self._cache / "runs" / f"{self.id}.json").unlink(missing_ok=True)
+
+
+def write_runs(
+    cache: Path, segment: str, runs: Iterable[RunEntry], placed: Mapping[str, Mapping[str, Placed]]
+) -> FileEntry:
+    """Write the run list of a segment; `placed` tells by table and key where the rows are.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    path = cache / "runs" / f"{segment}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(manifest.encode(_run_list(runs, placed)))
+    return file_entry(path, cache)
+
+
+def _run_list(entries: Iterable[RunEntry], placed: Mapping[str, Mapping[str, Placed]]) -> RunList:
+    profiles: dict[bytes, tuple[int, Profile]] = {}
+    runs = []
+    for run in sorted(entries, key=lambda run: run.key):
+        tables = {}
+        for name, places in placed.items():
+            rows = places.get(run.key)
+            if rows is None:
+                continue
+            dynamic = {column: int(kind) for column, kind in sorted(rows.dynamic.items())}
+            profile = Profile(f"{rows.occurs:x}", dynamic)
+            number, _ = profiles.setdefault(manifest.encode(profile), (len(profiles), profile))
+            tables[name] = StoredRows(rows.rows, rows.group, rows.groups, rows.skip, number)
+        _check_sums(run, tables)
+        runs.append(msgspec.structs.replace(run, tables=tables))
+    return RunList(tuple(profile for _, profile in profiles.values()), tuple(runs))
 
 
 def _check_sums(run: RunEntry, tables: Mapping[str, StoredRows]) -> None:
@@ -298,7 +340,17 @@ def _check_sums(run: RunEntry, tables: Mapping[str, StoredRows]) -> None:
 
 def file_entry(path: Path, cache: Path) -> FileEntry:
     """The entry of a file that has just been written."""
-    return FileEntry(path.relative_to(cache).as_posix(), path.stat().st_size, digest(path))
+    content = content_digest(path) if path.suffix == ".parquet" else None
+    return FileEntry(path.relative_to(cache).as_posix(), path.stat().st_size, digest(path), content)
+
+
+def content_digest(path: Path) -> str:
+    """BLAKE2b of a file."""
+    found = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
 
 
 def digest(path: Path) -> str:
@@ -316,33 +368,73 @@ def check_file(cache: Path, entry: FileEntry) -> Path:
 
     Raises:
         CacheDamagedError: it is not.
+        SnapshotExpiredError: it is not there, and the cache has moved on since it was.
     """
     path = cache / entry.path
-    try:
+    with _missing(cache, entry):
         size = path.stat().st_size
-    except OSError as error:
-        raise damaged(path, error.strerror or "missing") from None
     if size != entry.size_bytes:
         raise damaged(path, f"it has {size} bytes, {entry.size_bytes} were written")
     return path
 
 
 def check_digest(cache: Path, entry: FileEntry) -> Path:
-    """As `check_file`, and the digest is that of what was written.
+    """As `check_file`, and what is read of it at once (all, or of a Parquet file the footer) is what was written.
 
     Raises:
         CacheDamagedError: it is not.
+        SnapshotExpiredError: it is not there, and the cache has moved on since it was.
     """
     path = check_file(cache, entry)
-    if digest(path) != entry.digest:
+    with _missing(cache, entry):
+        found = digest(path)
+    if found != entry.digest:
         raise damaged(path, "its content has changed")
     return path
 
 
+def check_content(cache: Path, entry: FileEntry) -> Path:
+    """As `check_digest`, and every other byte of a Parquet file is as it was written too.
+
+    Raises:
+        CacheDamagedError: it is not.
+        SnapshotExpiredError: it is not there, and the cache has moved on since it was.
+    """
+    path = check_digest(cache, entry)
+    with _missing(cache, entry):
+        sound = entry.content_digest is None or content_digest(path) == entry.content_digest
+    if not sound:
+        raise damaged(path, "its content has changed")
+    return path
+
+
+@contextlib.contextmanager
+def _missing(cache: Path, entry: FileEntry) -> Iterator[None]:
+    """What a file that can't be opened means: one that the manifest names is damaged, another one was swept."""
+    path = cache / entry.path
+    try:
+        yield
+    except FileNotFoundError as error:
+        if entry.path in manifest.read_manifest(cache).files_by_path():
+            raise damaged(path, error.strerror or "missing") from None
+        hint = "Look at the cache again: open it, or make the frame, anew."
+        raise SnapshotExpiredError(f"{path} is gone: the cache has moved on since.", hint=hint) from None
+    except OSError as error:
+        raise damaged(path, error.strerror or "unreadable") from None
+
+
 def damaged(path: Path, what: str) -> CacheDamagedError:
     """The error for a damaged file of the cache."""
-    hint = "Ingest the source again with --retry: the runs in it are taken anew."
+    hint = "Ingest the source again: the runs in it are taken anew. `magnet-arrow check` looks at the whole cache."
     return CacheDamagedError(f"{path} is damaged: {what}.", hint=hint)
+
+
+def mark(path: Path) -> None:
+    """Remember that a table's file is damaged where only reading all of it would show that, for the next ingest."""
+    marks = path.parent.parent / manifest.MARKS
+    with contextlib.suppress(OSError):  # a reader may not be allowed to write
+        marks.mkdir(exist_ok=True)
+        (marks / path.stem).touch()
 
 
 class TableFile:
@@ -352,9 +444,22 @@ class TableFile:
         self._path = path
         try:
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
+        except FileNotFoundError:
+            raise
         except (OSError, pa.ArrowException) as error:
             raise damaged(path, str(error)) from error
-        self._names = set(self._file.schema_arrow.names)
+        self._names = dict.fromkeys(self._file.schema_arrow.names)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all columns."""
+        return list(self._names)
+
+    @property
+    def group_rows(self) -> list[int]:
+        """How many rows each row group has."""
+        groups = self._file.metadata
+        return [groups.row_group(number).num_rows for number in range(groups.num_row_groups)]
 
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
         """Some columns of a row group; those that the file does not have are left out.
@@ -367,6 +472,7 @@ class TableFile:
             # A name also brings the columns below it in the file's eyes (`a` brings `a.b`); select drops them.
             return self._file.read_row_group(group, columns=there).select(there)
         except (OSError, pa.ArrowException) as error:
+            mark(self._path)
             raise damaged(self._path, str(error)) from error
 
     def close(self) -> None:
@@ -380,8 +486,11 @@ def open_table(cache: Path, entry: TableEntry) -> Iterator[TableFile]:
 
     Raises:
         CacheDamagedError: the file is missing, has another size, or another footer than was written.
+        SnapshotExpiredError: the file is missing, and the cache has moved on since it was there.
     """
-    file = TableFile(check_digest(cache, entry.file))
+    path = check_digest(cache, entry.file)
+    with _missing(cache, entry.file):
+        file = TableFile(path)
     try:
         yield file
     finally:

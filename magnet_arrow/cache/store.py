@@ -1,22 +1,18 @@
-"""The cache as the rest of the package sees it: what is in it, and the one way to commit.
-
-`Cache` never writes and never locks. What is in a cache is put there by `apply`, a commit at a time.
-"""
+"""The cache as the rest of the package sees it: what is in it."""
 
 import os
-import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import platformdirs
 import polars as pl
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import commit, everything, manifest, segments
-from magnet_arrow.cache.manifest import Deleted, Manifest, RejectedRun, RunEntry, RunList, Segment, Source, run_key
-from magnet_arrow.cache.snapshot import Snapshot, read_file
+from magnet_arrow.cache import damage, everything, manifest
+from magnet_arrow.cache.changes import GRACE_S
+from magnet_arrow.cache.compaction import Compacted, compact
+from magnet_arrow.cache.damage import CheckReport
+from magnet_arrow.cache.manifest import RejectedRun, RunEntry
+from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.source import plain_name
 
@@ -30,7 +26,7 @@ def default_path() -> Path:
 
 
 class Cache:
-    """A cache folder, for reading. What is in it is put there by `ingest`.
+    """A cache folder. What is in it is put there by `ingest`; all but `compact` reads only.
 
     Args:
         path: the folder; None for `$MAGNET_ARROW_CACHE_DIR`, else the platform's place for caches. It need not be
@@ -71,6 +67,33 @@ class Cache:
             CacheDamagedError: a file fails these checks.
         """
         return everything.scan(self.snapshot(), table)
+
+    def check(self) -> CheckReport:
+        """Read all that the cache holds, page by page, and compare it with the checksums and digests made of it.
+
+        What is damaged is cured by ingesting the sources of the runs that are named.
+
+        Raises:
+            CacheVersionError: it is of another format.
+        """
+        return damage.check(self.path)
+
+    def compact(self, *, grace_s: float = GRACE_S) -> Compacted:
+        """Merge small segments, and write those that hold replaced runs anew, without them. No frame changes by it.
+
+        Ingests do so by themselves where there are many. Frames made before can be collected until the grace time
+        is over.
+
+        Args:
+            grace_s: files that have been out of use for longer are removed, in seconds. Less than the usual day frees
+                space at once, at the cost of frames that others made before and have not collected.
+
+        Raises:
+            CacheDamagedError: a segment turned out to be damaged. What was merged before stays.
+            CacheLockedError: another process does not let go of the lock.
+            CacheNotWritableError: the disk refused; the cache is as it was.
+        """
+        return compact(self.path, grace_s=grace_s)
 
     def runs(self) -> pl.DataFrame:
         """What is cached: one row a run, by source, suite and folder.
@@ -186,117 +209,3 @@ def _without_rows(entry: RunEntry, file: str) -> int:
     """Entries of per-instance stats that have no stat, and so no row."""
     text = entry.residual.get(file) if file == schema.TABLES["per_instance_stats"].file else None
     return len(freeform.parse_many([text])[0]) if text else 0
-
-
-@dataclass(slots=True)
-class Change:
-    """What a commit is to bring.
-
-    Attributes:
-        segment: a finished segment, and its run list; None if no run was read.
-        rejected: runs that could not be taken.
-        sources: outputs folders by id, new or moved; those that the cache has by now under another id keep that.
-        pruned: keys of runs that are to go.
-        recovered: keys of runs that were rejected, and are again what the cache has of them.
-    """
-
-    segment: Segment | None = None
-    rejected: Sequence[RejectedRun] = ()
-    sources: Sequence[Source] = ()
-    pruned: Iterable[str] = ()
-    recovered: Iterable[str] = ()
-
-
-def apply(cache: Path, change: Change) -> Snapshot:
-    """Commit a change; what others committed meanwhile stays.
-
-    Runs that the cache has in the same state by now are not taken twice; those that it has in another state are
-    replaced. A run that is rejected leaves what the cache has of it from better days.
-
-    Raises:
-        CacheLockedError: another process does not let go of the lock.
-        CacheNotWritableError: the disk refused; the cache is as it was.
-    """
-    if change.segment is not None:
-        commit.flush(cache / path for path in _files(change.segment))
-    with commit.locked(cache):
-        before = Snapshot(cache, manifest.read_manifest(cache))
-        after = _Merge(before, change).result()
-        commit.swap(cache, after)
-    return Snapshot(cache, after)
-
-
-def _files(segment: Segment) -> Iterator[str]:
-    yield from (table.file.path for table in segment.tables.values())
-    yield segment.runs.path
-    if segment.deleted is not None:
-        yield segment.deleted.path
-
-
-class _Merge:
-    """The manifest that a change makes of the one it finds."""
-
-    def __init__(self, before: Snapshot, change: Change) -> None:
-        self._before, self._change = before, change
-        self._dead: dict[str, set[str]] = {}
-
-    def result(self) -> Manifest:
-        before, change = self._before, self._change
-        new = self._new_runs()
-        for key in change.pruned:
-            if key in before.entries:
-                self._dead.setdefault(before.entries[key].segment.id, set()).add(key)
-        found = [*before.manifest.segments, *([change.segment] if change.segment else [])]
-        kept = [self._with_deletions(segment) for segment in found]
-        sources = {source.id: source for source in before.manifest.sources}
-        for source in change.sources:
-            # Another writer may have been the first to see this folder: it keeps the id that it has by now.
-            if before.source_ids.get(source.path, source.id) == source.id:
-                sources[source.id] = source
-        return Manifest(
-            sources=tuple(sources.values()),
-            segments=tuple(segment for segment in kept if segment is not None),
-            rejected=self._rejections(new),
-        )
-
-    def _new_runs(self) -> set[str]:
-        """Keys that the change brings, once those that are there already have been marked as deleted in it."""
-        segment = self._change.segment
-        if segment is None:
-            return set()
-        entries = read_file(self._before.path, segment.runs, RunList).runs
-        for entry in entries:
-            held = self._before.entries.get(entry.key)
-            if held is None:
-                continue
-            is_same = held.fingerprint == entry.fingerprint and held.schema_version >= segment.schema_version
-            loser = segment if is_same else held.segment
-            self._dead.setdefault(loser.id, set()).add(entry.key)
-        return {entry.key for entry in entries}
-
-    def _with_deletions(self, segment: Segment) -> Segment | None:
-        """The segment with its deletion file brought up to date; None if no run of it is left."""
-        dead = self._dead.get(segment.id)
-        if not dead:
-            return segment
-        keys = sorted(dead | self._before.deleted(segment))
-        if len(keys) == segment.n_runs:
-            return None
-        cache = self._before.path
-        path = cache / "deleted" / f"{segment.id}.{secrets.token_hex(4)}.json"
-        try:
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(manifest.encode(Deleted(tuple(keys))))
-        except OSError as error:
-            raise commit.not_writable(path, error) from error
-        commit.flush([path])
-        entry = segments.file_entry(path, cache)
-        return msgspec.structs.replace(segment, deleted=entry)
-
-    def _rejections(self, taken: set[str]) -> tuple[RejectedRun, ...]:
-        rejected = dict(self._before.rejected)
-        for key in (*taken, *self._change.pruned, *self._change.recovered):
-            rejected.pop(key, None)
-        for run in self._change.rejected:
-            rejected[run_key(run.source, run.suite, run.folder)] = run
-        return tuple(rejected[key] for key in sorted(rejected))

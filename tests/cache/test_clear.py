@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from makesegment import commit_runs, key_of
 
+from magnet_arrow.cache.changes import Change, apply
 from magnet_arrow.cache.clear import clear
 from magnet_arrow.cache.manifest import Manifest, read_manifest
-from magnet_arrow.cache.store import Cache, Change, apply
+from magnet_arrow.cache.store import Cache
 from magnet_arrow.errors import CacheNotWritableError, MagnetError
 
 

@@ -8,8 +8,8 @@ import pytest
 from makesegment import commit_runs, make_segment
 
 from magnet_arrow.cache import commit
+from magnet_arrow.cache.changes import Change, apply
 from magnet_arrow.cache.manifest import Manifest, Source, read_manifest
-from magnet_arrow.cache.store import Change, apply
 from magnet_arrow.errors import CacheLockedError, CacheNotWritableError
 
 Calls = list[tuple[str, str]]

@@ -7,8 +7,9 @@ import pytest
 from makesegment import commit_runs, key_of
 
 from magnet_arrow import schema
+from magnet_arrow.cache.changes import Change, apply
 from magnet_arrow.cache.manifest import read_manifest
-from magnet_arrow.cache.store import Cache, Change, apply
+from magnet_arrow.cache.store import Cache
 from magnet_arrow.errors import CacheDamagedError
 
 OWN = "stats.name.perturbation"

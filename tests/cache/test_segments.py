@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from makesegment import Runs, key_of, make_segment, run_entry, stats_batch
+from makesegment import Runs, commit_runs, key_of, make_segment, run_entry, stats_batch
 
 from magnet_arrow import schema
 from magnet_arrow.cache import segments
@@ -15,7 +15,7 @@ from magnet_arrow.cache.manifest import RunList, TableEntry
 from magnet_arrow.cache.segments import SegmentWriter, TableFile, TableWriter, check_digest, check_file
 from magnet_arrow.cache.snapshot import read_file
 from magnet_arrow.columns import StatRows
-from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError
+from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError, SnapshotExpiredError
 
 OWN = "stats.name.perturbation"
 
@@ -190,7 +190,7 @@ def test_a_flipped_bit_in_a_footer_is_noticed_when_the_file_is_opened(at: int, t
 
 
 def test_a_file_that_is_missing_or_of_another_size(tmp_path: Path) -> None:
-    entry = make_segment(tmp_path, {"a": [1]}).runs
+    entry = commit_runs(tmp_path, {"a": [1]}).manifest.segments[0].runs
     path = tmp_path / entry.path
     data = path.read_bytes()
     path.write_bytes(data[:-1])
@@ -198,6 +198,15 @@ def test_a_file_that_is_missing_or_of_another_size(tmp_path: Path) -> None:
         check_file(tmp_path, entry)
     path.unlink()
     with pytest.raises(CacheDamagedError, match="No such file"):
+        check_file(tmp_path, entry)
+
+
+def test_a_file_that_is_missing_because_the_cache_has_moved_on(tmp_path: Path) -> None:
+    entry = commit_runs(tmp_path, {"a": [1]}).manifest.segments[0].runs
+    commit_runs(tmp_path, {"a": [2]}, state=2)
+    check_file(tmp_path, entry)
+    (tmp_path / entry.path).unlink()
+    with pytest.raises(SnapshotExpiredError, match="the cache has moved on"):
         check_file(tmp_path, entry)
 
 

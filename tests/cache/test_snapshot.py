@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from makesegment import SUITE, commit_runs, key_of
 
+from magnet_arrow.cache.changes import Change, apply
 from magnet_arrow.cache.manifest import read_manifest
 from magnet_arrow.cache.snapshot import Snapshot, read_file
-from magnet_arrow.cache.store import Cache, Change, apply
+from magnet_arrow.cache.store import Cache
 from magnet_arrow.errors import CacheDamagedError, RunNotCachedError
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.scan import read_runs

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from makesegment import SUITE, make_segment, run_entry
 
+from magnet_arrow.cache.changes import Change, apply
 from magnet_arrow.cache.manifest import Source
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.sources import SourceIds
-from magnet_arrow.cache.store import Change, apply
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.source import Fingerprint
 

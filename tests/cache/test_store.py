@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 from makesegment import SUITE, commit_runs, key_of, make_segment, run_entry
 
+from magnet_arrow.cache.changes import Change, apply
 from magnet_arrow.cache.manifest import RejectedRun, Source, read_manifest
-from magnet_arrow.cache.store import Cache, Change, apply, default_path
+from magnet_arrow.cache.store import Cache, default_path
 from magnet_arrow.errors import ColumnNotFoundError, Rejected
 
 

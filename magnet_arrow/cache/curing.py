@@ -1,0 +1,61 @@
+"""What an ingest does about damage: it looks before it relies on what is cached, and reads those runs anew."""
+
+from pathlib import Path
+
+from magnet_arrow.cache import changes, damage
+from magnet_arrow.cache.changes import Change
+from magnet_arrow.cache.manifest import Segment
+from magnet_arrow.cache.snapshot import Snapshot
+from magnet_arrow.errors import CacheDamagedError
+
+
+class Cure:
+    """The damage met on the way of one ingest.
+
+    A damaged segment stays until the last of its runs has been read anew: those of other sources may be sound in it,
+    and their sources gone.
+
+    Attributes:
+        notes: a sentence or two for each.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._looked_at: dict[str, bool] = {}
+        self.notes: list[str] = []
+
+    def readable(self, snapshot: Snapshot) -> Snapshot:
+        """The cache without segments whose runs nobody can tell, which keep all others from being read.
+
+        Raises:
+            CacheNotWritableError: there are some, and the disk refused.
+            CacheLockedError: there are some, and another process does not let go of the lock.
+        """
+        try:
+            snapshot.entries  # noqa: B018 - reads the run lists, which are kept
+        except CacheDamagedError:
+            pass
+        else:
+            return snapshot
+        segments = snapshot.manifest.segments
+        found = {one: error for one in segments if (error := damage.of_run_list(self._cache, one))}
+        self.notes += [
+            f"{error.message} The {one.n_runs} runs of its segment are no longer in the cache; those of this source "
+            "are read again, others when their source is ingested."
+            for one, error in found.items()
+        ]
+        return changes.apply(self._cache, Change(unreadable=[one.id for one in found]))
+
+    def is_damaged(self, segment: Segment) -> bool:
+        """Whether the runs of a segment are to be read again though they have not changed."""
+        if segment.id not in self._looked_at:
+            found = damage.of_segment(self._cache, segment)
+            self._looked_at[segment.id] = found is not None
+            if found is not None:
+                self.notes.append(f"{found.message} The runs of this source that are in it are read again.")
+        return self._looked_at[segment.id]
+
+    @property
+    def segments(self) -> list[str]:
+        """Ids of the damaged segments."""
+        return [segment for segment, is_damaged in self._looked_at.items() if is_damaged]

@@ -1,0 +1,78 @@
+"""What no manifest names: whose it is, and its removal some time later.
+
+A file may be unnamed because a writer is still at work on it, because one died, or because a later commit dropped it,
+and then someone may still read it. So it goes only after a grace time: since the commit that dropped it, which the
+manifest remembers; for a file that was never named, since it was last written.
+"""
+
+import contextlib
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from magnet_arrow.cache import commit, manifest
+from magnet_arrow.cache.changes import GRACE_S
+from magnet_arrow.cache.manifest import Manifest
+from magnet_arrow.schema import TABLES
+
+FOLDERS = (*TABLES, "runs", "deleted", manifest.MARKS)
+_OURS = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{8}\.json|\.json|\.parquet|\.part\d+)?")
+_BESIDE = {manifest.MANIFEST, "manifest.new", manifest.LOCK, f"{manifest.LOCK}.owner", *FOLDERS}
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What was removed."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+def sweep(cache: Path, *, grace_s: float = GRACE_S) -> Swept:
+    """Remove files that have not been named for the grace time. Files that are not ours stay.
+
+    Args:
+        cache: its folder.
+        grace_s: for what a commit dropped. What was never named is always given a day, since it may become named.
+
+    Raises:
+        CacheLockedError: another process does not let go of the lock.
+        CacheNotWritableError: the cache's folder can't be written.
+    """
+    files = n_bytes = 0
+    with commit.locked(cache):
+        now_s = time.time()
+        for path, since_s, was_named in _unnamed(cache, manifest.read_manifest(cache)):
+            if now_s - since_s < (grace_s if was_named else GRACE_S):
+                continue
+            with contextlib.suppress(OSError):  # another user's, or open on Windows: it stays for the next time
+                size = path.stat().st_size
+                path.unlink()
+                files, n_bytes = files + 1, n_bytes + size
+    return Swept(files, n_bytes)
+
+
+def _unnamed(cache: Path, current: Manifest) -> Iterator[tuple[Path, float, bool]]:
+    """Files of ours that the manifest does not name, since when (seconds since 1970), and if an earlier one did."""
+    named = {cache / path for path in current.files_by_path()}
+    named |= {cache / manifest.MARKS / segment.id for segment in current.segments}
+    dropped = {one.stem: one.time_s for one in current.dropped}
+    for folder in FOLDERS:
+        for path in sorted((cache / folder).glob("*")):
+            if path in named or not _OURS.fullmatch(path.name):
+                continue
+            time_s = dropped.get(path.stem)
+            with contextlib.suppress(OSError):
+                yield path, path.stat().st_mtime if time_s is None else time_s, time_s is not None
+
+
+def strays(cache: Path, current: Manifest) -> list[str]:
+    """What lies in the cache's folder and is of no use to it, by path inside; nothing reads it.
+
+    Files of ours that wait for their grace time to pass are none.
+    """
+    foreign = [path for path in cache.glob("*") if path.name not in _BESIDE]
+    foreign += [path for folder in FOLDERS for path in (cache / folder).glob("*") if not _OURS.fullmatch(path.name)]
+    return sorted(path.relative_to(cache).as_posix() for path in foreign)
