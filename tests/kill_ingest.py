@@ -1,0 +1,126 @@
+"""Kills an ingest again and again at random moments (SIGKILL), and looks at what it left each time.
+
+    python tests/kill_ingest.py 50
+
+Each run is a segment and a commit of its own, so that most kills fall between the first commit and the last. After
+each kill the cache is checked byte by byte, and every run in it is rebuilt and compared with its source; then the
+ingest goes on in another process, which is killed too, until all is in. Printed: how many commits there were at the
+kills, and what was found.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from makedump import make_run, write_runs
+from processes import start_ingest
+from reading import cached_places
+
+from magnet_arrow.cache.store import Cache
+from magnet_arrow.ingestion import ingest
+from magnet_arrow.verification import verify
+
+N_RUNS = 16
+
+
+@dataclass
+class Outcome:
+    """What was found after the kills: runs in the cache at each, and what was wrong."""
+
+    cached: list[int] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+def make_outputs(folder: Path) -> Path:
+    """Runs that differ in their columns, so that merging has something to do."""
+    made = [
+        make_run(f"tide:n={number}", args={"n": number, f"own{number}": 1}, extra_data=[{"k": number}])
+        for number in range(N_RUNS)
+    ]
+    write_runs(folder / "outputs", made)
+    return folder / "outputs"
+
+
+def torn(outputs: Path, cache: Path) -> list[str]:
+    """What is wrong with a cache: damage, and every difference between a run in it and its source."""
+    found = [damage.what for damage in Cache(cache).check().damages]
+    places = cached_places(outputs, cache)
+    if places:
+        report = verify([place.path for place in places], cache)
+        found += [str(difference) for difference in report.differences]
+        if report.n_differences or (report.runs, report.files) != (len(places), 4 * len(places)):
+            found.append(f"{len(places)} runs: {report.runs} compared, {report.files} files")
+    return found
+
+
+def kill_often(outputs: Path, folder: Path, kills: int, seed: int) -> Outcome:
+    """Kills so many ingests; a new cache is begun when one is full."""
+    rng, outcome, number = random.Random(seed), Outcome(), 0
+    cache = folder / "cache0"
+    whole_s = _time_whole(outputs, folder / "timed")
+    while len(outcome.cached) < kills:
+        child = start_ingest([outputs], cache)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(rng.uniform(0, whole_s))
+        ended = child.poll() is not None
+        if not ended:
+            os.kill(child.pid, signal.SIGKILL)
+        child.communicate()
+        if not ended:
+            outcome.cached.append(Cache(cache).runs().height)
+            outcome.wrong += torn(outputs, cache)
+        if ended or rng.random() < 0.7:
+            # Whatever the last one left, an ingest goes on from there to the end.
+            done = ingest(outputs, cache)
+            if done.runs + done.skipped != N_RUNS or done.rejected:
+                outcome.wrong.append(f"{done.runs} runs went in, {done.skipped} were there, of {N_RUNS}")
+            outcome.wrong += torn(outputs, cache)
+            number += 1
+            cache = folder / f"cache{number}"
+    return outcome
+
+
+def _time_whole(outputs: Path, cache: Path) -> float:
+    child = start_ingest([outputs], cache)
+    begin = time.monotonic()
+    child.communicate()
+    return time.monotonic() - begin
+
+
+def histogram(cached: list[int]) -> str:
+    """A line for each few runs that were in the cache at a kill."""
+    step = 4
+    counts = Counter(-1 if not runs else min(runs, N_RUNS) // step for runs in cached)
+    lines = [f"  {'none':8} {counts[-1]:4} {'#' * counts[-1]}"]
+    for first in range(0, N_RUNS, step):
+        count = counts[first // step]
+        lines.append(f"  {max(first, 1):2} to {first + step - 1:2} {count:4} {'#' * count}")
+    count = counts[N_RUNS // step]
+    return "\n".join([*lines, f"  all {N_RUNS:<4} {count:4} {'#' * count}"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kills", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = kill_often(make_outputs(Path(folder)), Path(folder), options.kills, options.seed)
+    between = sum(0 < runs < N_RUNS for runs in outcome.cached)
+    print(f"{options.kills} kills, {between} of them between the first commit and the last; runs in the cache then:")
+    print(histogram(outcome.cached))
+    print(f"{len(outcome.wrong)} things wrong", *outcome.wrong[:20], sep="\n")
+    sys.exit(bool(outcome.wrong))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Ingests in processes of their own, which tests stop, starve and let meet."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+PACKAGE = str(Path(__file__).parents[1])
+# Each run is a segment and a commit of its own, and segments are merged often, so that there is much to interrupt.
+INGEST = """
+import sys
+sys.path[:0] = [{package!r}, {tests!r}]
+from magnet_arrow import cli, ingestion
+from magnet_arrow.cache import commit, compaction
+{prelude}
+ingestion.SEGMENT_JSON_BYTES = {segment_bytes}
+compaction.MOST_SMALL = {most_small}
+print("begin", flush=True)
+sys.argv = ["magnet-arrow", "ingest", *{sources!r}, "--cache", {cache!r}]
+cli.main()
+"""
+
+
+def start(code: str) -> "subprocess.Popen[str]":
+    """A Python that runs this code, in a session of its own."""
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", code]
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+
+
+def start_ingest(
+    sources: Sequence[Path], cache: Path, *, prelude: str = "", segment_bytes: int = 1, most_small: int = 4
+) -> "subprocess.Popen[str]":
+    """An ingest by the command line; it has begun when this returns."""
+    code = INGEST.format(
+        package=PACKAGE,
+        tests=str(Path(__file__).parent),
+        prelude=prelude,
+        segment_bytes=segment_bytes,
+        most_small=most_small,
+        sources=[str(source) for source in sources],
+        cache=str(cache),
+    )
+    child = start(code)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "begin\n", child.communicate()[1]
+    return child
