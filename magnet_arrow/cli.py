@@ -333,6 +333,44 @@ def cache_clear(
 
 
 @app.command()
+def check(cache: CacheDir = None, json: Json = False) -> None:
+    """Read all that is cached, and name what is damaged.
+
+    Each damaged file, and the runs that it affects; ingesting their sources again cures them.
+    """
+    from magnet_arrow.report import as_json, check_facts, check_lines, check_summary
+
+    found = _cache(cache).check()
+    if json:
+        print(as_json(check_facts(found)))
+    else:
+        print(check_summary(found))
+        for line in check_lines(found):
+            _complain(line)
+    raise typer.Exit(ExitCode.REPORTED if found.damages else ExitCode.DONE)
+
+
+@app.command()
+def compact(
+    cache: CacheDir = None,
+    grace: Annotated[float, typer.Option(min=0, metavar="HOURS", help="Keep files out of use for so long.")] = 24,
+    json: Json = False,
+) -> None:
+    """Merge small segments, and drop replaced runs.
+
+    Ingests do so by themselves in time. Whoever looks at the cache meanwhile can go on for the grace time: less of it
+    frees space at once.
+    """
+    from magnet_arrow.report import as_json, compact_facts, compact_summary
+
+    done = _cache(cache).compact(grace_s=grace * 3600)
+    print(as_json(compact_facts(done)) if json else compact_summary(done))
+    for text in done.damaged:
+        _complain(text)
+    raise typer.Exit(ExitCode.REPORTED if done.damaged else ExitCode.DONE)
+
+
+@app.command()
 def predict(
     predictor: Annotated[
         str, typer.Argument(metavar="MODULE:CLASS", help="A RunPredictor; modules in this folder count too.")

@@ -4,6 +4,7 @@ All text goes through `for_terminal` and into `rich.text.Text`, which reads no m
 `mmlu:[/bold]x`, and a completion may hold an escape sequence.
 """
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ from magnet_arrow.text import for_terminal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from magnet_arrow.cache.compaction import Compacted
+    from magnet_arrow.cache.damage import CheckReport
     from magnet_arrow.comparison import Difference
     from magnet_arrow.helm.eras import Era
     from magnet_arrow.ingestion import IngestReport
@@ -275,6 +278,49 @@ def era_facts(era: "Era") -> dict[str, Any]:
 def rejected_facts(rejected: "Rejected") -> dict[str, Any]:
     """A rejection's attributes by name."""
     return {name: getattr(rejected, name) for name in rejected.__struct_fields__}
+
+
+def check_summary(report: "CheckReport") -> str:
+    """What a check looked at, and how much of it is damaged, on one line."""
+    found = f"{len(report.damages)} files are damaged" if report.damages else "no damage"
+    return f"{report.runs:,} runs, {report.files:,} files, {report.bytes:,} bytes: {found}."
+
+
+def check_lines(report: "CheckReport") -> list[str]:
+    """Each damaged file with the runs that it affects, and what lies about."""
+    lines = []
+    for one in report.damages:
+        affected = first_of([f"  {run}" for run in one.runs], rest=" runs; --json has all")
+        lines.append(f"{one.what}\n{affected or '  No run that counts has rows there.'}")
+    return lines + [f"{path} is no part of the cache." for path in report.strays]
+
+
+def check_facts(report: "CheckReport") -> dict[str, Any]:
+    """The same for programs."""
+    damages = [
+        {"file": one.file, "what": one.what, "keys": list(one.keys), "runs": list(one.runs)} for one in report.damages
+    ]
+    return {
+        "runs": report.runs,
+        "files": report.files,
+        "bytes": report.bytes,
+        "damages": damages,
+        "strays": list(report.strays),
+    }
+
+
+def compact_summary(done: "Compacted") -> str:
+    """What compacting did, on one line."""
+    swept = f"; {done.swept_files:,} files out of use removed ({done.swept_bytes:,} bytes)" if done.swept_files else ""
+    return (
+        f"{done.segments_before:,} segments became {done.segments_after:,}, "
+        f"{done.bytes_before:,} bytes became {done.bytes_after:,}{swept}."
+    )
+
+
+def compact_facts(done: "Compacted") -> dict[str, Any]:
+    """The same for programs."""
+    return {**dataclasses.asdict(done), "damaged": list(done.damaged)}
 
 
 def first_of(texts: Sequence[str], *, rest: str = "") -> str:

@@ -603,3 +603,51 @@ def test_a_run_that_is_not_cached_is_not_restored(run: Run, outputs: Path, tmp_p
     assert ended.code == 2
     assert "Did you mean" in ended.err
     assert not (tmp_path / "out").exists()
+
+
+def test_check_tells_that_nothing_is_damaged(run: Run, outputs: Path, cache_dir: Path) -> None:
+    run("ingest", outputs)
+    done = run("check")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("3 runs, ")
+    assert done.out.endswith("bytes: no damage.\n")
+    assert json.loads(run("check", "--json").out)["damages"] == []
+
+
+def test_check_names_files_and_runs(run: Run, outputs: Path, cache_dir: Path) -> None:
+    run("ingest", outputs)
+    (cache_dir / "notes.txt").touch()
+    (stats,) = (cache_dir / "stats").iterdir()
+    stats.write_bytes(stats.read_bytes()[:-5])
+    done = run("check", "--cache", cache_dir)
+    assert done.code == 1
+    assert done.out.endswith("1 files are damaged.\n")
+    assert f"{stats} is damaged: it has {stats.stat().st_size} bytes" in done.err
+    assert "\n  made/tide:n=0\n  made/tide:n=1\n" in done.err
+    assert "notes.txt is no part of the cache." in done.err
+    (told,) = json.loads(run("check", "--json").out)["damages"]
+    assert (told["file"], told["runs"][0]) == (f"stats/{stats.name}", "made/tide:n=0")
+
+
+def test_compact_merges_and_frees_what_is_out_of_use(run: Run, outputs: Path, cache_dir: Path) -> None:
+    for path in sorted((outputs / "runs" / "made").iterdir()):
+        run("ingest", path)
+    assert len(list((cache_dir / "stats").iterdir())) == 3
+    done = run("compact")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("3 segments became 1, ")
+    done = run("compact", "--grace", "0", "--json")
+    assert json.loads(done.out)["swept_files"] > 3
+    assert len(list((cache_dir / "stats").iterdir())) == 1
+    assert run("verify", outputs).code == 0
+
+
+def test_compact_leaves_what_is_damaged_and_says_so(run: Run, outputs: Path, cache_dir: Path) -> None:
+    for path in sorted((outputs / "runs" / "made").iterdir()):
+        run("ingest", path)
+    first = sorted((cache_dir / "stats").iterdir())[0]
+    first.unlink()
+    done = run("compact")
+    assert done.code == 1
+    assert done.out.startswith("3 segments became 2, ")
+    assert f"{first} is damaged" in done.err
