@@ -198,7 +198,8 @@ def convert(column: pa.Array, have: CellType, want: CellType) -> pa.Array:
     """
     if have == want:
         return column
-    if want == NOTHING or have == NOTHING:
+    if want == NOTHING or have == NOTHING or column.null_count == len(column):
+        # Where the chosen runs have nothing, the type that other runs gave the stored column says nothing either.
         return pa.nulls(len(column), want.arrow)
     if not have.is_json and not want.is_json and want.arrow != _EMPTY_LISTS:
         return column.cast(want.arrow)

@@ -181,3 +181,12 @@ def test_empty_lists_alone_come_out_of_a_column_that_holds_other_runs_numbers() 
     found = freeform.convert(stored, CellType(pa.list_(pa.float64())), freeform.frame_type(Kind.EMPTY_LIST))
     assert found.type == pa.list_(pa.null())
     assert found.to_pylist() == [[], None, []]
+
+
+@pytest.mark.parametrize("want", [Kind.INTEGER, Kind.TEXTS, Kind.JSON, Kind.BOOLEAN], ids=str)
+def test_runs_without_a_value_fit_any_type(want: Kind) -> None:
+    """The stored column is one of numbers because of other runs; these have nothing in it."""
+    stored = pa.nulls(3, pa.float64())
+    found = freeform.convert(stored, CellType(pa.float64()), frame_type(want))
+    assert found.type == frame_type(want).arrow
+    assert found.to_pylist() == [None] * 3
