@@ -10,8 +10,11 @@ import polars as pl
 import pytest
 
 from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit
+from magnet_arrow.helm.layout import find_runs
+from magnet_arrow.ingestion import ensure_cached
 from magnet_arrow.outputs import HelmOutputs, HelmSuite
 from magnet_arrow.predictor import Predictor, RunPrediction, RunPredictor
+from magnet_arrow.restoring import restore
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 NAME = "run_spec.name"
@@ -71,6 +74,21 @@ def heights(split: TrainSplit | TestSplit) -> dict[str, int]:
 @pytest.mark.parametrize(("suite", "seed"), DEMO_SEEDS)
 def test_the_demo_is_drawn_and_compared_as_by_magnet(golden_demo: HelmOutputs, suite: str, seed: Seed):
     assert_equal_to_magnets(golden_demo.suites(suite)[0], seed)
+
+
+@pytest.fixture(scope="module")
+def restored_demo(golden_demo: HelmOutputs, tmp_path_factory: pytest.TempPathFactory) -> HelmOutputs:
+    """The demo, written anew from the cache alone."""
+    out = tmp_path_factory.mktemp("restored") / "benchmark_output"
+    snapshot = ensure_cached(find_runs(golden_demo.path).places, golden_demo.cache)
+    for run in snapshot.runs.values():
+        restore(snapshot, run, out)
+    return HelmOutputs(out, cache=tmp_path_factory.mktemp("restored") / "cache")
+
+
+@pytest.mark.parametrize(("suite", "seed"), DEMO_SEEDS)
+def test_the_restored_demo_is_to_others_what_the_demo_is(restored_demo: HelmOutputs, suite: str, seed: Seed):
+    assert_equal_to_magnets(restored_demo.suites(suite)[0], seed)
 
 
 @pytest.mark.shared
