@@ -5,6 +5,7 @@ alone decide.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -37,6 +38,61 @@ from magnet_arrow.schema import EXTRA, RUN, Table
 from magnet_arrow.spreading import with_overflow
 
 _BATCH_ROWS = 65_536
+_BATCH_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Rows and columns to be read: runs as given, then file order. Nothing is read before `parts` is asked.
+
+    Attributes:
+        cache: its folder.
+        table: which table.
+        runs: in order.
+        shown: the columns.
+    """
+
+    cache: Path
+    table: Table
+    runs: tuple[CachedRun, ...]
+    shown: tuple[Shown, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in all, as the run lists say."""
+        return sum(run.rows(self.table.name).rows for run in self.runs)
+
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        return pa.schema([pa.field(column.name, column.type.arrow) for column in self.shown])
+
+    def parts(self) -> Iterator[pa.Table]:
+        """The rows in tables of bounded size, page checksums verified.
+
+        Raises:
+            CacheDamagedError: as `read_runs`.
+        """
+        for _, of_segment in groupby(self.runs, key=lambda run: run.segment.id):
+            chosen = [run for run in of_segment if run.rows(self.table.name).rows]
+            if not chosen:
+                continue
+            entry = chosen[0].segment.tables[self.table.name]
+            places = [run.rows(self.table.name) for run in chosen]
+            for part in _parts(self.cache, entry, places, _stored_names(entry, self.shown)):
+                yield _shape(part, self.table, entry.dynamic, self.shown)
+
+
+def select_runs(
+    snapshot: Snapshot, table: str, keys: Sequence[str], columns: Columns = "occurring", *, hidden: bool = False
+) -> Selection:
+    """What `read_runs` with the same arguments reads; it raises the same."""
+    registry = schema.table(table)
+    runs = [snapshot.run(key) for key in keys]
+    shown = shown_columns(registry, runs, columns)
+    if hidden:
+        there = {column.name for column in shown}
+        shown += [column for column in hidden_columns(registry, runs) if column.name not in there]
+    return Selection(snapshot.path, registry, tuple(runs), tuple(shown))
 
 
 def read_runs(
@@ -64,32 +120,23 @@ def read_runs(
     When collected:
         CacheDamagedError: a segment that the manifest names is missing, cut, or has a flipped bit.
     """
-    registry = schema.table(table)
-    runs = [snapshot.run(key) for key in keys]
-    shown = shown_columns(registry, runs, columns)
-    if hidden:
-        there = {column.name for column in shown}
-        shown += [column for column in hidden_columns(registry, runs) if column.name not in there]
-    return register_io_source(
-        partial(_read, snapshot.path, registry, runs, shown), schema=frame_schema(shown), is_pure=True
-    )
+    chosen = select_runs(snapshot, table, keys, columns, hidden=hidden)
+    return register_io_source(partial(_read, chosen), schema=frame_schema(chosen.shown), is_pure=True)
 
 
 def _read(
-    cache: Path,
-    table: Table,
-    runs: Sequence[CachedRun],
-    shown: Sequence[Shown],
+    chosen: Selection,
     with_columns: list[str] | None,
     predicate: pl.Expr | None,
     n_rows: int | None,
     batch_size: int | None,
 ) -> Iterator[pl.DataFrame]:
     """What Polars calls for the rows: the columns that a query needs, filtered and cut as it says."""
-    wanted = shown if with_columns is None else [column for column in shown if column.name in set(with_columns)]
+    if with_columns is not None:
+        chosen = replace(chosen, shown=tuple(column for column in chosen.shown if column.name in set(with_columns)))
     left = n_rows
     empty = True
-    for frame in _frames(cache, table, runs, wanted):
+    for frame in _frames(chosen):
         if left is not None and left <= 0:
             break
         part = frame if left is None else frame.head(left)
@@ -97,19 +144,13 @@ def _read(
         empty = False
         yield part if predicate is None else part.filter(predicate)
     if empty:
-        yield pl.DataFrame(schema=frame_schema(wanted))
+        yield pl.DataFrame(schema=frame_schema(chosen.shown))
 
 
-def _frames(cache: Path, table: Table, runs: Sequence[CachedRun], shown: Sequence[Shown]) -> Iterator[pl.DataFrame]:
-    for _, of_segment in groupby(runs, key=lambda run: run.segment.id):
-        chosen = [run for run in of_segment if run.rows(table.name).rows]
-        if not chosen:
-            continue
-        entry = chosen[0].segment.tables[table.name]
-        for part in _parts(cache, entry, [run.rows(table.name) for run in chosen], _stored_names(entry, shown)):
-            frame = pl.DataFrame(_shape(part, table, entry.dynamic, shown))
-            # A frame without columns still has rows to count.
-            yield frame if shown else pl.DataFrame(height=part.num_rows)
+def _frames(chosen: Selection) -> Iterator[pl.DataFrame]:
+    for part in chosen.parts():
+        # A frame without columns still has rows to count.
+        yield pl.DataFrame(part) if chosen.shown else pl.DataFrame(height=part.num_rows)
 
 
 def _stored_names(entry: TableEntry, shown: Sequence[Shown]) -> list[str]:
@@ -125,20 +166,20 @@ def _stored_names(entry: TableEntry, shown: Sequence[Shown]) -> list[str]:
 def _parts(cache: Path, entry: TableEntry, places: Sequence[StoredRows], names: Sequence[str]) -> Iterator[pa.Table]:
     """The rows at these places, in their order, in tables of bounded size."""
     slices: list[pa.Table] = []
-    rows = 0
+    rows = size = 0
     with segments.open_table(cache, entry) as file:
         reader = _GroupReader(file, names)
         for place in places:
             skip, left = place.skip, place.rows
             for number in range(place.group, place.group + place.groups):
-                group = reader.read(number)
+                group, row_bytes = reader.read(number)
                 part = group.slice(skip, left)
                 skip, left = 0, left - part.num_rows
                 slices.append(part)
-                rows += part.num_rows
-                if rows >= _BATCH_ROWS:
+                rows, size = rows + part.num_rows, size + part.num_rows * row_bytes
+                if rows >= _BATCH_ROWS or size >= _BATCH_BYTES:
                     yield pa.concat_tables(slices)
-                    slices, rows = [], 0
+                    slices, rows, size = [], 0, 0
     if slices:
         yield pa.concat_tables(slices)
 
@@ -150,13 +191,15 @@ class _GroupReader:
 
     def __init__(self, file: segments.TableFile, names: Sequence[str]) -> None:
         self._file, self._names = file, names
-        self._kept: dict[int, pa.Table] = {}
+        self._kept: dict[int, tuple[pa.Table, int]] = {}
 
-    def read(self, group: int) -> pa.Table:
+    def read(self, group: int) -> tuple[pa.Table, int]:
+        """A row group, and bytes a row, which would take long to ask of each slice of it."""
         if group not in self._kept:
             if len(self._kept) >= self._KEPT:
                 self._kept.pop(next(iter(self._kept)))
-            self._kept[group] = self._file.read(group, self._names)
+            table = self._file.read(group, self._names)
+            self._kept[group] = table, table.nbytes // max(1, table.num_rows)
         return self._kept[group]
 
 
@@ -189,13 +232,13 @@ def read_run_specs_of(snapshot: Snapshot, keys: Sequence[str], batch: Batch | No
     """
     table = schema.table("run_spec")
     fresh = {run.key for run in batch.runs} if batch else set()
-    cached = [snapshot.run(key) for key in dict.fromkeys(keys) if key not in fresh]
+    cached = tuple(snapshot.run(key) for key in dict.fromkeys(keys) if key not in fresh)
     bits, kinds = bits_of(table, cached), kinds_of(table, cached)
     for run in batch.runs if batch else ():
         bits |= run.occurs
         merge_kinds(kinds, run.dynamic)
-    shown = [*occurring_columns(table, bits, kinds), registered(table, RUN)]
-    frames = [pl.DataFrame(schema=frame_schema(shown)), *_frames(snapshot.path, table, cached, shown)]
+    shown = (*occurring_columns(table, bits, kinds), registered(table, RUN))
+    frames = [pl.DataFrame(schema=frame_schema(shown)), *_frames(Selection(snapshot.path, table, cached, shown))]
     if batch:
         stored = {name: int(kind) for name, kind in batch.kinds.items()}
         frames.append(pl.DataFrame(_shape(pa.table(plain_columns(batch)), table, stored, shown)))
@@ -206,6 +249,8 @@ def read_run_specs_of(snapshot: Snapshot, keys: Sequence[str], batch: Batch | No
 
 def _shape(part: pa.Table, table: Table, dynamic: Mapping[str, int], shown: Sequence[Shown]) -> pa.Table:
     """A part with just a frame's columns, in its types; `dynamic` tells the kinds of its own columns."""
+    if not shown:
+        return part.select([])  # which keeps the number of rows
     columns = []
     for column in shown:
         if column.registered:
