@@ -13,11 +13,15 @@ a quote or a backslash, or is empty, is quoted as JSON text in the name, so that
 `args."a.b"` is the key `a.b`, `args.a.b` the key `b` in the object `a`. An object that cannot be spread (it is empty
 or null, has more than `MOST_KEYS` different keys in one run, or a key that is no text) is JSON text in the column of
 its own name, `run_spec.scenario_spec.args`. Inside lists, and in `annotations`, free-form values are JSON text.
+
+**SQL** takes dots only between quotes and folds case, so there each column has a second name: `stats_name_name`.
 """
 
 import enum
+import itertools
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -153,28 +157,60 @@ class Table:
         owners = [spread for spread in self.spreads if name == spread.name or name.startswith(spread.name + ".")]
         return max(owners, key=lambda spread: len(spread.name), default=None)
 
+    def sql_names(self, found: Iterable[str] = ()) -> dict[str, str]:
+        """The SQL name of each registered column, then of those found in the data, by name.
+
+        Where two would have the same, the later one is numbered; registered ones keep theirs whatever is found.
+        """
+        names: dict[str, str] = {}
+        taken: set[str] = set()
+        for name in (*self.names, *sorted(found)):
+            plain = sql_name(name)
+            numbered = (f"{plain}_{number}" for number in itertools.count(2))
+            names[name] = next(free for free in itertools.chain([plain], numbered) if free not in taken)
+            taken.add(names[name])
+        return names
+
     def to_json(self) -> dict[str, Any]:
         """The published contract of this table, as in `schemas/<name>.json`."""
+        sql_names = self.sql_names()
         return {
             "table": self.name,
             "schema_version": SCHEMA_VERSION,
             "file": self.file,
             "row": self.row,
-            "columns": [_published(column, hidden=column.name in self.hidden) for column in self.columns],
+            "columns": [
+                _published(column, sql_names[column.name], hidden=column.name in self.hidden) for column in self.columns
+            ],
             "found_in_the_data": [{"prefix": f"{spread.name}.", "description": spread.doc} for spread in self.spreads],
         }
 
 
-def _published(column: Column, *, hidden: bool) -> dict[str, Any]:
+def _published(column: Column, sql: str, *, hidden: bool) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": column.name,
-        "type": str(column.type).replace("element: ", "").replace("item: ", ""),
+        "sql_name": sql,
+        "type": type_text(column.type),
         "nullable": column.nullable,
         "helm_type": column.helm_type,
         "helm_versions": f"{column.since} to {column.until or 'today'}" if column.since else "",
         "description": column.doc,
     }
     return entry | {"hidden": True} if hidden else entry
+
+
+def type_text(arrow: pa.DataType) -> str:
+    """An Arrow type in words, such as `list<string>`."""
+    return str(arrow).replace("element: ", "").replace("item: ", "")
+
+
+def sql_name(name: str) -> str:
+    """A column's name in lower case, with `_` for whatever stands between letters and digits.
+
+    >>> sql_name("stats.name.computed_on"), sql_name('run_spec.scenario_spec.args."K.1"')
+    ('stats_name_computed_on', 'run_spec_scenario_spec_args_k_1_')
+    """
+    return re.sub(r"[\W_]+", "_", name.lower())
 
 
 def key_part(key: str) -> str | None:

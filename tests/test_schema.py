@@ -1,6 +1,7 @@
 """The registry: names and types as they are published, and how free-form keys become names."""
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -159,3 +160,35 @@ def test_a_wrong_name_is_answered_with_the_near_one() -> None:
     with pytest.raises(ColumnNotFoundError, match="Did you mean 'scenario_state'"):
         schema.table("scenario_stat")
     assert schema.table("stats").named("mean") == "stats.mean"
+
+
+def test_sql_names_are_told_apart_without_case_or_signs() -> None:
+    args = "run_spec.scenario_spec.args"
+    found = [f"{args}.b", f"{args}.B", f"{args}.a-b", f"{args}.a b", f"{args}.a_b_2", "run_spec.Groups"]
+    names = schema.table("run_spec").sql_names(found)
+    assert list(names)[: -len(found)] == schema.table("run_spec").names
+    assert names["run_spec.groups"] == "run_spec_groups"
+    assert names["run_spec.Groups"] == "run_spec_groups_2"
+    assert [names[name].removeprefix("run_spec_scenario_spec_args_") for name in sorted(found[:5])] == [
+        "b",  # B
+        "a_b",  # a b
+        "a_b_2",  # a-b
+        "a_b_2_2",  # a_b_2
+        "b_2",  # b
+    ]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_published_sql_names_differ_in_a_table_and_need_no_quotes(table: str) -> None:
+    names = [column["sql_name"] for column in schema.table(table).to_json()["columns"]]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
+
+
+@given(st.sets(keys(), max_size=6))
+def test_sql_names_are_unique_whatever_is_found(found: set[str]) -> None:
+    parts = {part for key in found if (part := key_part(key)) is not None}
+    names = schema.table("run_spec").sql_names(f"run_spec.scenario_spec.args.{part}" for part in parts)
+    assert (
+        len({name.lower() for name in names.values()}) == len(names) == len(schema.table("run_spec").names) + len(parts)
+    )
