@@ -275,6 +275,37 @@ def head(
 
 
 @app.command()
+def export(
+    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make; it must not hold anything yet.")] = Path(
+        "magnet-export"
+    ),
+    tables: Annotated[
+        list[TableName] | None, typer.Option("--table", metavar="TABLE", help="Only this one; may be repeated.")
+    ] = None,
+    partition_by: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Divide the tables that have this column into a folder a value."),
+    ] = None,
+    cache: CacheDir = None,
+    json: Json = False,
+) -> None:
+    """Write what is cached as plain Parquet, a folder a table.
+
+    Any tool can read it. A README in the folder says what each table is.
+    """
+    import polars as pl
+
+    from magnet_arrow.export import export_tables
+    from magnet_arrow.report import rows_bar
+
+    names = [table.value for table in tables or ()]
+    with rows_bar(_stderr()) as progress:
+        done = export_tables(_cache(cache), to, tables=names, partition_by=partition_by, progress=progress)
+    _print_frame(pl.DataFrame(done), json=json)
+    _complain(f"The tables lie in {to}")
+
+
+@app.command()
 def schemas(
     write: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write one JSON file a table into this folder.")

@@ -17,6 +17,7 @@
     ├── PredictionError        (ValueError)           a predictor gave something else than it should
     ├── RestoreError           (ValueError)           a run cannot be restored where it was asked to be
     ├── ColumnNotFoundError    (ValueError)           no such column; offers the near name
+    ├── FolderNotEmptyError    (FileExistsError)      there is something where a folder was to be written
     └── UnsupportedError       (NotImplementedError)  MAGNET has it, this package does not
 
     MagnetWarning              (UserWarning)          done, but not all that was asked for
@@ -180,6 +181,10 @@ class ColumnNotFoundError(MagnetError, ValueError):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"It has {len(known)} others: {_first(known)}."
         return cls(f"{table} has no column {name!r}.", hint=hint)
+
+
+class FolderNotEmptyError(MagnetError, FileExistsError):
+    """A folder that was to be written is there and holds something, or is a file."""
 
 
 class UnsupportedError(MagnetError, NotImplementedError):

@@ -7,7 +7,8 @@ import polars as pl
 
 from magnet_arrow.cache.shown import Columns, frame_schema, shown_columns
 from magnet_arrow.cache.snapshot import Snapshot
-from magnet_arrow.scan import read_runs
+from magnet_arrow.export import TableHandle
+from magnet_arrow.scan import read_runs, select_runs
 from magnet_arrow.schema import Table
 
 
@@ -27,6 +28,13 @@ class Frames:
         Rows: runs as given, then file order.
         Columns: `run_spec.name` first. "occurring" gives those that the runs have, "registered" every column
         of the table's schema beside them, a list just its own.
+        """
+        raise NotImplementedError
+
+    def table(self, table: str, *, columns: Columns = "occurring") -> TableHandle:
+        """The same rows and columns as those of `scan`, for whatever takes Arrow: PyArrow, DuckDB, Polars, pandas.
+
+        They are read in batches of bounded size, as often as a consumer asks.
         """
         raise NotImplementedError
 
@@ -62,6 +70,10 @@ class CachedRuns(Frames):
     def scan(self, table: str, *, columns: Columns = "occurring") -> pl.LazyFrame:
         """The rows of one table, lazily; see `Frames.scan`."""
         return read_runs(self.snapshot, table, self.keys, columns)
+
+    def table(self, table: str, *, columns: Columns = "occurring") -> TableHandle:
+        """The rows of one table as an Arrow stream; see `Frames.table`."""
+        return TableHandle(select_runs(self.snapshot, table, self.keys, columns))
 
     def take(self, indices: Iterable[int]) -> "CachedRuns":
         """Those runs, in that order."""

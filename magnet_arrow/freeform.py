@@ -84,6 +84,15 @@ def frame_type(kinds: Kind) -> CellType:
     return stored_type(kinds)
 
 
+def settled(arrow: pa.DataType) -> pa.DataType:
+    """A type that every tool knows: where nothing but nulls or empty lists were met, what they lack is text.
+
+    >>> settled(pa.null()), settled(pa.list_(pa.null())), settled(pa.int64())
+    (DataType(string), ListType(list<item: string>), DataType(int64))
+    """
+    return {pa.null(): pa.string(), pa.list_(pa.null()): pa.list_(pa.string())}.get(arrow, arrow)
+
+
 def kind_of(value: Any) -> Kind:
     """The kind of one parsed JSON value."""
     match value:

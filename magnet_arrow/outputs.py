@@ -26,6 +26,7 @@ from magnet_arrow.errors import (
     SourceNotFoundError,
     UnsupportedError,
 )
+from magnet_arrow.export import TableHandle
 from magnet_arrow.frames import CachedRuns, Frames, registered_types
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace, Source, find_outputs, find_runs, find_suites
 from magnet_arrow.ingestion import ensure_cached, read_run_specs
@@ -113,6 +114,10 @@ class HelmRun(Frames):
     def scan(self, table: str, *, columns: Columns = "occurring") -> pl.LazyFrame:
         """The rows of one table, lazily; see `Frames.scan`."""
         return self.dataframe.scan(table, columns=columns)
+
+    def table(self, table: str, *, columns: Columns = "occurring") -> TableHandle:
+        """The rows of one table as an Arrow stream; see `Frames.table`."""
+        return self.dataframe.table(table, columns=columns)
 
     def __eq__(self, other: object) -> bool:
         return self.path == other.path if isinstance(other, HelmRun) else NotImplemented
@@ -243,6 +248,10 @@ class HelmRuns(Sequence[HelmRun], Frames):
     def scan(self, table: str, *, columns: Columns = "occurring") -> pl.LazyFrame:
         """The rows of one table, lazily; see `Frames.scan`."""
         return self.cached().scan(table, columns=columns)
+
+    def table(self, table: str, *, columns: Columns = "occurring") -> TableHandle:
+        """The rows of one table as an Arrow stream; see `Frames.table`."""
+        return self.cached().table(table, columns=columns)
 
     def _like(self, places: Iterable[RunPlace]) -> "HelmRuns":
         """Others of these runs, perhaps none, which no source stands for."""

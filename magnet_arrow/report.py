@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from magnet_arrow.cache.compaction import Compacted
     from magnet_arrow.cache.damage import CheckReport
     from magnet_arrow.comparison import Difference
+    from magnet_arrow.export import ExportProgress
     from magnet_arrow.helm.eras import Era
     from magnet_arrow.ingestion import IngestReport
     from magnet_arrow.taking import Progress
@@ -352,6 +353,22 @@ def progress_bar(console: Console) -> "Iterator[Callable[[Progress], None] | Non
             runs = f"run {state.runs_done:,} of {state.runs_total:,}"
             rejected = f", {state.rejected:,} rejected" if state.rejected else ""
             bar.update(task, completed=state.bytes_done, total=state.bytes_total, runs=runs + rejected)
+
+        yield show
+
+
+@contextmanager
+def rows_bar(console: Console) -> "Iterator[Callable[[ExportProgress], None] | None]":
+    """A bar on a terminal, with rows and the table in hand; None where nobody would see it move."""
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.fields[table]}"))
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None, table="")
+
+        def show(state: "ExportProgress") -> None:
+            bar.update(task, completed=state.rows_done, total=state.rows_total, table=state.table)
 
         yield show
 

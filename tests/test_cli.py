@@ -343,6 +343,32 @@ def test_schemas_are_shown_printed_and_written(run: Run, tmp_path: Path) -> None
     assert written == published, "schemas/ differs from the code: run `magnet-arrow schemas --write schemas`"
 
 
+def test_what_is_cached_is_exported(run: Run, outputs: Path, tmp_path: Path) -> None:
+    run("ingest", outputs)
+    done = run("export", "--to", tmp_path / "out", "--json")
+    assert (done.code, done.err) == (0, f"The tables lie in {tmp_path / 'out'}\n")
+    rows = {row["table"]: row["rows"] for row in map(json.loads, done.out.splitlines())}
+    assert rows == {"run_spec": 3, "scenario_state": 6, "stats": 6, "per_instance_stats": 12}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(["README.md", *rows])
+    again = run("export", "--to", tmp_path / "out")
+    assert (again.code, again.out) == (2, "")
+    assert "not empty" in again.err
+
+
+def test_chosen_tables_are_exported_in_parts(
+    run: Run, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("ingest", outputs)
+    done = run("export", "--table", "stats", "--table", "run_spec", "--partition-by", "stats.name.name")
+    assert (done.code, done.err) == (0, "The tables lie in magnet-export\n")
+    assert [line.split()[:3] for line in done.out.splitlines()[1:]] == [["stats", "6", "2"], ["run_spec", "3", "1"]]
+    wrong = run("export", "--to", "other", "--partition-by", "stats.name.nam")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "Did you mean 'stats.name.name'?" in wrong.err
+    assert not Path("other").exists()
+
+
 def test_the_cache_is_where_it_is_told(run: Run, outputs: Path, tmp_path: Path, cache_dir: Path) -> None:
     assert run("cache", "path").out == f"{cache_dir}\n"
     other = tmp_path / "other"

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from magnet_arrow.errors import Rejected
+from magnet_arrow.export import ExportProgress
 from magnet_arrow.ingestion import IngestReport
 from magnet_arrow.report import (
     as_json,
@@ -18,6 +19,7 @@ from magnet_arrow.report import (
     records,
     rejection,
     rows_as_json,
+    rows_bar,
     table,
     without_empty,
 )
@@ -176,8 +178,19 @@ def test_the_bar_shows_bytes_and_runs_on_a_terminal() -> None:
     assert "run 3 of 10, 1 rejected" in text
 
 
+def test_a_bar_shows_rows_and_the_table_in_hand() -> None:
+    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    with rows_bar(console) as progress:
+        assert progress
+        progress(ExportProgress("stats", rows_done=1, rows_total=4))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "25%" in text
+    assert "stats" in text
+
+
 def test_there_is_no_bar_where_nobody_would_see_it() -> None:
     console = Console(file=io.StringIO(), force_terminal=False)
-    with progress_bar(console) as progress:
+    with progress_bar(console) as progress, rows_bar(console) as rows:
         assert progress is None
+        assert rows is None
     assert console.file.getvalue() == ""  # type: ignore[attr-defined]

@@ -1,0 +1,379 @@
+"""What is cached, for other tools: tables as Arrow streams, and a folder of plain Parquet files.
+
+    <folder>/
+      README.md                                  what each table is
+      <table>/part-00000.parquet                 all rows, or
+      <table>/<column>=<value>/part-00000.parquet   those with one value of a column, which stays in the file
+
+Columns are those of the frames, with the hidden ones. Nothing of this package is needed to read them.
+"""
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from magnet_arrow import schema
+from magnet_arrow.cache.snapshot import Snapshot
+from magnet_arrow.cache.store import Cache
+from magnet_arrow.errors import ColumnNotFoundError, FolderNotEmptyError, NoRunsError
+from magnet_arrow.freeform import settled
+from magnet_arrow.scan import Selection, select_runs
+from magnet_arrow.schema import TABLES, Table
+from magnet_arrow.text import for_terminal
+
+_HELD_BYTES = 64 << 20
+"""Arrow bytes of a partitioned table gathered before they are written, a file a value."""
+
+_NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
+_LONGEST_KEY = 100
+_LONGEST_FOLDER = 255
+
+
+class TableHandle:
+    """Rows of one table, for whatever takes Arrow: `pa.table(x)`, `pl.DataFrame(x)`, `con.register("x", x)`.
+
+    Nothing is read before a consumer asks, and then in batches of bounded size, page checksums verified. It can be
+    read any number of times; all of them see the same commit of the cache.
+
+    >>> import pyarrow as pa
+    >>> from magnet_arrow import HelmOutputs
+    >>> stats = HelmOutputs.demo().suites("my-suite").runs().table("stats")
+    >>> stats.n_rows, pa.RecordBatchReader.from_stream(stats).read_all().num_rows
+    (356, 356)
+    """
+
+    __slots__ = ("_chosen",)
+
+    def __init__(self, chosen: Selection) -> None:
+        self._chosen = chosen
+
+    @property
+    def table(self) -> Table:
+        """What the registry says of it."""
+        return self._chosen.table
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are; known without reading them."""
+        return self._chosen.n_rows
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns, as in a frame."""
+        return self._chosen.schema()
+
+    def reader(self) -> pa.RecordBatchReader:
+        """The rows, once, batch by batch.
+
+        Raises while it is read:
+            CacheDamagedError: a file of the cache is missing, cut, or has a flipped bit.
+        """
+        return pa.RecordBatchReader.from_batches(self.schema, _batches(self._chosen))
+
+    def __arrow_c_schema__(self) -> object:
+        return self.schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.reader().__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        return f"<TableHandle {self.table.name}: {self.n_rows:,} rows, {len(self.schema):,} columns>"
+
+
+def _batches(chosen: Selection) -> Iterator[pa.RecordBatch]:
+    for part in chosen.parts():
+        # A part is made of a chunk a run; batches of single small runs would cost more than this copy.
+        yield from part.combine_chunks().to_batches()
+
+
+def cached_table(cache: Cache, name: str) -> TableHandle:
+    """All rows of a table of a cache, with the hidden columns; runs in the order in which they were taken.
+
+    Raises:
+        ColumnNotFoundError: there is no such table.
+    """
+    return _all_rows(cache.snapshot(), name)
+
+
+def _all_rows(snapshot: Snapshot, name: str) -> TableHandle:
+    entries = snapshot.runs if schema.table(name).of == "run" else snapshot.suites
+    chosen = select_runs(snapshot, name, list(entries), hidden=True)
+    return TableHandle(chosen if chosen.n_rows else select_runs(snapshot, name, (), "registered", hidden=True))
+
+
+@dataclass(frozen=True, slots=True)
+class ExportProgress:
+    """How far an export is: `rows_done` of `rows_total` over all tables, and the table in hand."""
+
+    table: str
+    rows_done: int
+    rows_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedTable:
+    """What was written of a table."""
+
+    table: str
+    rows: int
+    files: int
+    size_bytes: int
+
+
+def export_tables(
+    cache: Cache,
+    to: str | os.PathLike[str],
+    *,
+    tables: Sequence[str] = (),
+    partition_by: str | None = None,
+    progress: Callable[[ExportProgress], None] | None = None,
+) -> tuple[ExportedTable, ...]:
+    """Write what is cached as plain Parquet, one folder a table, and a README that says what they are.
+
+    The folder is there when it is complete, or not at all. Memory does not grow with the tables.
+
+    Args:
+        cache: all its runs, and what stands beside them.
+        to: a folder that is not there yet, or is empty.
+        tables: names; by default those that have rows.
+        partition_by: a column with one value a row. Tables that have it are divided into a folder a value.
+        progress: told after each batch.
+
+    Raises:
+        NoRunsError: the cache is empty.
+        FolderNotEmptyError: there is something in the folder.
+        ColumnNotFoundError: no such table, or none of them has the column.
+        CacheDamagedError: a file of the cache is missing, cut, or has a flipped bit.
+        OSError: the disk refused.
+    """
+    snapshot = cache.snapshot()
+    if not snapshot.entries:
+        raise NoRunsError(f"The cache in {cache.path} is empty.", hint="`magnet-arrow ingest PATH` takes runs into it.")
+    handles = [_all_rows(snapshot, name) for name in dict.fromkeys(tables or TABLES)]
+    handles = [handle for handle in handles if tables or handle.n_rows]
+    if partition_by is not None:
+        _check_partition(partition_by, handles)
+    done = []
+    with _beside(Path(to)) as folder:
+        rows_total = sum(handle.n_rows for handle in handles)
+        rows_done = 0
+        for handle in handles:
+            writer = _writer(handle, folder / handle.table.name, partition_by)
+            for batch in handle.reader():
+                writer.write(_settled(batch))
+                rows_done += batch.num_rows
+                if progress is not None:
+                    progress(ExportProgress(handle.table.name, rows_done, rows_total))
+            writer.close()
+            done.append(_exported(handle, folder))
+        (folder / "README.md").write_text(_readme(handles, snapshot, partition_by), encoding="utf-8")
+    return tuple(done)
+
+
+def _check_partition(column: str, handles: Sequence[TableHandle]) -> None:
+    known = {field.name for handle in handles for field in handle.schema if not pa.types.is_nested(field.type)}
+    if column not in known:
+        raise ColumnNotFoundError.among(column, known, table="What can be partitioned")
+
+
+def _exported(handle: TableHandle, folder: Path) -> ExportedTable:
+    sizes = [path.stat().st_size for path in (folder / handle.table.name).rglob("*.parquet")]
+    return ExportedTable(handle.table.name, handle.n_rows, len(sizes), sum(sizes))
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A folder to write into, that takes the place of `target` when all went well, and goes away otherwise."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise FolderNotEmptyError(f"{target} is there, and not empty.", hint="Name another folder, or remove it.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
+    folder.mkdir()
+    try:
+        yield folder
+        _flush(folder)
+        if target.exists():
+            target.rmdir()
+        folder.rename(target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _flush(folder: Path) -> None:
+    """Make all files durable; their names too, which Windows does by itself."""
+    for path in (*folder.rglob("*"), folder):
+        if os.name == "nt" and path.is_dir():
+            continue
+        descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _settled(batch: pa.RecordBatch) -> pa.Table:
+    """A batch with a type that other tools know in each column."""
+    return pa.table(batch).cast(_settled_schema(batch.schema))
+
+
+def _settled_schema(found: pa.Schema) -> pa.Schema:
+    return pa.schema([field.with_type(settled(field.type)) for field in found])
+
+
+def _open(path: Path, columns: pa.Schema) -> pq.ParquetWriter:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return pq.ParquetWriter(path, columns, compression="zstd", write_page_checksum=True)
+
+
+class _WholeWriter:
+    """One file, a row group a batch."""
+
+    def __init__(self, columns: pa.Schema, folder: Path) -> None:
+        self._file = _open(folder / "part-00000.parquet", columns)
+
+    def write(self, rows: pa.Table) -> None:
+        self._file.write_table(rows, row_group_size=max(1, rows.num_rows))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _PartitionedWriter:
+    """A folder a value, in it a file for each `_HELD_BYTES` in which the value occurs.
+
+    Files are never kept open: a column may have any number of values.
+    """
+
+    def __init__(self, columns: pa.Schema, folder: Path, column: str, key: str) -> None:
+        self._columns, self._folder, self._column, self._key = columns, folder, column, key
+        self._held: dict[Any, list[pa.Table]] = {}
+        self._held_bytes = 0
+        self._files = 0
+
+    def write(self, rows: pa.Table) -> None:
+        values = rows.column(self._column).combine_chunks().dictionary_encode(null_encoding="encode")
+        ordered = rows.take(pc.sort_indices(values.indices))  # stable, so that file order stays
+        counts = pc.value_counts(values.indices).to_pylist()
+        begin = 0
+        for count in sorted(counts, key=lambda count: count["values"]):
+            value = values.dictionary[count["values"]].as_py()
+            self._held.setdefault(value, []).append(ordered.slice(begin, count["counts"]))
+            begin += count["counts"]
+        self._held_bytes += rows.nbytes
+        if self._held_bytes > _HELD_BYTES:
+            self._write_held()
+
+    def _write_held(self) -> None:
+        for value, parts in self._held.items():
+            name = f"{self._key}={_folder_value(value, _LONGEST_FOLDER - len(self._key) - 1)}"
+            with _open(self._folder / name / f"part-{self._files:05}.parquet", self._columns) as file:
+                file.write_table(pa.concat_tables(parts))
+            self._files += 1
+        self._held, self._held_bytes = {}, 0
+
+    def close(self) -> None:
+        self._folder.mkdir(exist_ok=True)
+        self._write_held()
+
+
+def _writer(handle: TableHandle, folder: Path, partition_by: str | None) -> _WholeWriter | _PartitionedWriter:
+    columns = _settled_schema(handle.schema)
+    if partition_by is None or partition_by not in columns.names:
+        return _WholeWriter(columns, folder)
+    return _PartitionedWriter(columns, folder, partition_by, _folder_key(handle, partition_by))
+
+
+def _folder_value(value: object, most: int) -> str:
+    """A value as it stands in a folder's name, as Hive has it."""
+    if value is None:
+        return _NULL_FOLDER
+    return _quoted(str(value).lower() if isinstance(value, bool) else str(value), most)
+
+
+def _quoted(text: str, most: int) -> str:
+    """A text that fits into a folder's name; a long one is cut, and told from others by a digest."""
+    quoted = quote(text, safe=",")
+    if len(quoted) <= most:
+        return quoted
+    digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    kept = text[:most]
+    while len(quote(kept, safe=",")) + len(digest) >= most:  # whole characters, since readers decode them
+        kept = kept[:-1]
+    return f"{quote(kept, safe=',')}~{digest}"
+
+
+def _folder_key(handle: TableHandle, column: str) -> str:
+    """A column as it stands in a folder's name: by its SQL name, so that readers do not take it for the column."""
+    registered = set(handle.table.names)
+    names = handle.table.sql_names(name for name in handle.schema.names if name not in registered)
+    return _quoted(names[column], _LONGEST_KEY)
+
+
+_README = """\
+# What HELM wrote, as Parquet
+
+{n_runs:,} runs and what stands beside them, one folder a table, in plain Parquet (zstd). Any tool reads them:
+
+```sql
+SELECT * FROM '{example}/**/*.parquet'       -- DuckDB
+```
+
+```python
+polars.scan_parquet("{example}/**/*.parquet", hive_partitioning=False)
+pandas.read_parquet("{example}", partitioning=None)
+pyarrow.dataset.dataset("{example}")
+```
+
+- `magnet.run` is the place of a run: source, suite and folder. It tells runs apart and joins the tables. Of a table
+  of suites it is the place of the suite.
+- `run_spec.name` is the run's own name. The same name may stand in another suite.
+- `magnet.run` and `magnet.row` (the place in the run's file, from 0) are the key of a row. Rows of a run are in file
+  order, runs in none in particular.
+- `magnet.extra` holds what no column can, as JSON text of values by JSON pointer; null if there is nothing.
+- A dot stands between a table, an object and its fields, so SQL needs quotes: `"stats.mean"`. A list is a list, of
+  structs where its items are objects. What has no type that its values share is JSON text.
+- Names of columns that were found in the data may differ in case alone. DuckDB does not tell these apart, and calls
+  the second one `…_1`.
+"""
+
+_PARTITIONED = """\
+- Tables that have `{column}` are divided by it, into folders `{key}=<value>`. The column is in the files too: take
+  it from there, since tools guess the type of a folder's name, and very long values are cut in it.
+"""
+
+
+def _readme(handles: Sequence[TableHandle], snapshot: Snapshot, partition_by: str | None) -> str:
+    """What is in the folder, in the words of the registry."""
+    text = _README.format(n_runs=len(snapshot.runs), example=handles[0].table.name)
+    divided = [handle for handle in handles if partition_by in handle.schema.names]
+    if partition_by is not None and divided:
+        text += _PARTITIONED.format(column=for_terminal(partition_by), key=_folder_key(divided[0], partition_by))
+    return text + "".join(map(_section, handles))
+
+
+def _section(handle: TableHandle) -> str:
+    table = handle.table
+    file = f"`{table.file}`" if table.file else "files without a table of their own"
+    # A fence of tildes, since a name that was found in the data may hold anything but a line of them.
+    listed = "\n".join(_column_line(table, field) for field in _settled_schema(handle.schema))
+    what = f"One row is {table.row}. {handle.n_rows:,} rows, from {file}."
+    return f"\n## {table.name}\n\n{what}\n\n~~~text\n{listed}\n~~~\n"
+
+
+def _column_line(table: Table, field: pa.Field) -> str:
+    registered = {column.name: column.doc for column in table.columns}
+    spread = table.spread_of(field.name)
+    doc = registered.get(field.name) or (f"found in the data: {spread.doc}" if spread else "")
+    return f"{for_terminal(field.name)} ({schema.type_text(field.type)}): {doc}"
