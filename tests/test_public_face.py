@@ -30,4 +30,4 @@ def test_import_leaves_out_what_only_some_need() -> None:
     code = "import sys, magnet_arrow; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "polars" in loaded
-    assert not {"helm", "pandas", "torch", "typer", "rich", "magnet_arrow.cli"} & set(loaded)
+    assert not {"duckdb", "helm", "pandas", "torch", "typer", "rich", "magnet_arrow.cli"} & set(loaded)

@@ -2,12 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 import polars as pl
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import damage, everything, manifest
+from magnet_arrow.cache import damage, everything, manifest, sql_views
 from magnet_arrow.cache.changes import GRACE_S
 from magnet_arrow.cache.compaction import Compacted, compact
 from magnet_arrow.cache.damage import CheckReport
@@ -15,6 +16,9 @@ from magnet_arrow.cache.manifest import RejectedRun, RunEntry
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.source import plain_name
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 CACHE_DIR_VARIABLE = "MAGNET_ARROW_CACHE_DIR"
 
@@ -94,6 +98,30 @@ class Cache:
             CacheNotWritableError: the disk refused; the cache is as it was.
         """
         return compact(self.path, grace_s=grace_s)
+
+    def to_duckdb(self, connection: "DuckDBPyConnection") -> pl.DataFrame:
+        """Make one view a table in a DuckDB database, over the cache's files; nothing is copied.
+
+        Rows: those of `scan`, in no promised order. The views show the cache as it is now: call this again to see
+        what was ingested since.
+
+        Columns: those of `scan`, named in lower case with `_` for `.`: `stats.mean` is `stats_mean`. Where two would
+        have the same name, the later one is numbered. What has no type in a frame, as all of it is null or an empty
+        list, is text here. Numbers that a frame shows as JSON text, as others in their column are none, are
+        written DuckDB's way.
+
+        DuckDB ignores page checksums, like Polars in `scan`; the same is checked here.
+
+        Args:
+            connection: views of the tables' names in its current schema are replaced.
+
+        Returns:
+            One row a column of a view: table, column (as in a frame), sql_name, type.
+
+        Raises:
+            CacheDamagedError: a file fails the checks.
+        """
+        return sql_views.create(self.snapshot(), connection)
 
     def runs(self) -> pl.DataFrame:
         """What is cached: one row a run, by source, suite and folder.

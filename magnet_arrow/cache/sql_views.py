@@ -1,0 +1,169 @@
+"""Views for DuckDB, one a table, over the Parquet files of a snapshot. DuckDB reads the files itself.
+
+DuckDB tells the columns of a file apart by name without regard to case: of `x.A` and `x.a` it calls the second
+`x.a_1`, and gives the first for both. So columns are taken by their place in the file, and named anew.
+
+Segments may have a column in other types than the view. What is live fits the view's type; what is not may be looked
+at before it is filtered away, so no conversion of it may fail (`TRY`).
+"""
+
+import glob
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from magnet_arrow import freeform, schema
+from magnet_arrow.cache import segments
+from magnet_arrow.cache.manifest import Segment
+from magnet_arrow.cache.shown import Shown, kinds_of, registered
+from magnet_arrow.cache.snapshot import CachedRun, Snapshot
+from magnet_arrow.freeform import JSON_TEXT, NOTHING, CellType, Kind, settled
+from magnet_arrow.helm.wire import escape
+from magnet_arrow.schema import EXTRA, RUN, TABLES, Table
+from magnet_arrow.spreading import bounded
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+def create(snapshot: Snapshot, connection: "DuckDBPyConnection") -> pl.DataFrame:
+    """See `Cache.to_duckdb`."""
+    rows = []
+    for table in TABLES.values():
+        shown = _shown(snapshot, table)
+        names = table.sql_names(column.name for column in shown if not column.registered)
+        selects = [_select(files, paths, table, shown, names) for files, paths in _alike(snapshot, table).items()]
+        query = " UNION ALL ".join(selects) or _no_rows(shown, names)
+        connection.execute(f"CREATE OR REPLACE VIEW {_name(table.name)} AS {query}")
+        rows += [(table.name, column.name, names[column.name], _sql_type(column.type.arrow)) for column in shown]
+    return pl.DataFrame(rows, schema=["table", "column", "sql_name", "type"], orient="row")
+
+
+def _shown(snapshot: Snapshot, table: Table) -> list[Shown]:
+    """All registered columns, the hidden ones too, then those found in the data that a frame or a segment has."""
+    runs = _live(snapshot, table)
+    kinds = kinds_of(table, runs)
+    kept, _ = bounded(kinds, (run.dynamic(table.name) for run in runs))
+    there = set(kept).union(*(run.segment.tables[table.name].dynamic for run in runs))
+    found = [Shown(name, freeform.frame_type(kinds[name]), registered=False) for name in sorted(there & set(kinds))]
+    return [registered(table, name) for name in table.names] + found
+
+
+def _live(snapshot: Snapshot, table: Table) -> list[CachedRun]:
+    """The runs, or suites, that have rows of a table."""
+    return [run for run in snapshot.entries.values() if run.rows(table.name).rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What files that one SELECT can read have in common.
+
+    Attributes:
+        columns: in their order.
+        stored: types of those that were found in the data.
+        elsewhere: columns found in the data that there was no room for: they stand in the residual.
+        dead: runs whose rows do not count.
+    """
+
+    columns: tuple[str, ...]
+    stored: tuple[tuple[str, CellType], ...]
+    elsewhere: frozenset[str]
+    dead: tuple[str, ...]
+
+
+def _alike(snapshot: Snapshot, table: Table) -> dict[_Files, list[Path]]:
+    """The files of a table, those together that are alike."""
+    runs: dict[str, list[CachedRun]] = {}
+    for run in _live(snapshot, table):
+        runs.setdefault(run.segment.id, []).append(run)
+    alike: dict[_Files, list[Path]] = {}
+    for segment in snapshot.manifest.segments:
+        if segment.id in runs:
+            path = segments.check_digest(snapshot.path, segment.tables[table.name].file)
+            dead = tuple(sorted(snapshot.deleted(segment)))
+            alike.setdefault(_files(path, segment, table, runs[segment.id], dead), []).append(path.absolute())
+    return alike
+
+
+def _files(path: Path, segment: Segment, table: Table, runs: Sequence[CachedRun], dead: tuple[str, ...]) -> _Files:
+    dynamic = segment.tables[table.name].dynamic
+    stored = tuple((name, freeform.stored_type(Kind(kinds))) for name, kinds in sorted(dynamic.items()))
+    met = {name for name, kinds in kinds_of(table, runs).items() if freeform.frame_type(kinds) != NOTHING}
+    return _Files(tuple(pq.read_schema(path).names), stored, frozenset(met - dynamic.keys()), dead)
+
+
+def _no_rows(shown: Iterable[Shown], names: dict[str, str]) -> str:
+    nulls = (f"{_null(column.type)} AS {_name(names[column.name])}" for column in shown)
+    return f"SELECT {', '.join(nulls)} WHERE false"
+
+
+def _select(files: _Files, paths: Iterable[Path], table: Table, shown: Iterable[Shown], names: dict[str, str]) -> str:
+    places = {name: f"c{number}" for number, name in enumerate(files.columns)}
+    columns = (f"{_expression(column, files, places, table)} AS {_name(names[column.name])}" for column in shown)
+    listed = ", ".join(_text(glob.escape(str(path))) for path in paths)
+    query = (
+        f"SELECT {', '.join(columns)} "
+        f"FROM read_parquet([{listed}], hive_partitioning = false) AS file({', '.join(places.values())})"
+    )
+    dead = ", ".join(map(_text, files.dead))
+    return f"{query} WHERE {places[RUN]} NOT IN ({dead})" if dead else query
+
+
+def _expression(column: Shown, files: _Files, places: dict[str, str], table: Table) -> str:
+    """A column of a view out of a file."""
+    if column.name in places:
+        have = column.type if column.registered else dict(files.stored)[column.name]
+        return _converted(places[column.name], have, column.type)
+    spread = table.spread_of(column.name)
+    if spread is None or column.name not in files.elsewhere:
+        return _null(column.type)
+    # A key of the residual is a JSON pointer, and here stands in another one.
+    pointer = "/" + escape(schema.pointer_of(spread, column.name))
+    text = f"CAST(json_extract({places[EXTRA]}, {_text(pointer)}) AS VARCHAR)"
+    return _converted(f"nullif({text}, 'null')", JSON_TEXT, column.type)
+
+
+def _converted(value: str, have: CellType, want: CellType) -> str:
+    """`freeform.convert` in SQL."""
+    if want == NOTHING:
+        return _null(want)
+    if have == want:
+        return value
+    if want.is_json:
+        return f"CAST(to_json({value}) AS VARCHAR)"
+    if have.is_json and pa.types.is_string(want.arrow):
+        return f"TRY(json_extract_string({value}, '$'))"
+    if have.is_json and pa.types.is_nested(want.arrow):
+        return f"TRY(CAST(CAST({value} AS JSON) AS {_sql_type(want.arrow)}))"
+    if not have.is_json and pa.types.is_nested(have.arrow) != pa.types.is_nested(want.arrow):
+        return _null(want)  # only runs that are dead have values here
+    return f"TRY_CAST({value} AS {_sql_type(want.arrow)})"
+
+
+def _null(column: CellType) -> str:
+    return f"CAST(NULL AS {_sql_type(column.arrow)})"
+
+
+def _sql_type(arrow: pa.DataType) -> str:
+    arrow = settled(arrow)
+    if pa.types.is_list(arrow):
+        return f"{_sql_type(arrow.value_type)}[]"
+    if pa.types.is_struct(arrow):
+        return f"STRUCT({', '.join(f'{_name(field.name)} {_sql_type(field.type)}' for field in arrow)})"
+    return _SQL_TYPES[arrow]
+
+
+_SQL_TYPES = {pa.string(): "VARCHAR", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN"}
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
