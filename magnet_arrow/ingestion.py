@@ -354,7 +354,7 @@ class _Work:
             if source in sources
             and source in paths
             and not any(
-                (root / suite / folder / (RUN_SPEC if folder else "")).exists()
+                layout.is_run(root / suite / folder) if folder else (root / suite).exists()
                 for root in (paths[source] / "runs", paths[source])
             )
         ]

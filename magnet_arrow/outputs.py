@@ -28,7 +28,7 @@ from magnet_arrow.errors import (
 )
 from magnet_arrow.export import TableHandle
 from magnet_arrow.frames import CachedRuns, Frames, registered_types
-from magnet_arrow.helm.layout import RUN_FILES, RunPlace, Source, find_outputs, find_runs, find_suites
+from magnet_arrow.helm.layout import RUN_FILES, RunPlace, Source, find_outputs, find_runs, find_suites, is_run
 from magnet_arrow.ingestion import ensure_cached, read_run_specs
 from magnet_arrow.run_views import JsonView, StructsView
 from magnet_arrow.runs import stamps_of
@@ -82,7 +82,7 @@ class HelmRun(Frames):
 
     def exists(self) -> bool:
         """Whether the folder is (still) there and is a run."""
-        return _is_run(self.path)
+        return is_run(self.path)
 
     @property
     def json(self) -> JsonView:
@@ -180,7 +180,7 @@ class HelmRuns(Sequence[HelmRun], Frames):
 
     def existing(self) -> "HelmRuns":
         """Those that are still there."""
-        return self._like(place for place in self.places if _is_run(place.path))
+        return self._like(place for place in self.places if is_run(place.path))
 
     def partial(self) -> "HelmRuns":
         """Those of which the cache has less than all: files were missing, or ended early.
@@ -507,10 +507,6 @@ def _places_or_none(suite: HelmSuite) -> tuple[RunPlace, ...]:
         return suite.places
     except NoRunsError:
         return ()
-
-
-def _is_run(folder: Path) -> bool:
-    return (folder / RUN_FILES[0]).is_file()
 
 
 def _unknown_column(predicate: pl.Expr, known: list[str]) -> ColumnNotFoundError:

@@ -351,11 +351,16 @@ def _read(path: Path) -> bytes:
     """A file's content."""
     if not path.is_file():
         raise ValueError("no regular file")
-    if path.name == plain_name(path.name):
-        return path.read_bytes()
-    with pa.input_stream(str(path), compression="detect") as file:
-        data: bytes = file.read()
+    data = path.read_bytes()
+    codec = next((codec for magic, codec in _MAGIC.items() if data.startswith(magic)), None)
+    if codec is None:
         return data
+    with pa.CompressedInputStream(pa.BufferReader(data), codec) as file:
+        plain: bytes = file.read()
+        return plain
+
+
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # RFC 1952, RFC 8878
 
 
 def _closed(data: bytes) -> bytes:

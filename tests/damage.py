@@ -31,7 +31,7 @@ def change_runs(cache: Path, change: Callable[[list[dict[str, Any]]], None]) -> 
 
 
 def _change(cache: Path, entry_of: Callable[[dict[str, Any]], dict[str, Any]], rewrite: Callable[[Path], None]) -> None:
-    manifest = json.loads((cache / "manifest.json").read_bytes())
+    manifest = json.loads((cache / "manifest.json").read_bytes().splitlines()[0])  # its own digest is in the second
     [segment] = manifest["segments"]
     entry = entry_of(segment)
     path = cache / entry["path"]

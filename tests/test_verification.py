@@ -326,6 +326,15 @@ def test_compressed_files_are_compared_by_what_is_in_them(outputs: Path, tmp_pat
     assert (report.runs, report.files, report.differences, report.exact) == (2, 10, (), 4)
 
 
+def test_files_that_are_compressed_under_plain_names_are_compared_too(outputs: Path, tmp_path: Path) -> None:
+    """So HELM's public bucket hands them out."""
+    for path in (outputs / "runs" / "made" / "tide:n=1").glob("*.json"):
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    ingest(outputs, tmp_path / "cache")
+    report = verify(outputs, tmp_path / "cache")
+    assert (report.runs, report.files, report.differences, report.not_covered) == (2, 10, (), ())
+
+
 def test_what_no_table_is_meant_for_is_named(outputs: Path, tmp_path: Path) -> None:
     suite = outputs / "runs" / "made"
     (suite / "tide:n=1" / "picture.png").write_bytes(b"\x89PNG")

@@ -22,6 +22,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import msgspec
 
 from magnet_arrow.errors import NoRunsError, SourceNotFoundError
+from magnet_arrow.helm.source import ENDINGS
 
 RUN_FILES = ("run_spec.json", "scenario_state.json", "stats.json", "per_instance_stats.json")
 """The files of a run that must exist. HELM writes the run spec first, so it marks the folder as a run."""
@@ -395,12 +396,8 @@ class _Walk:
 
 
 def is_run(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder is marked as a run."""
-    try:
-        os.lstat(os.path.join(folder, _MARK))
-    except OSError:
-        return False
-    return True
+    """Whether a folder is marked as a run: by its run spec, compressed or not."""
+    return any(os.path.lexists(os.path.join(folder, _MARK + ending)) for ending in ENDINGS)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -59,7 +59,16 @@ def _is_json(entry: os.DirEntry[str]) -> bool:
 
 
 _CODECS = {"": None, ".gz": "gzip", ".zst": "zstd"}
-"""Endings that a JSON file may have, and how it is compressed then."""
+ENDINGS = tuple(_CODECS)
+"""Endings that a JSON file may have behind `.json`; each but the first says how it is compressed."""
+_MAGIC = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+def _codec_of(descriptor: int) -> str | None:
+    """How a file is compressed that doesn't say so: HELM's public bucket stores gzip under plain names."""
+    begin = os.read(descriptor, 4)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return next((codec for magic, codec in _MAGIC.items() if begin.startswith(magic)), None)
 
 
 def plain_name(name: str) -> str:
@@ -105,9 +114,14 @@ class SourceFile:
         self.size_bytes = status.st_size
         self._descriptor = descriptor
         self._stream: pa.NativeFile | None = None
-        if _CODECS[suffix]:
+        try:
+            codec = _CODECS[suffix] or _codec_of(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            raise self._error("a readable file", error.strerror or type(error).__name__) from error
+        if codec:
             raw = pa.PythonFile(os.fdopen(os.dup(descriptor), "rb"), "r")
-            self._stream = pa.CompressedInputStream(raw, _CODECS[suffix])
+            self._stream = pa.CompressedInputStream(raw, codec)
 
     @property
     def is_compressed(self) -> bool:
