@@ -101,7 +101,7 @@ class Stretch:
 class Buffer:
     """A reused buffer that the files of a run are read into, one behind the other.
 
-    Fresh buffers would cost page faults: 20 ms for 43 MB (shared SPEED notes; benchmarks/ingest.py).
+    A fresh one for each file would cost the page faults of touching new memory each time.
     """
 
     data: bytearray = field(default_factory=lambda: bytearray(BLOCK_BYTES))
