@@ -265,7 +265,11 @@ class RunTaker(Generic[T]):
         key = "request_states" if table.form is Form.STATE else None
         reader = Reader(file, self._buffer, key, by_layout=by_layout, salvage=salvage)
         residual = self._stage_rest(reader, entry, file.where) if key else {}
+        before = reader.members
         count = self._stage_stretches(reader, rows, entry, long)
+        if reader.members != before:
+            # The array is whole, so the file is not cut in it; what follows it was not known when rows were made.
+            raise BadFileError("", where=file.where, expected="a whole file, or one cut in its array", found="neither")
         if reader.doubled:
             twice: Residual = {DUPLICATES: [f"/{escape(name)}" for name in reader.doubled]}
             self._note_odd(oddities([twice], _STATE, f"{table.file} $"), entry, table)

@@ -308,3 +308,15 @@ def test_predictions_without_pictures_go_in(tmp_path: Path) -> None:
     plain = [entry | {"base64_images": []} for entry in PREDICTIONS]
     (run / "display_predictions.json").write_text(json.dumps(plain, indent=2))
     assert ingest(tmp_path / "outputs", tmp_path / "cache").rows["display_predictions"] == 1
+
+
+def test_what_is_broken_behind_a_whole_array_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    """Found by the fuzzer: with `partial`, a bad member behind the request states was taken for a cut, and dropped."""
+    run = write_run(tmp_path / "outputs", make_run("a"))
+    state = json.loads((run / "scenario_state.json").read_text()) | {"annotator_specs": [{"class_name": "x"}]}
+    text = json.dumps(state).replace('"annotator_specs": [{"class_name": ', '"annotator_specs": [{"class_name"0 ')
+    (run / "scenario_state.json").write_text(text)
+    report = ingest(tmp_path / "outputs", tmp_path / "cache", partial=True)
+    [entry] = entries(tmp_path / "cache")
+    assert (report.partial, entry.missing) == (1, ("scenario_state.json",))
+    assert len(ingest(tmp_path / "outputs", tmp_path / "whole").rejected) == 1

@@ -376,8 +376,11 @@ class Reader:
         self._filled = file.read_into(memoryview(buffer.data)[:BLOCK_BYTES])
         self._is_whole = self._filled < BLOCK_BYTES and not salvage
         document = _whole(buffer.data, 0, self._filled, file.where)
+        self._is_read = self._filled < BLOCK_BYTES
         if not self._is_whole:
             self._open_long(document)
+            if self._is_read:
+                self._salvage_read()
         elif key is None:
             self._last = document.array()
         else:
@@ -395,7 +398,7 @@ class Reader:
         Raises:
             BadFileError: the file ends early, goes on after its end, or one element passes 256 MiB.
         """
-        if not self._is_whole:
+        if not self._is_read:
             yield from self._blocks()
         if self._last is not None:
             yield self._last
@@ -414,6 +417,12 @@ class Reader:
         self._head = bytes(data[document.begin : self._array])
         indented = b"\n  {" if self._key is None else b"\n    {"
         self._by_layout = self._by_layout and data.startswith(indented, self._array + 1)
+
+    def _salvage_read(self) -> None:
+        """What is whole in a file that fits a block, as one stretch."""
+        self._buffer.data[self._array] = 0x5B
+        if not self._is_cut(self._array, self._filled, 0, 0):
+            self._finish(self._array, self._filled, 0, 0)
 
     def _members_before(self, array: int, key: str) -> dict[str, bytes]:
         head = bytes(self._document.buffer[self._document.begin : array])
