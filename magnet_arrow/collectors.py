@@ -1,26 +1,27 @@
 """Collectors: the values of many runs, field by field, until a row group of them is made into columns.
 
-A row group is filled run by run and then made into Arrow arrays at once: a hundred small arrays a run would cost more
-than decoding it. Until then values are kept in plain lists, in a tree of collectors that has the shape of HELM's
-objects. What recurs from row to row (stats, instances, adapter specs) is collected once, and rows hold its number:
-see `Shared`.
+Values come a batch at a time and become Arrow arrays at once, while they are hot; a row group's columns are these
+arrays in a row. Collectors form a tree that has the shape of HELM's objects. What recurs from row to row (stats,
+instances, adapter specs) is collected once, and rows hold its number: see `Shared`.
 
-A run that turns out to be bad leaves nothing: its rows are staged, and join the others when it is whole.
+A run that turns out to be bad leaves nothing: what it brought is cut off again.
 """
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Protocol
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Raw
 from msgspec.structs import astuple
 
-from magnet_arrow.helm.decode import KEY_MARK, Decoded, ElementDecoder, is_extreme
+from magnet_arrow.helm.decode import ESCAPED_QUOTE, QUOTE, ElementDecoder, NotPlainError, is_extreme, is_utf8
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape
-from magnet_arrow.helm.wire import INT64_MAX, INT64_MIN, INTERNED, Residual, twin
+from magnet_arrow.helm.wire import INTERNED, Residual, twin
 from magnet_arrow.schema import arrow_type
 
 _EXACT = 2.0**53
@@ -37,104 +38,162 @@ class InexactError(Exception):
 class Collector(Protocol):
     """Takes the values of one field, a batch at a time."""
 
-    def extend(self, values: Sequence[Any], exact: bool) -> None:
-        """Take a batch. `exact`: it is known to say all that the file says, see `InexactError`."""
+    def extend(self, values: Sequence[Any], exact: bool) -> int:
+        """Take a batch; how many quotation marks a file needs to write it.
 
-    def absorb(self, staged: Any) -> None:
-        """Take over what another collector of this kind holds, and empty that one."""
+        `exact`: it is known to say all that the file says, see `InexactError`. A file that has more marks than the
+        values and keys in it need says more than they do: see `decode.QUOTE`.
+        """
 
-    def clear(self) -> None:
-        """Forget all."""
+    def extend_absent(self, count: int) -> None:
+        """As `extend` with so many times no value."""
+
+    def truncate(self, count: int) -> None:
+        """Forget all but the first values."""
 
     def array(self) -> pa.Array:
         """All values."""
+
+
+class _Chunks:
+    """Arrow arrays of one type, one behind the other; stretches without any value are counted, not made."""
+
+    def __init__(self, arrow: pa.DataType) -> None:
+        self.arrow = arrow
+        self.count = 0
+        self._chunks: list[Any] = []
+
+    def add(self, chunk: pa.Array) -> None:
+        self._chunks.append(chunk)
+        self.count += len(chunk)
+
+    def add_nulls(self, count: int) -> None:
+        if self._chunks and isinstance(self._chunks[-1], int):
+            self._chunks[-1] += count
+        else:
+            self._chunks.append(count)
+        self.count += count
+
+    def truncate(self, count: int) -> None:
+        while self.count > count:
+            last = self._chunks.pop()
+            size = last if isinstance(last, int) else len(last)
+            self.count -= size
+            left = count - self.count
+            if left > 0 and isinstance(last, int):
+                self.add_nulls(left)
+            elif left > 0:
+                self.add(last.slice(0, left))
+
+    def array(self) -> pa.Array:
+        if len(self._chunks) == 1 and not isinstance(self._chunks[0], int):
+            return self._chunks[0]
+        if all(isinstance(chunk, int) for chunk in self._chunks):
+            return pa.nulls(self.count, self.arrow)
+        return pa.concat_arrays(
+            [pa.nulls(chunk, self.arrow) if isinstance(chunk, int) else chunk for chunk in self._chunks]
+        )
 
 
 class Values:
     """Scalars, and lists of scalars."""
 
     def __init__(self, arrow: pa.DataType) -> None:
-        self._arrow = arrow
-        self._float = pa.types.is_floating(arrow)
-        self._floats = pa.types.is_list(arrow) and pa.types.is_floating(arrow.value_type)
-        self._integer = pa.types.is_integer(arrow)
-        self._values: list[Any] = []
+        self._chunks = _Chunks(arrow)
+        self._scalar = arrow.value_type if pa.types.is_list(arrow) else arrow
 
-    def extend(self, values: Sequence[Any], exact: bool) -> None:
+    def extend(self, values: Sequence[Any], exact: bool) -> int:
         """See `Collector`."""
-        if not exact and (self._float or self._floats):
-            flat = chain.from_iterable(filter(None, values)) if self._floats else values
-            numbers = list(filter(None, flat))
-            if numbers and not (max(numbers) < _EXACT and min(numbers) > -_EXACT):
-                raise InexactError
-        if not exact and self._integer:
-            numbers = list(filter(None, values))
-            if numbers and not (max(numbers) <= INT64_MAX and min(numbers) >= INT64_MIN):
-                raise InexactError
-        self._values.extend(values)
+        try:
+            chunk = pa.array(values, self._chunks.arrow)
+        except (OverflowError, pa.ArrowInvalid):  # an integer of more than 64 bits
+            raise InexactError from None
+        flat = chunk.flatten() if pa.types.is_list(chunk.type) else chunk
+        if not exact and pa.types.is_floating(self._scalar) and not _all_exact(flat):
+            raise InexactError
+        self._chunks.add(chunk)
+        return _text_quotes(flat) if pa.types.is_string(self._scalar) else 0
 
-    def absorb(self, staged: "Values") -> None:
+    def extend_absent(self, count: int) -> None:
         """See `Collector`."""
-        self._values.extend(staged._values)
-        staged._values.clear()
+        self._chunks.add_nulls(count)
 
-    def clear(self) -> None:
+    def truncate(self, count: int) -> None:
         """See `Collector`."""
-        self._values.clear()
+        self._chunks.truncate(count)
 
     def array(self) -> pa.Array:
         """See `Collector`."""
-        if self._values.count(None) == len(self._values):
-            return pa.nulls(len(self._values), self._arrow)
-        return pa.array(self._values, self._arrow)
+        return self._chunks.array()
+
+
+def _all_exact(numbers: pa.Array) -> bool:
+    """Whether no number is one that an integer may have been rounded to; one that is no number may be."""
+    ends = pc.min_max(numbers)
+    low, high = ends["min"].as_py(), ends["max"].as_py()
+    return low is None or bool(low > -_EXACT and high < _EXACT)
+
+
+def _text_quotes(texts: pa.StringArray) -> int:
+    """Quotation marks around and in these texts, which come straight from `pa.array`."""
+    data = texts.buffers()[2]
+    inner: int = data.to_pybytes().count(QUOTE) if data is not None else 0
+    return 2 * int(len(texts) - texts.null_count) + inner
 
 
 class Texts:
     """Free-form JSON, compact; each distinct text is kept once."""
 
     def __init__(self) -> None:
-        self._codes: list[int | None] = []
+        self._codes = array("i")
         self._known: dict[bytes, int] = {}
+        self._quotes: list[int] = []
         self.texts: list[str] = []
 
-    def extend(self, values: Sequence[Any], exact: bool) -> None:
+    def extend(self, values: Sequence[Any], exact: bool) -> int:
         """See `Collector`."""
-        known = self._known
+        known, quotes = self._known, 0
+        codes = []
         for raw in values:
             data = bytes(raw) if raw is not None else b""
             if not data:
-                self._codes.append(None)
+                codes.append(-1)
                 continue
             code = known.get(data)
             if code is None:
                 if not exact and is_extreme(data):
                     raise InexactError
-                code = known[data] = len(self.texts)
-                self.texts.append(_compact(data))
-            self._codes.append(code)
+                text, code = _compact(data), len(self.texts)
+                self.texts.append(text)
+                self._quotes.append(data.count(QUOTE))
+                known[data] = code
+            codes.append(code)
+            quotes += self._quotes[code]
+        self._codes.extend(codes)
+        return quotes
 
-    def absorb(self, staged: "Texts") -> None:
+    def extend_absent(self, count: int) -> None:
         """See `Collector`."""
-        known = self._known
-        codes: dict[int | None, int | None] = {None: None}
-        for data, code in staged._known.items():
-            held = known.get(data)
-            if held is None:
-                held = known[data] = len(self.texts)
-                self.texts.append(staged.texts[code])
-            codes[code] = held
-        self._codes.extend([codes[code] for code in staged._codes])
-        staged.clear()
+        self._codes.extend(_NO_CODE * count)
 
-    def clear(self) -> None:
-        """See `Collector`."""
-        self._codes.clear()
-        self._known.clear()
-        self.texts.clear()
+    def truncate(self, count: int) -> None:
+        """See `Collector`. The texts stay, unused."""
+        del self._codes[count:]
 
     def array(self) -> pa.Array:
         """See `Collector`. Dictionary encoded."""
-        return pa.DictionaryArray.from_arrays(pa.array(self._codes, pa.int32()), pa.array(self.texts, pa.string()))
+        return pa.DictionaryArray.from_arrays(int32(self._codes), pa.array(self.texts, pa.string()))
+
+
+_NO_CODE = array("i", [-1])
+
+
+def int32(codes: "array[int]") -> pa.Int32Array:
+    """Numbers as an Arrow array, -1 as null."""
+    found = pa.Array.from_buffers(pa.int32(), len(codes), [None, pa.py_buffer(codes.tobytes())])
+    if not codes or pc.min(found).as_py() >= 0:
+        return found
+    return pc.if_else(pc.less(found, 0), pa.scalar(None, pa.int32()), found)
 
 
 def _compact(data: bytes) -> str:
@@ -150,36 +209,33 @@ class Lists:
 
     def __init__(self, item: Shape) -> None:
         self._items = collector(item)
-        self._lengths: list[int | None] = []
+        self._lengths = array("i")
 
-    def extend(self, values: Sequence[Any], exact: bool) -> None:
+    def extend(self, values: Sequence[Any], exact: bool) -> int:
         """See `Collector`."""
-        self._lengths.extend([None if entry is None else len(entry) for entry in values])
-        self._items.extend(list(chain.from_iterable(filter(None, values))), exact)
+        quotes = self._items.extend(list(chain.from_iterable(filter(None, values))), exact)
+        self._lengths.extend([-1 if entry is None else len(entry) for entry in values])
+        return quotes
 
-    def absorb(self, staged: "Lists") -> None:
+    def extend_absent(self, count: int) -> None:
         """See `Collector`."""
-        self._lengths.extend(staged._lengths)
-        staged._lengths.clear()
-        self._items.absorb(staged._items)
+        self._lengths.extend(_NO_CODE * count)
 
-    def clear(self) -> None:
+    def truncate(self, count: int) -> None:
         """See `Collector`."""
-        self._lengths.clear()
-        self._items.clear()
+        del self._lengths[count:]
+        self._items.truncate(sum(length for length in self._lengths if length > 0))
 
     def array(self) -> pa.Array:
         """See `Collector`."""
-        offsets = [0]
-        total = 0
-        for length in self._lengths:
-            total += length or 0
-            offsets.append(total)
-        mask = pa.array([length is None for length in self._lengths]) if None in self._lengths else None
+        lengths = int32(self._lengths)
+        known = lengths.fill_null(0) if lengths.null_count else lengths
+        offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(known)])
         items = self._items.array()
         if pa.types.is_dictionary(items.type):
             items = items.cast(pa.string())
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items, mask=mask)
+        mask = lengths.is_null() if lengths.null_count else None
+        return pa.ListArray.from_arrays(offsets, items, mask=mask)
 
 
 class Objects:
@@ -188,7 +244,8 @@ class Objects:
     def __init__(self, shape: Object, *, shared: Iterable[str] = ()) -> None:
         self.shape = shape
         self._empty = twin(shape.struct)()
-        self._absent: list[bool] = []
+        self._nothing = astuple(self._empty)
+        self._is_there = _Chunks(pa.bool_())
         self.fields: list[Collector | None] = [
             None if field.name in shared else collector(field.shape) for field in shape.fields
         ]
@@ -196,39 +253,60 @@ class Objects:
         by_name = {field.name: part for field, part in zip(shape.fields, self.fields, strict=True)}
         self._by_place = [by_name.get(name) for name in shape.struct.__struct_fields__]
 
-    def extend(self, values: Sequence[Any], exact: bool) -> None:
+    def extend(self, values: Sequence[Any], exact: bool) -> int:
         """See `Collector`."""
-        if not exact and self._empty in values:
-            raise InexactError
-        absent = [value is None for value in values]
-        self._absent.extend(absent)
-        if True in absent:
+        count, absent = len(values), values.count(None)
+        if absent == count:
+            self.extend_absent(count)
+            return 0
+        if absent:
+            there = [value is not None for value in values]
             values = [self._empty if value is None else value for value in values]
-        for part, column in zip(self._by_place, zip(*map(astuple, values), strict=True), strict=False):
-            if part is not None:
-                part.extend(column, exact)
+        columns = list(zip(*map(astuple, values), strict=True))
+        if not exact and self._has_empty(columns, absent):
+            raise InexactError
+        quotes = 0
+        for part, column, nothing in zip(self._by_place, columns, self._nothing, strict=True):
+            if part is None:
+                continue
+            missing = column.count(nothing)
+            if missing == count:
+                part.extend_absent(count)
+            else:
+                quotes += 2 * (count - missing) + part.extend(column, exact)
+        if absent:
+            self._is_there.add(pa.array(there, pa.bool_()))
+        else:
+            self._is_there.add_nulls(count)
+        return quotes
 
-    def absorb(self, staged: "Objects") -> None:
-        """See `Collector`."""
-        self._absent.extend(staged._absent)
-        staged._absent.clear()
-        for part, other in zip(self.fields, staged.fields, strict=True):
-            if part is not None:
-                part.absorb(other)
+    def _has_empty(self, columns: Sequence[tuple[Any, ...]], absent: int) -> bool:
+        """Whether one of the objects is there without any key; `absent` are those that are not there."""
+        if any(nothing not in column for nothing, column in zip(self._nothing, columns, strict=True)):
+            return False
+        return sum(row == self._nothing for row in zip(*columns, strict=True)) > absent
 
-    def clear(self) -> None:
+    def extend_absent(self, count: int) -> None:
         """See `Collector`."""
-        self._absent.clear()
         for part in self.fields:
             if part is not None:
-                part.clear()
+                part.extend_absent(count)
+        self._is_there.add(pa.repeat(pa.scalar(False), count))
+
+    def truncate(self, count: int) -> None:
+        """See `Collector`."""
+        self._is_there.truncate(count)
+        for part in self.fields:
+            if part is not None:
+                part.truncate(count)
 
     def array(self) -> pa.Array:
         """See `Collector`. A struct; see `columns` for the flattened form."""
         parts = [part.array() for part in self.fields if part is not None]
         fields = [pa.field(field.name, arrow_type(field.shape)) for field in self.shape.fields]
         parts = [part.cast(pa.string()) if pa.types.is_dictionary(part.type) else part for part in parts]
-        mask = pa.array(self._absent) if True in self._absent else None
+        there = self._is_there.array()
+        mask = pc.invert(there.fill_null(True)) if there.null_count < len(there) else None
         return pa.StructArray.from_arrays(parts, fields=fields, mask=mask)
 
     def columns(self, prefix: str) -> "Iterator[tuple[str, pa.Array]]":
@@ -243,7 +321,7 @@ class Objects:
     @property
     def count(self) -> int:
         """Objects collected so far."""
-        return len(self._absent)
+        return self._is_there.count
 
 
 def collector(shape: Shape) -> Collector:
@@ -276,6 +354,8 @@ class Shared:
         prefix: dotted name of the object's columns.
         pointer: JSON pointer of the object in a row's element.
         residuals: what the objects could not hold, by number.
+        codes: the number of each row's object, -1 where there is none.
+        known: numbers by what the objects were known as: raw JSON, or the inside of it.
     """
 
     prefix: str
@@ -283,44 +363,63 @@ class Shared:
     objects: Objects
     decoder: ElementDecoder | None = None
     residuals: dict[int, Residual] = field(default_factory=dict)
-    _codes: list[int | None] = field(default_factory=list)
-    _staged: list[int | None] = field(default_factory=list)
-    _known: dict[bytes, int] = field(default_factory=dict)
-    _marks: list[int] = field(default_factory=list)
+    codes: "array[int]" = field(default_factory=lambda: array("i"))
+    known: dict[bytes, int] = field(default_factory=dict)
+    _marks: dict[bytes, list[int]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._new = Objects(self.objects.shape)
-        """Objects that may turn out to need another look before they join the others."""
+    def marks(self, mark: bytes, numbers: Iterable[int]) -> int:
+        """How often a mark stands in the raw objects with these numbers; see `decode.key_marks` and `decode.QUOTE`."""
+        counts = self._marks.setdefault(mark, [])
+        counts.extend(piece.count(mark) for piece in islice(self.known, len(counts), None))
+        return sum(counts[number] for number in numbers if number >= 0)
 
-    def marks(self, numbers: Sequence[int | None]) -> int:
-        """Key marks in the raw objects with these numbers; see `decode.key_marks`."""
-        return sum(self._marks[number] for number in numbers if number is not None)
-
-    def number_pieces(self, raws: Sequence[Raw]) -> list[int | None]:
-        """The numbers of raw objects, those not met before in this row group decoded now. None for no object.
+    def number_pieces(self, raws: Sequence[Raw]) -> list[int]:
+        """The numbers of raw objects, those not met before in this row group decoded now. -1 for no object.
 
         Raises:
             BadPieceError: one of the new ones is no JSON.
         """
-        known = self._known
-        pieces = [bytes(raw) for raw in raws]
-        new = list(dict.fromkeys(piece for piece in pieces if piece and piece not in known))
-        if new and self.decoder is not None:
-            try:
-                self._collect(self.decoder.pieces(new), new)
-            except InexactError:
-                self._new.clear()
-                self._collect(self.decoder.pieces(new, carefully=True), new)
-        return [known[piece] if piece else None for piece in pieces]
+        known = self.known
+        pieces = list(map(bytes, raws))
+        new = [piece for piece in dict.fromkeys(pieces) if piece and piece not in known]
+        if new:
+            self.learn(new, new)
+        return [known[piece] if piece else -1 for piece in pieces]
 
-    def _collect(self, decoded: Decoded, pieces: Sequence[bytes]) -> None:
+    def learn(self, pieces: Sequence[bytes], keys: Sequence[bytes]) -> None:
+        """Decode raw objects that were not met before, to be known by these keys.
+
+        Raises:
+            BadPieceError: one is no JSON.
+        """
+        assert self.decoder is not None
         first = self.objects.count
-        self._new.extend(decoded.structs, decoded.exact)
-        self.objects.absorb(self._new)
+        try:
+            self._learn_plain(pieces)
+        except (NotPlainError, InexactError):
+            self.objects.truncate(first)
+            self._learn_others(pieces, first)
+        self.known.update(zip(keys, range(first, first + len(keys)), strict=True))
+
+    def _learn_plain(self, pieces: Sequence[bytes]) -> None:
+        assert self.decoder is not None
+        joined = b"[%b]" % b",".join(pieces)
+        if ESCAPED_QUOTE in joined or not is_utf8(joined):
+            raise NotPlainError
+        if self.objects.extend(self.decoder.plain(joined), exact=False) != joined.count(QUOTE):
+            raise NotPlainError
+
+    def _learn_others(self, pieces: Sequence[bytes], first: int) -> None:
+        assert self.decoder is not None
+        decoded = self.decoder.pieces(pieces)
+        try:
+            self.objects.extend(decoded.structs, decoded.exact)
+        except InexactError:
+            self.objects.truncate(first)
+            decoded = self.decoder.pieces(pieces, carefully=True)
+            self.objects.extend(decoded.structs, decoded.exact)
         for index, residual in decoded.residuals.items():
             self.residuals[first + index] = residual
-        self._known.update(zip(pieces, range(first, first + len(pieces)), strict=True))
-        self._marks.extend([piece.count(KEY_MARK) for piece in pieces])
 
     def add(self, value: Any, residual: Residual | None = None) -> int:
         """Collect one object; its number."""
@@ -330,39 +429,24 @@ class Shared:
             self.residuals[number] = residual
         return number
 
-    def stage(self, numbers: Iterable[int | None]) -> None:
-        """Rows of the run at hand that refer to these objects."""
-        self._staged.extend(numbers)
-
-    def staged_residuals(self) -> Iterator[Residual]:
-        """What the objects of the staged rows could not hold, once a row."""
+    def residuals_from(self, row: int) -> Iterator[Residual]:
+        """What the objects of the rows from `row` on could not hold, once a row."""
         if self.residuals:
-            yield from (self.residuals[code] for code in self._staged if code in self.residuals)
+            yield from (self.residuals[code] for code in self.codes[row:] if code in self.residuals)
 
-    def keep(self) -> None:
-        """The run at hand is whole."""
-        self._codes.extend(self._staged)
-        self._staged.clear()
-
-    def drop(self) -> None:
-        """The run at hand is bad. Its objects stay, unused."""
-        self._staged.clear()
-
-    @property
-    def codes(self) -> list[int | None]:
-        """The number of each row's object."""
-        return self._codes
+    def truncate(self, count: int) -> None:
+        """Forget all but the first rows. Their objects stay, unused."""
+        del self.codes[count:]
 
     def columns(self) -> Iterator[tuple[str, pa.Array]]:
         """The flattened columns, one value a row."""
-        codes = pa.array(self._codes, pa.int32())
+        codes = int32(self.codes)
         for name, column in self.objects.columns(self.prefix):
             yield name, taken(column, codes)
 
-    def residual_rows(self, first: int, last: int) -> Iterator[tuple[int, Residual]]:
-        """Rows from `first` to before `last` whose object has a residual."""
+    def residual_rows(self, last: int) -> Iterator[tuple[int, Residual]]:
+        """Rows before `last` whose object has a residual."""
         if self.residuals:
-            for row in range(first, last):
-                code = self._codes[row]
-                if code is not None and code in self.residuals:
+            for row, code in enumerate(self.codes[:last]):
+                if code in self.residuals:
                     yield row, self.residuals[code]

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import polars as pl
 
-from magnet_arrow import schema
+from magnet_arrow import gathering, schema
 from magnet_arrow.cache import changes, compaction, sweeping
 from magnet_arrow.cache.changes import Change
 from magnet_arrow.cache.curing import Cure
@@ -20,7 +20,6 @@ from magnet_arrow.cache.segments import SegmentWriter
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.cache.sources import SourceIds, Stamped
 from magnet_arrow.cache.store import Cache
-from magnet_arrow.columns import ObjectRows
 from magnet_arrow.errors import (
     BadFileError,
     CacheError,
@@ -36,6 +35,7 @@ from magnet_arrow.helm.source import Fingerprint, SourceFile
 from magnet_arrow.refusals import ChangedError, LongRunError, rejected_of
 from magnet_arrow.runs import RUN_SPEC, RunTaker, is_long, read_run_spec, stamps_of, where_of
 from magnet_arrow.scan import read_run_specs_of
+from magnet_arrow.table_rows import ObjectRows
 from magnet_arrow.taking import Progress, Rules
 
 SEGMENT_JSON_BYTES = 1 << 30
@@ -252,11 +252,14 @@ class _Work:
         self._pending = Change(pruned=pruned, recovered=plan.recovered)
         self._done.pruned = sum(not key.endswith("/") for key in pruned)  # runs; what stands beside them is no run
         try:
-            for todo in plan.todo:
-                self._run = where_of(todo.place)
-                self._take(todo)
-                self._runs_done += bool(todo.place.folder)
-                self._tell()
+            for batch, may_be_plain in gathering.batches(plan.todo, min(gathering.BATCH_BYTES, SEGMENT_JSON_BYTES)):
+                left = self._take_plain(batch) if may_be_plain else batch
+                self._runs_done += len(batch) - len(left)
+                for todo in left:
+                    self._run = where_of(todo.place)
+                    self._take(todo)
+                    self._runs_done += bool(todo.place.folder)
+                    self._tell()
             self._commit()
             if plan.todo:
                 with contextlib.suppress(CacheError):  # the next ingest will
@@ -270,6 +273,11 @@ class _Work:
     def _is_committed(self) -> bool:
         """Whether the segment is in the cache, though what came after the commit failed or was interrupted."""
         return any(segment.id == self._segment_id for segment in read_manifest(self._cache).segments)
+
+    def _take_plain(self, batch: Sequence[_Todo]) -> list[_Todo]:
+        """Take short runs together; those that are left are to be taken singly."""
+        self._run = where_of(batch[0].place)
+        return self._begun_taker().take_plain(batch)
 
     def _take(self, todo: _Todo) -> None:
         """Take one run, again where it turns out to be long or one of its files to end early."""
@@ -287,21 +295,26 @@ class _Work:
 
     def _take_once(self, todo: _Todo, long: bool, salvage: frozenset[str]) -> None:
         """Take one run; if it can't be taken, say why. A long one has a segment of its own."""
-        if self._taker is not None and (long or self._is_due(self._taker)):
+        taker = self._begun_taker(alone=long)
+        rejected = self._try(taker, todo, long, salvage)
+        if rejected is not None:
+            self._done.rejected.append(rejected.rejected)
+            self._pending.rejected = [*self._pending.rejected, rejected]
+            if long:
+                taker.discard()
+                self._taker = None
+        elif long:
+            self._commit()
+
+    def _begun_taker(self, *, alone: bool = False) -> RunTaker[Segment]:
+        """The taker at hand, or a new one where that is due, or a run is to be alone in its segment."""
+        if self._taker is not None and (alone or self._is_due(self._taker)):
             self._commit()
         if self._taker is None:
             writer = SegmentWriter(self._cache)
             self._taker = RunTaker(writer, self._buffer, self._count, self._rules)
             self._segment_id, self._begun = writer.id, time.monotonic()
-        rejected = self._try(self._taker, todo, long, salvage)
-        if rejected is not None:
-            self._done.rejected.append(rejected.rejected)
-            self._pending.rejected = [*self._pending.rejected, rejected]
-            if long:
-                self._taker.discard()
-                self._taker = None
-        elif long:
-            self._commit()
+        return self._taker
 
     def _is_due(self, taker: RunTaker[Segment]) -> bool:
         return taker.json_bytes >= SEGMENT_JSON_BYTES or time.monotonic() - self._begun >= SEGMENT_TIME_S

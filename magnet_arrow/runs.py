@@ -9,25 +9,18 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
 from magnet_arrow import schema
 from magnet_arrow.cache.manifest import RunEntry
-from magnet_arrow.columns import (
-    FiledRows,
-    InstanceStatRows,
-    ObjectRows,
-    Rows,
-    StateRows,
-    TextRows,
-    rows_of,
-)
+from magnet_arrow.columns import Rows
 from magnet_arrow.errors import BadFileError, Rejected, Where
+from magnet_arrow.gathering import Gathered, Gatherer, R
 from magnet_arrow.helm import structs
-from magnet_arrow.helm.decode import document, kind, member_error, parse_document
+from magnet_arrow.helm.decode import NotPlainError, document, kind, member_error, parse_document
 from magnet_arrow.helm.elements import BLOCK_BYTES, Buffer, Reader, Stretch
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
 from magnet_arrow.helm.oddities import oddities
@@ -37,6 +30,7 @@ from magnet_arrow.helm.wire import DUPLICATES, Residual, dumps, escape
 from magnet_arrow.refusals import LongRunError, PicturesError, StrictError, bytes_at, changed, escaped
 from magnet_arrow.schema import Form, Table
 from magnet_arrow.spreading import residual_text
+from magnet_arrow.table_rows import FiledRows, InstanceStatRows, ObjectRows, StateRows, TextRows, rows_of
 from magnet_arrow.taking import Rules, Sink, Taken
 
 RUN_SPEC = RUN_FILES[0]
@@ -62,6 +56,7 @@ def is_long(stamps: Fingerprint) -> bool:
     return any(stamp.size_bytes >= BLOCK_BYTES for stamp in stamps if plain_name(stamp.name) in _TABLE_OF)
 
 
+_PLAIN_TABLES = tuple(table.name for table in schema.RUN_TABLES if table.file)
 _TABLE_OF = {table.file: table for table in schema.TABLES.values() if table.file}
 
 
@@ -92,6 +87,7 @@ class RunTaker(Generic[T]):
         self.run = Taken()
         self._sink = sink
         self._salvage: frozenset[str] = frozenset()
+        self._gatherer = Gatherer()
         self._tables: dict[str, Rows] = {name: rows_of(table) for name, table in schema.TABLES.items()}
         self.json_bytes = 0
         self.rows: dict[str, int] = dict.fromkeys(schema.TABLES, 0)
@@ -133,20 +129,80 @@ class RunTaker(Generic[T]):
             for table in self._tables.values():
                 table.drop()
             raise
-        sizes = {plain_name(stamp.name): stamp.size_bytes for stamp in stamps}
         self.odd.update(self.run.odd)
-        for table in self._tables.values():
-            if table.has_staged:
-                table.keep(entry.key, entry.name, sizes.get(table.table.file, 0))
-            table.end_run()
-            self._flush_if(table.is_full, table)
-        self._sink.add_run(entry)
-        self.json_bytes += sum(sizes.values())
-        self.n_runs += bool(place.folder)
-        self.n_entries += 1
-        self.n_partial += entry.is_partial
+        self._keep(entry, {name for name, table in self._tables.items() if table.has_staged})
+        self._flush_full()
         self.notes += [f"{where_of(place)}/{name} is not kept: {why_not_kept(name)}." for name in entry.not_kept]
         return entry
+
+    def take_plain(self, runs: Sequence[R]) -> list[R]:
+        """Take short runs together, see `gathering`; those that hold something out of the ordinary are left.
+
+        Returns:
+            Those that were not taken, of which nothing is in the sink.
+
+        Raises:
+            CacheNotWritableError: the disk refused.
+        """
+        gathered = self._gatherer.gather(runs)
+        try:
+            names = self._stage_gathered(gathered) if gathered else []
+        except NotPlainError:
+            for table in self._tables.values():
+                table.drop()
+            return list(runs)
+        counts = {name: iter(self._tables[name].staged_parts) for name in _PLAIN_TABLES}
+        taken = set()
+        for one, name in zip(gathered, names, strict=True):
+            run = one.run
+            elements = {schema.TABLES[table].file: next(counts[table]) for table in _PLAIN_TABLES if table in one.files}
+            entry = RunEntry(run.source, run.place.suite, run.place.folder, name, run.stamps, {}, elements=elements)
+            self._keep(entry, one.files.keys())
+            self._on_bytes(sum(stamp.size_bytes for stamp in run.stamps))
+            taken.add(id(run))
+        self._flush_full()
+        return [run for run in runs if id(run) not in taken]
+
+    def _stage_gathered(self, gathered: Sequence[Gathered]) -> list[str]:
+        """Stage the files of some runs, a part for each; the runs' names.
+
+        Raises:
+            NotPlainError: one of them may hold something that needs another look.
+        """
+        for name in _PLAIN_TABLES:
+            files = [run.files[name] for run in gathered if name in run.files]
+            rows = self._tables[name]
+            if not files:
+                continue
+            if name == _PICTURED and not self._rules.pictures and any(map(_has_pictures, files)):
+                raise NotPlainError
+            if isinstance(rows, StateRows):
+                rows.stage_documents(files)
+            else:
+                rows.stage_plain(files)
+            if any(rows.staged_residuals()):
+                raise NotPlainError  # each run's oddities are reported, and may be refused
+        specs = cast(ObjectRows, self._tables["run_spec"]).plain_objects
+        if not all(isinstance(spec.name, str) for spec in specs):
+            raise NotPlainError
+        return [spec.name for spec in specs]
+
+    def _keep(self, entry: RunEntry, tables: Set[str]) -> None:
+        """The run is good: what was staged first of these tables is its."""
+        sizes = {plain_name(stamp.name): stamp.size_bytes for stamp in entry.fingerprint}
+        for name, table in self._tables.items():
+            if name in tables:
+                table.keep(entry.key, entry.name, sizes.get(table.table.file, 0))
+            table.end_run()
+        self._sink.add_run(entry)
+        self.json_bytes += sum(sizes.values())
+        self.n_runs += bool(entry.folder)
+        self.n_entries += 1
+        self.n_partial += entry.is_partial
+
+    def _flush_full(self) -> None:
+        for table in self._tables.values():
+            self._flush_if(table.is_full, table)
 
     def _read(self, place: RunPlace, source: str, stamps: Fingerprint, long: bool) -> RunEntry:
         """Stage the run's files, or keep them as they come if it is long."""
@@ -333,7 +389,7 @@ class RunTaker(Generic[T]):
         for number, stretch in enumerate(reader):
             if number and not long:
                 raise LongRunError
-            if not number and not self._rules.pictures and _has_pictures(stretch):
+            if not number and rows.table.name == _PICTURED and not self._rules.pictures and _has_pictures(stretch):
                 raise PicturesError("", where=stretch.where)
             rows.stage(stretch)
             count += stretch.count
@@ -429,6 +485,9 @@ class RunTaker(Generic[T]):
     def discard(self) -> None:
         """Remove whatever was written."""
         self._sink.discard()
+
+
+_PICTURED = "display_predictions"
 
 
 def _has_pictures(stretch: Stretch) -> bool:

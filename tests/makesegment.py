@@ -9,10 +9,11 @@ from magnet_arrow.cache.changes import Change, apply
 from magnet_arrow.cache.manifest import RunEntry, Segment, Source, run_key
 from magnet_arrow.cache.segments import SegmentWriter
 from magnet_arrow.cache.snapshot import Snapshot
-from magnet_arrow.columns import Batch, StatRows
+from magnet_arrow.columns import Batch
 from magnet_arrow.errors import Where
 from magnet_arrow.helm.elements import Stretch
 from magnet_arrow.helm.source import FileStamp
+from magnet_arrow.table_rows import StatRows
 
 SUITE = "v1"
 Runs = Mapping[str, Iterable[Any]]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from msgspec import Raw
 
-from magnet_arrow.collectors import InexactError, Objects, Shared, Texts, Values, collector
+from magnet_arrow.collectors import InexactError, Objects, Shared, Texts, collector
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import ElementDecoder
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Scalar, Shape, object_shape
@@ -36,12 +36,66 @@ def decoded(decoder: ElementDecoder, *values: Any) -> list[Any]:
     ],
 )
 def test_values_come_out_as_they_went_in(shape: Shape, values: Sequence[Any]) -> None:
-    whole, staged = collector(shape), collector(shape)
-    whole.extend(values[:1], exact=True)
-    staged.extend(values[1:], exact=True)
-    whole.absorb(staged)
-    assert shown(whole.array()) == repr([texts(value) for value in values])
-    assert len(staged.array()) == 0
+    part = collector(shape)
+    part.extend(values[:1], exact=True)
+    part.extend_absent(2)
+    part.extend(values[1:], exact=True)
+    assert shown(part.array()) == repr([texts(value) for value in (values[0], None, None, *values[1:])])
+
+
+@pytest.mark.parametrize(
+    ("shape", "value"),
+    [
+        (FLOAT, 0.5),
+        (Scalar(str), "a"),
+        (FREE, Raw(b"{}")),
+        (ListOf(FLOAT), [0.5, 1.5]),
+        (ListOf(FREE), [Raw(b"{}"), Raw(b"[]")]),
+        (ListOf(ListOf(FREE)), [[Raw(b"{}")], [], [Raw(b"[]")]]),
+    ],
+)
+def test_a_collector_forgets_what_came_last(shape: Shape, value: Any) -> None:
+    part = collector(shape)
+    part.extend([value, value, value], exact=True)
+    part.extend_absent(3)
+    part.extend([value], exact=True)
+    for count in (5, 4, 2, 0):
+        part.truncate(count)
+        assert shown(part.array()) == repr([texts(value), texts(value), texts(value), None, None][:count])
+    part.extend([value], exact=True)
+    assert shown(part.array()) == repr([texts(value)])
+
+
+def test_objects_forget_what_came_last() -> None:
+    part = Objects(SPEC.shape)
+    part.extend(decoded(SPEC, {"name": "a", "metric_specs": [{}]}, {"name": "b"}), exact=True)
+    part.extend_absent(1)
+    part.truncate(1)
+    part.extend(decoded(SPEC, {"name": "c", "groups": ["g"]}), exact=True)
+    columns = {name: column.to_pylist() for name, column in part.columns("s")}
+    assert (columns["s.name"], columns["s.groups"]) == (["a", "c"], [None, ["g"]])
+    assert columns["s.metric_specs"] == [[{"class_name": None, "args": None}], None]
+    assert part.count == 2
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"name": "a"}, id="a text"),
+        pytest.param({"name": 'say "a"'}, id="marks in a text"),
+        pytest.param({"groups": ["a", 'b"', ""]}, id="a list of texts"),
+        pytest.param({"groups": []}, id="an empty list"),
+        pytest.param({"adapter_spec": {"num_outputs": 1, "model": "m", "stop_sequences": ['"']}}, id="an object"),
+        pytest.param({"scenario_spec": {"args": {"a": {"b": ["c", None, '"']}}}}, id="a free-form object"),
+        pytest.param({"metric_specs": [{"class_name": "x"}, {"args": {"a": "b"}}]}, id="objects in a list"),
+    ],
+)
+def test_quotation_marks_are_counted_as_a_file_has_them(value: Any) -> None:
+    """Python's `json` writes the file that they are counted in."""
+    part = Objects(SPEC.shape)
+    texts = [json.dumps(value), json.dumps({"name": "z"})]
+    quotes = part.extend(decoded(SPEC, value, {"name": "z"}), exact=False)
+    assert quotes == sum(text.count('"') for text in texts)
 
 
 def texts(value: Any) -> Any:
@@ -81,11 +135,10 @@ def test_an_empty_object_may_not_be_what_the_file_says() -> None:
 
 
 def test_each_free_form_text_is_kept_once_and_compact() -> None:
-    whole, staged = Texts(), Texts()
-    whole.extend([Raw(b'{"a": 1.50}'), None, Raw(b"")], exact=True)
-    staged.extend([Raw(b'{"a": 1.50}'), Raw(b'{"b":NaN}'), Raw(b'{ "c" : "\\u00e9" }')], exact=True)
-    whole.absorb(staged)
-    column = whole.array()
+    part = Texts()
+    part.extend([Raw(b'{"a": 1.50}'), None, Raw(b"")], exact=True)
+    part.extend([Raw(b'{"a": 1.50}'), Raw(b'{"b":NaN}'), Raw(b'{ "c" : "\\u00e9" }')], exact=True)
+    column = part.array()
     assert column.dictionary.to_pylist() == ['{"a":1.50}', '{"b":NaN}', '{"c":"\\u00e9"}']
     assert column.indices.to_pylist() == [0, None, None, 0, 1, 2]
 
@@ -126,19 +179,20 @@ def test_objects_in_lists_are_structs_and_an_empty_one_is_no_null() -> None:
 
 def test_shared_objects_are_decoded_once_and_referred_to_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[bytes]] = []
-    pieces = ElementDecoder.pieces
-    monkeypatch.setattr(ElementDecoder, "pieces", lambda self, new: (asked.append(list(new)), pieces(self, new))[1])
+    learn = Shared.learn
+    monkeypatch.setattr(Shared, "learn", lambda self, new, keys: (asked.append(list(new)), learn(self, new, keys))[1])
     shared = Shared("stats", "", Objects(STAT.shape), STAT)
     one, two, bad = (Raw(text) for text in (b'{"mean":1}', b'{"mean":2,"new":0}', b"3"))
-    shared.stage(shared.number_pieces([one, two, one, Raw(b"")]))
-    shared.keep()
-    shared.stage(shared.number_pieces([bad]))
-    shared.drop()
-    shared.stage(shared.number_pieces([two]))
-    shared.keep()
+    shared.codes.extend(shared.number_pieces([one, two, one, Raw(b"")]))
+    shared.codes.extend(shared.number_pieces([bad]))
+    shared.truncate(4)
+    shared.codes.extend(shared.number_pieces([two]))
     assert asked == [[bytes(one), bytes(two)], [bytes(bad)]]
     assert dict(shared.columns())["stats.mean"].to_pylist() == [1.0, 2.0, 1.0, None, 2.0]
-    assert list(shared.residual_rows(0, 5)) == [(1, {"/new": 0}), (4, {"/new": 0})]
+    assert dict(shared.columns())["stats.mean"].to_pylist() == [1.0, 2.0, 1.0, None, 2.0]
+    assert list(shared.residual_rows(5)) == [(1, {"/new": 0}), (4, {"/new": 0})]
+    assert list(shared.residuals_from(2)) == [{"/new": 0}]
+    assert shared.marks(b"1", [0, 0, 1, -1]) == 2
 
 
 def test_values_of_a_field_that_is_kept_elsewhere_make_no_column() -> None:
@@ -147,12 +201,3 @@ def test_values_of_a_field_that_is_kept_elsewhere_make_no_column() -> None:
     columns = dict(part.columns("s"))
     assert columns["s.train_trial_index"].to_pylist() == [3]
     assert not any(name.startswith("s.instance") for name in columns)
-
-
-def test_a_collector_forgets() -> None:
-    for shape, value in ((FLOAT, 0.5), (FREE, Raw(b"{}")), (ListOf(FREE), [Raw(b"{}")])):
-        part = collector(shape)
-        part.extend([value], exact=True)
-        part.clear()
-        assert len(part.array()) == 0
-    assert isinstance(collector(ListOf(FLOAT)), Values)

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from magnet_arrow import columns, schema
-from magnet_arrow.columns import Batch, InstanceStatRows, Rows, StateRows, StatRows, moved, plain_columns
+from magnet_arrow.columns import Batch, Rows, moved, plain_columns
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm.decode import document
 from magnet_arrow.helm.elements import Stretch
 from magnet_arrow.helm.wire import TEXT_FORM
+from magnet_arrow.table_rows import InstanceStatRows, StateRows, StatRows
 
 WHERE = Where("v1/run", "x.json")
 STATE = "scenario_state.request_states"

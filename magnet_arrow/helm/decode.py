@@ -56,9 +56,29 @@ class ElementDecoder:
         self._interns_lists = any(owner is struct and _is_list(self.shape, name) for owner, name in wire.INTERNED)
         self._many: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[self._twin])  # type: ignore[name-defined]
 
+    def plain_one(self, raw: bytes | memoryview) -> Any:
+        """One element as msgspec takes it.
+
+        Raises:
+            msgspec.DecodeError: it does not, as `RecursionError` and `UnicodeDecodeError` say too.
+        """
+        return self._one.decode(raw)
+
     @cached_property
     def _one(self) -> "msgspec.json.Decoder[Any]":
         return msgspec.json.Decoder(self._twin)
+
+    def plain(self, array: bytes | memoryview) -> list[Any]:
+        """The elements of a JSON array, if msgspec takes all of them; what they leave out is not looked for.
+
+        Raises:
+            NotPlainError: it does not.
+        """
+        try:
+            found: list[Any] = self._many.decode(array)
+        except _REFUSED:
+            raise NotPlainError from None
+        return found
 
     def stretch(self, stretch: Stretch, *, carefully: bool = False) -> Decoded:
         """The elements of a stretch.
@@ -146,13 +166,13 @@ class ElementDecoder:
         if not carefully and not _has_null(joined):
             try:
                 structs = self._many.decode(b"[" + joined + b"]")
-                if _is_utf8(joined) and joined.count(KEY_MARK) == key_marks(structs):
+                if is_utf8(joined) and joined.count(KEY_MARK) == key_marks(structs):
                     return Decoded(structs, exact=False)
             except _REFUSED:
                 pass
         decoded = Decoded([])
         for index, piece in enumerate(pieces):
-            held = self.fast(piece) if _is_utf8(piece) else None
+            held = self.fast(piece) if is_utf8(piece) else None
             residual: Residual = {}
             if held is None:
                 try:
@@ -164,6 +184,13 @@ class ElementDecoder:
             decoded.structs.append(held)
         return decoded
 
+
+QUOTE = b'"'
+"""A file has two for each key and each text, and those within texts. One that has more than what was decoded of it
+needs has a key that was not seen: one with a null, or one that stood there twice. Only a mark that is written as
+`ESCAPED_QUOTE` could hide it, and HELM writes none."""
+
+ESCAPED_QUOTE = b"\\u0022"
 
 KEY_MARK = b'":'
 """What follows a key. It also stands in texts, where it is written `\\":` in the file and by msgspec alike."""
@@ -213,11 +240,15 @@ def _is_list(shape: Object, name: str) -> bool:
     return any(field.name == name and isinstance(field.shape, ListOf) for field in shape.fields)
 
 
+class NotPlainError(Exception):
+    """Something needs another look than the many at once get that hold nothing out of the ordinary."""
+
+
 class BadPieceError(Exception):
     """A piece of an element is no JSON. Whoever cut it out decodes the element carefully, to say where."""
 
 
-def _is_utf8(data: bytes) -> bool:
+def is_utf8(data: bytes) -> bool:
     """Whether raw parts, which msgspec does not look into, are text."""
     if data.isascii():
         return True
@@ -283,6 +314,18 @@ def _decoder(struct: type[Struct]) -> ElementDecoder:
     return ElementDecoder(struct)
 
 
+def plain_object(struct: type[Struct], raw: bytes | memoryview) -> Any:
+    """One object, if msgspec takes it; what that leaves out is not looked for.
+
+    Raises:
+        NotPlainError: it does not.
+    """
+    try:
+        return _decoder(struct).plain_one(raw)
+    except _REFUSED:
+        raise NotPlainError from None
+
+
 def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: int = 0) -> tuple[Any, Residual]:
     """One object that is a whole file, or a member of one: its wire struct and residual.
 
@@ -290,7 +333,7 @@ def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: i
         BadFileError: no JSON, or no object.
     """
     residual: Residual = {}
-    held = _decoder(shape.struct).fast(raw) if _is_utf8(raw) else None
+    held = _decoder(shape.struct).fast(raw) if is_utf8(raw) else None
     if held is not None:
         return held, residual
     try:

@@ -9,10 +9,14 @@ array of its own afterwards, so a wrong cut cannot go by unseen.
 import json
 import re
 import sys
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import msgspec
+import polars as pl
+import pyarrow as pa
 from msgspec import Raw
 
 from magnet_arrow.errors import BadFileError, Where
@@ -68,7 +72,7 @@ class Stretch:
 
     def has(self, text: bytes) -> bool:
         """Whether `text` stands anywhere in it."""
-        return self.buffer.find(text, self.begin, self.end) >= 0
+        return has(self.buffer, self.begin, self.end, text)
 
     def count_of(self, text: bytes) -> int:
         """How often `text` stands in it."""
@@ -97,6 +101,25 @@ class Stretch:
         return BadFileError("", where=where, expected=expected, found=found, hint=hint)
 
 
+def has(data: bytearray, begin: int, end: int, text: bytes) -> bool:
+    """Whether `text` stands anywhere in a part of a buffer.
+
+    Polars' search for literals has 11 GB/s where `find` has 1.8, but a call takes 0.1 ms.
+    """
+    if end - begin < _LONG_SEARCH_BYTES:
+        return data.find(text, begin, end) >= 0
+    bounds = array("q", [*range(begin, end, _SEARCH_ROW_BYTES), end])
+    rows = pa.Array.from_buffers(pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(data)])
+    if cast(pl.Series, pl.from_arrow(rows)).bin.contains(text).any():
+        return True
+    most = len(text) - 1  # what lies across two rows
+    return any(data.find(text, max(begin, bound - most), min(end, bound + most)) >= 0 for bound in bounds[1:-1])
+
+
+_LONG_SEARCH_BYTES = 1 << 18
+_SEARCH_ROW_BYTES = 1 << 16
+
+
 @dataclass(slots=True)
 class Buffer:
     """A reused buffer that the files of a run are read into, one behind the other.
@@ -104,7 +127,7 @@ class Buffer:
     A fresh one for each file would cost the page faults of touching new memory each time.
     """
 
-    data: bytearray = field(default_factory=lambda: bytearray(BLOCK_BYTES))
+    data: bytearray = field(default_factory=bytearray)
     used: int = 0
 
     def clear(self) -> None:
@@ -373,6 +396,8 @@ class Reader:
         self._last: Stretch | None = None
         self._array_end = sys.maxsize
         buffer.clear()
+        if len(buffer.data) < BLOCK_BYTES:
+            buffer.data = bytearray(BLOCK_BYTES)
         self._filled = file.read_into(memoryview(buffer.data)[:BLOCK_BYTES])
         self._is_whole = self._filled < BLOCK_BYTES and not salvage
         document = _whole(buffer.data, 0, self._filled, file.where)

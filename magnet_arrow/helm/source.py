@@ -153,11 +153,7 @@ class SourceFile:
         if self._stream is not None:
             count: int = self._stream.readinto(buffer)
             return count
-        if _HAS_READV:
-            return os.readv(self._descriptor, [buffer])
-        data = os.read(self._descriptor, len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+        return read_into(self._descriptor, buffer)
 
     def skip(self, count: int) -> None:
         """Leave out bytes at the place where the last read ended."""
@@ -186,6 +182,15 @@ class SourceFile:
 
     def _error(self, expected: str, found: str, hint: str | None = None) -> BadFileError:
         return BadFileError("", where=self.where, expected=expected, found=found, hint=hint)
+
+
+def read_into(descriptor: int, buffer: memoryview) -> int:
+    """Fill `buffer`, or a part of it; the number of bytes."""
+    if _HAS_READV:
+        return os.readv(descriptor, [buffer])
+    data = os.read(descriptor, len(buffer))
+    buffer[: len(data)] = data
+    return len(data)
 
 
 _HAS_READV = hasattr(os, "readv")

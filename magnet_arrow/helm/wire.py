@@ -36,7 +36,8 @@ Residual = dict[str, Any]
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_NOTHING = Raw(b"")
+NOTHING = Raw(b"")
+"""A free-form value that is not there."""
 
 
 @cache
@@ -52,7 +53,7 @@ def twin(struct: type[Struct]) -> type[Struct]:
 def _wire_field(shape: Shape, interned: bool) -> tuple[Any, Any]:
     """Type and default of a field. A raw field's default is an empty `Raw`: `Raw | None` refuses objects (tried)."""
     if isinstance(shape, FreeForm) or (interned and isinstance(shape, Object)):
-        return Raw, _NOTHING
+        return Raw, NOTHING
     if interned:
         return list[Raw] | None, None
     return _wire_type(shape) | None, None

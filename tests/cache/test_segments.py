@@ -14,8 +14,8 @@ from magnet_arrow.cache import segments
 from magnet_arrow.cache.manifest import RunList, TableEntry
 from magnet_arrow.cache.segments import SegmentWriter, TableFile, TableWriter, check_digest, check_file
 from magnet_arrow.cache.snapshot import read_file
-from magnet_arrow.columns import StatRows
 from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError, SnapshotExpiredError
+from magnet_arrow.table_rows import StatRows
 
 OWN = "stats.name.perturbation"
 

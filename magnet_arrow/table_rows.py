@@ -1,0 +1,575 @@
+"""The `Rows` of each kind of table: how the elements of its file become rows."""
+
+from array import array
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec import Raw, Struct
+
+from magnet_arrow import schema, splitting
+from magnet_arrow.collectors import Objects, Shared, int32, taken
+from magnet_arrow.columns import PLAIN_FAULTS, Rows, int64
+from magnet_arrow.helm import structs
+from magnet_arrow.helm.decode import (
+    ESCAPED_QUOTE,
+    KEY_MARK,
+    QUOTE,
+    BadPieceError,
+    ElementDecoder,
+    NotPlainError,
+    key_marks,
+    no_object,
+    parse,
+    plain_object,
+    raw_elements,
+)
+from magnet_arrow.helm.elements import Stretch, has
+from magnet_arrow.helm.shapes import Object, object_shape
+from magnet_arrow.helm.wire import Residual
+from magnet_arrow.schema import Form, Table
+
+_HOT_BYTES = 1 << 19
+"""How much is decoded before it becomes columns: a long stretch as a whole would leave the processor's caches."""
+_ELEMENT_END = b"\n  }"
+_STATE_END = b"\n    }"
+
+
+class ObjectRows(Rows):
+    """A table whose file is one object: one row a run or suite.
+
+    Attributes:
+        plain_objects: those that were staged by `stage_plain` last.
+    """
+
+    plain_objects: list[Any]
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._objects = Shared(self.table.name, "", Objects(_shape_of(self.table)))
+        self._shared = (self._objects,)
+
+    def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
+        self.plain_objects = objects = [plain_object(_struct_of(self.table), file.view) for file in files]
+        first = self._objects.objects.count
+        quotes = self._objects.objects.extend(objects, exact=False)
+        _require_quotes(files, quotes)
+        self._objects.codes.extend(range(first, first + len(objects)))
+        return [1] * len(objects)
+
+    def stage_object(self, value: Any, residual: Residual) -> None:
+        """The object of the run at hand."""
+        self._objects.codes.append(self._objects.add(value, residual))
+        self._add_staged(1)
+
+
+class FiledRows(ObjectRows):
+    """A table of objects out of several files, which a column names."""
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._files: list[str] = []
+
+    def stage_from(self, file: str, value: Any, residual: Residual) -> None:
+        """One object of a file."""
+        self.stage_object(value, residual)
+        self._files.append(file)
+
+    def drop(self) -> None:
+        """See `Rows`."""
+        del self._files[self.rows :]
+        super().drop()
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        yield self.table.named("file"), pa.array(self._files, pa.string())
+        yield from super()._columns()
+
+
+class ElementRows(Rows):
+    """A table whose file is an array of objects that seldom recur: one row an element."""
+
+    def __init__(self, name: str) -> None:
+        self._decoder = ElementDecoder(_struct_of(schema.table(name)))
+        super().__init__(name)
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._objects = Objects(self._decoder.shape)
+
+    def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
+        quotes = 0
+        for file in files:
+            file.count = 0
+            for region in splitting.cuts(file, _ELEMENT_END, _HOT_BYTES):
+                values = self._decoder.plain(b"".join((b"[", region.view, b"]")))
+                quotes += self._objects.extend(values, exact=False)
+                file.count += len(values)
+        _require_quotes(files, quotes)
+        return [file.count for file in files]
+
+    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
+        decoded = self._decoder.stretch(stretch, carefully=carefully)
+        self._objects.extend(decoded.structs, decoded.exact)
+        self._staged_residuals = decoded.residuals
+        self._add_staged(len(decoded.structs))
+
+    def drop(self) -> None:
+        """See `Rows`."""
+        self._objects.truncate(self.rows)
+        super().drop()
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        yield from self._objects.columns(self.table.name)
+
+
+class TextRows(Rows):
+    """A table of two texts a row: a file's path and content, or a map's key and value."""
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._pairs: list[tuple[str, str]] = []
+
+    def stage_pair(self, first: str, second: str) -> None:
+        """One row."""
+        self._pairs.append((first, second))
+        self._add_staged(1)
+
+    def drop(self) -> None:
+        """See `Rows`."""
+        del self._pairs[self.rows :]
+        super().drop()
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        own = [name for name in self.table.names if name not in self.table.hidden and name != schema.RUN_NAME]
+        for place, name in enumerate(own):
+            yield name, pa.array([pair[place] for pair in self._pairs], pa.string())
+
+
+class StateRows(Rows):
+    """`scenario_state`: one row a request state, with the rest of the file beside it."""
+
+    _PREFIX = "scenario_state.request_states"
+    _INSTANCE = ElementDecoder(structs.Instance)
+    _REQUEST = ElementDecoder(structs.RequestState)
+
+    def __init__(self) -> None:
+        self._rest_value: Any = None
+        super().__init__("scenario_state")
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._rest = Shared("scenario_state", "", Objects(schema.STATE_REST))
+        self._rest_number: int | None = None
+        shape = self._INSTANCE.shape
+        self._instances = Shared(f"{self._PREFIX}.instance", "/instance", Objects(shape), self._INSTANCE)
+        self._requests = Objects(self._REQUEST.shape, shared=["instance"])
+        self._shared = (self._rest, self._instances)
+
+    def stage_rest(self, rest: Any) -> None:
+        """What stands beside the request states of the run at hand, before the first of them."""
+        self._rest_value, self._rest_number = rest, None
+
+    def stage_documents(self, files: Sequence[Stretch]) -> None:
+        """As `stage_plain`, with whole files instead of their arrays."""
+        try:
+            self._parts.extend(self._stage_documents(files))
+        except PLAIN_FAULTS:
+            self.drop()
+            raise NotPlainError from None
+
+    def _stage_documents(self, files: Sequence[Stretch]) -> list[int]:
+        counts: list[int] = []
+        quotes = 2 * len(files)  # of the key of the request states
+        for few in _hot(files):
+            documents = [plain_object(structs.ScenarioState, file.view) for file in few]
+            rows = [len(document.request_states or ()) for document in documents]
+            if 0 in rows:
+                raise NotPlainError  # no row is there to hold what stands beside them
+            first = self._rest.objects.count
+            quotes += self._rest.objects.extend(documents, exact=False)
+            quotes += self._extend(list(chain.from_iterable(document.request_states for document in documents)))
+            for number, count in enumerate(rows, first):
+                self._rest.codes.extend(array("i", [number]) * count)
+            counts += rows
+        _require_quotes(files, quotes)
+        return counts
+
+    def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
+        if self._rest_number is None:
+            self._rest_number = self._rest.add(self._rest_value)
+        quotes = 0
+        for file in files:
+            file.count = 0
+            for region in splitting.cuts(file, _STATE_END, _HOT_BYTES):
+                states = self._REQUEST.plain(b"".join((b"[", region.view, b"]")))
+                quotes += self._extend(states)
+                file.count += len(states)
+            self._rest.codes.extend(array("i", [self._rest_number]) * file.count)
+        _require_quotes(files, quotes)
+        return [file.count for file in files]
+
+    def _extend(self, states: Sequence[Any]) -> int:
+        """Rows of these states; how many quotation marks a file needs for them."""
+        numbers = self._instances.number_pieces([state.instance for state in states])
+        self._instances.codes.extend(numbers)
+        keys = 2 * (len(numbers) - numbers.count(-1))
+        return keys + self._instances.marks(QUOTE, numbers) + self._requests.extend(states, exact=False)
+
+    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
+        decoded = self._REQUEST.stretch(stretch, carefully=carefully)
+        self._requests.extend(decoded.structs, decoded.exact)
+        numbers = self._instances.number_pieces([state.instance for state in decoded.structs])
+        if self._rest_number is None:
+            self._rest_number = self._rest.add(self._rest_value)
+        self._instances.codes.extend(numbers)
+        self._rest.codes.extend(array("i", [self._rest_number]) * len(numbers))
+        self._staged_residuals = decoded.residuals
+        self._add_staged(len(numbers))
+
+    def drop(self) -> None:
+        """See `Rows`."""
+        self._requests.truncate(self.rows)
+        super().drop()
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        yield from self._requests.columns(self._PREFIX)
+        yield from super()._columns()
+
+
+class StatRows(Rows):
+    """`stats`: one row a stat."""
+
+    _STAT = ElementDecoder(structs.Stat)
+    _OPENING, _CLOSING = b"\n  {\n", b"\n  }"
+
+    def __init__(self) -> None:
+        super().__init__("stats")
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._stats = Shared("stats", "", Objects(self._STAT.shape), self._STAT)
+        self._shared = (self._stats,)
+
+    def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
+        counts = [0] * len(files)
+        for owners, regions in _batches(files, self._OPENING, self._CLOSING):
+            found = splitting.split(regions, self._CLOSING + b"," + self._OPENING)
+            numbers = pa.array(_numbers_of(self._stats, found.distinct), pa.int32())
+            _extend_codes(self._stats.codes, numbers.take(found.codes))
+            for owner, count in zip(owners, found.counts, strict=True):
+                counts[owner] += count
+        for file, count in zip(files, counts, strict=True):
+            file.count = count
+        return counts
+
+    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
+        raws = raw_elements(stretch, carefully=carefully)
+        _require_objects(raws)
+        self._stats.codes.extend(self._stats.number_pieces(raws))
+        self._add_staged(len(raws))
+
+
+_PARAMETERS = "/perturbation/"
+_DECLARED = frozenset(column.pointer for column in schema.table("per_instance_stats").columns)
+
+
+class InstanceStatRows(Rows):
+    """`per_instance_stats`: one row a stat of an entry, with the entry's own fields beside it."""
+
+    _PREFIX = "per_instance_stats"
+    _STAT = ElementDecoder(structs.Stat)
+    _ENTRY = ElementDecoder(structs.PerInstanceStats)
+    _OPENING, _CLOSING = b"\n  {\n", b"\n      }\n    ]\n  }"
+    _STAT_BREAK = b"\n      },\n      {\n"
+    _ENTRY_BREAK = _CLOSING + b"," + _OPENING
+    _HEAD_END = b',\n    "stats": [\n      {\n'
+
+    def __init__(self) -> None:
+        self._next_entry = 0
+        self._rowless: dict[int, Any] = {}
+        super().__init__("per_instance_stats")
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._stats = Shared(f"{self._PREFIX}.stats", "/stats", Objects(self._STAT.shape), self._STAT)
+        self._entries = Objects(self._ENTRY.shape, shared=["stats"])
+        self._lengths = array("i")
+        self._entry_numbers = array("q")
+        self._firsts: list[int] = []
+        self._shared = (self._stats,)
+
+    def _clear_staged(self) -> None:
+        super()._clear_staged()
+        self._staged_lengths: deque[list[int]] = deque()
+        self._staged_rowless: dict[int, Any] = {}
+
+    def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
+        lengths: list[list[int]] = [[] for _ in files]
+        for owners, regions in _batches(files, self._OPENING, self._CLOSING):
+            found = splitting.split(regions, self._STAT_BREAK)
+            pieces = self._pieces(found.distinct)
+            begin = 0
+            for owner, count in zip(owners, found.counts, strict=True):
+                lengths[owner] += self._stage_region(found.codes.slice(begin, count), pieces)
+                begin += count
+        self._staged_lengths.extend(lengths)
+        for file, of_file in zip(files, lengths, strict=True):
+            file.count = len(of_file)
+        return [sum(of_file) for of_file in lengths]
+
+    def _pieces(self, distinct: Sequence[bytes]) -> "_Pieces":
+        """What stands in each piece: a stat, or the end of an entry, the next one's head, and its first stat."""
+        across: dict[int, list[tuple[bytes | None, bytes]]] = {}
+        for code, piece in enumerate(distinct):
+            if self._HEAD_END in piece:
+                across[code] = [self._head_and_stat(part) for part in piece.split(self._ENTRY_BREAK)]
+                if any(head is None for head, _ in across[code][1:]):
+                    raise NotPlainError
+        parts = list(chain.from_iterable(across.values()))
+        stats = [piece for code, piece in enumerate(distinct) if code not in across]
+        numbers = iter(_numbers_of(self._stats, [*stats, *(stat for _, stat in parts)]))
+        alone = [-1 if code in across else next(numbers) for code in range(len(distinct))]
+        heads = list(dict.fromkeys(head for head, _ in parts if head is not None))
+        decoded = self._ENTRY.pieces(splitting.objects_of(heads))
+        if decoded.residuals or any(entry.stats is not None for entry in decoded.structs):
+            raise NotPlainError
+        entries = dict(zip(heads, decoded.structs, strict=True))
+        return _Pieces(
+            pa.array(alone, pa.int32()),
+            {
+                code: [(None if head is None else entries[head], next(numbers)) for head, _ in inner]
+                for code, inner in across.items()
+            },
+        )
+
+    def _head_and_stat(self, part: bytes) -> tuple[bytes | None, bytes]:
+        head, _, stat = part.rpartition(self._HEAD_END)
+        return (head, stat) if head else (None, part)
+
+    def _stage_region(self, codes: pa.Int32Array, pieces: "_Pieces") -> list[int]:
+        """Stage the entries of a region; how many stats each has."""
+        alone = pieces.alone.take(codes)
+        places = pc.indices_nonzero(pc.equal(alone, -1))
+        plain, numbers = array("i"), array("i")
+        _extend_codes(plain, alone)
+        entries, begins, done = [], [], 0
+        for place, code in zip(places.to_pylist(), codes.take(places).to_pylist(), strict=True):
+            numbers += plain[done:place]
+            for entry, number in pieces.across[code]:
+                if entry is not None:
+                    entries.append(entry)
+                    begins.append(len(numbers))
+                numbers.append(number)
+            done = place + 1
+        numbers += plain[done:]
+        if not begins or begins[0]:
+            raise NotPlainError
+        self._stats.codes += numbers
+        self._entries.extend(entries, exact=False)
+        return [end - begin for begin, end in pairwise([*begins, len(numbers)])]
+
+    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
+        decoded = self._ENTRY.stretch(stretch, carefully=carefully)
+        raws = list(chain.from_iterable(filter(None, (entry.stats for entry in decoded.structs))))
+        if carefully:
+            _require_stats(decoded.structs, stretch)
+        else:
+            _require_objects(raws)
+        self._entries.extend(decoded.structs, decoded.exact)
+        numbers = self._stats.number_pieces(raws)
+        self._stats.codes.extend(numbers)
+        lengths = [len(entry.stats or ()) for entry in decoded.structs]
+        self._staged_lengths.append(lengths)
+        if not decoded.exact:
+            _require_single_keys(stretch, decoded.structs, self._stats.marks(KEY_MARK, numbers))
+        self._add_staged(len(raws))
+        if 0 in lengths:
+            self._stage_rowless(stretch, lengths)
+        first = 0
+        for index, length in enumerate(lengths):
+            if index in decoded.residuals and length:
+                self._stage_residual(decoded.residuals[index], first, length)
+            first += length
+
+    def _stage_residual(self, residual: Residual, first: int, length: int) -> None:
+        """An entry's residual stands in its first row; but what will be a column belongs in all of its rows."""
+        self._staged_residuals[first] = residual
+        parameters = {
+            place: value
+            for place, value in residual.items()
+            if place.startswith(_PARAMETERS) and place not in _DECLARED and value is not None
+        }
+        for row in range(first + 1, first + length) if parameters else ():
+            self._staged_residuals[row] = parameters
+
+    def _stage_rowless(self, stretch: Stretch, lengths: Sequence[int]) -> None:
+        for index, (begin, end) in enumerate(stretch.elements()):
+            if not lengths[index]:
+                self._staged_rowless[stretch.first + index] = parse(memoryview(stretch.buffer)[begin:end])
+
+    def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
+        """See `Rows`."""
+        lengths = self._staged_lengths.popleft() if self._staged_lengths else []
+        self._firsts.extend(accumulate(lengths[:-1], initial=self.rows) if lengths else ())
+        self._lengths.extend(lengths)
+        self._entry_numbers.extend(range(self._next_entry, self._next_entry + len(lengths)))
+        self._next_entry += len(lengths)
+        self._rowless.update(self._staged_rowless)
+        self._staged_rowless = {}
+        super().keep(key, name, json_bytes)
+
+    def drop(self) -> None:
+        """See `Rows`."""
+        self._entries.truncate(len(self._lengths))
+        super().drop()
+
+    def rowless_entries(self) -> dict[int, Any]:
+        """Entries of the run at hand without a row to stand in, staged ones too, by their place in the file."""
+        return self._rowless | self._staged_rowless
+
+    def end_run(self) -> None:
+        """See `Rows`."""
+        self._next_entry = 0
+        self._rowless = {}
+        super().end_run()
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        codes = _entry_of_row(self._lengths)
+        for name, column in self._entries.columns(self._PREFIX):
+            yield name, taken(column, codes)
+        yield schema.ENTRY, int64(self._entry_numbers).take(codes)
+        yield from super()._columns()
+
+    def _pointer_of(self, part: Shared, row: int) -> str:
+        return f"/stats/{row - self._firsts[bisect_right(self._firsts, row) - 1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """What per-instance stats were cut into.
+
+    Attributes:
+        alone: by code the number of the stat that a piece is, -1 for one that lies across entries.
+        across: by code what such a one holds: the entry that begins, or None, and a stat's number.
+    """
+
+    alone: pa.Int32Array
+    across: dict[int, list[tuple[Any, int]]]
+
+
+def _entry_of_row(lengths: "array[int]") -> pa.Int32Array:
+    """The place of each row's entry, from how many rows each entry has."""
+    ends = array("i", accumulate(length for length in lengths if length))
+    places = array("i", (place for place, length in enumerate(lengths) if length))
+    if not ends:
+        return pa.array([], pa.int32())
+    return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(int32(ends), int32(places)))
+
+
+def _hot(files: Sequence[Stretch]) -> Iterator[list[Stretch]]:
+    """Some files at a time."""
+    few: list[Stretch] = []
+    for file in files:
+        few.append(file)
+        if few[-1].end - few[0].begin >= _HOT_BYTES:
+            yield few
+            few = []
+    if few:
+        yield few
+
+
+def _batches(
+    files: Sequence[Stretch], opening: bytes, closing: bytes
+) -> Iterator[tuple[list[int], list[splitting.Region]]]:
+    """The insides of files' elements, some regions at a time, and which file each is of."""
+    owners: list[int] = []
+    regions: list[splitting.Region] = []
+    size = 0
+    for number, file in enumerate(files):
+        for region in splitting.cuts(file, _ELEMENT_END, splitting.BATCH_BYTES):
+            owners.append(number)
+            regions.append(splitting.insides(region, opening, closing))
+            size += region.end - region.begin
+            if size >= splitting.BATCH_BYTES:
+                yield owners, regions
+                owners, regions, size = [], [], 0
+    if regions:
+        yield owners, regions
+
+
+def _numbers_of(shared: Shared, insides: Sequence[bytes]) -> list[int]:
+    """The numbers of the objects with these insides; new ones are decoded.
+
+    Raises:
+        NotPlainError: one is not the inside of an object.
+        BadPieceError: one is no JSON.
+    """
+    known = shared.known
+    new = [inside for inside in dict.fromkeys(insides) if inside not in known]
+    if new:
+        shared.learn(splitting.objects_of(new), new)
+    return [known[inside] for inside in insides]
+
+
+def _extend_codes(codes: "array[int]", more: pa.Int32Array) -> None:
+    data = more.buffers()[1]
+    codes.frombytes(memoryview(data)[4 * more.offset : 4 * (more.offset + len(more))])
+
+
+def _require_quotes(files: Sequence[Stretch], needed: int) -> None:
+    """See `decode.QUOTE`; the files lie one behind the other."""
+    first = files[0]
+    if first.buffer.count(QUOTE, first.begin, files[-1].end) != needed:
+        raise NotPlainError
+    if has(first.buffer, first.begin, files[-1].end, ESCAPED_QUOTE):
+        raise NotPlainError
+
+
+def rows_of(table: Table) -> Rows:
+    """The `Rows` that fills a table."""
+    own = {"scenario_state": StateRows, "stats": StatRows, "per_instance_stats": InstanceStatRows}
+    if table.name in own:
+        return own[table.name]()
+    if table.name == "groups":
+        return FiledRows(table.name)
+    if table.of == "suite" and table.form is Form.ARRAY:
+        return ObjectRows(table.name)
+    forms = {Form.OBJECT: ObjectRows, Form.ARRAY: ElementRows, Form.MAP: TextRows, Form.TEXTS: TextRows}
+    return forms[table.form](table.name)
+
+
+def _struct_of(table: Table) -> type[Struct]:
+    assert table.struct is not None, table.name
+    return table.struct
+
+
+def _shape_of(table: Table) -> Object:
+    return object_shape(_struct_of(table))
+
+
+def _require_objects(raws: Iterable[Raw]) -> None:
+    """A row must be an object; the careful way says which one is not."""
+    if not all(memoryview(raw)[0] == 0x7B for raw in raws):
+        raise BadPieceError
+
+
+def _require_stats(entries: Iterable[Any], stretch: Stretch) -> None:
+    for index, entry in enumerate(entries):
+        for place, raw in enumerate(entry.stats or ()):
+            if memoryview(raw)[0] != 0x7B:
+                raise no_object(stretch, index, f".stats[{place}]", parse(raw))
+
+
+def _require_single_keys(stretch: Stretch, entries: list[Any], marks: int) -> None:
+    """See `decode.key_marks`; the stats' share is known piece by piece."""
+    with_stats = 0
+    for entry in entries:
+        with_stats += entry.stats is not None
+        entry.stats = None
+    if stretch.count_of(KEY_MARK) != marks + with_stats + key_marks(entries):
+        raise BadPieceError
