@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from magnet_arrow import schema
 from magnet_arrow.collectors import InexactError, Shared, int32
@@ -64,6 +65,7 @@ def plain_columns(batch: Batch) -> dict[str, pa.Array]:
 class _Run:
     key: str
     name: str
+    first_row: int
     rows: int = 0
 
 
@@ -80,7 +82,6 @@ class Rows:
     def _reset(self) -> None:
         """Begin a new row group."""
         self._runs: list[_Run] = []
-        self._numbers = array("q")
         self._residuals: dict[int, Residual] = {}
         self._shared: tuple[Shared, ...] = ()
         self.rows = 0
@@ -174,9 +175,8 @@ class Rows:
         if not rows:
             return
         if not self._runs or self._runs[-1].key != key:
-            self._runs.append(_Run(key, name))
+            self._runs.append(_Run(key, name, self._next_row))
         self._runs[-1].rows += rows
-        self._numbers.extend(range(self._next_row, self._next_row + rows))
         self._next_row += rows
         self.rows += rows
         self.json_bytes += json_bytes
@@ -203,7 +203,7 @@ class Rows:
         found = dict(self._columns())
         found[schema.RUN_NAME] = _per_run([run.name for run in self._runs], counts)
         found[schema.RUN] = _per_run([run.key for run in self._runs], counts)
-        found[schema.ROW] = int64(self._numbers)
+        found[schema.ROW] = _numbers([run.first_row for run in self._runs], counts)
         runs = _slices(self._runs)
         residuals = self._all_residuals()
         spreader = Spreader(runs, residuals, self._open_names)
@@ -243,6 +243,15 @@ def _per_run(values: Sequence[str], counts: Sequence[int]) -> pa.Array:
     for number, count in enumerate(counts):
         codes += array("i", [number]) * count
     return pa.DictionaryArray.from_arrays(int32(codes), pa.array(values, pa.string()))
+
+
+def _numbers(firsts: Sequence[int], counts: Sequence[int]) -> pa.Int64Array:
+    """Numbers that count up from each of these so many times."""
+    most = max(counts, default=0)
+    upward = int64(array("q", range(most)))
+    parts = [upward.slice(0, count) for count in counts]
+    parts = [pc.add(part, first) if first else part for part, first in zip(parts, firsts, strict=True)]
+    return pa.concat_arrays(parts) if parts else upward
 
 
 def int64(numbers: "array[int]") -> pa.Int64Array:

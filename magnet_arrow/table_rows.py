@@ -185,18 +185,20 @@ class StateRows(Rows):
     def _stage_documents(self, files: Sequence[Stretch]) -> list[int]:
         counts: list[int] = []
         quotes = 2 * len(files)  # of the key of the request states
+        rests: list[Any] = []
         for few in _hot(files):
             documents = [plain_object(structs.ScenarioState, file.view) for file in few]
-            rows = [len(document.request_states or ()) for document in documents]
-            if 0 in rows:
-                raise NotPlainError  # no row is there to hold what stands beside them
-            first = self._rest.objects.count
-            quotes += self._rest.objects.extend(documents, exact=False)
-            quotes += self._extend(list(chain.from_iterable(document.request_states for document in documents)))
-            for number, count in enumerate(rows, first):
-                self._rest.codes.extend(array("i", [number]) * count)
-            counts += rows
-        _require_quotes(files, quotes)
+            quotes += self._extend(list(chain.from_iterable(document.request_states or () for document in documents)))
+            for document in documents:
+                counts.append(len(document.request_states or ()))
+                document.request_states = None
+            rests += documents
+        if 0 in counts:
+            raise NotPlainError  # no row is there to hold what stands beside them
+        first = self._rest.objects.count
+        _require_quotes(files, quotes + self._rest.objects.extend(rests, exact=False))
+        for number, count in enumerate(counts, first):
+            self._rest.codes.extend(array("i", [number]) * count)
         return counts
 
     def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
