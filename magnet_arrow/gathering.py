@@ -14,7 +14,7 @@ from magnet_arrow import schema
 from magnet_arrow.errors import Where
 from magnet_arrow.helm.elements import BLOCK_BYTES, Stretch
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
-from magnet_arrow.helm.source import Fingerprint, fingerprint, read_into
+from magnet_arrow.helm.source import FileStamp, Fingerprint, read_into
 
 BATCH_BYTES = 4 << 20
 """JSON bytes of the runs that are taken together; they are not much more than what is cut at once."""
@@ -87,13 +87,13 @@ class Gatherer:
     _buffers: dict[str, bytearray] = field(default_factory=dict)
 
     def gather(self, runs: Sequence[Run]) -> list[Gathered]:
-        """Those of the runs that could be read and stayed as they were meanwhile."""
+        """Those of the runs that could be read, and whose files were still as their stamps say when they had been."""
         used = dict.fromkeys(_TABLES.values(), 0)
         self._make_room(runs)
         found = []
         for run in runs:
             files = self._read(run, used)
-            if files is not None and fingerprint(run.place.path) == run.stamps:
+            if files is not None:
                 used |= {table: stretch.end for table, stretch in files.items()}
                 found.append(Gathered(run, files))
         return found
@@ -115,23 +115,27 @@ class Gatherer:
             table = _TABLES[stamp.name]
             buffer, begin = self._buffers[table], used[table]
             end = begin + stamp.size_bytes
-            if not _fill(f"{folder}{os.sep}{stamp.name}", memoryview(buffer)[begin : end + 1], stamp.size_bytes):
+            if not _fill(folder, stamp, memoryview(buffer)[begin : end + 1]):
                 return None
             files[table] = Stretch(buffer, begin, end, -begin, 0, "$", where)
         return files
 
 
-def _fill(path: str, room: memoryview, size_bytes: int) -> bool:
-    """Read a regular file of a known size, with room for one byte more; whether it was that."""
+def _fill(folder: str, stamp: FileStamp, room: memoryview) -> bool:
+    """Read a regular file that still is as its stamp says; there is room for a byte more."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(f"{folder}{os.sep}{stamp.name}", _FLAGS)
     except OSError:
         return False
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        if read_into(descriptor, room) != stamp.size_bytes:
             return False
-        return read_into(descriptor, room) == size_bytes
+        now = os.fstat(descriptor)
+        return stat.S_ISREG(now.st_mode) and (now.st_size, now.st_mtime_ns) == (stamp.size_bytes, stamp.mtime_ns)
     except OSError:
         return False
     finally:
         os.close(descriptor)
+
+
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

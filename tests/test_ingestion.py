@@ -12,14 +12,14 @@ import polars as pl
 import pytest
 from makedump import Run, make_run, write_run, write_runs
 
-from magnet_arrow import ingestion, runs
+from magnet_arrow import gathering, ingestion, runs
 from magnet_arrow.cache import commit, segments
 from magnet_arrow.cache.manifest import FileEntry, read_manifest
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.errors import BadFileError, CacheNotWritableError, MagnetWarning, NoRunsError
 from magnet_arrow.helm.layout import RunPlace, find_runs
-from magnet_arrow.helm.source import Fingerprint, SourceFile
+from magnet_arrow.helm.source import FileStamp, Fingerprint, SourceFile
 from magnet_arrow.ingestion import Progress, ensure_cached, ingest, read_run_specs
 
 NAMES = ["a:x=1", "b:x=2", "c:x=3"]
@@ -46,7 +46,14 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(f"{folder.name}/{name}")
         really(self, folder, name, run)
 
+    fill = gathering._fill
+
+    def filling(folder: str, stamp: FileStamp, room: memoryview) -> bool:
+        names.append(f"{Path(folder).name}/{stamp.name}")
+        return fill(folder, stamp, room)
+
     monkeypatch.setattr(SourceFile, "__init__", opening)
+    monkeypatch.setattr(gathering, "_fill", filling)
     return names
 
 
@@ -180,17 +187,30 @@ def sizes(outputs: Path, run: str) -> int:
 
 
 def changing(times: int, monkeypatch: pytest.MonkeyPatch, victim: Path) -> None:
-    """Each time the victim's run is looked at again after it was read, its file has changed, up to so many times."""
-    really = runs.stamps_of
+    """Each time the victim's run is looked at again after it was read, its file has changed, up to so many times.
+
+    Together with others, each file is looked at by itself; singly, the run is looked at as a whole.
+    """
+    really, fill = runs.stamps_of, gathering._fill
     left = [times]
 
-    def look(place: RunPlace) -> Fingerprint:
-        if place.folder == victim.parent.name and left[0]:
+    def change() -> None:
+        if left[0]:
             left[0] -= 1
             set_mean(victim, 0.5 + left[0])
+
+    def look(place: RunPlace) -> Fingerprint:
+        if place.folder == victim.parent.name:
+            change()
         return really(place)
 
+    def filling(folder: str, stamp: FileStamp, room: memoryview) -> bool:
+        if Path(folder, stamp.name) == victim:
+            change()
+        return fill(folder, stamp, room)
+
     monkeypatch.setattr(runs, "stamps_of", look)
+    monkeypatch.setattr(gathering, "_fill", filling)
 
 
 def test_a_run_that_changes_while_it_is_read_is_read_once_more(
@@ -199,14 +219,15 @@ def test_a_run_that_changes_while_it_is_read_is_read_once_more(
     changing(1, monkeypatch, file_of(outputs, NAMES[1]))
     report = ingest(outputs, cache)
     assert (report.runs, report.rejected) == (3, ())
-    assert [opened.count(f"{name}/stats.json") for name in NAMES] == [1, 2, 1]
+    # With the others, singly in the state that it was found in, and in the new one.
+    assert [opened.count(f"{name}/stats.json") for name in NAMES] == [1, 3, 1]
     assert Cache(cache).scan("stats").collect().height == 6
     monkeypatch.undo()
     assert ingest(outputs, cache).skipped == 3
 
 
 def test_a_run_that_goes_on_changing_is_rejected(outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    changing(2, monkeypatch, file_of(outputs, NAMES[1]))
+    changing(3, monkeypatch, file_of(outputs, NAMES[1]))
     (fault,) = ingest(outputs, cache).rejected
     assert (fault.run, fault.file) == (f"made/{NAMES[1]}", "stats.json")
     assert "stays as it is while it is read" in fault.reason
@@ -241,11 +262,13 @@ def assert_whole(cache: Path, *, strays: bool = False) -> None:
         assert set(rows["magnet.run"]) == set(Cache(cache).runs()["magnet.run"])
 
 
+@pytest.mark.parametrize("batch_bytes", [0, 1 << 20], ids=["singly", "together"])
 @pytest.mark.parametrize("segment_bytes", [1, 1 << 30], ids=["a commit a run", "one commit"])
 def test_ctrl_c_at_any_moment_leaves_what_was_committed(
-    segment_bytes: int, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    segment_bytes: int, batch_bytes: int, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingestion, "SEGMENT_JSON_BYTES", segment_bytes)
+    monkeypatch.setattr(gathering, "BATCH_BYTES", batch_bytes)
     committed = set()
     for call in range(1000):
         cache = tmp_path / f"cache-{call}"
@@ -264,7 +287,7 @@ def test_ctrl_c_at_any_moment_leaves_what_was_committed(
             assert_whole(cache)
         else:
             break
-    assert call > 10
+    assert call > (3 if batch_bytes else 10)
     assert committed == ({0, 1, 2} if segment_bytes == 1 else {0})
 
 

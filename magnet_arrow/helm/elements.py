@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -23,6 +23,8 @@ from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm.source import SourceFile
 
 BLOCK_BYTES = 16 << 20
+STRETCH_BYTES = 4 << 20
+"""How much of a block is looked at at once: row groups end between stretches."""
 MOST_ELEMENT_BYTES = 256 << 20
 END_OF_FILE = "the end of the file"
 """What is found where a file ends early."""
@@ -353,10 +355,11 @@ def items(raw: bytes | memoryview) -> list[Raw]:
 
 
 class Reader:
-    """A file's elements, in stretches of at most a block, in constant memory.
+    """A file's elements, in stretches, in constant memory.
 
-    A file that fits a block is one stretch. Of a longer one, what follows the last whole element of a block is
-    carried to the front of the buffer before the next block is read behind it.
+    A file that fits a block is one stretch; a longer one is cut into some of `STRETCH_BYTES`, or more where its
+    elements are longer. What follows the last whole element of a block is carried to the front of the buffer before
+    the next block is read behind it.
 
     Attributes:
         members: of a file that is an object, what stands beside the array, as raw JSON by key. They are known
@@ -504,16 +507,7 @@ class Reader:
         filled = self._filled
         at_end = False
         while not at_end:
-            # The comma behind the last whole element, and the one (or the bracket) before the first, are made
-            # the brackets of an array of their own.
-            buffer.data[opening] = 0x5B
-            comma = self._last_comma(opening, filled, offset)
-            if comma > opening:
-                buffer.data[comma] = 0x5D
-                stretch = Stretch(buffer.data, opening, comma + 1, offset, first, path, where)
-                yield stretch
-                first += stretch.count
-                opening = comma
+            opening, first = yield from self._whole_elements(opening, filled, offset, first)
             carried = filled - opening
             if carried > MOST_ELEMENT_BYTES:
                 found = f"one of more than {MOST_ELEMENT_BYTES >> 20} MiB"
@@ -530,9 +524,38 @@ class Reader:
             at_end = got < len(room)
             room.release()
             filled = carried + got
+        if not self._salvage:
+            opening, first = yield from self._whole_elements(opening, filled, offset, first, leave=STRETCH_BYTES)
         buffer.data[opening] = 0x5B
         if not self._salvage or not self._is_cut(opening, filled, offset, first):
             self._finish(opening, filled, offset, first)
+
+    def _whole_elements(
+        self, opening: int, filled: int, offset: int, first: int, *, leave: int = 0
+    ) -> Generator[Stretch, None, tuple[int, int]]:
+        """What is whole of a block, in stretches, while more than `leave` bytes of it are left.
+
+        The comma behind the last whole element of one, and the one (or the bracket) before its first, are made the
+        brackets of an array of their own.
+
+        Returns:
+            Where the rest begins, with such a comma, and the index in the file's array of its first element.
+        """
+        data, where = self._buffer.data, self._file.where
+        path = "$" if self._key is None else f"$.{self._key}"
+        while filled - opening > leave:
+            data[opening] = 0x5B
+            comma = self._last_comma(opening, min(filled, opening + STRETCH_BYTES), offset)
+            if comma == opening and filled - opening > STRETCH_BYTES:
+                comma = self._last_comma(opening, filled, offset)
+            if comma == opening:
+                break
+            data[comma] = 0x5D
+            stretch = Stretch(data, opening, comma + 1, offset, first, path, where)
+            yield stretch
+            first += stretch.count
+            opening = comma
+        return opening, first
 
     def _is_cut(self, opening: int, filled: int, offset: int, first: int) -> bool:
         """Whether the file ends within its array; what is whole before that is left in `_last`."""

@@ -33,7 +33,7 @@ def interrupted(*args, **options):
     [
         ("ingestion.changes.apply", 9),
         ("commit.swap", 9),
-        ("ingestion.RunTaker.take", 9),
+        ("ingestion.RunTaker.take_plain", 9),
         ("compaction.merging.merge", 1),
         ("compaction.changes.replace", 2),
     ],
