@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from msgspec import Raw
 from msgspec.structs import astuple
 
+from magnet_arrow.freeform import taken
 from magnet_arrow.helm.decode import ESCAPED_QUOTE, QUOTE, ElementDecoder, NotPlainError, is_extreme, is_utf8
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape
 from magnet_arrow.helm.wire import INTERNED, Residual, twin
@@ -148,7 +149,7 @@ class Texts:
         self._codes = array("i")
         self._known: dict[bytes, int] = {}
         self._quotes: list[int] = []
-        self.texts: list[str] = []
+        self._texts: dict[str, int] = {}
 
     def extend(self, values: Sequence[Any], exact: bool) -> int:
         """See `Collector`."""
@@ -163,10 +164,9 @@ class Texts:
             if code is None:
                 if not exact and is_extreme(data):
                     raise InexactError
-                text, code = _compact(data), len(self.texts)
-                self.texts.append(text)
-                self._quotes.append(data.count(QUOTE))
-                known[data] = code
+                code = known[data] = self._texts.setdefault(_compact(data), len(self._texts))
+                if code == len(self._quotes):
+                    self._quotes.append(data.count(QUOTE))
             codes.append(code)
             quotes += self._quotes[code]
         self._codes.extend(codes)
@@ -182,7 +182,7 @@ class Texts:
 
     def array(self) -> pa.Array:
         """See `Collector`. Dictionary encoded."""
-        return pa.DictionaryArray.from_arrays(int32(self._codes), pa.array(self.texts, pa.string()))
+        return pa.DictionaryArray.from_arrays(int32(self._codes), pa.array(list(self._texts), pa.string()))
 
 
 _NO_CODE = array("i", [-1])
@@ -337,13 +337,6 @@ def collector(shape: Shape) -> Collector:
             return Lists(item)
         case Object(struct=struct):
             return Objects(shape, shared=[name for owner, name in INTERNED if owner is struct])
-
-
-def taken(column: pa.Array, codes: pa.Array) -> pa.Array:
-    """A column's values at these places. Most columns of most dumps hold nothing, which costs nothing to repeat."""
-    if column.null_count == len(column) and not pa.types.is_dictionary(column.type):
-        return pa.nulls(len(codes), column.type)
-    return column.take(codes)
 
 
 @dataclass

@@ -240,9 +240,10 @@ def _slices(runs: Sequence[_Run]) -> list[RunRows]:
 def _per_run(values: Sequence[str], counts: Sequence[int]) -> pa.Array:
     """A value for each run, repeated over its rows."""
     codes = array("i")
-    for number, count in enumerate(counts):
-        codes += array("i", [number]) * count
-    return pa.DictionaryArray.from_arrays(int32(codes), pa.array(values, pa.string()))
+    distinct: dict[str, int] = {}
+    for value, count in zip(values, counts, strict=True):
+        codes += array("i", [distinct.setdefault(value, len(distinct))]) * count
+    return pa.DictionaryArray.from_arrays(int32(codes), pa.array(list(distinct), pa.string()))
 
 
 def _numbers(firsts: Sequence[int], counts: Sequence[int]) -> pa.Int64Array:

@@ -221,3 +221,17 @@ def convert(column: pa.Array, have: CellType, want: CellType) -> pa.Array:
     if not want.is_json and pa.types.is_floating(want.arrow):
         values = [float(value) for value in values]
     return array_of(values, want).take(encoded.indices)
+
+
+def taken(column: pa.Array, codes: pa.Array) -> pa.Array:
+    """A column's values at these places; of texts a dictionary, whose distinct values are not copied.
+
+    Most columns of most dumps hold nothing, which costs nothing to repeat.
+    """
+    if column.null_count == len(column) and not pa.types.is_dictionary(column.type):
+        return pa.nulls(len(codes), column.type)
+    if pa.types.is_string(column.type):
+        column = column.dictionary_encode()
+    if pa.types.is_dictionary(column.type):
+        return pa.DictionaryArray.from_arrays(column.indices.take(codes), column.dictionary)
+    return column.take(codes)

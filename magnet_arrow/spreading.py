@@ -143,7 +143,7 @@ class Spreader:
             self._note_kinds(spread, run, met, spread_out, cells)
         self._add_flat(spread, flat, cells)
         if any(code is not None for code in whole):
-            self.columns[spread.name] = pa.array(distinct, pa.string()).take(pa.array(whole, pa.int32()))
+            self.columns[spread.name] = freeform.taken(pa.array(distinct, pa.string()), pa.array(whole, pa.int32()))
             self.kinds[spread.name] = Kind.JSON
 
     def _spread_out(self, spread: Spread, run: RunRows, met: set[int], cells: dict[int, Cells]) -> set[int]:
@@ -193,4 +193,4 @@ class Spreader:
                 values[code] = cells[code].values.get(name)
             cell_type = freeform.stored_type(self.kinds[full])
             if cell_type != freeform.NOTHING:
-                self.columns[full] = freeform.array_of(values, cell_type).take(numbers)
+                self.columns[full] = freeform.taken(freeform.array_of(values, cell_type), numbers)

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from msgspec import Raw, Struct
 
 from magnet_arrow import schema, splitting
-from magnet_arrow.collectors import Objects, Shared, int32, taken
+from magnet_arrow.collectors import Objects, Shared, int32
 from magnet_arrow.columns import PLAIN_FAULTS, Rows, int64
+from magnet_arrow.freeform import taken
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import (
     ESCAPED_QUOTE,

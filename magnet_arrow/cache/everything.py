@@ -37,7 +37,9 @@ def scan(snapshot: Snapshot, table: str) -> pl.LazyFrame:
         entry = segment.tables.get(table)
         if entry is None:
             continue
-        frame = pl.scan_parquet(segments.check_digest(snapshot.path, entry.file), glob=False)
+        frame = _with_registered(
+            pl.scan_parquet(segments.check_digest(snapshot.path, entry.file), glob=False), registry
+        )
         dead = snapshot.deleted(segment)
         if dead:
             frame = frame.filter(~pl.col(RUN).is_in(sorted(dead)))
@@ -45,6 +47,13 @@ def scan(snapshot: Snapshot, table: str) -> pl.LazyFrame:
     if not frames:
         return pl.LazyFrame(schema=frame_schema(shown))
     return pl.concat(frames, how="vertical")
+
+
+def _with_registered(frame: pl.LazyFrame, table: Table) -> pl.LazyFrame:
+    """A segment's rows with the registered columns that it has no values of."""
+    there = frame.collect_schema()
+    absent = [column for column in table.columns if column.name not in there]
+    return frame.with_columns(pl.lit(None, polars_type(column.type)).alias(column.name) for column in absent)
 
 
 def _expression(table: Table, entry: TableEntry, column: Shown) -> pl.Expr:

@@ -17,7 +17,7 @@ from magnet_arrow import freeform, schema
 from magnet_arrow.cache import commit, segments
 from magnet_arrow.cache.manifest import Segment, TableEntry
 from magnet_arrow.cache.segments import Placed, TableFile
-from magnet_arrow.cache.shown import kinds_of
+from magnet_arrow.cache.shown import bits_of, kinds_of
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.columns import GROUP_BYTES, GROUP_ROWS
 from magnet_arrow.freeform import Kind
@@ -87,6 +87,7 @@ class _TableMerger:
         self._cache, self._table, self._runs = cache, table, runs
         self._kinds = kinds_of(table, runs)
         self._stored = segments.stored_columns(self._kinds, (run.dynamic(table.name) for run in runs))
+        self._occurs = bits_of(table, runs)
         self.placed: dict[str, Placed] = {}
 
     def write(self, path: Path) -> TableEntry:
@@ -96,10 +97,11 @@ class _TableMerger:
         with contextlib.ExitStack() as stack:
             files = {key: stack.enter_context(segments.open_table(self._cache, one)) for key, one in entries.items()}
             reader = _Reader(files)
-            writer = stack.enter_context(segments.open_writer(path, self._table, self._stored))
+            writer = stack.enter_context(segments.open_writer(path, self._table, self._stored, self._occurs))
             for number, pieces in enumerate(self._groups(reader)):
                 self._place(number, pieces)
                 rows = self._rows_of(reader, pieces, entries)
+                rows = rows.select(writer.schema.names)
                 writer.write_table(rows, row_group_size=max(1, rows.num_rows))
         kinds = {column: int(self._kinds[column]) for column in self._stored}
         rows_in_all = sum(run.rows(name).rows for run in self._runs)

@@ -9,7 +9,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import manifest
+from magnet_arrow.cache import encodings, manifest
 from magnet_arrow.cache.manifest import FileEntry, Profile, RunEntry, RunList, Segment, StoredRows, TableEntry
-from magnet_arrow.columns import Batch, plain_columns
+from magnet_arrow.columns import Batch
 from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError, SnapshotExpiredError
 from magnet_arrow.freeform import CellType, Kind
 from magnet_arrow.schema import Table
@@ -82,6 +82,7 @@ class TableWriter:
             self._place(run)
         self._groups += 1
         self.rows += batch.rows
+        batch = _without_empty(batch)
         self._held.append(batch)
         self._held_bytes += batch.nbytes
         if self._held_bytes > _HELD_BYTES:
@@ -102,24 +103,32 @@ class TableWriter:
         """The columns found in the data that get a stored column, in order of name; the others go to the residual."""
         return stored_columns(self.kinds, (placed.dynamic for placed in self.placed.values()))
 
+    def _occurs(self) -> int:
+        """Bit set over the registered columns: those that a run has a key for."""
+        bits = 0
+        for placed in self.placed.values():
+            bits |= placed.occurs
+        return bits
+
     def _spill(self) -> None:
         stored = self._stored()
         if self._writer is None or stored != self._written:
             self._begin_part(stored)
         self._write_held()
 
-    def _begin_part(self, stored: dict[str, CellType]) -> None:
+    def _begin_part(self, stored: dict[str, CellType], occurs: int = -1) -> None:
         self._close()
         part = self.path.with_suffix(f".part{len(self._parts)}")
         self.path.parent.mkdir(exist_ok=True)
         self._parts[part] = {name: self.kinds[name] for name in stored}
         self._written = stored
-        self._writer = open_writer(part, self.table, stored)
+        self._writer = open_writer(part, self.table, stored, occurs, _texts_in(self._held))
 
     def _write_held(self) -> None:
         assert self._writer is not None
         for batch in self._held:
-            self._writer.write_table(_stored_table(batch, self._written), row_group_size=max(1, batch.rows))
+            rows = _stored_table(batch, self._written, self._writer.schema)
+            self._writer.write_table(rows, row_group_size=max(1, batch.rows))
         self._held, self._held_bytes = [], 0
 
     def _close(self) -> None:
@@ -130,7 +139,9 @@ class TableWriter:
     def finish(self) -> TableEntry:
         """Write what is left; the file is complete, though not flushed to disk yet."""
         stored = self._stored()
-        if self._writer is None or stored != self._written:
+        if not self._parts:
+            self._begin_part(stored, self._occurs())
+        elif stored != self._written:
             self._begin_part(stored)
         self._write_held()
         self._close()
@@ -160,41 +171,76 @@ class TableWriter:
             path.unlink(missing_ok=True)
 
 
-def open_writer(path: Path, table: Table, stored: Mapping[str, CellType]) -> pq.ParquetWriter:
+def open_writer(
+    path: Path, table: Table, stored: Mapping[str, CellType], occurs: int = -1, texts: Set[str] = frozenset()
+) -> pq.ParquetWriter:
     """A writer of a table's file with these columns beside the registered ones.
+
+    Args:
+        path: of the file.
+        table: the table.
+        stored: the columns found in the data that it is to have, and their types.
+        occurs: bit set over the registered columns; those without a bit are left out, but for hidden ones. Of the
+            many columns that HELM could have, few dumps have half, and an empty one costs 300 bytes a row group.
+        texts: columns that come as dictionaries.
 
     Raises:
         CacheNotWritableError: the file can't be made.
     """
-    fields = [pa.field(column.name, column.type) for column in table.columns]
-    fields += [pa.field(name, cell_type.arrow) for name, cell_type in stored.items()]
+    types = {
+        column.name: column.type
+        for bit, column in enumerate(table.columns)
+        if occurs >> bit & 1 or column.name in table.hidden
+    }
+    types |= {name: cell_type.arrow for name, cell_type in stored.items()}
+    fields = [pa.field(name, arrow) for name, arrow in types.items()]
+    options = encodings.writer_options(table, fields)
+    fields = [field.with_type(_TEXTS) if field.name in texts else field for field in fields]
     try:
-        return pq.ParquetWriter(
-            path,
-            pa.schema(fields),
-            compression="zstd",
-            compression_level=1,
-            write_page_checksum=True,
-            # Without the Arrow schema in the file, readers see plain columns where we wrote dictionaries.
-            store_schema=False,
-        )
+        return pq.ParquetWriter(path, pa.schema(fields), **options)
     except OSError as error:
         raise CacheNotWritableError(f"{path} cannot be written: {error}.") from error
 
 
-def _stored_table(batch: Batch, stored: dict[str, CellType]) -> pa.Table:
-    columns = plain_columns(batch)
+_TEXTS = pa.dictionary(pa.int32(), pa.string())
+
+
+def _texts_in(batches: Iterable[Batch]) -> set[str]:
+    """Columns of texts that came as dictionaries, and are written from these."""
+    return {
+        name
+        for batch in batches
+        for name, column in (*batch.registered.items(), *batch.dynamic.items())
+        if column.type == _TEXTS and not encodings.is_plain_text(name)
+    }
+
+
+def _without_empty(batch: Batch) -> Batch:
+    """A batch that holds no memory for columns without values."""
+    filled = {name: column for name, column in batch.registered.items() if column.null_count < len(column)}
+    return replace(batch, registered=filled)
+
+
+def _stored_table(batch: Batch, stored: dict[str, CellType], fields: pa.Schema) -> pa.Table:
+    columns = dict(batch.registered)
     overflow = {name: batch.kinds[name] for name in batch.dynamic if name not in stored}
     if overflow:
-        columns[schema.EXTRA] = with_overflow(columns[schema.EXTRA], columns, batch.table, overflow)
-    columns = {name: columns[name] for name in batch.registered}
+        extra = columns.get(schema.EXTRA, pa.nulls(batch.rows, pa.string()))
+        columns[schema.EXTRA] = with_overflow(extra, batch.dynamic, batch.table, overflow)
     for name, cell_type in stored.items():
         column = batch.dynamic.get(name)
-        if column is None:
-            columns[name] = pa.nulls(batch.rows, cell_type.arrow)
-        else:
+        if column is not None:
             columns[name] = freeform.convert(column, freeform.stored_type(batch.kinds[name]), cell_type)
-    return pa.table(columns)
+    return pa.table([_as(columns.get(field.name), field.type, batch.rows) for field in fields], schema=fields)
+
+
+def _as(column: pa.Array | None, arrow: pa.DataType, rows: int) -> pa.Array:
+    """A column in the type that it is written in: a dictionary or its values."""
+    if column is None:
+        return pa.nulls(rows, arrow)
+    if column.type == arrow:
+        return column
+    return column.dictionary_encode() if pa.types.is_dictionary(arrow) else column.cast(arrow)
 
 
 def restored_table(
@@ -440,8 +486,8 @@ def mark(path: Path) -> None:
 class TableFile:
     """An open table of a segment, read by row group with page checksums verified."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, table: Table) -> None:
+        self._path, self._types = path, {column.name: column.type for column in table.columns}
         try:
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
         except FileNotFoundError:
@@ -452,8 +498,8 @@ class TableFile:
 
     @property
     def names(self) -> list[str]:
-        """Names of all columns."""
-        return list(self._names)
+        """Names of all columns, the registered ones that it has no values of too."""
+        return list(self._types | self._names)
 
     @property
     def group_rows(self) -> list[int]:
@@ -462,7 +508,7 @@ class TableFile:
         return [groups.row_group(number).num_rows for number in range(groups.num_row_groups)]
 
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
-        """Some columns of a row group; those that the file does not have are left out.
+        """Some columns of a row group; registered ones that the file does not have are empty, others left out.
 
         Raises:
             CacheDamagedError: cut, or a bit flipped.
@@ -470,10 +516,16 @@ class TableFile:
         there = [name for name in columns if name in self._names]
         try:
             # A name also brings the columns below it in the file's eyes (`a` brings `a.b`); select drops them.
-            return self._file.read_row_group(group, columns=there).select(there)
+            found = self._file.read_row_group(group, columns=there).select(there)
         except (OSError, pa.ArrowException) as error:
             mark(self._path)
             raise damaged(self._path, str(error)) from error
+        arrays = {
+            name: found.column(name) if name in self._names else pa.nulls(found.num_rows, self._types[name])
+            for name in columns
+            if name in self._names or name in self._types
+        }
+        return pa.table(arrays) if arrays else found
 
     def close(self) -> None:
         """Close the file."""
@@ -490,7 +542,7 @@ def open_table(cache: Path, entry: TableEntry) -> Iterator[TableFile]:
     """
     path = check_digest(cache, entry.file)
     with _missing(cache, entry.file):
-        file = TableFile(path)
+        file = TableFile(path, schema.table(path.parent.name))
     try:
         yield file
     finally:
