@@ -182,7 +182,7 @@ def open_writer(
         stored: the columns found in the data that it is to have, and their types.
         occurs: bit set over the registered columns; those without a bit are left out, but for hidden ones. Of the
             many columns that HELM could have, few dumps have half, and an empty one costs 300 bytes a row group.
-        texts: columns that come as dictionaries.
+        texts: columns that came as dictionaries; where they are texts in the file, they are to be written as such.
 
     Raises:
         CacheNotWritableError: the file can't be made.
@@ -195,7 +195,9 @@ def open_writer(
     types |= {name: cell_type.arrow for name, cell_type in stored.items()}
     fields = [pa.field(name, arrow) for name, arrow in types.items()]
     options = encodings.writer_options(table, fields)
-    fields = [field.with_type(_TEXTS) if field.name in texts else field for field in fields]
+    fields = [
+        field.with_type(_TEXTS) if field.name in texts and pa.types.is_string(field.type) else field for field in fields
+    ]
     try:
         return pq.ParquetWriter(path, pa.schema(fields), **options)
     except OSError as error:
@@ -206,7 +208,7 @@ _TEXTS = pa.dictionary(pa.int32(), pa.string())
 
 
 def _texts_in(batches: Iterable[Batch]) -> set[str]:
-    """Columns of texts that came as dictionaries, and are written from these."""
+    """Columns that came as dictionaries of texts, from which they can be written."""
     return {
         name
         for batch in batches
