@@ -14,7 +14,10 @@ from magnet_arrow.cache import segments
 from magnet_arrow.cache.manifest import RunList, TableEntry
 from magnet_arrow.cache.segments import SegmentWriter, TableFile, TableWriter, check_digest, check_file
 from magnet_arrow.cache.snapshot import read_file
-from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError, SnapshotExpiredError
+from magnet_arrow.cache.store import Cache
+from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError, SnapshotExpiredError, Where
+from magnet_arrow.helm.elements import Stretch
+from magnet_arrow.scan import read_runs
 from magnet_arrow.table_rows import StatRows
 
 OWN = "stats.name.perturbation"
@@ -43,10 +46,48 @@ def test_each_batch_is_a_row_group(tmp_path: Path) -> None:
     assert cells(tmp_path, entry, "magnet.run", "stats.mean") == list(zip(names, [1.0, 2.0, 3.0, 4.0], strict=True))
 
 
-def test_readers_see_plain_columns_of_the_registered_types(tmp_path: Path) -> None:
-    found = pq.read_schema(tmp_path / write_table(tmp_path, {"a": [1]}).file.path)
-    for column in schema.table("stats").columns:
-        assert found.field(column.name).type == column.type, column.name
+@pytest.mark.parametrize("held_bytes", [1, 1 << 30], ids=["file begun at once", "held back"])
+def test_readers_see_plain_columns_of_the_registered_types(
+    held_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "_HELD_BYTES", held_bytes)
+    entry = write_table(tmp_path, {"a": [{"n": "x"}]}, {"b": [1]})
+    found = pq.read_schema(tmp_path / entry.file.path)
+    columns = schema.table("stats").columns
+    for column in columns:
+        if column.name in found.names:
+            assert found.field(column.name).type == column.type, column.name
+    assert found.field(f"{OWN}.n").type == pa.string()
+    with segments.open_table(tmp_path, entry) as file:
+        rows = file.read(0, file.names)
+        assert rows.select([column.name for column in columns]).schema.types == [column.type for column in columns]
+
+
+def test_what_no_row_has_is_in_frames_and_not_in_the_file(tmp_path: Path) -> None:
+    """Unless rows had to be written before all of them were known."""
+    snapshot = commit_runs(tmp_path, {"a": [1]})
+    (path,) = (tmp_path / "stats").iterdir()
+    assert "stats.mean" in pq.read_schema(path).names
+    assert "stats.sum" not in pq.read_schema(path).names
+    with segments.open_table(tmp_path, snapshot.manifest.segments[0].tables["stats"]) as file:
+        assert file.read(0, ["stats.sum"]).to_pydict() == {"stats.sum": [None]}
+    for frame in (Cache(tmp_path).scan("stats"), read_runs(snapshot, "stats", [key_of("a")], "registered")):
+        assert frame.select("stats.sum", "stats.mean").collect().rows() == [(None, 1.0)]
+
+
+def test_texts_that_are_written_alike_come_back(tmp_path: Path) -> None:
+    """Runs of one name, and objects whose JSON differs by blanks only, are one text."""
+    rows = StatRows()
+    texts = ['{"a": []}', '{"a":[]}', '{"a": {}}', '{"a": [] }']
+    for text in texts:
+        data = f'[{{"name": {{"perturbation": {{"k": {text}}}}}}}]'.encode()
+        rows.stage(Stretch(bytearray(data), 0, len(data), 0, 0, "$", Where("r", "stats.json")))
+        rows.keep(key_of(f"r{text}"), "one name")
+        rows.end_run()
+    writer = TableWriter(schema.table("stats"), tmp_path / "stats" / "x.parquet")
+    writer.add(rows.flush())
+    found = cells(tmp_path, writer.finish(), "run_spec.name", f"{OWN}.k.a")
+    assert found == [("one name", "[]"), ("one name", "[]"), ("one name", "{}"), ("one name", "[]")]
 
 
 def test_without_any_row_there_is_a_file_all_the_same(tmp_path: Path) -> None:
@@ -213,7 +254,7 @@ def test_a_file_that_is_missing_because_the_cache_has_moved_on(tmp_path: Path) -
 def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 not really PAR1")
     with pytest.raises(CacheDamagedError):
-        TableFile(tmp_path / "x.parquet")
+        TableFile(tmp_path / "x.parquet", schema.table("stats"))
 
 
 def test_a_column_does_not_bring_those_whose_names_it_begins(tmp_path: Path) -> None:
