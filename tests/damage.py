@@ -23,9 +23,9 @@ def change_runs(cache: Path, change: Callable[[list[dict[str, Any]]], None]) -> 
     """Rewrite the run list of the cache's only segment."""
 
     def rewrite(path: Path) -> None:
-        listed = json.loads(path.read_bytes())
+        listed = json.loads(pa.input_stream(path, compression="zstd").read())
         change(listed["runs"])
-        path.write_text(json.dumps(listed), encoding="ascii")
+        path.write_text(json.dumps(listed), encoding="ascii")  # uncompressed, as in the first caches
 
     _change(cache, lambda segment: segment["runs"], rewrite)
 

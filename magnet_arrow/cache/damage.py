@@ -180,7 +180,7 @@ def _keys_in_tables(cache: Path, segment: Segment) -> list[str]:
 def _keys_in_run_lists(cache: Path) -> list[str]:
     """The runs of a cache without a manifest, as far as its run lists tell."""
     keys: set[str] = set()
-    for path in (cache / "runs").glob("*.json"):
-        with contextlib.suppress(CacheDamagedError, OSError):
+    for path in sorted((cache / manifest.RUNS).glob("*")):
+        with contextlib.suppress(CacheDamagedError, OSError):  # of what is no run list too
             keys.update(run.key for run in manifest.decode(path.read_bytes(), RunList, path).runs)
     return sorted(keys)

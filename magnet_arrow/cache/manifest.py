@@ -4,7 +4,7 @@
       manifest.json            names all that counts, and its own digest in a line below; replaced atomically, the
                                only commit
       lock                     held while a commit is made
-      runs/<segment>.json      the run list of a segment
+      runs/<segment>.zst       the run list of a segment, JSON compressed by zstd (the first caches have .json)
       deleted/<segment>.<n>.json   runs of it that no longer count
       <table>/<segment>.parquet    their rows, all runs of the segment, sorted by place
       damaged/<segment>        left by a reader that met a page unlike its checksum: the next ingest looks closer
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import pyarrow as pa
 from msgspec import Struct
 
 from magnet_arrow import schema
@@ -30,6 +31,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 LOCK = "lock"
 MARKS = "damaged"
+RUNS = "runs"
 T = TypeVar("T")
 
 
@@ -297,9 +299,30 @@ def decode(data: bytes, kind: type[T], path: Path) -> T:
         CacheDamagedError: it is not what was written.
     """
     try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        return msgspec.json.decode(_unpacked(data), type=kind)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
+
+
+def _unpacked(data: bytes) -> bytes:
+    if not data.startswith(_ZSTD_MAGIC):
+        return data
+    text: bytes = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
+    return text
+
+
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # RFC 8878
+
+
+def run_list_path(cache: Path, segment: str) -> Path:
+    """Where the run list of a new segment is written."""
+    return cache / RUNS / f"{segment}.zst"
+
+
+def run_list_bytes(runs: RunList) -> bytes:
+    """A run list as it stands in its file. Runs are much alike: that of `mmlu` has 18 kB instead of 213."""
+    packed: bytes = pa.Codec("zstd", compression_level=1).compress(encode(runs), asbytes=True)
+    return packed
 
 
 def encode(value: Any) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import commit, segments
+from magnet_arrow.cache import commit, manifest, segments
 from magnet_arrow.cache.manifest import Segment, TableEntry
 from magnet_arrow.cache.segments import Placed, TableFile
 from magnet_arrow.cache.shown import bits_of, kinds_of
@@ -76,7 +76,8 @@ def discard(cache: Path, segment: Segment) -> None:
 
 
 def _discard(cache: Path, segment: str) -> None:
-    for path in (*(cache / name / f"{segment}.parquet" for name in schema.TABLES), cache / "runs" / f"{segment}.json"):
+    tables = (cache / name / f"{segment}.parquet" for name in schema.TABLES)
+    for path in (*tables, manifest.run_list_path(cache, segment)):
         path.unlink(missing_ok=True)
 
 

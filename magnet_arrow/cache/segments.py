@@ -305,7 +305,7 @@ class SegmentWriter:
             name: TableWriter(table, cache / name / f"{self.id}.parquet") for name, table in schema.TABLES.items()
         }
         try:
-            (cache / "runs").mkdir(parents=True, exist_ok=True)
+            (cache / manifest.RUNS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CacheNotWritableError(f"The cache {cache} cannot be written: {error.strerror}.") from error
 
@@ -341,7 +341,7 @@ class SegmentWriter:
         """Remove whatever was written."""
         for writer in self._tables.values():
             writer.discard()
-        (self._cache / "runs" / f"{self.id}.json").unlink(missing_ok=True)
+        manifest.run_list_path(self._cache, self.id).unlink(missing_ok=True)
 
 
 def write_runs(
@@ -352,9 +352,9 @@ def write_runs(
     Raises:
         OSError: the disk refused.
     """
-    path = cache / "runs" / f"{segment}.json"
+    path = manifest.run_list_path(cache, segment)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(manifest.encode(_run_list(runs, placed)))
+    path.write_bytes(manifest.run_list_bytes(_run_list(runs, placed)))
     return file_entry(path, cache)
 
 

@@ -17,8 +17,8 @@ from magnet_arrow.cache.changes import GRACE_S
 from magnet_arrow.cache.manifest import Manifest
 from magnet_arrow.schema import TABLES
 
-FOLDERS = (*TABLES, "runs", "deleted", manifest.MARKS)
-_OURS = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{8}\.json|\.json|\.parquet|\.part\d+)?")
+FOLDERS = (*TABLES, manifest.RUNS, "deleted", manifest.MARKS)
+_OURS = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{8}\.json|\.json|\.zst|\.parquet|\.part\d+)?")
 _BESIDE = {manifest.MANIFEST, "manifest.new", manifest.LOCK, f"{manifest.LOCK}.owner", *FOLDERS}
 
 

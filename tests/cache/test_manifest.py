@@ -3,11 +3,21 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from makesegment import commit_runs
 
 from magnet_arrow.cache import manifest
-from magnet_arrow.cache.manifest import Manifest, Profile, RejectedRun, RunEntry, Source, StoredRows, read_manifest
+from magnet_arrow.cache.manifest import (
+    Manifest,
+    Profile,
+    RejectedRun,
+    RunEntry,
+    RunList,
+    Source,
+    StoredRows,
+    read_manifest,
+)
 from magnet_arrow.errors import CacheDamagedError, CacheVersionError, Rejected
 from magnet_arrow.freeform import Kind
 from magnet_arrow.helm.source import FileStamp
@@ -51,9 +61,21 @@ def test_a_run_is_known_by_its_place() -> None:
 
 def test_nothing_that_is_written_says_where_the_cache_is(tmp_path: Path) -> None:
     commit_runs(tmp_path / "cache", {"a:x": [1]})
-    texts = [path.read_text("utf-8") for path in (tmp_path / "cache").rglob("*.json")]
+    texts = [path.read_bytes() for path in (tmp_path / "cache").rglob("*.json")]
+    texts += [pa.input_stream(path, compression="zstd").read() for path in (tmp_path / "cache").rglob("*.zst")]
     assert len(texts) >= 2
-    assert not any(str(tmp_path) in text for text in texts)
+    assert not any(str(tmp_path).encode() in text for text in texts)
+
+
+def test_a_run_list_is_compressed_and_may_be_plain(tmp_path: Path) -> None:
+    runs = RunList((Profile("0", {"a": 1}),), (RunEntry("0a", "v1", "folder", "name", STAMPS, {}),) * 9)
+    packed, plain = manifest.run_list_bytes(runs), manifest.encode(runs)
+    assert len(packed) < len(plain) / 4
+    for data in (packed, plain):
+        assert manifest.decode(data, RunList, tmp_path) == runs
+    for data in (packed[:-9], packed[:9], packed[:30] + b"\xff" * 9 + packed[39:]):
+        with pytest.raises(CacheDamagedError, match="is damaged"):
+            manifest.decode(data, RunList, tmp_path)
 
 
 @pytest.mark.parametrize(
