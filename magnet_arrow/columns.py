@@ -26,8 +26,8 @@ from magnet_arrow.helm.wire import Residual
 from magnet_arrow.schema import Table
 from magnet_arrow.spreading import RunRows, Spreader, residual_text, row_place, undeclared
 
-GROUP_ROWS = 16_384
-GROUP_BYTES = 8 << 20
+GROUP_ROWS = 32_768
+GROUP_BYTES = 16 << 20
 """A row group ends at a run's end, at the first of these: rows, or bytes of JSON. A longer run is several."""
 
 

@@ -38,7 +38,9 @@ from magnet_arrow.schema import EXTRA, RUN, Table
 from magnet_arrow.spreading import with_overflow
 
 _BATCH_ROWS = 65_536
-_BATCH_BYTES = 32 << 20
+_BATCH_BYTES = 16 << 20
+_KEPT_BYTES = 16 << 20
+"""Arrow bytes of row groups that stay when another is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,19 +189,20 @@ def _parts(cache: Path, entry: TableEntry, places: Sequence[StoredRows], names: 
 class _GroupReader:
     """Row groups of a file; the last few are kept, since neighbouring runs share one."""
 
-    _KEPT = 4
-
     def __init__(self, file: segments.TableFile, names: Sequence[str]) -> None:
         self._file, self._names = file, names
         self._kept: dict[int, tuple[pa.Table, int]] = {}
+        self._kept_bytes = 0
 
     def read(self, group: int) -> tuple[pa.Table, int]:
         """A row group, and bytes a row, which would take long to ask of each slice of it."""
         if group not in self._kept:
-            if len(self._kept) >= self._KEPT:
-                self._kept.pop(next(iter(self._kept)))
+            while self._kept_bytes > _KEPT_BYTES:
+                table, row_bytes = self._kept.pop(next(iter(self._kept)))
+                self._kept_bytes -= row_bytes * table.num_rows
             table = self._file.read(group, self._names)
             self._kept[group] = table, table.nbytes // max(1, table.num_rows)
+            self._kept_bytes += self._kept[group][1] * table.num_rows
         return self._kept[group]
 
 
