@@ -101,9 +101,9 @@ class _TableMerger:
             writer = stack.enter_context(segments.open_writer(path, self._table, self._stored, self._occurs))
             for number, pieces in enumerate(self._groups(reader)):
                 self._place(number, pieces)
-                rows = self._rows_of(reader, pieces, entries)
-                rows = rows.select(writer.schema.names)
+                rows = self._rows_of(reader, pieces, entries).select(writer.schema.names)
                 writer.write_table(rows, row_group_size=max(1, rows.num_rows))
+                pa.default_memory_pool().release_unused()  # else what was freed stays with the process
         kinds = {column: int(self._kinds[column]) for column in self._stored}
         rows_in_all = sum(run.rows(name).rows for run in self._runs)
         return TableEntry(segments.file_entry(path, self._cache), rows_in_all, kinds)
