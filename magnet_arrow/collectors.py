@@ -265,7 +265,19 @@ class Objects:
         columns = list(zip(*map(astuple, values), strict=True))
         if not exact and self._has_empty(columns, absent):
             raise InexactError
-        quotes = 0
+        try:
+            quotes = self._extend_fields(columns, exact)
+        except BaseException:
+            self.truncate(self.count)  # fields before the one that failed have more
+            raise
+        if absent:
+            self._is_there.add(pa.array(there, pa.bool_()))
+        else:
+            self._is_there.add_nulls(count)
+        return quotes
+
+    def _extend_fields(self, columns: Sequence[tuple[Any, ...]], exact: bool) -> int:
+        count, quotes = len(columns[0]), 0
         for part, column, nothing in zip(self._by_place, columns, self._nothing, strict=True):
             if part is None:
                 continue
@@ -274,10 +286,6 @@ class Objects:
                 part.extend_absent(count)
             else:
                 quotes += 2 * (count - missing) + part.extend(column, exact)
-        if absent:
-            self._is_there.add(pa.array(there, pa.bool_()))
-        else:
-            self._is_there.add_nulls(count)
         return quotes
 
     def _has_empty(self, columns: Sequence[tuple[Any, ...]], absent: int) -> bool:

@@ -559,6 +559,8 @@ def read_run_spec(buffer: Buffer, file: SourceFile) -> tuple[Any, Residual]:
     spec, residual = document(raw, object_shape(structs.RunSpec), file.where, offset=whole.offset + whole.begin)
     if not isinstance(spec.name, str) or "/name" in residual:
         found = kind(residual["/name"]) if "/name" in residual else "none"
+        if found == "a text":
+            found += " with half a surrogate pair"
         place = Where(file.where.run, file.where.file, "$.name")
         raise BadFileError("", where=place, expected="a text", found=found)
     return spec, residual

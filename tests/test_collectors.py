@@ -78,6 +78,15 @@ def test_objects_forget_what_came_last() -> None:
     assert part.count == 2
 
 
+def test_objects_that_can_t_be_taken_leave_nothing_in_any_field() -> None:
+    part = Objects(STAT.shape)
+    part.extend(decoded(STAT, {"name": {"name": "a"}, "count": 1}), exact=True)
+    with pytest.raises(InexactError):  # the name comes before what can't be taken
+        part.extend(decoded(STAT, {"name": {"name": "b"}, "count": 2, "sum": 2.0**60}), exact=False)
+    columns = {name: column.to_pylist() for name, column in part.columns("s")}
+    assert (columns["s.name.name"], columns["s.count"], columns["s.sum"]) == (["a"], [1], [None])
+
+
 @pytest.mark.parametrize(
     "value",
     [

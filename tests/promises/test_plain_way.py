@@ -1,0 +1,132 @@
+"""What is taken at once, with others, must be what Python's `json` reads: cases that look ordinary and are not."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from makedump import make_run, write_run
+
+from magnet_arrow.ingestion import ingest
+from magnet_arrow.verification import verify
+
+STATS, ENTRIES, STATE, SPEC = "stats.json", "per_instance_stats.json", "scenario_state.json", "run_spec.json"
+BREAK = "\n      },\n      {\n"
+"""What per-instance stats are cut at."""
+DEEP = '{"a":' * 600 + "1" + "}" * 600
+
+
+def instead(old: str, new: str) -> Callable[[str], str]:
+    """Replaces the first of what must be there."""
+
+    def change(text: str) -> str:
+        assert old in text
+        return text.replace(old, new, 1)
+
+    return change
+
+
+def rewritten(change: Callable[[dict[str, object]], dict[str, object]]) -> Callable[[str], str]:
+    """Changes each entry, in HELM's layout."""
+    return lambda text: json.dumps([change(entry) for entry in json.loads(text)], indent=2)
+
+
+CASES = {
+    "no comma after a head": (ENTRIES, instead(',\n    "stats": [', '\n    "stats": [')),
+    "a doubled key in a stat": (ENTRIES, instead('"count": 1', '"count": 2,\n        "count": 1')),
+    "a null in a stat": (ENTRIES, instead('"count": 1', '"count": null')),
+    "an unknown key in a head": (ENTRIES, instead('\n    "stats": [', '\n    "new": {"a": null},\n    "stats": [')),
+    "a null in a head": (ENTRIES, instead('\n    "stats": [', '\n    "perturbation": null,\n    "stats": [')),
+    "stats twice": (ENTRIES, instead('\n    "stats": [', '\n    "stats": [],\n    "stats": [')),
+    "a key after the stats": (ENTRIES, instead("\n    ]\n  },", '\n    ],\n    "late": 1\n  },')),
+    "a stat without its brace": (ENTRIES, instead(BREAK, "\n      },\n      \n")),
+    "an empty stat": (ENTRIES, instead(BREAK, f"{BREAK}      }},\n      {{\n")),
+    "a number between stats": (ENTRIES, instead(BREAK, "\n      },\n      3,\n      {\n")),
+    "a break within a stat": (ENTRIES, instead('"count": 1', f'"count": {{"a": [{{{BREAK} }}]}}')),
+    "breaks that balance over pieces": (ENTRIES, instead(BREAK, f'{BREAK}"x": [{{{BREAK}}}],{BREAK}')),
+    "one stat an entry": (ENTRIES, rewritten(lambda entry: {**entry, "stats": entry["stats"][:1]})),  # type: ignore[index]
+    "no head": (ENTRIES, rewritten(lambda entry: {"stats": entry["stats"]})),
+    "an entry without stats": (ENTRIES, instead('"stats": [', '"stats": [],\n    "x": [')),
+    "no entries": (ENTRIES, lambda _: "[]"),
+    "Windows' line ends": (ENTRIES, lambda text: text.replace("\n", "\r\n")),
+    "NaN": (ENTRIES, instead('"count": 1', '"count": NaN')),
+    "an integer past 64 bits": (ENTRIES, instead('"count": 1', '"count": 123456789012345678901')),
+    "an integer that a double rounds": (ENTRIES, instead('"sum": 1', '"sum": 9007199254740993')),
+    "an escaped quotation mark": (ENTRIES, instead('"split": "test"', '"split": "te\\u0022st"')),
+    "marks that hide a null": (ENTRIES, instead('"split": "test"', '"split": "\\u0022\\u0022", "perturbation": null')),
+    "a blank that hides a null": (ENTRIES, instead('"count": 1', '"count" : 1, "min": null')),
+    "half a surrogate pair": (ENTRIES, instead('"split": "test"', '"split": "\\ud800"')),
+    "an empty name": (ENTRIES, instead('"name": {', '"name": {}, "x": {')),
+    "an instance that is empty": (STATE, instead('"instance": {', '"instance": {}, "x": {')),
+    "a result that is empty": (STATE, instead('"result": {', '"result": {}, "x": {')),
+    "a long integer beside the states": (STATE, instead('"temperature": 0', '"temperature": 90071992547409931')),
+    "request states twice": (STATE, instead('"request_states": [', '"request_states": [],\n  "request_states": [')),
+    "a null beside the states": (STATE, instead('"request_states": [', '"annotator_specs": null, "request_states": [')),
+    "no states": (STATE, lambda text: json.dumps({**json.loads(text), "request_states": []}, indent=2)),
+    "too many levels": (
+        STATE,
+        instead('"request_states"', f'"annotator_specs": [{{"args": {DEEP}}}], "request_states"'),
+    ),
+    "a long integer in a spec": (SPEC, instead('"temperature": 0', '"temperature": 90071992547409931')),
+    "a spec with a doubled key": (SPEC, instead('"method"', '"method": "x", "method"')),
+    "a spec with a null": (SPEC, instead('"method"', '"groups": null, "method"')),
+    "an empty object in a spec": (SPEC, instead('"scenario_spec": {', '"scenario_spec": {}, "x": {')),
+    "a doubled key in a name": (STATS, instead('"split": "test"', '"split": "b", "split": "test"')),
+}
+TOO_DEEP = "too many levels"
+NO_OBJECT = "a number between stats"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_case_comes_back_as_python_reads_it_or_is_rejected(case: str, tmp_path: Path) -> None:
+    name, change = CASES[case]
+    outputs = tmp_path / "outputs"
+    folder = write_run(outputs, make_run("r:x=1", n_instances=4))
+    write_run(outputs, make_run("r:x=2", n_instances=4))
+    (folder / name).write_text(change((folder / name).read_text()))
+    check(outputs, tmp_path / "cache", is_good=is_json(folder / name) and case not in (TOO_DEEP, NO_OBJECT))
+
+
+def test_a_name_that_is_no_text_for_a_file_system_is_named(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "outputs", make_run("r:x=1"))
+    text = (folder / SPEC).read_text()
+    (folder / SPEC).write_text(instead('"name": "r:x=1"', '"name": "\\ud800"')(text))
+    (rejected,) = ingest(tmp_path / "outputs", tmp_path / "cache").rejected
+    assert rejected.reason == "expected a text, found a text with half a surrogate pair."
+
+
+FRAMES: dict[str, Callable[[bytes], bytes]] = {
+    "a line's end": lambda data: data + b"\n",
+    "blanks behind": lambda data: data + b" \n\t",
+    "blanks before": lambda data: b"\n " + data,
+    "two documents": lambda data: data + data,
+    "the end cut off": lambda data: data[:-1],
+    "half": lambda data: data[: len(data) // 2],
+    "nothing": lambda _: b"",
+    "no UTF-8": lambda data: data.replace(b"test", b"t\xffst").replace(b"tide", b"t\xffde"),
+}
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("name", [STATS, ENTRIES, STATE, SPEC])
+def test_what_stands_around_a_file(name: str, frame: str, tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    folder = write_run(outputs, make_run("tide:x=1", n_instances=4))
+    write_run(outputs, make_run("r:x=2", n_instances=4))
+    (folder / name).write_bytes(FRAMES[frame]((folder / name).read_bytes()))
+    check(outputs, tmp_path / "cache", is_good=is_json(folder / name))
+
+
+def is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return True
+
+
+def check(outputs: Path, cache: Path, *, is_good: bool) -> None:
+    report = ingest(outputs, cache)
+    assert (report.runs, len(report.rejected)) == ((2, 0) if is_good else (1, 1))
+    # Of a run that was rejected `verify` says so, and it is no difference.
+    assert verify(outputs, cache).differences == ()
