@@ -24,6 +24,7 @@ from magnet_arrow.helm.decode import ESCAPED_QUOTE, QUOTE, ElementDecoder, NotPl
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape
 from magnet_arrow.helm.wire import INTERNED, Residual, twin
 from magnet_arrow.schema import arrow_type
+from magnet_arrow.splitting import require_whole
 
 _EXACT = 2.0**53
 
@@ -202,6 +203,18 @@ def _compact(data: bytes) -> str:
         return msgspec.json.format(data, indent=-1).decode()
     except (msgspec.DecodeError, RecursionError):  # NaN, half a surrogate pair: from the careful way, compact already
         return data.decode()
+
+
+def require_plain(pieces: Sequence[bytes]) -> int:
+    """Quotation marks in raw objects; see `decode.QUOTE`.
+
+    Raises:
+        NotPlainError: there may be more of them, or what msgspec does not look into is no text.
+    """
+    joined = b"".join(pieces)
+    if ESCAPED_QUOTE in joined or not is_utf8(joined):
+        raise NotPlainError
+    return joined.count(QUOTE)
 
 
 class Lists:
@@ -387,10 +400,29 @@ class Shared:
             self.learn(new, new)
         return [known[piece] if piece else -1 for piece in pieces]
 
-    def learn(self, pieces: Sequence[bytes], keys: Sequence[bytes]) -> None:
-        """Decode raw objects that were not met before, to be known by these keys.
+    def number_insides(self, insides: Sequence[bytes]) -> list[int]:
+        """As `number_pieces`, of what was cut out of a file by its layout: the insides of objects, if the cuts are right.
 
         Raises:
+            NotPlainError: one is not the inside of an object.
+            BadPieceError: one is no JSON.
+        """
+        known = self.known
+        new = [inside for inside in dict.fromkeys(insides) if inside not in known]
+        if new:
+            self.learn([b"{%b}" % inside for inside in new], new, cut=True)
+        return [known[inside] for inside in insides]
+
+    def learn(self, pieces: Sequence[bytes], keys: Sequence[bytes], *, cut: bool = False) -> None:
+        """Decode raw objects that were not met before, to be known by these keys.
+
+        Args:
+            pieces: the objects.
+            keys: one for each.
+            cut: a piece may be less or more than an object.
+
+        Raises:
+            NotPlainError: one is.
             BadPieceError: one is no JSON.
         """
         assert self.decoder is not None
@@ -399,15 +431,15 @@ class Shared:
             self._learn_plain(pieces)
         except (NotPlainError, InexactError):
             self.objects.truncate(first)
+            if cut:
+                require_whole(pieces)
             self._learn_others(pieces, first)
         self.known.update(zip(keys, range(first, first + len(keys)), strict=True))
 
     def _learn_plain(self, pieces: Sequence[bytes]) -> None:
         assert self.decoder is not None
-        joined = b"[%b]" % b",".join(pieces)
-        if ESCAPED_QUOTE in joined or not is_utf8(joined):
-            raise NotPlainError
-        if self.objects.extend(self.decoder.plain(joined), exact=False) != joined.count(QUOTE):
+        structs = self.decoder.plain_pieces(pieces)
+        if self.objects.extend(structs, exact=False) != require_plain(pieces):
             raise NotPlainError
 
     def _learn_others(self, pieces: Sequence[bytes], first: int) -> None:

@@ -2,7 +2,7 @@
 
 HELM writes `json.dumps(indent=2)`, and a raw newline cannot stand inside a JSON string. So what stands between two
 elements of an array there (newline, blanks, `},`, newline, blanks, `{`, newline) is safe to cut at. Whoever cuts must
-still see that each piece is the inside of an object by itself (`objects_of`): then the cuts were where they seemed.
+still see that each piece is the inside of an object by itself: then the cuts were where they seemed.
 """
 
 from array import array
@@ -62,20 +62,18 @@ def split(regions: Sequence[Region], separator: bytes) -> Split:
     return Split(encoded.dictionary.to_pylist(), encoded.indices, pc.list_value_length(lists).drop_null().to_pylist())
 
 
-def objects_of(insides: Sequence[bytes]) -> list[bytes]:
-    """The JSON objects that have these insides.
+def require_whole(pieces: Sequence[bytes]) -> None:
+    """Each piece must be one JSON value.
 
     Raises:
-        NotPlainError: one of them is not the inside of one object.
+        NotPlainError: one is not.
     """
-    objects = [b"{%b}" % inside for inside in insides]
     try:
-        found = items(b"[%b]" % b",".join(objects))
+        found = items(b"[%b]" % b",".join(pieces))
     except Exception as error:
         raise NotPlainError from error
-    if list(map(bytes, found)) != objects:
+    if list(map(bytes, found)) != list(pieces):
         raise NotPlainError
-    return objects
 
 
 def cuts(stretch: Stretch, closing: bytes, size_bytes: int) -> Iterator[Region]:

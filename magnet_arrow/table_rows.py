@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from msgspec import Raw, Struct
 
 from magnet_arrow import schema, splitting
-from magnet_arrow.collectors import Objects, Shared, int32
+from magnet_arrow.collectors import Objects, Shared, int32, require_plain
 from magnet_arrow.columns import PLAIN_FAULTS, Rows, int64
 from magnet_arrow.freeform import taken
 from magnet_arrow.helm import structs
@@ -262,7 +262,7 @@ class StatRows(Rows):
         counts = [0] * len(files)
         for owners, regions in _batches(files, self._OPENING, self._CLOSING):
             found = splitting.split(regions, self._CLOSING + b"," + self._OPENING)
-            numbers = pa.array(_numbers_of(self._stats, found.distinct), pa.int32())
+            numbers = pa.array(self._stats.number_insides(found.distinct), pa.int32())
             _extend_codes(self._stats.codes, numbers.take(found.codes))
             for owner, count in zip(owners, found.counts, strict=True):
                 counts[owner] += count
@@ -329,23 +329,22 @@ class InstanceStatRows(Rows):
         """What stands in each piece: a stat, or the end of an entry, the next one's head, and its first stat."""
         across: dict[int, list[tuple[bytes | None, bytes]]] = {}
         for code, piece in enumerate(distinct):
-            if self._HEAD_END in piece:
+            # Few stats have a list; to look for its bracket is quicker.
+            if b"[" in piece and self._HEAD_END in piece:
                 across[code] = [self._head_and_stat(part) for part in piece.split(self._ENTRY_BREAK)]
                 if any(head is None for head, _ in across[code][1:]):
                     raise NotPlainError
         parts = list(chain.from_iterable(across.values()))
         stats = [piece for code, piece in enumerate(distinct) if code not in across]
-        numbers = iter(_numbers_of(self._stats, [*stats, *(stat for _, stat in parts)]))
+        numbers = iter(self._stats.number_insides([*stats, *(stat for _, stat in parts)]))
         alone = [-1 if code in across else next(numbers) for code in range(len(distinct))]
-        heads = list(dict.fromkeys(head for head, _ in parts if head is not None))
-        decoded = self._ENTRY.pieces(splitting.objects_of(heads))
-        if decoded.residuals or any(entry.stats is not None for entry in decoded.structs):
-            raise NotPlainError
-        entries = dict(zip(heads, decoded.structs, strict=True))
+        heads = [b"{%b}" % head for head, _ in parts if head is not None]
+        require_plain(heads)
+        entries = zip(self._ENTRY.plain_pieces(heads), heads, strict=True)
         return _Pieces(
             pa.array(alone, pa.int32()),
             {
-                code: [(None if head is None else entries[head], next(numbers)) for head, _ in inner]
+                code: [(None if head is None else next(entries), next(numbers)) for head, _ in inner]
                 for code, inner in across.items()
             },
         )
@@ -360,7 +359,8 @@ class InstanceStatRows(Rows):
         places = pc.indices_nonzero(pc.equal(alone, -1))
         plain, numbers = array("i"), array("i")
         _extend_codes(plain, alone)
-        entries, begins, done = [], [], 0
+        entries: list[tuple[Any, bytes]] = []
+        begins, done = [], 0
         for place, code in zip(places.to_pylist(), codes.take(places).to_pylist(), strict=True):
             numbers += plain[done:place]
             for entry, number in pieces.across[code]:
@@ -373,7 +373,11 @@ class InstanceStatRows(Rows):
         if not begins or begins[0]:
             raise NotPlainError
         self._stats.codes += numbers
-        self._entries.extend(entries, exact=False)
+        structs, heads = zip(*entries, strict=True)
+        if self._entries.extend(structs, exact=False) != sum(head.count(QUOTE) for head in heads):
+            raise NotPlainError
+        if any(entry.stats is not None for entry in structs):
+            raise NotPlainError
         return [end - begin for begin, end in pairwise([*begins, len(numbers)])]
 
     def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
@@ -458,11 +462,11 @@ class _Pieces:
 
     Attributes:
         alone: by code the number of the stat that a piece is, -1 for one that lies across entries.
-        across: by code what such a one holds: the entry that begins, or None, and a stat's number.
+        across: by code what such a one holds: the entry that begins, with its JSON, or None, and a stat's number.
     """
 
     alone: pa.Int32Array
-    across: dict[int, list[tuple[Any, int]]]
+    across: dict[int, list[tuple[tuple[Any, bytes] | None, int]]]
 
 
 def _entry_of_row(lengths: "array[int]") -> pa.Int32Array:
@@ -503,20 +507,6 @@ def _batches(
                 owners, regions, size = [], [], 0
     if regions:
         yield owners, regions
-
-
-def _numbers_of(shared: Shared, insides: Sequence[bytes]) -> list[int]:
-    """The numbers of the objects with these insides; new ones are decoded.
-
-    Raises:
-        NotPlainError: one is not the inside of an object.
-        BadPieceError: one is no JSON.
-    """
-    known = shared.known
-    new = [inside for inside in dict.fromkeys(insides) if inside not in known]
-    if new:
-        shared.learn(splitting.objects_of(new), new)
-    return [known[inside] for inside in insides]
 
 
 def _extend_codes(codes: "array[int]", more: pa.Int32Array) -> None:

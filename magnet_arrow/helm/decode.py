@@ -56,6 +56,13 @@ class ElementDecoder:
         self._interns_lists = any(owner is struct and _is_list(self.shape, name) for owner, name in wire.INTERNED)
         self._many: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[self._twin])  # type: ignore[name-defined]
 
+    def plain_pieces(self, pieces: Iterable[bytes]) -> list[Any]:
+        """As `plain`, element by element: each piece is one."""
+        try:
+            return list(map(self._one.decode, pieces))
+        except _REFUSED:
+            raise NotPlainError from None
+
     def plain_one(self, raw: bytes | memoryview) -> Any:
         """One element as msgspec takes it.
 
