@@ -401,7 +401,7 @@ class Shared:
         return [known[piece] if piece else -1 for piece in pieces]
 
     def number_insides(self, insides: Sequence[bytes]) -> list[int]:
-        """As `number_pieces`, of what was cut out of a file by its layout: the insides of objects, if the cuts are right.
+        """As `number_pieces`, of what was cut out of a file by its layout: insides of objects, if the cuts are right.
 
         Raises:
             NotPlainError: one is not the inside of an object.
