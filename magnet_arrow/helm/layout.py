@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -233,8 +234,8 @@ def suites_around(source: Source, places: Sequence[RunPlace]) -> list[RunPlace]:
     named = [Path(item) for item in _items(source) if isinstance(item, str)]
     if not any(path.is_dir() and not is_run(path) for path in named):
         return []
-    suites = {place.path.parent: place for place in places}
-    found = [RunPlace(path, place.source, place.suite, "") for path, place in suites.items()]
+    suites = {os.path.dirname(place.path): place for place in places}
+    found = [RunPlace(Path(path), place.source, place.suite, "") for path, place in suites.items()]
     for outputs in dict.fromkeys(place.source for place in places):
         releases = outputs / _RELEASES
         if releases.is_dir():
@@ -422,6 +423,7 @@ def _sources_at(folder: Path) -> list[Path]:
     return sorted({place.source for place in walk.places.values()})
 
 
+@cache  # thousands of runs have one source, and a path that is the same object is hashed and shown once
 def _source_of(suite: str) -> Path:
     parent = Path(suite).parent
     return parent.parent if parent.name == _RUNS else parent

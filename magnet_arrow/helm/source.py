@@ -39,28 +39,27 @@ def fingerprint(folder: Path, below: Iterable[str] = ()) -> Fingerprint:
     stamps = []
     for part in ("", *below):
         try:
-            with os.scandir(folder / part) as entries:
-                names = [
-                    (f"{part}/{entry.name}" if part else entry.name, entry) for entry in entries if _is_json(entry)
-                ]
+            with os.scandir(os.path.join(folder, part) if part else folder) as entries:
+                listed = list(entries)
         except OSError:
             continue
-        for name, entry in names:
+        for entry in listed:
+            name = entry.name
+            if not name.endswith(_JSON_ENDINGS) or name[0] == ".":
+                continue
             try:
                 status = entry.stat()
             except OSError:
                 continue
-            stamps.append(FileStamp(name, status.st_size, status.st_mtime_ns))
-    return tuple(sorted(stamps, key=lambda stamp: stamp.name))
-
-
-def _is_json(entry: os.DirEntry[str]) -> bool:
-    return plain_name(entry.name).endswith(".json") and not entry.name.startswith(".")
+            stamps.append((f"{part}/{name}" if part else name, status.st_size, status.st_mtime_ns))
+    stamps.sort()
+    return tuple([FileStamp(*stamp) for stamp in stamps])
 
 
 _CODECS = {"": None, ".gz": "gzip", ".zst": "zstd"}
 ENDINGS = tuple(_CODECS)
 """Endings that a JSON file may have behind `.json`; each but the first says how it is compressed."""
+_JSON_ENDINGS = tuple(f".json{ending}" for ending in ENDINGS)
 _MAGIC = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
