@@ -29,7 +29,12 @@ def work_folder(given: Path | None) -> Iterator[Path]:
 
 
 def dump(name: str, work: Path) -> Path | None:
-    """The outputs folder of a dump by its name, a size (made with one long run) or its path; None if it is missing."""
+    """The outputs folder of a dump, None if it is missing: by its name, by its path, or made.
+
+    Made ones are `1GB`, one long run whose scenario state has that size, and `5000runs`, so many short ones.
+    """
+    if name.endswith("runs") and name.removesuffix("runs").isdigit():
+        return made(work, runs=int(name.removesuffix("runs")))
     if name[:1].isdigit():
         return made(work, long_bytes=size_of(name))
     target = work / "real" / Path(name).name / "benchmark_output"

@@ -1,6 +1,6 @@
 """A cold ingest of the four tables on one core, beside what else reads these bytes.
 
-    python benchmarks/ingest.py                      # mmlu, classic, large, and a made run of 1 GB
+    python benchmarks/ingest.py                      # mmlu, classic, large, and made: a run of 1 GB, and 5,000 runs
     python benchmarks/ingest.py mmlu 100MB --aiq-magnet ENV
 
 Candidates: ours (JSON to a committed cache), `orjson.loads` alone, Polars and DuckDB with the schema given and Parquet
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from candidates.ours import has_workers
-from dumps import dump, json_bytes, work_folder
+from dumps import dump, files_of, json_bytes, work_folder
 from harness import Candidate, Line, arguments, header, lines_of, report, take_turns
 from json_types import write_types
 
@@ -22,7 +22,7 @@ SMALL_BYTES = 200 << 20
 
 
 def candidates(outputs: Path, types: Path, work: Path, calls: int, aiq: Path | None) -> list[Candidate]:
-    """All that can be run here; ours first. A dump worth two workers is one that is not small."""
+    """All that can be run here; ours first. Two workers need some runs to share, and a dump that is not small."""
     source, place = str(outputs), str(work)
     found = [
         Candidate("ours", "candidates.ours:cold", (source, place), calls=calls),
@@ -30,7 +30,7 @@ def candidates(outputs: Path, types: Path, work: Path, calls: int, aiq: Path | N
         Candidate("Polars", "candidates.with_polars:to_parquet", (source, str(types), place), calls=calls),
         Candidate("DuckDB", "candidates.with_duckdb:to_parquet", (source, str(types), place), calls=calls),
     ]
-    if calls == 1 and has_workers():
+    if calls == 1 and has_workers() and len(files_of(outputs)["run_spec"]) > 1:
         found.insert(1, Candidate(TWO_WORKERS, "candidates.ours:cold", (source, place, "2"), cores=2))
     if aiq is not None:
         python = str(aiq / "bin" / "python")
@@ -52,7 +52,8 @@ def aiq_environment(given: Path | None) -> Path | None:
 def main() -> None:
     """Measure and print."""
     parser = arguments(__doc__, rounds=7)
-    parser.add_argument("dumps", nargs="*", default=["mmlu", "classic", "large", "1GB"], help="names, sizes or paths")
+    names = ["mmlu", "classic", "large", "1GB", "5000runs"]
+    parser.add_argument("dumps", nargs="*", default=names, help="names, sizes or paths")
     parser.add_argument("--aiq-magnet", type=Path, metavar="ENV", help="virtual environment of aiq-magnet")
     parser.add_argument("--calls", type=int, default=3, help="ingests of a small dump in each process (default 3)")
     args = parser.parse_args()
