@@ -131,15 +131,21 @@ class Spreader:
         flat: list[int | None] = [None] * len(codes)
         whole: list[int | None] = [None] * len(codes)
         for run in self._runs:
-            met = {code for code in codes[run.first : run.first + run.rows] if code is not None}
+            rows = slice(run.first, run.first + run.rows)
+            met: set[Any] = {*codes[rows]} - {None}
             spread_out = self._spread_out(spread, run, met, cells)
-            for row in range(run.first, run.first + run.rows):
-                code = codes[row]
-                if code is not None and code in spread_out:
-                    flat[row] = code
-                    self._note_nulls(spread, row, cells[code])
-                else:
-                    whole[row] = code
+            if not met:
+                continue
+            if spread_out >= met:
+                flat[rows] = codes[rows]
+            else:
+                flat[rows] = [code if code in spread_out else None for code in codes[rows]]
+                whole[rows] = [None if code in spread_out else code for code in codes[rows]]
+            if any(cells[code].nulls for code in spread_out):
+                for row in range(run.first, run.first + run.rows):
+                    code = flat[row]
+                    if code is not None:
+                        self._note_nulls(spread, row, cells[code])
             self._note_kinds(spread, run, met, spread_out, cells)
         self._add_flat(spread, flat, cells)
         if any(code is not None for code in whole):
@@ -171,14 +177,13 @@ class Spreader:
             self._residuals[row] = residual
 
     def _note_kinds(self, spread: Spread, run: RunRows, met: set[int], flat: set[int], cells: dict[int, Cells]) -> None:
-        met_here: dict[str, int] = {}  # plain integers: an IntFlag takes a microsecond an operation
-        for code in flat:
-            for name, kind in cells[code].kinds.items():
-                met_here[name] = met_here.get(name, 0) | int(kind)
-        for name, kinds in met_here.items():
-            full = f"{spread.name}.{name}"
-            run.dynamic[full] = run.dynamic.get(full, Kind(0)) | Kind(kinds)
-            self.kinds[full] = self.kinds.get(full, Kind(0)) | run.dynamic[full]
+        # The kinds are gathered once for objects that are alike in them: an operation on flags takes a microsecond.
+        for kinds in {tuple(cells[code].kinds.items()) for code in flat}:
+            for name, kind in kinds:
+                full = f"{spread.name}.{name}"
+                for known in (run.dynamic, self.kinds):
+                    if known.get(full) != kind:
+                        known[full] = known.get(full, Kind(0)) | kind
         if met - flat:
             run.dynamic[spread.name] = Kind.JSON
 
