@@ -38,7 +38,7 @@ from magnet_arrow.schema import EXTRA, RUN, Table
 from magnet_arrow.spreading import with_overflow
 
 _BATCH_ROWS = 65_536
-_BATCH_BYTES = 16 << 20
+_BATCH_BYTES = 8 << 20
 _KEPT_BYTES = 16 << 20
 """Arrow bytes of row groups that stay when another is read."""
 
