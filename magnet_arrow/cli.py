@@ -14,6 +14,7 @@ The package is imported inside the commands, so that `--help` does not wait for 
 """
 
 import enum
+import os
 import signal
 import sys
 import traceback
@@ -112,16 +113,29 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except SystemExit as end:  # typer ends each command by one, and Ctrl-C too
         if end.code == ExitCode.INTERRUPTED:
             print("Interrupted. What was committed stays.", file=sys.stderr)
+        if isinstance(end.__context__, BrokenPipeError):  # typer and rich make a SystemExit of it
+            return _cut_short()
         return end.code if isinstance(end.code, int) else ExitCode.DONE
     except Terminated:
         print("Terminated. What was committed stays.", file=sys.stderr)
         return ExitCode.TERMINATED
+    except BrokenPipeError:
+        return _cut_short()
     except Exception as err:
         return _failed(err)
+    return ExitCode.DONE
+
+
+def _cut_short() -> ExitCode:
+    """Whoever read our output wants no more of it (`… | head -1`), which is no fault of anyone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python flushes the rest to at its end
     return ExitCode.DONE
 
 
@@ -200,8 +214,11 @@ def ingest(
     Unchanged ones are not read again, and rejected ones only with --retry or --partial.
     """
     store = _cache(cache)
+    known = () if retry or partial else {found.rejected for found in store.snapshot().rejected.values()}
     done = _ingest(paths, store, runs=runs, retry=retry, prune=prune, partial=partial, strict=strict, pictures=pictures)
     _print_ingest(done, json=json)
+    if any(rejected in known for rejected in done.rejected):
+        _complain("What was rejected before and has not changed was not read again; --retry reads it.")
     raise typer.Exit(_ingest_code(done))
 
 
@@ -339,10 +356,12 @@ def cache_path(cache: CacheDir = None) -> None:
 
 @cache_app.command("info")
 def cache_info(cache: CacheDir = None, json: JsonLines = False) -> None:
-    """Show the cache's sources, with runs, bytes of their JSON, and rows a table."""
-    from magnet_arrow.listing import sources
+    """Show the cache's sources, with runs, bytes of their JSON, and rows a table; and its bytes on disk."""
+    from magnet_arrow.listing import bytes_on_disk, sources
 
-    _print_frame(sources(_cache(cache)), json=json)
+    shown = _cache(cache)
+    _print_frame(sources(shown), json=json)
+    _complain(f"{bytes_on_disk(shown):,} bytes on disk, in {shown.path}")
 
 
 @cache_app.command("clear")
@@ -356,7 +375,7 @@ def cache_clear(
     path = _cache(cache).path
     if not path.exists():
         print(f"There is no cache in {path}.")
-    elif yes or typer.confirm(f"Delete all that is cached in {path}?", err=True):
+    elif yes or _agrees(f"Delete all that is cached in {path}?"):
         clear(path)
         print(f"The cache in {path} is empty.")
     else:
@@ -498,6 +517,16 @@ def rejects(cache: CacheDir = None, json: JsonLines = False) -> None:
         _complain("Nothing was left out of the cache.")
 
 
+def _agrees(question: str) -> bool:
+    from magnet_arrow.errors import MagnetError
+
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:  # standard input is closed
+        print(file=sys.stderr)
+        raise MagnetError("Nothing was done, since nobody answered.", hint="With --yes no question is asked.") from None
+
+
 def _cache(path: Path | None) -> "Cache":
     from magnet_arrow.cache.store import Cache
 
@@ -528,6 +557,9 @@ def _predictor(name: str) -> "Callable[..., RunPredictor]":
         known = [name for name, value in vars(module).items() if is_predictor(value) and value is not RunPredictor]
         others = f" It has {', '.join(known)}." if known else ""
         raise typer.BadParameter(f"{module_name} has no subclass of RunPredictor called {class_name!r}.{others}")
+    lacking = sorted(getattr(found, "__abstractmethods__", ()))
+    if lacking:
+        raise typer.BadParameter(f"{name} has no method {' and no '.join(lacking)}.")
     return found
 
 

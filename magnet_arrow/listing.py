@@ -95,6 +95,11 @@ def sources(cache: Cache) -> pl.DataFrame:
     return _without_unused(listed, [*_OTHERS, *_SUITE_TABLES])
 
 
+def bytes_on_disk(cache: Cache) -> int:
+    """Of all files in a cache's folder, those too that wait to be removed."""
+    return sum(path.stat().st_size for path in cache.path.rglob("*") if path.is_file())
+
+
 def _rows_of_suites(cache: Cache) -> pl.DataFrame:
     """One row a source: rows of each table that is filled from what stands beside the runs."""
     snapshot = cache.snapshot()

@@ -1,4 +1,5 @@
 import errno
+import io
 import json
 import os
 import re
@@ -132,7 +133,8 @@ def test_a_broken_run_is_named_and_the_others_go_in(run: Run, broken: Path) -> N
     assert "made/tide:n=1/stats.json" in ended.err
     assert "Traceback" not in ended.err
     again = run("ingest", broken)
-    assert (again.code, again.err) == (1, ended.err)
+    assert again.code == 1
+    assert again.err.startswith(ended.err)
     assert "0 taken, 2 unchanged, 1 rejected" in again.out
 
 
@@ -388,6 +390,61 @@ def test_a_cache_is_cleared_after_a_yes(run: Run, outputs: Path, monkeypatch: py
     assert run("cache", "clear", "--yes").code == 0
     assert run("ls").code == 2
     assert "3 taken" in run("ingest", outputs).out
+
+
+def test_no_answer_is_a_no(run: Run, outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("ingest", outputs)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    ended = run("cache", "clear")
+    assert (ended.code, ended.out.strip()) == (2, "")
+    assert "nobody answered" in ended.err
+    assert "--yes" in ended.err
+    assert len(rows(run("ls", "--json"))) == 3
+
+
+def test_the_size_on_disk_is_told(run: Run, outputs: Path) -> None:
+    run("ingest", outputs)
+    ended = run("cache", "info", "--json")
+    folder = Path(run("cache", "path").out.strip())
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert ended.err == f"{size:,} bytes on disk, in {folder}\n"
+    assert len(rows(ended)) == 1
+
+
+@pytest.mark.parametrize("args", [["schemas"], ["schemas", "--json"], ["cache", "path"]], ids=" ".join)
+def test_a_reader_that_has_enough_is_no_error(args: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "magnet_arrow", *args]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        ended = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_rejected_runs_are_read_again_on_request(run: Run, broken: Path) -> None:
+    assert "--retry" not in run("ingest", broken).err
+    ended = run("ingest", broken)
+    assert ended.code == 1
+    assert "--retry reads it" in ended.err
+    assert "--retry" not in run("ingest", broken, "--retry").err
+
+
+def test_how_to_take_an_incomplete_run_is_told(run: Run, outputs: Path) -> None:
+    (outputs / "runs" / "made" / "tide:n=1" / "stats.json").unlink()
+    assert "--partial" in run("ingest", outputs).err
+    assert "1 taken (1 partial), 2 unchanged" in run("ingest", outputs, "--partial").out
+
+
+def test_a_predictor_without_its_method_is_wrong_use(
+    run: Run, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    text = "from magnet_arrow.predictor import RunPredictor\nclass Empty(RunPredictor):\n    pass\n"
+    (tmp_path / "without_method.py").write_text(text)
+    ended = run("predict", "without_method:Empty", outputs)
+    assert ended.code == 2
+    assert "without_method:Empty has no method predict" in ended.err
 
 
 def test_a_folder_that_is_no_cache_is_not_cleared(run: Run, outputs: Path) -> None:

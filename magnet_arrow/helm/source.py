@@ -94,7 +94,11 @@ class SourceFile:
             except FileNotFoundError:
                 continue
             return
-        raise self._error("a file", "none of this name", "The run is incomplete: copy or make it again.")
+        raise self._error(
+            "a file",
+            "none of this name",
+            "The run is incomplete: copy or make it again, or take what is there with --partial.",
+        )
 
     def _open(self, suffix: str) -> None:
         self.where = Where(self.where.run, self._name + suffix)
