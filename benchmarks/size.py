@@ -36,7 +36,16 @@ def main() -> None:
             their_rows = run_once("candidates.with_duckdb:to_parquet_kept", str(outputs), str(types), str(theirs))
             assert rows == their_rows, f"The candidates do not agree on the rows: {rows}, {their_rows}"
             sizes = _bytes(ours), _bytes(theirs)
-            more[Path(name).name] = {"ours": sizes[0], "DuckDB": sizes[1], "ratio": round(sizes[0] / sizes[1], 3)}
+            more[Path(name).name] = {
+                "ours": sizes[0],
+                "DuckDB": sizes[1],
+                "ratio": round(sizes[0] / sizes[1], 3),
+                "ratio by table": {
+                    table: round(_bytes(ours / table) / (theirs / f"{table}.parquet").stat().st_size, 3)
+                    for table in rows
+                },
+                "run lists": _bytes(ours / "runs"),
+            }
             for folder in (ours, theirs):
                 shutil.rmtree(folder)
     report(__file__, head, [], write_json=args.json, more=more)

@@ -28,7 +28,11 @@ from magnet_arrow.spreading import RunRows, Spreader, residual_text, row_place, 
 
 GROUP_ROWS = 32_768
 GROUP_BYTES = 16 << 20
-"""A row group ends at a run's end, at the first of these: rows, or bytes of JSON. A longer run is several."""
+"""A row group ends at a run's end, at the first of these: rows, or bytes of JSON. A longer run is several.
+
+Half as long takes 5 % more bytes on `mmlu`, 2 % on `large` (`benchmarks/size.py`); four of 3,000 runs are then read
+with a tenth less of processor time (`predict.py`), and an ingest's memory peaks 9 MB lower of 240.
+"""
 
 
 PLAIN_FAULTS = (NotPlainError, InexactError, UnicodeDecodeError, BadPieceError)

@@ -32,7 +32,7 @@ from magnet_arrow.scan import Selection, select_runs
 from magnet_arrow.schema import TABLES, Table
 from magnet_arrow.text import for_terminal
 
-_HELD_BYTES = 64 << 20
+_HELD_BYTES = 32 << 20
 """Arrow bytes of a partitioned table gathered before they are written, a file a value."""
 
 _NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
