@@ -50,7 +50,7 @@ def add_runs(outputs: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of a file")
-@pytest.mark.parametrize("limit_bytes", [300, 3_000, 9_000, 20_000])
+@pytest.mark.parametrize("limit_bytes", [300, 3_000, 5_000, 12_000])
 def test_a_disk_that_is_full_leaves_the_old_cache_and_nothing_else(
     limit_bytes: int, outputs: Path, tmp_path: Path
 ) -> None:
