@@ -25,7 +25,7 @@ from magnet_arrow.freeform import CellType, Kind
 from magnet_arrow.schema import Table
 from magnet_arrow.spreading import RunRows, bounded, residual_text, with_overflow
 
-_HELD_BYTES = 32 << 20
+_HELD_BYTES = 16 << 20
 """Arrow bytes of a table held back before its file is begun: the longer, the more columns are known by then."""
 
 
@@ -115,6 +115,7 @@ class TableWriter:
         if self._writer is None or stored != self._written:
             self._begin_part(stored)
         self._write_held()
+        pa.default_memory_pool().release_unused()  # else what was freed stays with the process
 
     def _begin_part(self, stored: dict[str, CellType], occurs: int = -1) -> None:
         self._close()
