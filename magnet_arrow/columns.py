@@ -253,7 +253,7 @@ def _per_run(values: Sequence[str], counts: Sequence[int]) -> pa.Array:
 def _numbers(firsts: Sequence[int], counts: Sequence[int]) -> pa.Int64Array:
     """Numbers that count up from each of these so many times."""
     most = max(counts, default=0)
-    upward = int64(array("q", range(most)))
+    upward = pc.subtract(pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), most)), 1)
     parts = [upward.slice(0, count) for count in counts]
     parts = [pc.add(part, first) if first else part for part, first in zip(parts, firsts, strict=True)]
     return pa.concat_arrays(parts) if parts else upward

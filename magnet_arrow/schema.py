@@ -23,6 +23,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -219,6 +220,11 @@ def key_part(key: str) -> str | None:
     >>> key_part("subject"), key_part("a.b"), key_part("")
     ('subject', '"a.b"', '""')
     """
+    return _known_part(key) if len(key) <= _MOST_KEY_BYTES else None  # a longer one is not to be kept
+
+
+@lru_cache(maxsize=4096)
+def _known_part(key: str) -> str | None:
     try:
         if len(key.encode()) > _MOST_KEY_BYTES or "\0" in key:
             return None
