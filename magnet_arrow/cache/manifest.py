@@ -27,7 +27,9 @@ from magnet_arrow.errors import CacheDamagedError, CacheVersionError, Rejected
 from magnet_arrow.freeform import Kind
 from magnet_arrow.helm.source import Fingerprint
 
-FORMAT = 1
+FORMAT = 2
+"""What a reader must know of: 2 leaves columns without a value out of files, and compresses run lists. 1 is read too,
+and a cache becomes one of this format with the next commit."""
 MANIFEST = "manifest.json"
 LOCK = "lock"
 MARKS = "damaged"
@@ -260,12 +262,12 @@ def parse_manifest(data: bytes, path: Path) -> Manifest:
     found = decode(text, _Versioned, path).format
     if line_end and rest != _seal(text):  # the first caches had no such line
         raise _damaged(path, "its digest is another")
-    if found != FORMAT:
+    if found > FORMAT:
         raise CacheVersionError(
-            f"The cache {path.parent} has format {found}; this version reads format {FORMAT}.",
+            f"The cache {path.parent} has format {found}; this version reads formats up to {FORMAT}.",
             hint=_NEWER,
         )
-    manifest = decode(text, Manifest, path)
+    manifest = msgspec.structs.replace(decode(text, Manifest, path), format=FORMAT)
     newest = max((segment.schema_version for segment in manifest.segments), default=1)
     if newest > schema.SCHEMA_VERSION:
         raise CacheVersionError(
