@@ -141,12 +141,14 @@ def _cut_short() -> ExitCode:
 
 def _failed(err: Exception) -> ExitCode:
     """Say what went wrong; the exit code for it."""
-    from magnet_arrow.errors import BadFileError, CacheError, MagnetError, RunNotCachedError
+    from magnet_arrow.errors import BadFileError, CacheError, MagnetError, RunNotCachedError, WorkersLostError
 
     match err:
         case MagnetError():
             _complain(str(err))
-            stops = isinstance(err, CacheError | BadFileError) and not isinstance(err, RunNotCachedError)
+            stops = isinstance(err, CacheError | BadFileError | WorkersLostError) and not isinstance(
+                err, RunNotCachedError
+            )
             return ExitCode.STOPPED if stops else ExitCode.WRONG_USE
         case OSError(strerror=str(reason)):
             _complain(f"{err.filename or 'magnet-arrow'}: {reason}")
@@ -207,6 +209,15 @@ def ingest(
     pictures: Annotated[
         bool, typer.Option("--pictures", help="Take display_predictions.json with pictures too.")
     ] = False,
+    content_hash: Annotated[
+        bool, typer.Option("--content-hash", help="Notice changed files by their bytes, not by size and date alone.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processes that read; one a core where that pays.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="What all processes together may take, such as 2GiB.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Take runs into the cache.
@@ -215,7 +226,19 @@ def ingest(
     """
     store = _cache(cache)
     known = () if retry or partial else {found.rejected for found in store.snapshot().rejected.values()}
-    done = _ingest(paths, store, runs=runs, retry=retry, prune=prune, partial=partial, strict=strict, pictures=pictures)
+    done = _ingest(
+        paths,
+        store,
+        runs=runs,
+        retry=retry,
+        prune=prune,
+        partial=partial,
+        strict=strict,
+        pictures=pictures,
+        content_hash=content_hash,
+        workers=workers,
+        memory=memory,
+    )
     _print_ingest(done, json=json)
     if any(rejected in known for rejected in done.rejected):
         _complain("What was rejected before and has not changed was not read again; --retry reads it.")
@@ -573,9 +596,13 @@ def _ingest(
     partial: bool = False,
     strict: bool = False,
     pictures: bool = False,
+    content_hash: bool = False,
+    workers: int | None = None,
+    memory: str | None = None,
 ) -> "IngestReport":
     from magnet_arrow.ingestion import ingest
     from magnet_arrow.report import progress_bar
+    from magnet_arrow.staff import parse_bytes
 
     with progress_bar(_stderr()) as progress:
         return ingest(
@@ -587,6 +614,9 @@ def _ingest(
             partial=partial,
             strict=strict,
             pictures=pictures,
+            content_hash=content_hash,
+            workers=workers,
+            memory_bytes=None if memory is None else parse_bytes(memory),
             progress=progress,
         )
 

@@ -11,6 +11,8 @@
     │   ├── CacheVersionError                         was written by another version
     │   ├── SnapshotExpiredError                      moved on; what was to be read is swept away
     │   └── RunNotCachedError                         does not have this run
+    ├── SettingError           (ValueError)           a number that leaves nothing to work with
+    ├── WorkersLostError       (RuntimeError)         processes that were to do the work are gone
     ├── NotEnoughRunsError     (ValueError)           fewer runs than a draw needs
     ├── NotEnoughSamplesError  (RuntimeError)         fewer request states than a predictor asked for
     ├── FilterError            (TypeError)            a filter gave something else than it should
@@ -144,6 +146,14 @@ class SnapshotExpiredError(CacheError):
 
 class RunNotCachedError(CacheError):
     """The cache has no such run."""
+
+
+class SettingError(MagnetError, ValueError):
+    """A setting leaves nothing to work with: too little memory, no workers."""
+
+
+class WorkersLostError(MagnetError, RuntimeError):
+    """Processes that were to take runs are gone, or can't be started. What was committed stays."""
 
 
 class NotEnoughRunsError(MagnetError, ValueError):

@@ -3,20 +3,21 @@
 import contextlib
 import time
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
 import polars as pl
 
-from magnet_arrow import gathering, schema
+from magnet_arrow import orders, schema
 from magnet_arrow.cache import changes, compaction, sweeping
 from magnet_arrow.cache.changes import Change
 from magnet_arrow.cache.curing import Cure
-from magnet_arrow.cache.manifest import RejectedRun, Segment, read_manifest, run_key
-from magnet_arrow.cache.segments import SegmentWriter
+from magnet_arrow.cache.manifest import RejectedRun, RunEntry, run_key
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.cache.sources import SourceIds, Stamped
 from magnet_arrow.cache.store import Cache
@@ -27,20 +28,21 @@ from magnet_arrow.errors import (
     CacheNotWritableError,
     MagnetWarning,
     Rejected,
+    Where,
+    WorkersLostError,
 )
+from magnet_arrow.hands import Failed, Hands, Lost
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.elements import Buffer
 from magnet_arrow.helm.layout import RunPlace
-from magnet_arrow.helm.source import Fingerprint, SourceFile
-from magnet_arrow.refusals import ChangedError, LongRunError, rejected_of
-from magnet_arrow.runs import RUN_SPEC, RunTaker, is_long, read_run_spec, stamps_of, where_of
+from magnet_arrow.helm.source import Fingerprint, SourceFile, content_digest
+from magnet_arrow.meter import Meter
+from magnet_arrow.orders import Order, Outcome, Todo
+from magnet_arrow.runs import RUN_SPEC, read_run_spec, stamps_of, where_of
 from magnet_arrow.scan import read_run_specs_of
+from magnet_arrow.staff import Staff
 from magnet_arrow.table_rows import ObjectRows
 from magnet_arrow.taking import Progress, Rules
-
-SEGMENT_JSON_BYTES = 1 << 30
-SEGMENT_TIME_S = 60.0
-"""A segment is committed at the first of these, so that a crash costs no more."""
 
 CacheLike: TypeAlias = "Cache | str | Path | None"
 
@@ -87,6 +89,10 @@ def ingest(
     partial: bool = False,
     strict: bool = False,
     pictures: bool = False,
+    content_hash: bool = False,
+    workers: int | None = None,
+    memory_bytes: int | None = None,
+    executor: Executor | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Take every run of a source into the cache; runs that are there unchanged cost a look at their files' dates.
@@ -101,22 +107,33 @@ def ingest(
             Such runs that were rejected before are read again.
         strict: reject a run with unknown fields, or with values of a type that HELM does not declare.
         pictures: take `display_predictions.json` where it embeds pictures too (226 GB for HEIM's release).
-        progress: called now and then.
+        content_hash: look at the bytes of files whose size and date are those that the cache knows, and take a run anew
+            if they are others. A run that was taken without this is taken once more, as its bytes are not known.
+        workers: processes that read; 1 for this one alone. None for one a core where there is enough to read for that
+            to be faster.
+        memory_bytes: what all processes together may take, this one included; there are fewer workers if need be. It
+            says nothing to the workers of an executor.
+        executor: what is to read in place of processes of our own, on other machines too if they share the file system
+            (`dask.distributed.Client.get_executor()`). It must be able to import this package. It stays open.
+        progress: called now and then; of other processes, when one has finished a part of its work.
 
     Raises:
         SourceNotFoundError: nothing there, or no run in it.
+        SettingError: there is no room for one process in that much memory, or there are to be no workers.
+        WorkersLostError: the executor was shut down or broke; what was committed stays.
         CacheNotWritableError: the disk refused; what was committed stays.
         CacheLockedError: another process does not let go of the cache's lock.
 
     A run that can't be taken does not raise: it is in the report's `rejected`, and the others go in.
     """
     begin = time.monotonic()
+    staff = Staff(workers, memory_bytes, executor)
     cache = Cache.coerce(cache)
     found = layout.find_runs(source, pattern=runs)
-    work = _Work(cache.path, cache.snapshot(), progress, Rules(partial, strict, pictures))
+    work = _Work(cache.path, cache.snapshot(), Rules(partial, strict, pictures, content_hash), progress)
     places = [*found.places, *layout.suites_around(source, found.places)]
     plan = work.plan(places, retry=retry or partial)
-    done = work.carry_out(plan, prune=prune)
+    done = work.carry_out(plan, staff, prune=prune)
     return IngestReport(
         runs=done.runs,
         rows=done.rows,
@@ -132,26 +149,16 @@ def ingest(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Todo:
-    place: RunPlace
-    source: str
-    stamps: Fingerprint
-
-    @property
-    def key(self) -> str:
-        return run_key(self.source, self.place.suite, self.place.folder)
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(stamp.size_bytes for stamp in self.stamps)
+def _is_as_it_was(known: RunEntry | RejectedRun, todo: Todo) -> bool:
+    """Whether a run is in the state that the cache knows: one taken without a digest is not, if there is one now."""
+    return known.fingerprint == todo.stamps and todo.content in ("", known.content)
 
 
 @dataclass(slots=True)
 class _Plan:
     """What is to be done about the runs of a source."""
 
-    todo: list[_Todo] = field(default_factory=list)
+    todo: list[Todo] = field(default_factory=list)
     all_sources: list[str] = field(default_factory=list)
     known_bad: list[Rejected] = field(default_factory=list)
     recovered: list[str] = field(default_factory=list)
@@ -173,15 +180,17 @@ class _Done:
     odd: Counter[tuple[str, str]] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
-    def count(self, taker: RunTaker[Segment], segment: Segment) -> None:
-        """Add what a segment brings."""
-        self.runs += taker.n_runs
-        self.partial += taker.n_partial
-        self.bytes_in += taker.json_bytes
-        self.bytes_out += sum(table.file.size_bytes for table in segment.tables.values()) + segment.runs.size_bytes
-        self.odd.update(taker.odd)
-        self.notes += taker.notes
-        for table, rows in taker.rows.items():
+    def count(self, outcome: Outcome) -> None:
+        """Add what an order brings."""
+        self.runs += outcome.runs
+        self.partial += outcome.partial
+        self.bytes_in += outcome.json_bytes
+        if outcome.segment is not None:
+            self.bytes_out += outcome.segment.size_bytes + outcome.segment.runs.size_bytes
+        self.rejected += [run.rejected for run in outcome.rejected]
+        self.odd.update(outcome.odd)
+        self.notes += outcome.notes
+        for table, rows in outcome.rows.items():
             self.rows[table] += rows
 
 
@@ -190,20 +199,15 @@ class _Work:
         self,
         cache: Path,
         snapshot: Snapshot,
-        progress: Callable[[Progress], None] | None,
         rules: Rules,
+        progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        self._cache, self.snapshot, self._progress, self._rules = cache, snapshot, progress, rules
-        self._buffer = Buffer()
-        self._bytes_done = self._bytes_total = self._runs_done = 0
-        self._n_runs = 0
-        self._run = ""
+        self._cache, self.snapshot, self._rules, self._progress = cache, snapshot, rules, progress
         self._done = _Done(snapshot)
         self.cure = Cure(cache)
         self._pending = Change()
-        self._taker: RunTaker[Segment] | None = None
-        self._segment_id = ""
-        self._begun = 0.0
+        self._meter = Meter()
+        self._open: dict[str, Order] = {}
 
     def plan(self, places: Iterable[RunPlace], *, retry: bool = False) -> _Plan:
         """Which runs are to be read: those that the cache does not have in the state that they are in now."""
@@ -211,21 +215,33 @@ class _Work:
         self.snapshot = self._done.snapshot = self.cure.readable(self.snapshot)
         stamped = [(place, stamps_of(place)) for place in places]
         ids = self._source_ids(stamped)
-        for place, stamps in stamped:
-            todo = _Todo(place, ids.id_of(place), stamps)
+        for todo in self._with_contents(Todo(place, ids.id_of(place), stamps) for place, stamps in stamped):
             held = self.snapshot.entries.get(todo.key)
             bad = self.snapshot.rejected.get(todo.key)
-            if held is not None and held.fingerprint == stamps and self._is_good(held):
-                plan.skipped += bool(place.folder)
+            if held is not None and _is_as_it_was(held.entry, todo) and self._is_good(held):
+                plan.skipped += bool(todo.place.folder)
                 if bad is not None:  # it went bad, and is again what it was
                     plan.recovered.append(todo.key)
-            elif bad is not None and bad.fingerprint == stamps and not retry:
+            elif bad is not None and _is_as_it_was(bad, todo) and not retry:
                 plan.known_bad.append(bad.rejected)
             else:
                 plan.todo.append(todo)
         plan.todo.sort(key=lambda todo: todo.key)
         plan.all_sources = sorted({ids.id_of(place) for place, _ in stamped})
         return plan
+
+    def _with_contents(self, todos: Iterable[Todo]) -> Iterable[Todo]:
+        """With the digests of those whose dates say that they are what they were, if they are to be made."""
+        if not self._rules.content_hash:
+            return todos
+        with ThreadPoolExecutor() as threads:  # neither reading nor BLAKE2b holds the interpreter's lock
+            return list(threads.map(self._with_content, todos))
+
+    def _with_content(self, todo: Todo) -> Todo:
+        held, bad = self.snapshot.entries.get(todo.key), self.snapshot.rejected.get(todo.key)
+        if todo.stamps not in (held and held.fingerprint, bad and bad.fingerprint):
+            return todo
+        return msgspec.structs.replace(todo, content=content_digest(todo.place.path, todo.stamps))
 
     def _is_good(self, held: CachedRun) -> bool:
         """Whether the cache's rows of a run can stay, if the run has not changed."""
@@ -244,108 +260,89 @@ class _Work:
         self.snapshot = self._done.snapshot = changes.apply(self._cache, Change(sources=ids.new))
         return SourceIds(self.snapshot, stamped)
 
-    def carry_out(self, plan: _Plan, *, prune: bool = False) -> _Done:
-        """Read what is to be read, and commit: at the end, and on the way at bounds of size and time."""
-        self._n_runs = sum(bool(todo.place.folder) for todo in plan.todo)
-        self._bytes_total = sum(todo.size_bytes for todo in plan.todo)
+    def carry_out(self, plan: _Plan, staff: Staff, *, prune: bool = False) -> _Done:
+        """Have read what is to be read, and commit it as it comes."""
         pruned = self._vanished(plan.all_sources) if prune else []
         self._pending = Change(pruned=pruned, recovered=plan.recovered)
         self._done.pruned = sum(not key.endswith("/") for key in pruned)  # runs; what stands beside them is no run
+        n_runs = sum(bool(todo.place.folder) for todo in plan.todo)
+        self._meter = Meter(self._progress, sum(todo.size_bytes for todo in plan.todo), n_runs)
+        hands, divided = staff.for_runs(plan.todo, self._meter)
+        waiting = deque(self._orders(divided))
         try:
-            for batch, may_be_plain in gathering.batches(plan.todo, min(gathering.BATCH_BYTES, SEGMENT_JSON_BYTES)):
-                left = self._take_plain(batch) if may_be_plain else batch
-                self._runs_done += len(batch) - len(left)
-                for todo in left:
-                    self._run = where_of(todo.place)
-                    self._take(todo)
-                    self._runs_done += bool(todo.place.folder)
-                    self._tell()
-            self._commit()
+            self._have_done(waiting, hands)
+            hands.close()
+            self._commit(Outcome())
             if plan.todo:
                 with contextlib.suppress(CacheError):  # the next ingest will
                     sweeping.sweep(self._cache)
         except BaseException:
-            if self._taker is not None and not self._is_committed():
-                self._taker.discard()
+            hands.stop()
+            for order in self._open.values():
+                with contextlib.suppress(OSError, CacheError):  # a later sweep will
+                    sweeping.discard(self._cache, order.name)
             raise
         return self._done
 
-    def _is_committed(self) -> bool:
-        """Whether the segment is in the cache, though what came after the commit failed or was interrupted."""
-        return any(segment.id == self._segment_id for segment in read_manifest(self._cache).segments)
+    def _have_done(self, waiting: deque[Order], hands: Hands) -> None:
+        """Hand out orders and commit what comes back, in whatever order it comes.
 
-    def _take_plain(self, batch: Sequence[_Todo]) -> list[_Todo]:
-        """Take short runs together; those that are left are to be taken singly."""
-        self._run = where_of(batch[0].place)
-        return self._begun_taker().take_plain(batch)
-
-    def _take(self, todo: _Todo) -> None:
-        """Take one run, again where it turns out to be long or one of its files to end early."""
-        long, salvage = is_long(todo.stamps), frozenset[str]()
-        while True:
-            try:
-                self._take_once(todo, long, salvage)
-            except LongRunError as error:
-                if long and self._taker is not None:
-                    self._taker.discard()
-                    self._taker = None
-                long, salvage = True, error.salvage
+        Raises:
+            WorkersLostError: the caller's executor, or all that we tried to start, has no workers any more.
+        """
+        lost: dict[str, int] = {}
+        while waiting or hands.is_busy:
+            self._hand_out(waiting, hands)
+            order, result = hands.take_back()
+            self._hand_out(waiting, hands)  # before the commit, so that nobody waits for it
+            if isinstance(result, Outcome):
+                self._commit(result, order)
+                waiting.extendleft(self._orders(orders.divide(result.left)))
+            elif isinstance(result, Lost):
+                lost[result.why] = lost.get(result.why, 0) + sum(bool(run.place.folder) for run in order.runs)
+            elif order.is_blamed:
+                self._commit(self._refuse(order.runs[0], result), order)
             else:
-                return
+                waiting.extendleft(orders.again(order))
+        if lost:
+            why, hint = next(iter(lost)), "What was committed stays; ingest again to take the others."
+            raise WorkersLostError(f"The executor lost {sum(lost.values())} runs: {why}.", hint=hint)
 
-    def _take_once(self, todo: _Todo, long: bool, salvage: frozenset[str]) -> None:
-        """Take one run; if it can't be taken, say why. A long one has a segment of its own."""
-        taker = self._begun_taker(alone=long)
-        rejected = self._try(taker, todo, long, salvage)
-        if rejected is not None:
-            self._done.rejected.append(rejected.rejected)
-            self._pending.rejected = [*self._pending.rejected, rejected]
-            if long:
-                taker.discard()
-                self._taker = None
-        elif long:
-            self._commit()
+    def _orders(self, divided: Iterable[Sequence[Todo]]) -> Iterator[Order]:
+        return (orders.order(self._cache, runs, self._rules) for runs in divided)
 
-    def _begun_taker(self, *, alone: bool = False) -> RunTaker[Segment]:
-        """The taker at hand, or a new one where that is due, or a run is to be alone in its segment."""
-        if self._taker is not None and (alone or self._is_due(self._taker)):
-            self._commit()
-        if self._taker is None:
-            writer = SegmentWriter(self._cache)
-            self._taker = RunTaker(writer, self._buffer, self._count, self._rules)
-            self._segment_id, self._begun = writer.id, time.monotonic()
-        return self._taker
+    def _hand_out(self, waiting: deque[Order], hands: Hands) -> None:
+        while waiting and hands.has_room:
+            order = waiting.popleft()
+            self._open[order.name] = order
+            hands.give(order)
 
-    def _is_due(self, taker: RunTaker[Segment]) -> bool:
-        return taker.json_bytes >= SEGMENT_JSON_BYTES or time.monotonic() - self._begun >= SEGMENT_TIME_S
+    def _refuse(self, todo: Todo, failed: Failed) -> Outcome:
+        """The outcome of a run that cost its workers their lives, or made them fail."""
+        run, place = where_of(todo.place), todo.place
+        error = BadFileError(
+            f"It could not be taken: {failed.why}.",
+            where=Where(run),
+            hint="Give it more memory, by fewer workers or another machine, and ingest with retry=True or --retry.",
+        )
+        self._meter.begin(run)
+        self._meter.end(bool(place.folder), 1)
+        rejected = RejectedRun(
+            todo.source, place.suite, place.folder, todo.stamps, Rejected.from_error(run, error), todo.content
+        )
+        return Outcome(rejected=(rejected,))
 
-    def _try(self, taker: RunTaker[Segment], todo: _Todo, long: bool, salvage: frozenset[str]) -> RejectedRun | None:
-        stamps = todo.stamps
-        try:
-            try:
-                taker.take(todo.place, todo.source, stamps, long=long, salvage=salvage)
-            except ChangedError:
-                if long:
-                    raise
-                stamps = stamps_of(todo.place)
-                taker.take(todo.place, todo.source, stamps, long=long)
-        except BadFileError as error:
-            rejected = rejected_of(self._run, todo.place.path, error)
-            return RejectedRun(todo.source, todo.place.suite, todo.place.folder, stamps, rejected)
-        return None
-
-    def _commit(self) -> None:
-        """Commit what has been taken since the last time."""
-        taker, pending, done = self._taker, self._pending, self._done
-        if taker is not None and taker.n_entries:
-            pending.segment = taker.finish()
-            done.count(taker, pending.segment)
-        elif taker is not None:
-            taker.discard()
+    def _commit(self, outcome: Outcome, order: Order | None = None) -> None:
+        """Commit what an order brought; or, at the end, what else is to be said."""
+        pending, done = self._pending, self._done
+        done.count(outcome)
+        pending.segment, pending.rejected = outcome.segment, outcome.rejected
         if pending.segment or pending.rejected or pending.pruned or pending.recovered:
             pending.damaged = self.cure.segments
             done.snapshot = changes.apply(self._cache, pending)
-        self._taker, self._pending = None, Change()
+        self._pending = Change()
+        if order is not None:
+            del self._open[order.name]
         self._merge_due()
 
     def _merge_due(self) -> None:
@@ -372,23 +369,6 @@ class _Work:
             )
         ]
 
-    def _count(self, size_bytes: int) -> None:
-        self._bytes_done += size_bytes
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._progress is not None:
-            self._progress(
-                Progress(
-                    min(self._bytes_done, self._bytes_total),
-                    self._bytes_total,
-                    self._runs_done,
-                    self._n_runs,
-                    self._run,
-                    len(self._done.rejected),
-                )
-            )
-
 
 def ensure_cached(places: Sequence[RunPlace], cache: CacheLike = None) -> Snapshot:
     """A snapshot that has these runs as they are now: what is missing or has changed is ingested.
@@ -401,7 +381,7 @@ def ensure_cached(places: Sequence[RunPlace], cache: CacheLike = None) -> Snapsh
         CacheNotWritableError: a run is not in the cache at all, and can't be put there.
     """
     cache = Cache.coerce(cache)
-    work = _Work(cache.path, cache.snapshot(), None, Rules())
+    work = _Work(cache.path, cache.snapshot(), Rules())
     plan = work.plan(places)
     snapshot = work.snapshot
     for note in work.cure.notes:
@@ -409,7 +389,7 @@ def ensure_cached(places: Sequence[RunPlace], cache: CacheLike = None) -> Snapsh
     bad = list(plan.known_bad)
     if plan.todo:
         try:
-            done = work.carry_out(plan)
+            done = work.carry_out(plan, Staff())
         except (CacheNotWritableError, CacheLockedError) as error:
             _fall_back(plan, snapshot, error)
         else:

@@ -56,11 +56,13 @@ class Rules:
         partial: what is there of one that lacks files, or whose files end early; else it is refused.
         strict: refuse one with unknown fields, or with values of a type that HELM does not declare.
         pictures: files that embed pictures (`display_predictions.json` of HEIM: 226 GB), which are left out else.
+        content_hash: tell one state of a run from another by its files' bytes too, not by size and date alone.
     """
 
     partial: bool = False
     strict: bool = False
     pictures: bool = False
+    content_hash: bool = False
 
 
 @dataclass(slots=True)

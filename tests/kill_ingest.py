@@ -1,6 +1,7 @@
 """Kills an ingest again and again at random moments (SIGKILL), and looks at what it left each time.
 
     python tests/kill_ingest.py 50
+    python tests/kill_ingest.py 50 --workers 2
 
 Each run is a segment and a commit of its own, so that most kills fall between the first commit and the last. After
 each kill the cache is checked byte by byte, and every run in it is rebuilt and compared with its source; then the
@@ -62,13 +63,13 @@ def torn(outputs: Path, cache: Path) -> list[str]:
     return found
 
 
-def kill_often(outputs: Path, folder: Path, kills: int, seed: int) -> Outcome:
+def kill_often(outputs: Path, folder: Path, kills: int, seed: int, workers: int = 1) -> Outcome:
     """Kills so many ingests; a new cache is begun when one is full."""
     rng, outcome, number = random.Random(seed), Outcome(), 0
     cache = folder / "cache0"
-    whole_s = _time_whole(outputs, folder / "timed")
+    whole_s = _time_whole(outputs, folder / "timed", workers)
     while len(outcome.cached) < kills:
-        child = start_ingest([outputs], cache)
+        child = start_ingest([outputs], cache, workers=workers)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(rng.uniform(0, whole_s))
         ended = child.poll() is not None
@@ -89,8 +90,8 @@ def kill_often(outputs: Path, folder: Path, kills: int, seed: int) -> Outcome:
     return outcome
 
 
-def _time_whole(outputs: Path, cache: Path) -> float:
-    child = start_ingest([outputs], cache)
+def _time_whole(outputs: Path, cache: Path, workers: int) -> float:
+    child = start_ingest([outputs], cache, workers=workers)
     begin = time.monotonic()
     child.communicate()
     return time.monotonic() - begin
@@ -112,9 +113,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kills", type=int)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1, help="processes that read; only the first one is killed")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        outcome = kill_often(make_outputs(Path(folder)), Path(folder), options.kills, options.seed)
+        outcome = kill_often(make_outputs(Path(folder)), Path(folder), options.kills, options.seed, options.workers)
     between = sum(0 < runs < N_RUNS for runs in outcome.cached)
     print(f"{options.kills} kills, {between} of them between the first commit and the last; runs in the cache then:")
     print(histogram(outcome.cached))

@@ -10,13 +10,13 @@ PACKAGE = str(Path(__file__).parents[1])
 INGEST = """
 import sys
 sys.path[:0] = [{package!r}, {tests!r}]
-from magnet_arrow import cli, ingestion
+from magnet_arrow import cli, ingestion, orders, work
 from magnet_arrow.cache import commit, compaction
 {prelude}
-ingestion.SEGMENT_JSON_BYTES = {segment_bytes}
+orders.SEGMENT_JSON_BYTES = {segment_bytes}
 compaction.MOST_SMALL = {most_small}
 print("begin", flush=True)
-sys.argv = ["magnet-arrow", "ingest", *{sources!r}, "--cache", {cache!r}]
+sys.argv = ["magnet-arrow", "ingest", *{sources!r}, "--cache", {cache!r}, "--workers", "{workers}"]
 cli.main()
 """
 
@@ -29,7 +29,13 @@ def start(code: str) -> "subprocess.Popen[str]":
 
 
 def start_ingest(
-    sources: Sequence[Path], cache: Path, *, prelude: str = "", segment_bytes: int = 1, most_small: int = 4
+    sources: Sequence[Path],
+    cache: Path,
+    *,
+    prelude: str = "",
+    segment_bytes: int = 1,
+    most_small: int = 4,
+    workers: int = 1,
 ) -> "subprocess.Popen[str]":
     """An ingest by the command line; it has begun when this returns."""
     code = INGEST.format(
@@ -40,8 +46,16 @@ def start_ingest(
         most_small=most_small,
         sources=[str(source) for source in sources],
         cache=str(cache),
+        workers=workers,
     )
     child = start(code)
     assert child.stdout is not None
     assert child.stdout.readline() == "begin\n", child.communicate()[1]
     return child
+
+
+def alive(group: int) -> list[str]:
+    """The processes of a group, but for those that have no memory any more: they are dead, though not yet seen off."""
+    done = subprocess.run(["ps", "-eo", "pgid=,rss=,args="], capture_output=True, text=True, check=True)
+    found = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    return [" ".join(rest) for pgid, memory, *rest in found if int(pgid) == group and int(memory)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from magnet_arrow import schema
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.scan import read_runs
@@ -24,3 +25,13 @@ def read(places: Sequence[RunPlace], table: str, cache: Path, *, hidden: bool = 
     snapshot = Cache(cache).snapshot()
     entries = [snapshot.lookup(place) for place in places]
     return read_runs(snapshot, table, [entry.key for entry in entries if entry], hidden=hidden).collect()
+
+
+def all_tables(cache: Path) -> dict[str, pl.DataFrame]:
+    """All rows of all tables, sorted by place. A source's id is random, and left out."""
+    found = {}
+    for table in schema.TABLES:
+        frame = Cache(cache).scan(table).collect()
+        run = pl.col("magnet.run").str.split("/").list.slice(1).list.join("/")
+        found[table] = frame.with_columns(run.alias("magnet.run")).sort("magnet.run", "magnet.row")
+    return found

@@ -237,6 +237,36 @@ def test_a_rejected_run_is_read_again_if_told(run: Run, broken: Path, monkeypatc
     assert asked == [(False, False), (True, False), (False, True)]
 
 
+def test_workers_memory_and_bytes_are_passed_on(run: Run, outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    ingest = ingestion.ingest
+
+    def spied(*args: object, **options: object) -> object:
+        asked.append((options["workers"], options["memory_bytes"], options["content_hash"]))
+        return ingest(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ingestion, "ingest", spied)
+    for options in ([], ["--workers", "2", "--memory", "1.5 GiB"], ["--content-hash"]):
+        assert run("ingest", outputs, *options).code == 0
+    assert asked == [(None, None, False), (2, 1_610_612_736, False), (None, None, True)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--memory", "2 gigs"], "expected an amount such as 2GiB or 500MB, found '2 gigs'."),
+        (["--memory", "-1GB"], "expected an amount such as 2GiB or 500MB, found '-1GB'."),
+        (["--memory", "100MB"], "expected at least 300 MiB of memory, as one process may need them, found 95 MiB."),
+        (["--workers", "0"], "Invalid value for '--workers'"),
+    ],
+)
+def test_an_ingest_without_hands_is_2(options: list[str], words: str, run: Run, outputs: Path) -> None:
+    ended = run("ingest", outputs, *options)
+    assert (ended.code, ended.out) == (2, "")
+    assert words in ended.err
+    assert "Traceback" not in ended.err
+
+
 def test_a_vanished_run_stays_until_it_is_pruned(run: Run, outputs: Path) -> None:
     run("ingest", outputs)
     shutil.rmtree(outputs / "runs" / "made" / "tide:n=1")

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from makedump import Run, make_run, write_run, write_runs
 
-from magnet_arrow import gathering, ingestion, runs
+from magnet_arrow import gathering, ingestion, orders, runs
 from magnet_arrow.cache import commit, segments
 from magnet_arrow.cache.manifest import FileEntry, read_manifest
 from magnet_arrow.cache.snapshot import Snapshot
@@ -267,7 +267,7 @@ def assert_whole(cache: Path, *, strays: bool = False) -> None:
 def test_ctrl_c_at_any_moment_leaves_what_was_committed(
     segment_bytes: int, batch_bytes: int, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingestion, "SEGMENT_JSON_BYTES", segment_bytes)
+    monkeypatch.setattr(orders, "SEGMENT_JSON_BYTES", segment_bytes)
     monkeypatch.setattr(gathering, "BATCH_BYTES", batch_bytes)
     committed = set()
     for call in range(1000):

@@ -164,6 +164,7 @@ class _Merge:
             if held is None:
                 continue
             is_same = held.fingerprint == entry.fingerprint and held.schema_version >= segment.schema_version
+            is_same = is_same and entry.content in ("", held.entry.content)
             is_good = is_same and held.segment.id not in self._change.damaged
             loser = segment if is_good else held.segment
             self._dead.setdefault(loser.id, set()).add(entry.key)

@@ -109,13 +109,18 @@ class Segment(Struct, frozen=True):
 
 
 class RejectedRun(Struct, frozen=True):
-    """A run that could not be taken in the state it was in."""
+    """A run that could not be taken in the state it was in.
+
+    Attributes:
+        content: digest of its files' bytes; empty where an ingest was not asked to make one.
+    """
 
     source: str
     suite: str
     folder: str
     fingerprint: Fingerprint
     rejected: Rejected
+    content: str = ""
 
 
 class Dropped(Struct, frozen=True, array_like=True):
@@ -195,6 +200,8 @@ class RunEntry(Struct, frozen=True):
         elements: what the files with a table hold, by file, counted as they were decoded: each element is a row, and
             of per-instance stats each stat of an entry. `segments` holds the rows written against it.
         rejected: what was left out of files that ended early.
+        content: digest of its files' bytes, made before they were read; empty where an ingest was not asked to make
+            one. If they changed while they were read, it is not that of the rows, and the run is taken anew next time.
     """
 
     source: str
@@ -209,6 +216,7 @@ class RunEntry(Struct, frozen=True):
     not_kept: tuple[str, ...] = ()
     elements: dict[str, int] = {}
     rejected: tuple[Rejected, ...] = ()
+    content: str = ""
 
     @property
     def is_partial(self) -> bool:

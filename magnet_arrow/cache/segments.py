@@ -132,6 +132,11 @@ class TableWriter:
             self._writer.write_table(rows, row_group_size=max(1, batch.rows))
         self._held, self._held_bytes = [], 0
 
+    @property
+    def written_bytes(self) -> int:
+        """Bytes of its file so far, or of the parts of it."""
+        return sum(part.stat().st_size for part in self._parts)
+
     def _close(self) -> None:
         if self._writer is not None:
             self._writer.close()
@@ -296,10 +301,15 @@ def _out_of_residual(extra: pa.Array, table: Table, types: Mapping[str, CellType
 
 
 class SegmentWriter:
-    """Writes one segment: hand it row groups and the runs they are of, then `finish` it."""
+    """Writes one segment: hand it row groups and the runs they are of, then `finish` it.
 
-    def __init__(self, cache: Path) -> None:
-        self.id = secrets.token_hex(8)
+    Args:
+        cache: the cache's folder.
+        name: what its id begins with, in hexadecimal; the rest is random.
+    """
+
+    def __init__(self, cache: Path, name: str = "") -> None:
+        self.id = name + secrets.token_hex(8 - len(name) // 2)
         self._cache = cache
         self._runs: list[RunEntry] = []
         self._tables = {
@@ -322,6 +332,11 @@ class SegmentWriter:
     def n_runs(self) -> int:
         """Runs so far."""
         return len(self._runs)
+
+    @property
+    def written_bytes(self) -> int:
+        """Bytes of Parquet so far; what is held back is not counted."""
+        return sum(writer.written_bytes for writer in self._tables.values())
 
     def finish(self) -> Segment:
         """All files written, none flushed to disk.

@@ -54,6 +54,20 @@ def sweep(cache: Path, *, grace_s: float = GRACE_S) -> Swept:
     return Swept(files, n_bytes)
 
 
+def discard(cache: Path, name: str) -> None:
+    """Remove the files of a segment that was never committed, and whose writer is at an end.
+
+    Args:
+        cache: its folder.
+        name: what the segment's id begins with.
+    """
+    if any(segment.id.startswith(name) for segment in manifest.read_manifest(cache).segments):
+        return  # it was committed, though what came after that failed or was interrupted
+    for folder in (*TABLES, "runs"):
+        for path in (cache / folder).glob(f"{name}*"):
+            path.unlink(missing_ok=True)
+
+
 def _unnamed(cache: Path, current: Manifest) -> Iterator[tuple[Path, float, bool]]:
     """Files of ours that the manifest does not name, since when (seconds since 1970), and if an earlier one did."""
     named = {cache / path for path in current.files_by_path()}

@@ -4,6 +4,7 @@ Files are read, never mapped: a file that is cut while it is mapped ends the pro
 regular files are opened, without waiting: a FIFO named `stats.json` would hang the process.
 """
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterable
@@ -54,6 +55,32 @@ def fingerprint(folder: Path, below: Iterable[str] = ()) -> Fingerprint:
             stamps.append((f"{part}/{name}" if part else name, status.st_size, status.st_mtime_ns))
     stamps.sort()
     return tuple([FileStamp(*stamp) for stamp in stamps])
+
+
+def content_digest(folder: Path, stamps: Fingerprint) -> str:
+    """BLAKE2b of the bytes of some files of a folder, and of their names.
+
+    A file that can't be read has no bytes here; reading it says what is wrong.
+    """
+    found = hashlib.blake2b(digest_size=16)
+    for stamp in stamps:
+        name = stamp.name.encode("utf-8", "surrogateescape")
+        found.update(b"%d %b %d\n" % (len(name), name, stamp.size_bytes))
+        try:
+            _digest_file(folder / stamp.name, found)
+        except OSError:
+            found.update(b"unreadable")
+    return found.hexdigest()
+
+
+def _digest_file(path: Path, found: "hashlib.blake2b") -> None:
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe would never end
+            while block := os.read(descriptor, 1 << 20):
+                found.update(block)
+    finally:
+        os.close(descriptor)
 
 
 _CODECS = {"": None, ".gz": "gzip", ".zst": "zstd"}

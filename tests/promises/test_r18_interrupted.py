@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from kill_ingest import N_RUNS, make_outputs, torn
-from processes import start_ingest
+from processes import alive, start_ingest
 
 from magnet_arrow.cache.manifest import read_manifest
 from magnet_arrow.cache.store import Cache
@@ -29,28 +29,62 @@ def interrupted(*args, **options):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
 @pytest.mark.parametrize(
-    ("where", "call"),
+    ("where", "call", "workers"),
     [
-        ("ingestion.changes.apply", 9),
-        ("commit.swap", 9),
-        ("ingestion.RunTaker.take_plain", 9),
-        ("compaction.merging.merge", 1),
-        ("compaction.changes.replace", 2),
+        ("ingestion.changes.apply", 9, 1),
+        ("commit.swap", 9, 1),
+        ("work.RunTaker.take_plain", 9, 1),
+        ("compaction.merging.merge", 1, 1),
+        ("compaction.changes.replace", 2, 1),
+        ("ingestion.changes.apply", 9, 2),
     ],
-    ids=["before a commit", "at the swap", "while a run is read", "before a merge", "before a merge is committed"],
+    ids=[
+        *("before a commit", "at the swap", "while a run is read", "before a merge", "before a merge is committed"),
+        "while workers read",
+    ],
 )
-def test_an_interrupted_ingest(number: int, code: int, where: str, call: int, tmp_path: Path) -> None:
+def test_an_interrupted_ingest(number: int, code: int, where: str, call: int, workers: int, tmp_path: Path) -> None:
     outputs, cache = make_outputs(tmp_path), tmp_path / "cache"
-    child = start_ingest([outputs], cache, prelude=AT.format(where=where, call=call, signal=int(number)))
+    prelude = AT.format(where=where, call=call, signal=int(number))
+    child = start_ingest([outputs], cache, prelude=prelude, workers=workers)
     _, complaint = child.communicate()
     assert child.returncode == code, complaint
     assert "What was committed stays." in complaint
     assert "Traceback" not in complaint
-    with pytest.raises(ProcessLookupError):  # the whole session: no child of it is left
-        os.killpg(child.pid, 0)
+    assert alive(child.pid) == []  # the whole session: no child of it is left
     there = Cache(cache).runs().height
     assert 0 < there < N_RUNS
     assert torn(outputs, cache) == []
     assert ingest(outputs, cache).runs == N_RUNS - there
     assert torn(outputs, cache) == []
     assert len(read_manifest(cache).files_by_path()) > 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_ctrl_c_goes_to_the_workers_of_a_terminal_too(tmp_path: Path) -> None:
+    """It comes when they are at work; and again while they begin, when they could not yet say that they ignore it."""
+    outputs, cache = make_outputs(tmp_path), tmp_path / "cache"
+    prelude = """
+import os, signal
+from magnet_arrow import pool
+really, calls = pool._Process.begin, 0
+def begin(self, order):
+    global calls
+    really(self, order)
+    calls += 1
+    if calls in (1, 9):
+        for process in self._context.processes:
+            os.kill(process.pid, signal.SIGINT)
+    if calls == 12:
+        os.killpg(os.getpid(), signal.SIGINT)
+pool._Process.begin = begin
+"""
+    child = start_ingest([outputs], cache, prelude=prelude, workers=2)
+    _, complaint = child.communicate()
+    assert (child.returncode, complaint) == (130, "Interrupted. What was committed stays.\n")
+    assert alive(child.pid) == []
+    assert 9 <= Cache(cache).runs().height < N_RUNS  # no worker died of it before
+    assert Cache(cache).rejects().is_empty()
+    assert torn(outputs, cache) == []
+    there = Cache(cache).runs().height
+    assert ingest(outputs, cache).runs == N_RUNS - there

@@ -1,0 +1,169 @@
+"""Work divided into orders: some runs that become one segment. Plain values, since they cross process borders."""
+
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from magnet_arrow.cache.manifest import RejectedRun, Segment, run_key
+from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.helm.source import Fingerprint
+from magnet_arrow.runs import is_long
+from magnet_arrow.taking import Rules
+
+SEGMENT_JSON_BYTES = 2 << 30
+"""No order is made larger, if it can be: a crash costs no more."""
+MOST_ORDER_BYTES = 512 << 20
+LEAST_ORDER_BYTES = 8 << 20
+"""Orders for workers grow smaller towards the end, so that none has much left when the others are done. Those of a
+large dump are large, as the segments of many small ones would have to be merged: 60 of 16 MB cost 40 % more than 15 of
+64 MB, on one core."""
+_PIECES = 8
+
+
+class Todo(Struct, frozen=True):
+    """A run that is to be taken, or what stands beside the runs of a suite.
+
+    Attributes:
+        place: where it lies.
+        source: the id of its source.
+        stamps: its fingerprint, made before.
+        long: it has turned out to be long, though its size does not show it.
+        salvage: files of a long one that are known to end early.
+        content: digest of its files' bytes; empty where that is not known yet, or not asked for.
+    """
+
+    place: RunPlace
+    source: str
+    stamps: Fingerprint
+    long: bool = False
+    salvage: frozenset[str] = frozenset()
+    content: str = ""
+
+    @property
+    def key(self) -> str:
+        """What `magnet.run` will hold."""
+        return run_key(self.source, self.place.suite, self.place.folder)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its files."""
+        return sum(stamp.size_bytes for stamp in self.stamps)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it has a segment of its own."""
+        return self.long or is_long(self.stamps)
+
+
+class Order(Struct, frozen=True):
+    """Runs that one worker takes into one segment.
+
+    Attributes:
+        cache: the cache's folder, absolute, since workers may be anywhere.
+        name: what the segment's id begins with. The caller knows by it which files to remove of an order that was
+            lost; the rest of the id differs from try to try, so that two workers never write the same file.
+        runs: a long one is alone.
+        rules: what is taken of them.
+        tries: workers that died of it, or of an order that these runs were in.
+    """
+
+    cache: Path
+    name: str
+    runs: tuple[Todo, ...]
+    rules: Rules
+    tries: int = 0
+
+    @property
+    def is_blamed(self) -> bool:
+        """Whether the next failure is the fault of its only run."""
+        return self.tries > 0 and len(self.runs) == 1
+
+
+class Outcome(Struct, frozen=True):
+    """What became of an order.
+
+    Attributes:
+        segment: finished, though not committed; None if no run could be taken.
+        rejected: runs that could not be taken.
+        left: runs that are to be taken by another order.
+        runs: how many are in the segment; what stands beside the runs of a suite does not count.
+        partial: of these, those that lack something.
+        json_bytes: bytes of their files.
+        rows: by table.
+        odd: unknown fields and values of another type: how often, by (what, file and JSON path).
+        notes: what was passed over and is worth a word.
+    """
+
+    segment: Segment | None = None
+    rejected: tuple[RejectedRun, ...] = ()
+    left: tuple[Todo, ...] = ()
+    runs: int = 0
+    partial: int = 0
+    json_bytes: int = 0
+    rows: dict[str, int] = {}
+    odd: dict[tuple[str, str], int] = {}
+    notes: tuple[str, ...] = ()
+
+
+def order(cache: Path, runs: Iterable[Todo], rules: Rules, *, tries: int = 0) -> Order:
+    """A new order, with a name of its own."""
+    return Order(cache.absolute(), secrets.token_hex(6), tuple(runs), rules, tries)
+
+
+def in_parallel(runs: Iterable[Todo], workers: int) -> Iterator[tuple[Todo, ...]]:
+    """The runs of each order, for several workers: the largest first, so that none is begun when all else is done."""
+    by_size = sorted(runs, key=lambda run: -run.size_bytes)
+    long = [run for run in by_size if run.is_long]
+    short = sorted((run for run in by_size if not run.is_long), key=lambda run: run.key)
+    yield from divide(long)
+    yield from divide(short, workers)
+
+
+def divide(runs: Sequence[Todo], workers: int | None = None) -> Iterator[tuple[Todo, ...]]:
+    """The runs of each order: neighbours together, long ones alone.
+
+    Args:
+        runs: in the order in which they are to be taken.
+        workers: how many share them; None for one that takes as many at once as may be in a segment.
+    """
+    left = sum(run.size_bytes for run in runs)
+    together: list[Todo] = []
+    size = 0
+    for run in runs:
+        if run.is_long:
+            if together:
+                yield tuple(together)
+            yield (run,)
+            together, size = [], 0
+            continue
+        together.append(run)
+        size += run.size_bytes
+        if size >= _order_bytes(left, workers):
+            yield tuple(together)
+            left -= size
+            together, size = [], 0
+    if together:
+        yield tuple(together)
+
+
+def _order_bytes(left: int, workers: int | None) -> int:
+    """An order ends with the run that reaches this, when so much is left to be divided."""
+    if workers is None:
+        return SEGMENT_JSON_BYTES
+    share = min(MOST_ORDER_BYTES, left // (2 * workers))
+    return min(SEGMENT_JSON_BYTES, max(LEAST_ORDER_BYTES, share))
+
+
+def again(failed: Order) -> list[Order]:
+    """Orders for the runs of one that cost a worker: a few smaller ones, until the run that does it is alone."""
+    step = -(-len(failed.runs) // _PIECES)
+    parts = [failed.runs[first : first + step] for first in range(0, len(failed.runs), step)]
+    return [order(failed.cache, part, failed.rules, tries=failed.tries + 1) for part in parts]
+
+
+def as_long(run: Todo, stamps: Fingerprint, salvage: frozenset[str]) -> Todo:
+    """The same run, to be taken as a long one."""
+    return msgspec.structs.replace(run, stamps=stamps, long=True, salvage=salvage)

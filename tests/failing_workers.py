@@ -1,0 +1,45 @@
+"""What tests have worker processes do when they begin, in place of `pool._begin_worker`."""
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from magnet_arrow import pool
+from magnet_arrow.orders import Todo
+from magnet_arrow.runs import RunTaker
+
+BAD = "tide:n=3"
+really_begin = pool._begin_worker
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run_out_of_memory() -> None:
+    raise MemoryError
+
+
+def _fail_at_the_bad_run(fail: Callable[[], None]) -> None:
+    really_begin()
+    really = RunTaker.take_plain
+
+    def take_plain(self: RunTaker[Any], runs: Sequence[Todo]) -> list[Todo]:
+        if any(run.place.folder == BAD for run in runs):
+            fail()
+        return really(self, runs)
+
+    RunTaker.take_plain = take_plain  # type: ignore[method-assign, assignment]
+
+
+def killed() -> None:
+    _fail_at_the_bad_run(die)
+
+
+def out_of_memory() -> None:
+    _fail_at_the_bad_run(run_out_of_memory)
+
+
+def never_begun() -> None:
+    die()
