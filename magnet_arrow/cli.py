@@ -106,6 +106,8 @@ app.add_typer(cache_app, name="cache")
 def main() -> NoReturn:
     """Run the command that the arguments name, and exit with its code."""
     signal.signal(signal.SIGTERM, _raise_terminated)
+    if sys.stdout is None:  # closed by whoever started this: what is written there is lost, as asked for
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (open until the process ends)
     with _warnings_shown() as warned:
         code = _run()
     raise SystemExit(ExitCode.REPORTED if warned and code == ExitCode.DONE else code)

@@ -451,6 +451,14 @@ def test_a_reader_that_has_enough_is_no_error(args: list[str], tmp_path: Path) -
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_an_output_that_is_closed_is_no_error() -> None:
+    closed = subprocess.run(
+        ["sh", "-c", '"$0" -m magnet_arrow schemas >&-', sys.executable], capture_output=True, text=True, check=False
+    )
+    assert (closed.returncode, closed.stderr) == (0, "")
+
+
 def test_rejected_runs_are_read_again_on_request(run: Run, broken: Path) -> None:
     assert "--retry" not in run("ingest", broken).err
     ended = run("ingest", broken)

@@ -36,7 +36,9 @@ smaller in one (34 kB to 20 on mmlu)."""
 
 def writer_options(table: Table, fields: Iterable[pa.Field]) -> dict[str, Any]:
     """What `pq.ParquetWriter` is to be told about these columns of a table."""
+    fields = list(fields)
     leaves = {path: encoding for field in fields for path, encoding in _leaves(table, field)}
+    types = {path: arrow for field in fields for path, arrow in _paths(field.name, field.type)}
     return {
         "compression": "zstd",
         "compression_level": 3,
@@ -44,9 +46,9 @@ def writer_options(table: Table, fields: Iterable[pa.Field]) -> dict[str, Any]:
         "data_page_size": 4 << 20,
         "use_dictionary": [path for path, encoding in leaves.items() if encoding is None],
         "column_encoding": {path: encoding for path, encoding in leaves.items() if encoding is not None},
-        # We go by the run lists. Other tools, in views, look for runs by name, and most of a statistic's bytes are
-        # those of texts.
-        "write_statistics": [path for path in (RUN_NAME,) if path in leaves],
+        # For other tools, which look for runs by name, and for numbers; we go by the run lists. Those of other texts
+        # would be most of their bytes.
+        "write_statistics": [path for path, arrow in types.items() if path == RUN_NAME or arrow != pa.string()],
         "write_page_checksum": True,
         # Without the Arrow schema in the file, readers see plain columns where we wrote dictionaries.
         "store_schema": False,

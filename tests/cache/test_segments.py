@@ -271,3 +271,14 @@ def test_a_column_does_not_bring_those_whose_names_it_begins(tmp_path: Path) -> 
         found = file.read(0, [f"{OWN}.k", "no.such"])
     assert found.column_names == [f"{OWN}.k"]
     assert found.schema.types == [pa.int64()]
+
+
+def test_numbers_and_the_names_of_runs_have_statistics(tmp_path: Path) -> None:
+    writer = TableWriter(schema.table("stats"), tmp_path / "stats" / "a.parquet")
+    writer.add(stats_batch({"r:x=1": [0.25, 4.0]}))
+    writer.finish()
+    group = pq.ParquetFile(tmp_path / "stats" / "a.parquet").metadata.row_group(0)
+    columns = {group.column(place).path_in_schema: group.column(place) for place in range(group.num_columns)}
+    means = columns["stats.mean"].statistics
+    assert (means.min, means.max) == (0.25, 4.0)
+    assert columns["run_spec.name"].statistics.min == "name of r:x=1"
