@@ -6,11 +6,10 @@ a suite (`helm-summarize` writes it) is taken the same way, as a run without a f
 """
 
 import contextlib
-import gc
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
@@ -19,6 +18,7 @@ from magnet_arrow import schema
 from magnet_arrow.cache.manifest import RunEntry
 from magnet_arrow.columns import Rows
 from magnet_arrow.errors import BadFileError, Rejected, Where
+from magnet_arrow.garbage import collector_off
 from magnet_arrow.gathering import Gathered, Gatherer, R
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import NotPlainError, document, kind, member_error, parse_document
@@ -485,13 +485,14 @@ class RunTaker(Generic[T]):
         Raises:
             CacheNotWritableError: the disk refused; nothing is left of the segment.
         """
-        try:
-            for table in self._tables.values():
-                self._flush_if(True, table)
-        except BaseException:
-            self._sink.discard()
-            raise
-        return self._sink.finish()
+        with collector_off():
+            try:
+                for table in self._tables.values():
+                    self._flush_if(True, table)
+            except BaseException:
+                self._sink.discard()
+                raise
+            return self._sink.finish()
 
     def discard(self) -> None:
         """Remove whatever was written."""
@@ -499,21 +500,6 @@ class RunTaker(Generic[T]):
 
 
 _PICTURED = "display_predictions"
-
-
-@contextlib.contextmanager
-def collector_off() -> Iterator[None]:
-    """Without Python's cyclic garbage collector, which would look through all that was just decoded, and find nothing.
-
-    It takes a tenth of an ingest's time.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _has_pictures(stretch: Stretch) -> bool:

@@ -149,7 +149,7 @@ class Manifest(Struct, frozen=True):
         return {file.path: file for segment in self.segments for file in segment.files()}
 
 
-class StoredRows(Struct, frozen=True, array_like=True):
+class StoredRows(Struct, frozen=True, array_like=True, gc=False):
     """Where one run's rows of one table are, and what they have.
 
     Attributes:

@@ -20,6 +20,7 @@ from magnet_arrow.cache.manifest import (
 )
 from magnet_arrow.errors import RunNotCachedError
 from magnet_arrow.freeform import Kind
+from magnet_arrow.garbage import collector_off
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.source import Fingerprint
 
@@ -98,13 +99,14 @@ class Snapshot:
     def entries(self) -> Mapping[str, CachedRun]:
         """Runs and suites together."""
         found: dict[str, CachedRun] = {}
-        for segment in self.manifest.segments:
-            run_list = read_file(self.path, segment.runs, RunList)
-            dead = self.deleted(segment)
-            for entry in run_list.runs:
-                key = entry.key
-                if key not in dead:
-                    found[key] = CachedRun(entry, segment, run_list)
+        with collector_off():
+            for segment in self.manifest.segments:
+                run_list = read_file(self.path, segment.runs, RunList)
+                dead = self.deleted(segment)
+                for entry in run_list.runs:
+                    key = entry.key
+                    if key not in dead:
+                        found[key] = CachedRun(entry, segment, run_list)
         return found
 
     def deleted(self, segment: Segment) -> frozenset[str]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from magnet_arrow.errors import BadFileError, Where
 
 
-class FileStamp(msgspec.Struct, frozen=True, array_like=True):
+class FileStamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What tells one state of a file from another without reading it."""
 
     name: str
