@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -211,8 +212,10 @@ def test_a_page_that_turns_out_bad_stops_the_merge_and_leaves_nothing(tmp_path: 
     for folder in "ab":
         commit_runs(tmp_path, {folder: [1]})
     bad = tmp_path / read_manifest(tmp_path).segments[0].tables["stats"].file.path
+    chunk = pq.ParquetFile(bad).metadata.row_group(0).column(0)
+    begin = chunk.dictionary_page_offset or chunk.data_page_offset
     data = bytearray(bad.read_bytes())
-    data[len(data) // 3] ^= 1
+    data[begin + chunk.total_compressed_size - 1] ^= 1
     bad.write_bytes(data)
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(CacheDamagedError, match=bad.name):
