@@ -6,6 +6,7 @@ manifest remembers; for a file that was never named, since it was last written.
 """
 
 import contextlib
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -44,9 +45,10 @@ def sweep(cache: Path, *, grace_s: float = GRACE_S) -> Swept:
     files = n_bytes = 0
     with commit.locked(cache):
         now_s = time.time()
-        for path, since_s, was_named in _unnamed(cache, manifest.read_manifest(cache)):
+        for inside, since_s, was_named in _unnamed(cache, manifest.read_manifest(cache)):
             if now_s - since_s < (grace_s if was_named else GRACE_S):
                 continue
+            path = cache / inside
             with contextlib.suppress(OSError):  # another user's, or open on Windows: it stays for the next time
                 size = path.stat().st_size
                 path.unlink()
@@ -68,18 +70,31 @@ def discard(cache: Path, name: str) -> None:
             path.unlink(missing_ok=True)
 
 
-def _unnamed(cache: Path, current: Manifest) -> Iterator[tuple[Path, float, bool]]:
-    """Files of ours that the manifest does not name, since when (seconds since 1970), and if an earlier one did."""
-    named = {cache / path for path in current.files_by_path()}
-    named |= {cache / manifest.MARKS / segment.id for segment in current.segments}
+def _unnamed(cache: Path, current: Manifest) -> Iterator[tuple[str, float, bool]]:
+    """Files of ours that the manifest does not name, since when (seconds since 1970), and if an earlier one did.
+
+    There are thousands, where much was merged within a day; so paths are plain texts, inside the cache.
+    """
+    named = {*current.files_by_path(), *(f"{manifest.MARKS}/{segment.id}" for segment in current.segments)}
     dropped = {one.stem: one.time_s for one in current.dropped}
     for folder in FOLDERS:
-        for path in sorted((cache / folder).glob("*")):
-            if path in named or not _OURS.fullmatch(path.name):
+        for name in _listed(cache / folder):
+            inside = f"{folder}/{name}"
+            if inside in named or not _OURS.fullmatch(name):
                 continue
-            time_s = dropped.get(path.stem)
+            time_s = dropped.get(os.path.splitext(name)[0])
+            if time_s is not None:
+                yield inside, time_s, True
+                continue
             with contextlib.suppress(OSError):
-                yield path, path.stat().st_mtime if time_s is None else time_s, time_s is not None
+                yield inside, os.stat(cache / inside).st_mtime, False
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
 
 
 def strays(cache: Path, current: Manifest) -> list[str]:
