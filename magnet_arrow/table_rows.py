@@ -37,6 +37,7 @@ from magnet_arrow.schema import Form, Table
 
 _HOT_BYTES = 1 << 19
 """How much is decoded before it becomes columns: a long stretch as a whole would leave the processor's caches."""
+_ACROSS = pa.scalar(-1, pa.int32())
 _ELEMENT_END = b"\n  }"
 _STATE_END = b"\n    }"
 
@@ -356,7 +357,7 @@ class InstanceStatRows(Rows):
     def _stage_region(self, codes: pa.Int32Array, pieces: "_Pieces") -> list[int]:
         """Stage the entries of a region; how many stats each has."""
         alone = pieces.alone.take(codes)
-        places = pc.indices_nonzero(pc.equal(alone, -1))
+        places = pc.indices_nonzero(pc.equal(alone, _ACROSS))
         plain, numbers = array("i"), array("i")
         _extend_codes(plain, alone)
         entries: list[tuple[Any, bytes]] = []
