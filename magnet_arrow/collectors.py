@@ -10,6 +10,7 @@ A run that turns out to be bad leaves nothing: what it brought is cut off again.
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain, islice
 from typing import Any, Protocol
 
@@ -27,10 +28,15 @@ from magnet_arrow.schema import arrow_type
 from magnet_arrow.splitting import require_whole
 
 _EXACT = 2.0**53
-# Made once: each time one is made, pyarrow looks for NumPy, which takes 45 µs where there is none.
-_FALSE = pa.scalar(False)
-_ZERO = pa.scalar(0, pa.int32())
-_NO_NUMBER = pa.scalar(None, pa.int32())
+
+
+@cache
+def scalar(value: Any, arrow: pa.DataType) -> pa.Scalar:
+    """An Arrow scalar, made once: each time one is made, pyarrow looks for NumPy, which takes 45 µs if there is none.
+
+    Nor is one made when this is imported, for pyarrow would import pandas with it.
+    """
+    return pa.scalar(value, arrow)
 
 
 class InexactError(Exception):
@@ -198,7 +204,7 @@ def int32(codes: "array[int]") -> pa.Int32Array:
     found = pa.Array.from_buffers(pa.int32(), len(codes), [None, pa.py_buffer(codes.tobytes())])
     if not codes or pc.min(found).as_py() >= 0:
         return found
-    return pc.if_else(pc.less(found, _ZERO), _NO_NUMBER, found)
+    return pc.if_else(pc.less(found, scalar(0, pa.int32())), scalar(None, pa.int32()), found)
 
 
 def _compact(data: bytes) -> str:
@@ -316,7 +322,7 @@ class Objects:
         for part in self.fields:
             if part is not None:
                 part.extend_absent(count)
-        self._is_there.add(pa.repeat(_FALSE, count))
+        self._is_there.add(pa.repeat(scalar(False, pa.bool_()), count))
 
     def truncate(self, count: int) -> None:
         """See `Collector`."""

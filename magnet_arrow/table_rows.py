@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from msgspec import Raw, Struct
 
 from magnet_arrow import schema, splitting
-from magnet_arrow.collectors import Objects, Shared, int32, require_plain
+from magnet_arrow.collectors import Objects, Shared, int32, require_plain, scalar
 from magnet_arrow.columns import PLAIN_FAULTS, Rows, int64
 from magnet_arrow.freeform import taken
 from magnet_arrow.helm import structs
@@ -37,7 +37,6 @@ from magnet_arrow.schema import Form, Table
 
 _HOT_BYTES = 1 << 19
 """How much is decoded before it becomes columns: a long stretch as a whole would leave the processor's caches."""
-_ACROSS = pa.scalar(-1, pa.int32())
 _ELEMENT_END = b"\n  }"
 _STATE_END = b"\n    }"
 
@@ -357,7 +356,7 @@ class InstanceStatRows(Rows):
     def _stage_region(self, codes: pa.Int32Array, pieces: "_Pieces") -> list[int]:
         """Stage the entries of a region; how many stats each has."""
         alone = pieces.alone.take(codes)
-        places = pc.indices_nonzero(pc.equal(alone, _ACROSS))
+        places = pc.indices_nonzero(pc.equal(alone, scalar(-1, pa.int32())))
         plain, numbers = array("i"), array("i")
         _extend_codes(plain, alone)
         entries: list[tuple[Any, bytes]] = []
