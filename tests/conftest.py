@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from makedump import THREE, make_run, write_runs
 
 from magnet_arrow import demo
 
@@ -26,6 +27,19 @@ def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "default-cache"
     monkeypatch.setenv("MAGNET_ARROW_CACHE_DIR", str(path))
     return path
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    """An outputs folder with three small runs, `makedump.THREE`."""
+    write_runs(tmp_path / "outputs", [make_run(name) for name in THREE])
+    return tmp_path / "outputs"
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Where a cache may be made."""
+    return tmp_path / "cache"
 
 
 @pytest.fixture(scope="session")

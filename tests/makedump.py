@@ -133,6 +133,10 @@ def instance_stats(instance_id: str, value: float, perturbation: Mapping[str, An
     }
 
 
+THREE = ["a:x=1", "b:x=2", "c:x=3"]
+"""Names of the runs of the fixture `outputs` in `conftest`."""
+
+
 def write_run(outputs: Path, run: Run, *, suite: str = "made", folder: str | None = None) -> Path:
     """Writes the run's files below an outputs folder; gives the run's folder."""
     path = outputs / "runs" / suite / (folder or run["run_spec"]["name"])

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from makedump import make_run, write_runs
+from makedump import THREE as NAMES
 
 from magnet_arrow import orders
 from magnet_arrow.cache import changes
@@ -13,19 +13,6 @@ from magnet_arrow.cache.changes import Change
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.helm.source import FileStamp, content_digest
 from magnet_arrow.ingestion import Progress, ingest
-
-NAMES = ["a:x=1", "b:x=2", "c:x=3"]
-
-
-@pytest.fixture
-def outputs(tmp_path: Path) -> Path:
-    write_runs(tmp_path / "outputs", [make_run(name) for name in NAMES])
-    return tmp_path / "outputs"
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
 
 
 def swap(path: Path, old: str, new: str) -> None:
