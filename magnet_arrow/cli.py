@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeGuard
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeGuard
 
 import typer
 
@@ -226,6 +226,8 @@ def ingest(
 
     Unchanged ones are not read again, and rejected ones only with --retry or --partial.
     """
+    from magnet_arrow.staff import parse_bytes
+
     store = _cache(cache)
     known = () if retry or partial else {found.rejected for found in store.snapshot().rejected.values()}
     done = _ingest(
@@ -239,7 +241,7 @@ def ingest(
         pictures=pictures,
         content_hash=content_hash,
         workers=workers,
-        memory=memory,
+        memory_bytes=None if memory is None else parse_bytes(memory),
     )
     _print_ingest(done, json=json)
     if any(rejected in known for rejected in done.rejected):
@@ -588,39 +590,13 @@ def _predictor(name: str) -> "Callable[..., RunPredictor]":
     return found
 
 
-def _ingest(
-    paths: list[str],
-    cache: "Cache",
-    *,
-    runs: str = "*",
-    retry: bool = False,
-    prune: bool = False,
-    partial: bool = False,
-    strict: bool = False,
-    pictures: bool = False,
-    content_hash: bool = False,
-    workers: int | None = None,
-    memory: str | None = None,
-) -> "IngestReport":
+def _ingest(paths: list[str], store: "Cache", **options: Any) -> "IngestReport":
+    """`ingest` with a progress bar; `options` are its."""
     from magnet_arrow.ingestion import ingest
     from magnet_arrow.report import progress_bar
-    from magnet_arrow.staff import parse_bytes
 
     with progress_bar(_stderr()) as progress:
-        return ingest(
-            paths,
-            cache,
-            runs=runs,
-            retry=retry,
-            prune=prune,
-            partial=partial,
-            strict=strict,
-            pictures=pictures,
-            content_hash=content_hash,
-            workers=workers,
-            memory_bytes=None if memory is None else parse_bytes(memory),
-            progress=progress,
-        )
+        return ingest(paths, store, progress=progress, **options)
 
 
 def _ingest_code(done: "IngestReport") -> ExitCode:

@@ -32,7 +32,7 @@ _EXACT = 2.0**53
 
 @cache
 def scalar(value: Any, arrow: pa.DataType) -> pa.Scalar:
-    """An Arrow scalar, made once: each time one is made, pyarrow looks for NumPy, which takes 45 µs if there is none.
+    """An Arrow scalar, made once: each time one is made, pyarrow looks for NumPy, which takes long if there is none.
 
     Nor is one made when this is imported, for pyarrow would import pandas with it.
     """

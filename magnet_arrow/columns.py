@@ -8,14 +8,14 @@ row's element, an explicit null included. Places that held a plain string for `{
 under `~text`.
 """
 
+import contextlib
 from array import array
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from magnet_arrow import schema
 from magnet_arrow.collectors import InexactError, Shared, int32
@@ -33,10 +33,6 @@ GROUP_BYTES = 16 << 20
 Half as long takes 5 % more bytes on `mmlu`, 2 % on `large` (`benchmarks/size.py`); four of 3,000 runs are then read
 with a tenth less of processor time (`predict.py`), and an ingest's memory peaks 9 MB lower of 240.
 """
-
-
-PLAIN_FAULTS = (NotPlainError, InexactError, UnicodeDecodeError, BadPieceError)
-"""What shows that something is not plain."""
 
 
 @dataclass(slots=True)
@@ -123,11 +119,8 @@ class Rows:
         Raises:
             BadFileError: one of them is no JSON, or no object.
         """
-        try:
+        with contextlib.suppress(NotPlainError):
             self.stage_plain([stretch])
-        except NotPlainError:
-            pass
-        else:
             return
         try:
             self._stage(stretch, carefully=False)
@@ -143,9 +136,13 @@ class Rows:
         Raises:
             NotPlainError: one of them may hold something that needs another look. Nothing is staged.
         """
+        self._stage_parts(self._stage_plain, files)
+
+    def _stage_parts(self, stage: Callable[[Sequence[Stretch]], list[int]], files: Sequence[Stretch]) -> None:
+        """Stage a part for each file, by a way that tells how many rows each has; all of them, or nothing."""
         try:
-            self._parts.extend(self._stage_plain(files))
-        except PLAIN_FAULTS:
+            self._parts.extend(stage(files))
+        except (NotPlainError, InexactError, UnicodeDecodeError, BadPieceError):
             self.drop()
             raise NotPlainError from None
 
@@ -252,11 +249,8 @@ def _per_run(values: Sequence[str], counts: Sequence[int]) -> pa.Array:
 
 def _numbers(firsts: Sequence[int], counts: Sequence[int]) -> pa.Int64Array:
     """Numbers that count up from each of these so many times."""
-    most = max(counts, default=0)
-    upward = pc.subtract(pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), most)), 1)
-    parts = [upward.slice(0, count) for count in counts]
-    parts = [pc.add(part, first) if first else part for part, first in zip(parts, firsts, strict=True)]
-    return pa.concat_arrays(parts) if parts else upward
+    parts = [pa.arange(first, first + count) for first, count in zip(firsts, counts, strict=True)]
+    return pa.concat_arrays(parts) if parts else pa.arange(0, 0)
 
 
 def int64(numbers: "array[int]") -> pa.Int64Array:

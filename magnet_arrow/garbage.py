@@ -7,10 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def collector_off() -> Iterator[None]:
-    """Without the collector, which would look through all that is being decoded, again and again, and find nothing.
-
-    It takes a tenth of an ingest's time, and two thirds of reading a run list of thousands.
-    """
+    """Without the collector, which would look through all that is being decoded, again and again, and find nothing."""
     was_on = gc.isenabled()
     gc.disable()
     try:

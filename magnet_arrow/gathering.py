@@ -1,7 +1,7 @@
 """Short runs together: their files are read table by table behind one another, so that many are taken at once.
 
 What a run costs beside its bytes (arrays begun, kernels called) is then paid once a batch. Only runs that look
-ordinary come here; whatever does not turns out so is left to be taken singly.
+ordinary come here; those that turn out not to be so are left to be taken singly.
 """
 
 import os

@@ -18,8 +18,7 @@ SEGMENT_JSON_BYTES = 2 << 30
 MOST_ORDER_BYTES = 512 << 20
 LEAST_ORDER_BYTES = 8 << 20
 """Orders for workers grow smaller towards the end, so that none has much left when the others are done. Those of a
-large dump are large, as the segments of many small ones would have to be merged: 60 of 16 MB cost 40 % more than 15 of
-64 MB, on one core."""
+large dump are large, as the segments of many small ones would have to be merged."""
 _PIECES = 8
 
 

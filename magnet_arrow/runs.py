@@ -31,7 +31,8 @@ from magnet_arrow.helm.wire import DUPLICATES, Residual, dumps, escape
 from magnet_arrow.refusals import LongRunError, PicturesError, StrictError, bytes_at, changed, escaped
 from magnet_arrow.schema import Form, Table
 from magnet_arrow.spreading import residual_text
-from magnet_arrow.table_rows import FiledRows, InstanceStatRows, ObjectRows, StateRows, TextRows, rows_of
+from magnet_arrow.stat_rows import InstanceStatRows
+from magnet_arrow.table_rows import FiledRows, ObjectRows, StateRows, TextRows, rows_of
 from magnet_arrow.taking import Rules, Sink, Taken
 
 RUN_SPEC = RUN_FILES[0]

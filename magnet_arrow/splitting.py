@@ -12,11 +12,15 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from magnet_arrow.helm.decode import NotPlainError
+from magnet_arrow.helm.decode import REFUSED, NotPlainError
 from magnet_arrow.helm.elements import Stretch, items
 
 BATCH_BYTES = 4 << 20
 """What is cut at once. Smaller ones meet the same pieces more often, larger ones leave the processor's caches."""
+
+
+ELEMENT_END = b"\n  }"
+"""How HELM's layout ends an element of a file that is an array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,8 @@ def require_whole(pieces: Sequence[bytes]) -> None:
     """
     try:
         found = items(b"[%b]" % b",".join(pieces))
-    except Exception as error:
-        raise NotPlainError from error
+    except REFUSED:
+        raise NotPlainError from None
     if list(map(bytes, found)) != list(pieces):
         raise NotPlainError
 

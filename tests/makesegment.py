@@ -13,7 +13,7 @@ from magnet_arrow.columns import Batch
 from magnet_arrow.errors import Where
 from magnet_arrow.helm.elements import Stretch
 from magnet_arrow.helm.source import FileStamp
-from magnet_arrow.table_rows import StatRows
+from magnet_arrow.stat_rows import StatRows
 
 SUITE = "v1"
 Runs = Mapping[str, Iterable[Any]]

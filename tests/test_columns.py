@@ -12,7 +12,8 @@ from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm.decode import document
 from magnet_arrow.helm.elements import Stretch
 from magnet_arrow.helm.wire import TEXT_FORM
-from magnet_arrow.table_rows import InstanceStatRows, StateRows, StatRows
+from magnet_arrow.stat_rows import InstanceStatRows, StatRows
+from magnet_arrow.table_rows import StateRows
 
 WHERE = Where("v1/run", "x.json")
 STATE = "scenario_state.request_states"

@@ -10,10 +10,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from makedump import THREE as NAMES
 from makedump import Run, make_run, write_run, write_runs
 
 from magnet_arrow import gathering, ingestion, orders, runs
-from magnet_arrow.cache import commit, segments
+from magnet_arrow.cache import commit, integrity
 from magnet_arrow.cache.manifest import FileEntry, read_manifest
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.store import Cache
@@ -21,19 +22,6 @@ from magnet_arrow.errors import BadFileError, CacheNotWritableError, MagnetWarni
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.helm.source import FileStamp, Fingerprint, SourceFile
 from magnet_arrow.ingestion import Progress, ensure_cached, ingest, read_run_specs
-
-NAMES = ["a:x=1", "b:x=2", "c:x=3"]
-
-
-@pytest.fixture
-def outputs(tmp_path: Path) -> Path:
-    write_runs(tmp_path / "outputs", [make_run(name) for name in NAMES])
-    return tmp_path / "outputs"
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -252,7 +240,7 @@ def assert_whole(cache: Path, *, strays: bool = False) -> None:
     """What is named is there, and unless strays are meant to be, nothing else."""
     entries = named_files(cache)
     for entry in entries:
-        segments.check_digest(cache, entry)
+        integrity.check_digest(cache, entry)
     there = {path.relative_to(cache).as_posix() for path in cache.rglob("*") if path.is_file()}
     data = {path for path in there if "/" in path}
     assert {entry.path for entry in entries} <= data

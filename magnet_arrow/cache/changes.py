@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from magnet_arrow.cache import commit, manifest, segments
+from magnet_arrow.cache import commit, integrity, manifest
 from magnet_arrow.cache.manifest import Deleted, Dropped, Manifest, RejectedRun, RunList, Segment, Source, run_key
 from magnet_arrow.cache.snapshot import Snapshot, read_file
 
@@ -99,7 +99,7 @@ def _swap(cache: Path, now: Manifest, after: Manifest) -> Snapshot:
     """Put a manifest in place of the one there is, and note what it no longer names."""
     new = after.files_by_path().items() - now.files_by_path().items()
     for _, entry in new:  # a writer that slept for a day may find its files swept
-        segments.check_file(cache, entry)
+        integrity.check_file(cache, entry)
     time_s = int(time.time())
     stems = {Path(path).stem for path in now.files_by_path()} - {Path(path).stem for path in after.files_by_path()}
     dropped = [one for one in now.dropped if one.time_s > time_s - GRACE_S]
@@ -124,7 +124,7 @@ def with_deletions(cache: Path, segment: Segment, dead: Collection[str]) -> Segm
     except OSError as error:
         raise commit.not_writable(path, error) from error
     commit.flush([path])
-    return msgspec.structs.replace(segment, deleted=segments.file_entry(path, cache))
+    return msgspec.structs.replace(segment, deleted=integrity.file_entry(path, cache))
 
 
 class _Merge:

@@ -104,7 +104,7 @@ def _merge(snapshot: Snapshot, chosen: Sequence[Segment]) -> bool:
             continue
         new = merging.merge(snapshot, pack)
         if not changes.replace(cache, new, pack):
-            merging.discard(cache, new)
+            sweeping.discard(cache, new.id)
         changed = True
     return changed
 

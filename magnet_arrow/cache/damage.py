@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from magnet_arrow.cache import manifest, segments, sweeping
+from magnet_arrow.cache import integrity, manifest, segments, sweeping
 from magnet_arrow.cache.manifest import Manifest, RunEntry, RunList, Segment, StoredRows, TableEntry
 from magnet_arrow.cache.segments import TableFile
 from magnet_arrow.cache.snapshot import Snapshot, read_file
@@ -62,9 +62,9 @@ def of_segment(cache: Path, segment: Segment) -> CacheDamagedError | None:
     try:
         for file in segment.files():
             if marked:
-                segments.check_content(cache, file)
+                integrity.check_content(cache, file)
             else:
-                segments.check_digest(cache, file)
+                integrity.check_digest(cache, file)
     except CacheDamagedError as error:
         return error
     if marked:
@@ -76,7 +76,7 @@ def of_run_list(cache: Path, segment: Segment) -> CacheDamagedError | None:
     """What keeps the runs of a segment from being known: its run list, or which of them are deleted."""
     try:
         for file in filter(None, (segment.runs, segment.deleted)):
-            segments.check_digest(cache, file)
+            integrity.check_digest(cache, file)
     except CacheDamagedError as error:
         return error
     return None
@@ -105,14 +105,14 @@ def _check_segment(cache: Path, segment: Segment) -> Iterator[Damage]:
     in_tables = _keys_in_tables(cache, segment) if runs is None else []
     for file in filter(None, (segment.runs, segment.deleted)):
         try:
-            segments.check_digest(cache, file)
+            integrity.check_digest(cache, file)
         except CacheDamagedError as error:
             yield Damage(file.path, error.message, tuple(in_tables if runs is None else (run.key for run in runs)))
     for name, table in segment.tables.items():
         bad = _BadGroups()
         bad.look(cache, table)
         if bad.what:
-            segments.mark(cache / table.file.path)
+            integrity.mark(cache / table.file.path)
             keys = in_tables if runs is None else [run.key for run in runs if bad.holds(run.tables.get(name))]
             yield Damage(table.file.path, bad.what, tuple(keys))
 
@@ -136,7 +136,7 @@ class _BadGroups:
 
     def _look_at_bytes(self, cache: Path, table: TableEntry) -> None:
         try:
-            segments.check_content(cache, table.file)
+            integrity.check_content(cache, table.file)
         except CacheDamagedError as error:
             self.what = error.message
 

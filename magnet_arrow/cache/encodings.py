@@ -1,8 +1,8 @@
 """How the columns of a table are written, chosen by measurement.
 
-Measured on the caches of `mmlu`, `classic` and `large`, column by column, pinned to a core: bytes at zstd 1, 3, 6 and
-9, with a dictionary, plain, and in each other encoding that the type can have. Level 3 takes 2 to 6 % off level 1 in
-the same time, level 6 takes twice the time for 3 % more.
+`benchmarks/encodings.py` writes the columns of a cached table one by one (here those of `mmlu`, `classic` and `large`),
+by zstd at several levels, with a dictionary, plain, and in each other encoding that the type can have. Level 3 takes 2
+to 6 % off level 1 in about the same time, level 6 takes twice the time for some 3 % more.
 """
 
 from collections.abc import Iterable, Iterator

@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import segments
+from magnet_arrow.cache import integrity
 from magnet_arrow.cache.manifest import TableEntry
 from magnet_arrow.cache.shown import (
     Shown,
@@ -38,7 +38,7 @@ def scan(snapshot: Snapshot, table: str) -> pl.LazyFrame:
         if entry is None:
             continue
         frame = _with_registered(
-            pl.scan_parquet(segments.check_digest(snapshot.path, entry.file), glob=False), registry
+            pl.scan_parquet(integrity.check_digest(snapshot.path, entry.file), glob=False), registry
         )
         dead = snapshot.deleted(segment)
         if dead:

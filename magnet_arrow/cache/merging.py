@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import commit, manifest, segments
+from magnet_arrow.cache import commit, integrity, segments, sweeping
 from magnet_arrow.cache.manifest import Segment, TableEntry
 from magnet_arrow.cache.segments import Placed, TableFile
 from magnet_arrow.cache.shown import bits_of, kinds_of
@@ -63,22 +63,11 @@ def merge(snapshot: Snapshot, chosen: Sequence[Segment]) -> Segment:
                 placed[name] = merger.placed
         entry = segments.write_runs(snapshot.path, new, (run.entry for run in live), placed)
     except BaseException as error:
-        _discard(snapshot.path, new)
+        sweeping.discard(snapshot.path, new)
         if isinstance(error, OSError | pa.ArrowException):
             raise commit.not_writable(snapshot.path, OSError(str(error))) from error
         raise
     return Segment(new, tables, entry, len(live), schema_version=schema.SCHEMA_VERSION)
-
-
-def discard(cache: Path, segment: Segment) -> None:
-    """Remove a segment that no manifest ever named."""
-    _discard(cache, segment.id)
-
-
-def _discard(cache: Path, segment: str) -> None:
-    tables = (cache / name / f"{segment}.parquet" for name in schema.TABLES)
-    for path in (*tables, manifest.run_list_path(cache, segment)):
-        path.unlink(missing_ok=True)
 
 
 class _TableMerger:
@@ -106,7 +95,7 @@ class _TableMerger:
                 pa.default_memory_pool().release_unused()  # else what was freed stays with the process
         kinds = {column: int(self._kinds[column]) for column in self._stored}
         rows_in_all = sum(run.rows(name).rows for run in self._runs)
-        return TableEntry(segments.file_entry(path, self._cache), rows_in_all, kinds)
+        return TableEntry(integrity.file_entry(path, self._cache), rows_in_all, kinds)
 
     def _groups(self, reader: "_Reader") -> Iterator[list[_Piece]]:
         """What goes into each row group: see `columns.GROUP_ROWS`."""

@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-from magnet_arrow.cache import manifest, segments
+from magnet_arrow.cache import integrity, manifest
 from magnet_arrow.cache.manifest import (
     Deleted,
     FileEntry,
@@ -152,5 +152,5 @@ class Snapshot:
 @lru_cache(maxsize=512)
 def read_file(cache: Path, entry: FileEntry, kind: type[T]) -> T:
     """An immutable file of the cache; read once a process, since its digest is part of the question."""
-    path = segments.check_digest(cache, entry)
+    path = integrity.check_digest(cache, entry)
     return manifest.decode(path.read_bytes(), kind, path)

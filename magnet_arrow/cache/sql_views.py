@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import segments
+from magnet_arrow.cache import integrity
 from magnet_arrow.cache.manifest import Segment
 from magnet_arrow.cache.shown import Shown, kinds_of, registered
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
@@ -84,7 +84,7 @@ def _alike(snapshot: Snapshot, table: Table) -> dict[_Files, list[Path]]:
     alike: dict[_Files, list[Path]] = {}
     for segment in snapshot.manifest.segments:
         if segment.id in runs:
-            path = segments.check_digest(snapshot.path, segment.tables[table.name].file)
+            path = integrity.check_digest(snapshot.path, segment.tables[table.name].file)
             dead = tuple(sorted(snapshot.deleted(segment)))
             alike.setdefault(_files(path, segment, table, runs[segment.id], dead), []).append(path.absolute())
     return alike

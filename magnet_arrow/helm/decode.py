@@ -28,7 +28,8 @@ _NULL_MEMBER = re.compile(rb'(?<!\\)"[ \t\r\n]*:[ \t\r\n]*null\b')
 _EMPTY_OBJECT = re.compile(rb"\{[ \t\r\n]*\}")
 # An integer of 16 digits or more may not be a double. False alarms (digits in a text) cost time only.
 _LONG_INTEGER = re.compile(rb"(?<![0-9.])[0-9]{16,}+(?![.eE])")
-_REFUSED = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+REFUSED = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+"""What msgspec raises for JSON that it does not take."""
 _BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|[\]}]', re.DOTALL)
 
 MOST_LEVELS = 500
@@ -56,21 +57,6 @@ class ElementDecoder:
         self._interns_lists = any(owner is struct and _is_list(self.shape, name) for owner, name in wire.INTERNED)
         self._many: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[self._twin])  # type: ignore[name-defined]
 
-    def plain_pieces(self, pieces: Iterable[bytes]) -> list[Any]:
-        """As `plain`, element by element: each piece is one."""
-        try:
-            return list(map(self._one.decode, pieces))
-        except _REFUSED:
-            raise NotPlainError from None
-
-    def plain_one(self, raw: bytes | memoryview) -> Any:
-        """One element as msgspec takes it.
-
-        Raises:
-            msgspec.DecodeError: it does not, as `RecursionError` and `UnicodeDecodeError` say too.
-        """
-        return self._one.decode(raw)
-
     @cached_property
     def _one(self) -> "msgspec.json.Decoder[Any]":
         return msgspec.json.Decoder(self._twin)
@@ -83,9 +69,16 @@ class ElementDecoder:
         """
         try:
             found: list[Any] = self._many.decode(array)
-        except _REFUSED:
+        except REFUSED:
             raise NotPlainError from None
         return found
+
+    def plain_pieces(self, pieces: Iterable[bytes | memoryview]) -> list[Any]:
+        """As `plain`, element by element: each piece is one."""
+        try:
+            return list(map(self._one.decode, pieces))
+        except REFUSED:
+            raise NotPlainError from None
 
     def stretch(self, stretch: Stretch, *, carefully: bool = False) -> Decoded:
         """The elements of a stretch.
@@ -103,7 +96,7 @@ class ElementDecoder:
                 if self._interns_lists or stretch.count_of(KEY_MARK) == key_marks(decoded.structs):
                     stretch.count = len(decoded.structs)
                     return decoded
-            except _REFUSED:
+            except REFUSED:
                 pass
             decoded = self._each(stretch)
         else:
@@ -117,7 +110,7 @@ class ElementDecoder:
         view = stretch.view
         try:
             raws: Iterable[bytes | memoryview] = [memoryview(raw) for raw in items(view)]
-        except _REFUSED:
+        except REFUSED:
             raws = (memoryview(stretch.buffer)[begin:end] for begin, end in stretch.elements())
         for index, raw in enumerate(raws):
             held = self.fast(raw) if fast else None
@@ -140,7 +133,7 @@ class ElementDecoder:
             return None
         try:
             held = self._one.decode(data)
-        except _REFUSED:
+        except REFUSED:
             return None
         if _EMPTY_OBJECT.search(data) and _has_empty(held, self.shape):
             return None
@@ -175,7 +168,7 @@ class ElementDecoder:
                 structs = self._many.decode(b"[" + joined + b"]")
                 if is_utf8(joined) and joined.count(KEY_MARK) == key_marks(structs):
                     return Decoded(structs, exact=False)
-            except _REFUSED:
+            except REFUSED:
                 pass
         decoded = Decoded([])
         for index, piece in enumerate(pieces):
@@ -281,7 +274,7 @@ def raw_elements(stretch: Stretch, *, carefully: bool = False) -> list[Raw]:
     if not carefully:
         try:
             raws = items(stretch.view)
-        except _REFUSED:
+        except REFUSED:
             return raw_elements(stretch, carefully=True)
         stretch.count = len(raws)
         return raws
@@ -321,16 +314,13 @@ def _decoder(struct: type[Struct]) -> ElementDecoder:
     return ElementDecoder(struct)
 
 
-def plain_object(struct: type[Struct], raw: bytes | memoryview) -> Any:
-    """One object, if msgspec takes it; what that leaves out is not looked for.
+def plain_objects(struct: type[Struct], raws: Iterable[bytes | memoryview]) -> list[Any]:
+    """Objects, each a whole file, if msgspec takes all of them; what that leaves out is not looked for.
 
     Raises:
         NotPlainError: it does not.
     """
-    try:
-        return _decoder(struct).plain_one(raw)
-    except _REFUSED:
-        raise NotPlainError from None
+    return _decoder(struct).plain_pieces(raws)
 
 
 def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: int = 0) -> tuple[Any, Residual]:

@@ -106,7 +106,7 @@ class Stretch:
 def has(data: bytearray, begin: int, end: int, text: bytes) -> bool:
     """Whether `text` stands anywhere in a part of a buffer.
 
-    Polars' search for literals has 11 GB/s where `find` has 1.8, but a call takes 0.1 ms.
+    Polars' search for literals is several times as fast as `find`, but a call takes longer than a short search.
     """
     if end - begin < _LONG_SEARCH_BYTES:
         return data.find(text, begin, end) >= 0
@@ -402,9 +402,9 @@ class Reader:
         if len(buffer.data) < BLOCK_BYTES:
             buffer.data = bytearray(BLOCK_BYTES)
         self._filled = file.read_into(memoryview(buffer.data)[:BLOCK_BYTES])
-        self._is_whole = self._filled < BLOCK_BYTES and not salvage
-        document = _whole(buffer.data, 0, self._filled, file.where)
         self._is_read = self._filled < BLOCK_BYTES
+        self._is_whole = self._is_read and not salvage
+        document = _whole(buffer.data, 0, self._filled, file.where)
         if not self._is_whole:
             self._open_long(document)
             if self._is_read:

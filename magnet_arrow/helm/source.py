@@ -77,8 +77,8 @@ def _digest_file(path: Path, found: "hashlib.blake2b") -> None:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         if stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe would never end
-            while block := os.read(descriptor, 1 << 20):
-                found.update(block)
+            with open(descriptor, "rb", closefd=False) as file:
+                hashlib.file_digest(file, lambda: found)
     finally:
         os.close(descriptor)
 

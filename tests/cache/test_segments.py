@@ -12,15 +12,16 @@ from msgspec import Raw
 
 from magnet_arrow import schema
 from magnet_arrow.cache import segments
+from magnet_arrow.cache.integrity import check_digest, check_file
 from magnet_arrow.cache.manifest import RunList, TableEntry
-from magnet_arrow.cache.segments import SegmentWriter, TableFile, TableWriter, check_digest, check_file
+from magnet_arrow.cache.segments import SegmentWriter, TableFile, TableWriter
 from magnet_arrow.cache.snapshot import read_file
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.collectors import Texts
 from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError, SnapshotExpiredError, Where
 from magnet_arrow.helm.elements import Stretch
 from magnet_arrow.scan import read_runs
-from magnet_arrow.table_rows import StatRows
+from magnet_arrow.stat_rows import StatRows
 
 OWN = "stats.name.perturbation"
 

@@ -1,0 +1,114 @@
+"""Whether a file of the cache is what was written: its size, its digest, and what it means if it is not.
+
+A Parquet file's pages have checksums of their own, which every read verifies; so its footer's digest is looked at when
+it is opened, that of all of it by `check` alone.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from magnet_arrow.cache import manifest
+from magnet_arrow.cache.manifest import FileEntry
+from magnet_arrow.errors import CacheDamagedError, SnapshotExpiredError
+
+_blake2b = partial(hashlib.blake2b, digest_size=16)
+
+
+def file_entry(path: Path, cache: Path) -> FileEntry:
+    """The entry of a file that has just been written."""
+    content = content_digest(path) if path.suffix == ".parquet" else None
+    return FileEntry(path.relative_to(cache).as_posix(), path.stat().st_size, digest(path), content)
+
+
+def content_digest(path: Path) -> str:
+    """BLAKE2b of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _blake2b).hexdigest()
+
+
+def digest(path: Path) -> str:
+    """BLAKE2b of a file; of a Parquet file of its footer alone, since its pages have checksums."""
+    with path.open("rb") as file:
+        if path.suffix == ".parquet":
+            file.seek(-8, os.SEEK_END)
+            length = int.from_bytes(file.read(4), "little")
+            file.seek(-min(length + 8, file.tell() + 4), os.SEEK_END)
+        return _blake2b(file.read()).hexdigest()
+
+
+def check_file(cache: Path, entry: FileEntry) -> Path:
+    """The path of a file of the cache that is there and has its size.
+
+    Raises:
+        CacheDamagedError: it is not.
+        SnapshotExpiredError: it is not there, and the cache has moved on since it was.
+    """
+    path = cache / entry.path
+    with missing(cache, entry):
+        size = path.stat().st_size
+    if size != entry.size_bytes:
+        raise damaged(path, f"it has {size} bytes, {entry.size_bytes} were written")
+    return path
+
+
+def check_digest(cache: Path, entry: FileEntry) -> Path:
+    """As `check_file`, and what is read of it at once (all, or of a Parquet file the footer) is what was written.
+
+    Raises:
+        CacheDamagedError: it is not.
+        SnapshotExpiredError: it is not there, and the cache has moved on since it was.
+    """
+    path = check_file(cache, entry)
+    with missing(cache, entry):
+        found = digest(path)
+    if found != entry.digest:
+        raise damaged(path, "its content has changed")
+    return path
+
+
+def check_content(cache: Path, entry: FileEntry) -> Path:
+    """As `check_digest`, and every other byte of a Parquet file is as it was written too.
+
+    Raises:
+        CacheDamagedError: it is not.
+        SnapshotExpiredError: it is not there, and the cache has moved on since it was.
+    """
+    path = check_digest(cache, entry)
+    with missing(cache, entry):
+        sound = entry.content_digest is None or content_digest(path) == entry.content_digest
+    if not sound:
+        raise damaged(path, "its content has changed")
+    return path
+
+
+@contextlib.contextmanager
+def missing(cache: Path, entry: FileEntry) -> Iterator[None]:
+    """What a file that can't be opened means: one that the manifest names is damaged, another one was swept."""
+    path = cache / entry.path
+    try:
+        yield
+    except FileNotFoundError as error:
+        if entry.path in manifest.read_manifest(cache).files_by_path():
+            raise damaged(path, error.strerror or "missing") from None
+        hint = "Look at the cache again: open it, or make the frame, anew."
+        raise SnapshotExpiredError(f"{path} is gone: the cache has moved on since.", hint=hint) from None
+    except OSError as error:
+        raise damaged(path, error.strerror or "unreadable") from None
+
+
+def damaged(path: Path, what: str) -> CacheDamagedError:
+    """The error for a damaged file of the cache."""
+    hint = "Ingest the source again: the runs in it are taken anew. `magnet-arrow check` looks at the whole cache."
+    return CacheDamagedError(f"{path} is damaged: {what}.", hint=hint)
+
+
+def mark(path: Path) -> None:
+    """Remember that a table's file is damaged where only reading all of it would show that, for the next ingest."""
+    marks = path.parent.parent / manifest.MARKS
+    with contextlib.suppress(OSError):  # a reader may not be allowed to write
+        marks.mkdir(exist_ok=True)
+        (marks / path.stem).touch()

@@ -1,0 +1,313 @@
+"""The `Rows` of stats: of a run as a whole, and of its instances. The same ones recur again and again."""
+
+from array import array
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec import Raw
+
+from magnet_arrow import schema, splitting
+from magnet_arrow.collectors import Objects, Shared, int32, require_plain, scalar
+from magnet_arrow.columns import Rows, int64
+from magnet_arrow.freeform import taken
+from magnet_arrow.helm import structs
+from magnet_arrow.helm.decode import (
+    KEY_MARK,
+    QUOTE,
+    BadPieceError,
+    ElementDecoder,
+    NotPlainError,
+    key_marks,
+    no_object,
+    parse,
+    raw_elements,
+)
+from magnet_arrow.helm.elements import Stretch
+from magnet_arrow.helm.wire import Residual
+
+
+class StatRows(Rows):
+    """`stats`: one row a stat."""
+
+    _STAT = ElementDecoder(structs.Stat)
+    _OPENING, _CLOSING = b"\n  {\n", b"\n  }"
+
+    def __init__(self) -> None:
+        super().__init__("stats")
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._stats = Shared("stats", "", Objects(self._STAT.shape), self._STAT)
+        self._shared = (self._stats,)
+
+    def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
+        counts = [0] * len(files)
+        for owners, regions in _batches(files, self._OPENING, self._CLOSING):
+            found = splitting.split(regions, self._CLOSING + b"," + self._OPENING)
+            numbers = pa.array(self._stats.number_insides(found.distinct), pa.int32())
+            _extend_codes(self._stats.codes, numbers.take(found.codes))
+            for owner, count in zip(owners, found.counts, strict=True):
+                counts[owner] += count
+        for file, count in zip(files, counts, strict=True):
+            file.count = count
+        return counts
+
+    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
+        raws = raw_elements(stretch, carefully=carefully)
+        _require_objects(raws)
+        self._stats.codes.extend(self._stats.number_pieces(raws))
+        self._add_staged(len(raws))
+
+
+_PARAMETERS = "/perturbation/"
+_DECLARED = frozenset(column.pointer for column in schema.table("per_instance_stats").columns)
+
+
+class InstanceStatRows(Rows):
+    """`per_instance_stats`: one row a stat of an entry, with the entry's own fields beside it."""
+
+    _PREFIX = "per_instance_stats"
+    _STAT = ElementDecoder(structs.Stat)
+    _ENTRY = ElementDecoder(structs.PerInstanceStats)
+    _OPENING, _CLOSING = b"\n  {\n", b"\n      }\n    ]\n  }"
+    _STAT_BREAK = b"\n      },\n      {\n"
+    _ENTRY_BREAK = _CLOSING + b"," + _OPENING
+    _HEAD_END = b',\n    "stats": [\n      {\n'
+
+    def __init__(self) -> None:
+        self._next_entry = 0
+        self._rowless: dict[int, Any] = {}
+        super().__init__("per_instance_stats")
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._stats = Shared(f"{self._PREFIX}.stats", "/stats", Objects(self._STAT.shape), self._STAT)
+        self._entries = Objects(self._ENTRY.shape, shared=["stats"])
+        self._lengths = array("i")
+        self._entry_numbers = array("q")
+        self._firsts: list[int] = []
+        self._shared = (self._stats,)
+
+    def _clear_staged(self) -> None:
+        super()._clear_staged()
+        self._staged_lengths: deque[list[int]] = deque()
+        self._staged_rowless: dict[int, Any] = {}
+
+    def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
+        lengths: list[list[int]] = [[] for _ in files]
+        for owners, regions in _batches(files, self._OPENING, self._CLOSING):
+            found = splitting.split(regions, self._STAT_BREAK)
+            pieces = self._pieces(found.distinct)
+            begin = 0
+            for owner, count in zip(owners, found.counts, strict=True):
+                lengths[owner] += self._stage_region(found.codes.slice(begin, count), pieces)
+                begin += count
+        self._staged_lengths.extend(lengths)
+        for file, of_file in zip(files, lengths, strict=True):
+            file.count = len(of_file)
+        return [sum(of_file) for of_file in lengths]
+
+    def _pieces(self, distinct: Sequence[bytes]) -> "_Pieces":
+        """What stands in each piece: a stat, or the end of an entry, the next one's head, and its first stat."""
+        across: dict[int, list[tuple[bytes | None, bytes]]] = {}
+        for code, piece in enumerate(distinct):
+            # Few stats have a list; to look for its bracket is quicker.
+            if b"[" in piece and self._HEAD_END in piece:
+                across[code] = [self._head_and_stat(part) for part in piece.split(self._ENTRY_BREAK)]
+                if any(head is None for head, _ in across[code][1:]):
+                    raise NotPlainError
+        parts = list(chain.from_iterable(across.values()))
+        stats = [piece for code, piece in enumerate(distinct) if code not in across]
+        numbers = iter(self._stats.number_insides([*stats, *(stat for _, stat in parts)]))
+        alone = [-1 if code in across else next(numbers) for code in range(len(distinct))]
+        heads = [b"{%b}" % head for head, _ in parts if head is not None]
+        require_plain(heads)
+        entries = zip(self._ENTRY.plain_pieces(heads), heads, strict=True)
+        return _Pieces(
+            pa.array(alone, pa.int32()),
+            {
+                code: [(None if head is None else next(entries), next(numbers)) for head, _ in inner]
+                for code, inner in across.items()
+            },
+        )
+
+    def _head_and_stat(self, part: bytes) -> tuple[bytes | None, bytes]:
+        head, _, stat = part.rpartition(self._HEAD_END)
+        return (head, stat) if head else (None, part)
+
+    def _stage_region(self, codes: pa.Int32Array, pieces: "_Pieces") -> list[int]:
+        """Stage the entries of a region; how many stats each has."""
+        alone = pieces.alone.take(codes)
+        places = pc.indices_nonzero(pc.equal(alone, scalar(-1, pa.int32())))
+        plain, numbers = array("i"), array("i")
+        _extend_codes(plain, alone)
+        entries: list[tuple[Any, bytes]] = []
+        begins, done = [], 0
+        for place, code in zip(places.to_pylist(), codes.take(places).to_pylist(), strict=True):
+            numbers += plain[done:place]
+            for entry, number in pieces.across[code]:
+                if entry is not None:
+                    entries.append(entry)
+                    begins.append(len(numbers))
+                numbers.append(number)
+            done = place + 1
+        numbers += plain[done:]
+        if not begins or begins[0]:
+            raise NotPlainError
+        self._stats.codes += numbers
+        structs, heads = zip(*entries, strict=True)
+        if self._entries.extend(structs, exact=False) != sum(head.count(QUOTE) for head in heads):
+            raise NotPlainError
+        if any(entry.stats is not None for entry in structs):
+            raise NotPlainError
+        return [end - begin for begin, end in pairwise([*begins, len(numbers)])]
+
+    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
+        decoded = self._ENTRY.stretch(stretch, carefully=carefully)
+        raws = list(chain.from_iterable(filter(None, (entry.stats for entry in decoded.structs))))
+        if carefully:
+            _require_stats(decoded.structs, stretch)
+        else:
+            _require_objects(raws)
+        self._entries.extend(decoded.structs, decoded.exact)
+        numbers = self._stats.number_pieces(raws)
+        self._stats.codes.extend(numbers)
+        lengths = [len(entry.stats or ()) for entry in decoded.structs]
+        self._staged_lengths.append(lengths)
+        if not decoded.exact:
+            _require_single_keys(stretch, decoded.structs, self._stats.marks(KEY_MARK, numbers))
+        self._add_staged(len(raws))
+        if 0 in lengths:
+            self._stage_rowless(stretch, lengths)
+        first = 0
+        for index, length in enumerate(lengths):
+            if index in decoded.residuals and length:
+                self._stage_residual(decoded.residuals[index], first, length)
+            first += length
+
+    def _stage_residual(self, residual: Residual, first: int, length: int) -> None:
+        """An entry's residual stands in its first row; but what will be a column belongs in all of its rows."""
+        self._staged_residuals[first] = residual
+        parameters = {
+            place: value
+            for place, value in residual.items()
+            if place.startswith(_PARAMETERS) and place not in _DECLARED and value is not None
+        }
+        for row in range(first + 1, first + length) if parameters else ():
+            self._staged_residuals[row] = parameters
+
+    def _stage_rowless(self, stretch: Stretch, lengths: Sequence[int]) -> None:
+        for index, (begin, end) in enumerate(stretch.elements()):
+            if not lengths[index]:
+                self._staged_rowless[stretch.first + index] = parse(memoryview(stretch.buffer)[begin:end])
+
+    def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
+        """See `Rows`."""
+        lengths = self._staged_lengths.popleft() if self._staged_lengths else []
+        self._firsts.extend(accumulate(lengths[:-1], initial=self.rows) if lengths else ())
+        self._lengths.extend(lengths)
+        self._entry_numbers.extend(range(self._next_entry, self._next_entry + len(lengths)))
+        self._next_entry += len(lengths)
+        self._rowless.update(self._staged_rowless)
+        self._staged_rowless = {}
+        super().keep(key, name, json_bytes)
+
+    def drop(self) -> None:
+        """See `Rows`."""
+        self._entries.truncate(len(self._lengths))
+        super().drop()
+
+    def rowless_entries(self) -> dict[int, Any]:
+        """Entries of the run at hand without a row to stand in, staged ones too, by their place in the file."""
+        return self._rowless | self._staged_rowless
+
+    def end_run(self) -> None:
+        """See `Rows`."""
+        self._next_entry = 0
+        self._rowless = {}
+        super().end_run()
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        codes = _entry_of_row(self._lengths)
+        for name, column in self._entries.columns(self._PREFIX):
+            yield name, taken(column, codes)
+        yield schema.ENTRY, int64(self._entry_numbers).take(codes)
+        yield from super()._columns()
+
+    def _pointer_of(self, part: Shared, row: int) -> str:
+        return f"/stats/{row - self._firsts[bisect_right(self._firsts, row) - 1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """What per-instance stats were cut into.
+
+    Attributes:
+        alone: by code the number of the stat that a piece is, -1 for one that lies across entries.
+        across: by code what such a one holds: the entry that begins, with its JSON, or None, and a stat's number.
+    """
+
+    alone: pa.Int32Array
+    across: dict[int, list[tuple[tuple[Any, bytes] | None, int]]]
+
+
+def _entry_of_row(lengths: "array[int]") -> pa.Int32Array:
+    """The place of each row's entry, from how many rows each entry has."""
+    ends = array("i", accumulate(length for length in lengths if length))
+    places = array("i", (place for place, length in enumerate(lengths) if length))
+    if not ends:
+        return pa.array([], pa.int32())
+    return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(int32(ends), int32(places)))
+
+
+def _batches(
+    files: Sequence[Stretch], opening: bytes, closing: bytes
+) -> Iterator[tuple[list[int], list[splitting.Region]]]:
+    """The insides of files' elements, some regions at a time, and which file each is of."""
+    owners: list[int] = []
+    regions: list[splitting.Region] = []
+    size = 0
+    for number, file in enumerate(files):
+        for region in splitting.cuts(file, splitting.ELEMENT_END, splitting.BATCH_BYTES):
+            owners.append(number)
+            regions.append(splitting.insides(region, opening, closing))
+            size += region.end - region.begin
+            if size >= splitting.BATCH_BYTES:
+                yield owners, regions
+                owners, regions, size = [], [], 0
+    if regions:
+        yield owners, regions
+
+
+def _extend_codes(codes: "array[int]", more: pa.Int32Array) -> None:
+    data = more.buffers()[1]
+    codes.frombytes(memoryview(data)[4 * more.offset : 4 * (more.offset + len(more))])
+
+
+def _require_objects(raws: Iterable[Raw]) -> None:
+    """A row must be an object; the careful way says which one is not."""
+    if not all(memoryview(raw)[0] == 0x7B for raw in raws):
+        raise BadPieceError
+
+
+def _require_stats(entries: Iterable[Any], stretch: Stretch) -> None:
+    for index, entry in enumerate(entries):
+        for place, raw in enumerate(entry.stats or ()):
+            if memoryview(raw)[0] != 0x7B:
+                raise no_object(stretch, index, f".stats[{place}]", parse(raw))
+
+
+def _require_single_keys(stretch: Stretch, entries: list[Any], marks: int) -> None:
+    """See `decode.key_marks`; the stats' share is known piece by piece."""
+    with_stats = 0
+    for entry in entries:
+        with_stats += entry.stats is not None
+        entry.stats = None
+    if stretch.count_of(KEY_MARK) != marks + with_stats + key_marks(entries):
+        raise BadPieceError
