@@ -14,7 +14,8 @@ INTEGERS = {
     *("count", "train_trial_index", "reference_index", "num_outputs", "num_train_trials", "num_trials"),
     *("max_train_instances", "max_eval_instances", "max_tokens", "num_completions", "top_k_per_token", "top_k"),
     *("request_datetime", "num_train_instances", "num_conditioning_tokens", "seeds_per_instance", "seed"),
-    *("num_spaces", "num_respondents", "port", "eval_trial_index"),
+    *("num_spaces", "max_spaces", "num_respondents", "port", "eval_trial_index", "trial_num"),
+    *("batch_size", "diffusion_denoising_steps", "num_human_answered", "output_image_height", "output_image_width"),
 }
 NUMBERS = FLOATS | INTEGERS
 FREE = {"args", "extra_data", "output_mapping", "annotations", "json_schema", "finish_reason", "top_logprobs"}

@@ -1,5 +1,9 @@
 """What the structs declare, read off as data."""
 
+from collections.abc import Iterator
+
+from sameness import NUMBERS
+
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape, object_shape
 
@@ -58,3 +62,21 @@ def test_only_perturbations_have_parameters_that_are_not_declared() -> None:
 
     assert is_open(structs.PerturbationDescription)
     assert not any(map(is_open, (structs.Stat, structs.RunSpec, structs.Instance, structs.MetricName)))
+
+
+def test_the_numbers_whose_kind_is_free_to_the_tests_are_those_that_are_declared() -> None:
+    """A number that `sameness` has not heard of would be a false alarm: 0.0 where 0 was written."""
+    files = (structs.RunSpec, structs.ScenarioState, structs.Stat, structs.PerInstanceStats)
+    assert {name for struct in files for name in numbers(object_shape(struct))} <= NUMBERS
+
+
+def numbers(shape: Shape, name: str = "") -> Iterator[str]:
+    """Names of the fields that hold numbers."""
+    match shape:
+        case Scalar(python=python) if python in (int, float):
+            yield name
+        case ListOf(item=item):
+            yield from numbers(item, name)
+        case Object(fields=fields):
+            for field in fields:
+                yield from numbers(field.shape, field.name)
