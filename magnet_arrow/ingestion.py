@@ -38,6 +38,7 @@ from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.source import Fingerprint, SourceFile, content_digest
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Order, Outcome, Todo
+from magnet_arrow.parts import Parts
 from magnet_arrow.runs import RUN_SPEC, read_run_spec, stamps_of, where_of
 from magnet_arrow.scan import read_run_specs_of
 from magnet_arrow.staff import Staff
@@ -208,6 +209,7 @@ class _Work:
         self._pending = Change()
         self._meter = Meter()
         self._open: dict[str, Order] = {}
+        self._parts = Parts(cache)
 
     def plan(self, places: Iterable[RunPlace], *, retry: bool = False) -> _Plan:
         """Which runs are to be read: those that the cache does not have in the state that they are in now."""
@@ -290,23 +292,34 @@ class _Work:
         Raises:
             WorkersLostError: the caller's executor, or all that we tried to start, has no workers any more.
         """
-        lost: dict[str, int] = {}
+        lost: dict[str, set[str]] = {}
         while waiting or hands.is_busy:
             self._hand_out(waiting, hands)
             order, result = hands.take_back()
             self._hand_out(waiting, hands)  # before the commit, so that nobody waits for it
             if isinstance(result, Outcome):
-                self._commit(result, order)
-                waiting.extendleft(self._orders(orders.divide(result.left)))
+                waiting.extendleft(self._settle(order, result))
             elif isinstance(result, Lost):
-                lost[result.why] = lost.get(result.why, 0) + sum(bool(run.place.folder) for run in order.runs)
+                lost.setdefault(result.why, set()).update(run.key for run in order.runs if run.place.folder)
             elif order.is_blamed:
-                self._commit(self._refuse(order.runs[0], result), order)
+                waiting.extendleft(self._settle(order, self._refuse(order.runs[0], result)))
             else:
                 waiting.extendleft(orders.again(order))
         if lost:
             why, hint = next(iter(lost)), "What was committed stays; ingest again to take the others."
-            raise WorkersLostError(f"The executor lost {sum(lost.values())} runs: {why}.", hint=hint)
+            raise WorkersLostError(f"The executor lost {sum(map(len, lost.values()))} runs: {why}.", hint=hint)
+
+    def _settle(self, order: Order, outcome: Outcome) -> Iterator[Order]:
+        """Commit what came back, if all is there that belongs to it; orders for what was left."""
+        ended = [order]
+        if order.is_part:
+            both = self._parts.add(order, outcome)
+            if both is None:
+                return iter(())
+            ended, outcome = both
+            self._meter.end(outcome.runs)
+        self._commit(outcome, ended)
+        return self._orders(orders.divide(outcome.left))
 
     def _orders(self, divided: Iterable[Sequence[Todo]]) -> Iterator[Order]:
         return (orders.order(self._cache, runs, self._rules) for runs in divided)
@@ -332,8 +345,8 @@ class _Work:
         )
         return Outcome(rejected=(rejected,))
 
-    def _commit(self, outcome: Outcome, order: Order | None = None) -> None:
-        """Commit what an order brought; or, at the end, what else is to be said."""
+    def _commit(self, outcome: Outcome, ended: Sequence[Order] = ()) -> None:
+        """Commit what orders brought; or, at the end, what else is to be said."""
         pending, done = self._pending, self._done
         done.count(outcome)
         pending.segment, pending.rejected = outcome.segment, outcome.rejected
@@ -341,7 +354,7 @@ class _Work:
             pending.damaged = self.cure.segments
             done.snapshot = changes.apply(self._cache, pending)
         self._pending = Change()
-        if order is not None:
+        for order in ended:
             del self._open[order.name]
         self._merge_due()
 

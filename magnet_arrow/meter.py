@@ -37,13 +37,13 @@ class Meter:
         self._report()
 
     def end_order(self, order: Order, outcome: Outcome) -> Outcome:
-        """An order has ended elsewhere: all of it at once."""
+        """An order has ended elsewhere: all of it at once. A run that several take is done when they all are."""
         left = {run.key for run in outcome.left}
         done = [run for run in order.runs if run.key not in left]
         if done:
             self._run = where_of(done[-1].place)
             self._bytes += sum(run.size_bytes for run in done)
-            self.end(sum(bool(run.place.folder) for run in done), len(outcome.rejected))
+            self.end(sum(bool(run.place.folder) and run.share is None for run in done), len(outcome.rejected))
         return outcome
 
     def _report(self) -> None:

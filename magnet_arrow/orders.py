@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from magnet_arrow.cache.manifest import RejectedRun, Segment, run_key
 from magnet_arrow.helm.layout import RunPlace
-from magnet_arrow.helm.source import Fingerprint
-from magnet_arrow.runs import is_long
-from magnet_arrow.taking import Rules
+from magnet_arrow.helm.source import Fingerprint, plain_name
+from magnet_arrow.runs import is_long, largest_file
+from magnet_arrow.taking import Rules, Share
 
 SEGMENT_JSON_BYTES = 2 << 30
 """No order is made larger, if it can be: a crash costs no more."""
@@ -20,6 +20,10 @@ LEAST_ORDER_BYTES = 8 << 20
 """Orders for workers grow smaller towards the end, so that none has much left when the others are done. Those of a
 large dump are large, as the segments of many small ones would have to be merged."""
 _PIECES = 8
+LEAST_SHARE_BYTES = 32 << 20
+_MOST_UNEVEN = 1.1
+"""A long run with which a worker would have more than that share of what all have on average is taken by two, if each
+of them has so many bytes to read."""
 
 
 class Todo(Struct, frozen=True):
@@ -31,6 +35,7 @@ class Todo(Struct, frozen=True):
         stamps: its fingerprint, made before.
         long: it has turned out to be long, though its size does not show it.
         salvage: files of a long one that are known to end early.
+        share: those of its files that are to be taken, where several workers take it; None for all.
         content: digest of its files' bytes; empty where that is not known yet, or not asked for.
     """
 
@@ -39,6 +44,7 @@ class Todo(Struct, frozen=True):
     stamps: Fingerprint
     long: bool = False
     salvage: frozenset[str] = frozenset()
+    share: Share | None = None
     content: str = ""
 
     @property
@@ -48,8 +54,9 @@ class Todo(Struct, frozen=True):
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of its files."""
-        return sum(stamp.size_bytes for stamp in self.stamps)
+        """Bytes of its files, of those that are to be taken."""
+        share = self.share
+        return sum(stamp.size_bytes for stamp in self.stamps if share is None or share.has(plain_name(stamp.name)))
 
     @property
     def is_long(self) -> bool:
@@ -64,7 +71,7 @@ class Order(Struct, frozen=True):
         cache: the cache's folder, absolute, since workers may be anywhere.
         name: what the segment's id begins with. The caller knows by it which files to remove of an order that was
             lost; the rest of the id differs from try to try, so that two workers never write the same file.
-        runs: a long one is alone.
+        runs: a long one is alone, and perhaps not all of it.
         rules: what is taken of them.
         tries: workers that died of it, or of an order that these runs were in.
     """
@@ -74,6 +81,17 @@ class Order(Struct, frozen=True):
     runs: tuple[Todo, ...]
     rules: Rules
     tries: int = 0
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is for some files of a run, of which another order has the others."""
+        return self.runs[0].share is not None
+
+    @property
+    def is_rest(self) -> bool:
+        """Whether it is for all the files of a run but one, which another order has."""
+        share = self.runs[0].share
+        return share is not None and share.rest
 
     @property
     def is_blamed(self) -> bool:
@@ -115,10 +133,26 @@ def order(cache: Path, runs: Iterable[Todo], rules: Rules, *, tries: int = 0) ->
 def in_parallel(runs: Iterable[Todo], workers: int) -> Iterator[tuple[Todo, ...]]:
     """The runs of each order, for several workers: the largest first, so that none is begun when all else is done."""
     by_size = sorted(runs, key=lambda run: -run.size_bytes)
-    long = [run for run in by_size if run.is_long]
     short = sorted((run for run in by_size if not run.is_long), key=lambda run: run.key)
-    yield from divide(long)
+    most = _MOST_UNEVEN * sum(run.size_bytes for run in by_size) / workers
+    loads = [0] * workers  # each run goes to who has least to do
+    for run in filter(lambda run: run.is_long, by_size):
+        for part in in_parts(run) if min(loads) + run.size_bytes > most else [run]:
+            yield (part,)
+            loads[loads.index(min(loads))] += part.size_bytes
     yield from divide(short, workers)
+
+
+def in_parts(run: Todo) -> list[Todo]:
+    """A long run for two workers: its largest file, and all the others; the run itself where these are too small."""
+    file = largest_file(run.stamps)
+    parts = [msgspec.structs.replace(run, share=Share(file, rest)) for rest in (False, True)]
+    return parts if min(part.size_bytes for part in parts) >= LEAST_SHARE_BYTES else [run]
+
+
+def whole(run: Todo) -> Todo:
+    """The same run, to be taken by one worker."""
+    return msgspec.structs.replace(run, share=None)
 
 
 def divide(runs: Sequence[Todo], workers: int | None = None) -> Iterator[tuple[Todo, ...]]:

@@ -33,7 +33,7 @@ from magnet_arrow.schema import Form, Table
 from magnet_arrow.spreading import residual_text
 from magnet_arrow.stat_rows import InstanceStatRows
 from magnet_arrow.table_rows import FiledRows, ObjectRows, StateRows, TextRows, rows_of
-from magnet_arrow.taking import Rules, Sink, Taken
+from magnet_arrow.taking import Rules, Share, Sink, Taken
 
 RUN_SPEC = RUN_FILES[0]
 MOST_TEXT_BYTES = 64 << 20
@@ -56,6 +56,12 @@ def stamps_of(place: RunPlace) -> Fingerprint:
 def is_long(stamps: Fingerprint) -> bool:
     """Whether the run is kept stretch by stretch."""
     return any(stamp.size_bytes >= BLOCK_BYTES for stamp in stamps if plain_name(stamp.name) in _TABLE_OF)
+
+
+def largest_file(stamps: Fingerprint) -> str:
+    """The largest file of a run that has a table, without the ending of a compressed one."""
+    sizes = {plain_name(stamp.name): stamp.size_bytes for stamp in stamps}
+    return max(sizes.keys() & _TABLE_OF.keys(), key=sizes.__getitem__)
 
 
 _PLAIN_TABLES = tuple(table.name for table in schema.RUN_TABLES if table.file)
@@ -89,6 +95,7 @@ class RunTaker(Generic[T]):
         self.run = Taken()
         self._sink = sink
         self._salvage: frozenset[str] = frozenset()
+        self._share: Share | None = None
         self._gatherer = Gatherer()
         self._tables: dict[str, Rows] = {name: rows_of(table) for name, table in schema.TABLES.items()}
         self.json_bytes = 0
@@ -104,6 +111,7 @@ class RunTaker(Generic[T]):
         *,
         long: bool,
         salvage: frozenset[str] = frozenset(),
+        share: Share | None = None,
     ) -> RunEntry:
         """Take one run, or what stands beside the runs of a suite; its entry, without places of rows.
 
@@ -113,6 +121,7 @@ class RunTaker(Generic[T]):
             stamps: its fingerprint, made before.
             long: keep it stretch by stretch; it is to be alone in the sink.
             salvage: files of a long run that are known to end early.
+            share: those of a long run's files that are to be taken; None for all.
 
         Raises:
             BadFileError: it can't be taken. Nothing of it is in the sink; but if it is long, the sink is of no use
@@ -121,7 +130,7 @@ class RunTaker(Generic[T]):
                 taken as a long one, one of its files ends early, and the sink is of no use any more.
             CacheNotWritableError: the disk refused.
         """
-        self.run, self._salvage = Taken(), salvage
+        self.run, self._salvage, self._share = Taken(), salvage, share
         with collector_off():
             return self._take(place, source, stamps, long)
 
@@ -222,8 +231,9 @@ class RunTaker(Generic[T]):
         if place.folder:
             spec, residual = self._run_spec(place)
             entry = msgspec.structs.replace(entry, name=spec.name)
-            cast(ObjectRows, self._tables["run_spec"]).stage_object(spec, residual)
-            self._staged(self._tables["run_spec"], entry, 0, long)
+            if self._takes(RUN_SPEC):
+                cast(ObjectRows, self._tables["run_spec"]).stage_object(spec, residual)
+                self._staged(self._tables["run_spec"], entry, 0, long)
         before = self.run.copy()
         try:
             return self._stage_files(place, entry, long, by_layout=True)
@@ -240,6 +250,9 @@ class RunTaker(Generic[T]):
         self.run = before
         return self._stage_files(place, entry, long, by_layout=False)
 
+    def _takes(self, name: str) -> bool:
+        return self._share is None or self._share.has(name)
+
     def _run_spec(self, place: RunPlace) -> tuple[Any, Residual]:
         with SourceFile(place.path, RUN_SPEC, where_of(place)) as file:
             self._on_bytes(file.size_bytes)
@@ -251,8 +264,8 @@ class RunTaker(Generic[T]):
             return msgspec.structs.replace(entry, not_kept=tuple(self._stage_suite(place, names)))
         residuals: dict[str, Residual] = {}
         missing, pictures, cut = [], [], {}
-        others = names - _TABLE_OF.keys()
-        for table in schema.RUN_TABLES[1:]:
+        others = set(filter(self._takes, names - _TABLE_OF.keys()))
+        for table in filter(lambda table: self._takes(table.file), schema.RUN_TABLES[1:]):
             required = table.file in RUN_FILES
             if not required and table.file not in names:
                 continue

@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from msgspec import Struct
+
 from magnet_arrow.cache.manifest import RunEntry
 from magnet_arrow.columns import Batch
 from magnet_arrow.errors import Rejected
@@ -63,6 +65,22 @@ class Rules:
     strict: bool = False
     pictures: bool = False
     content_hash: bool = False
+
+
+class Share(Struct, frozen=True):
+    """Some of the files of a long run, which several workers take: one of them, or all the others.
+
+    Attributes:
+        file: that one, without the ending of a compressed one.
+        rest: it is the others.
+    """
+
+    file: str
+    rest: bool = False
+
+    def has(self, name: str) -> bool:
+        """Whether a file is among them, by its name without the ending of a compressed one."""
+        return (name == self.file) != self.rest
 
 
 @dataclass(slots=True)

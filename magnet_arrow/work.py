@@ -99,7 +99,8 @@ class _Work:
         """Before they are read: see `RunEntry.content`."""
         if self._order.rules.content_hash:
             for run in runs:
-                self._contents[run.key] = run.content or content_digest(run.place.path, run.stamps)
+                if run.share is None or run.share.rest:  # once is enough
+                    self._contents[run.key] = run.content or content_digest(run.place.path, run.stamps)
 
     def _is_due(self) -> bool:
         if not (self._taker.n_entries or self._rejected):
@@ -137,7 +138,7 @@ class _Work:
         salvage = run.salvage
         while True:
             try:
-                self._taker.take(run.place, run.source, run.stamps, long=True, salvage=salvage)
+                self._taker.take(run.place, run.source, run.stamps, long=True, salvage=salvage, share=run.share)
             except LongRunError as error:
                 self._taker.discard()
                 self._begin_segment()
@@ -145,7 +146,10 @@ class _Work:
             except BadFileError as error:
                 self._taker.discard()
                 self._begin_segment()
-                self._reject(run, run.stamps, error)
+                if run.share is None:
+                    self._reject(run, run.stamps, error)
+                else:  # which of its faults is told must not depend on who finds his first
+                    self._left.append(orders.whole(run))
                 return
             else:
                 self._meter.end(bool(run.place.folder))

@@ -1,0 +1,66 @@
+"""A run whose files were taken by two workers: their segments, not committed yet, become one."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from magnet_arrow import schema
+from magnet_arrow.cache import manifest
+from magnet_arrow.cache.integrity import file_entry
+from magnet_arrow.cache.manifest import FileEntry, RunEntry, RunList, Segment, StoredRows, TableEntry
+from magnet_arrow.cache.snapshot import read_file
+from magnet_arrow.errors import CacheNotWritableError
+
+
+def join(cache: Path, segment: Segment, other: Segment) -> tuple[Segment, RunEntry]:
+    """Make one segment of two that hold different tables of the same run; its entry of the run.
+
+    Args:
+        cache: the cache's folder.
+        segment: keeps its id. The run's entry in it is right but for the files that are in the other.
+        other: nothing is left of it.
+
+    Raises:
+        CacheNotWritableError: the disk refused. What is left of both has the ids of either.
+    """
+    ours, theirs = (read_file(cache, one.runs, RunList) for one in (segment, other))
+    entry = _joined(ours.runs[0], theirs.runs[0], len(ours.profiles))
+    path = cache / segment.runs.path
+    try:
+        moved = {name: _moved(cache, table, segment.id) for name, table in other.tables.items()}
+        path.write_bytes(manifest.run_list_bytes(RunList((*ours.profiles, *theirs.profiles), (entry,))))
+        (cache / other.runs.path).unlink()
+    except OSError as error:
+        raise CacheNotWritableError(f"The cache {cache} cannot be written: {error}.") from error
+    return msgspec.structs.replace(segment, tables=segment.tables | moved, runs=file_entry(path, cache)), entry
+
+
+def _joined(ours: RunEntry, theirs: RunEntry, n_profiles: int) -> RunEntry:
+    tables = {
+        name: StoredRows(rows.rows, rows.group, rows.groups, rows.skip, rows.profile + n_profiles)
+        for name, rows in theirs.tables.items()
+    }
+    return msgspec.structs.replace(
+        ours,
+        tables=ours.tables | tables,
+        missing=tuple(sorted(ours.missing + theirs.missing, key=_PLACES.index)),
+        cut=ours.cut | theirs.cut,
+        residual=ours.residual | theirs.residual,
+        not_kept=theirs.not_kept + ours.not_kept,
+        elements=ours.elements | theirs.elements,
+        rejected=tuple(sorted(ours.rejected + theirs.rejected, key=lambda one: _PLACES.index(one.file))),
+    )
+
+
+_PLACES = [table.file for table in schema.RUN_TABLES]
+"""In which order one worker takes a run's files."""
+
+
+def _moved(cache: Path, table: TableEntry, segment: str) -> TableEntry:
+    """A table's file under the name that it has in another segment."""
+    old = Path(table.file.path)
+    new = old.with_name(f"{segment}{old.suffix}")
+    os.replace(cache / old, cache / new)
+    file: FileEntry = msgspec.structs.replace(table.file, path=new.as_posix())
+    return msgspec.structs.replace(table, file=file)
