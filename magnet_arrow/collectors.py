@@ -22,6 +22,7 @@ from msgspec.structs import astuple
 
 from magnet_arrow.freeform import taken
 from magnet_arrow.helm.decode import ESCAPED_QUOTE, QUOTE, ElementDecoder, NotPlainError, is_extreme, is_utf8
+from magnet_arrow.helm.elements import count_byte, has
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape
 from magnet_arrow.helm.wire import INTERNED, Residual, twin
 from magnet_arrow.schema import arrow_type
@@ -149,7 +150,7 @@ def _all_exact(numbers: pa.Array) -> bool:
 def _text_quotes(texts: pa.StringArray) -> int:
     """Quotation marks around and in these texts, which come straight from `pa.array`."""
     data = texts.buffers()[2]
-    inner: int = data.to_pybytes().count(QUOTE) if data is not None else 0
+    inner = 0 if data is None else count_byte(data, QUOTE[0])
     return 2 * int(len(texts) - texts.null_count) + inner
 
 
@@ -222,9 +223,9 @@ def require_plain(pieces: Sequence[bytes]) -> int:
         NotPlainError: there may be more of them, or what msgspec does not look into is no text.
     """
     joined = b"".join(pieces)
-    if ESCAPED_QUOTE in joined or not is_utf8(joined):
+    if has(joined, 0, len(joined), ESCAPED_QUOTE) or not is_utf8(joined):
         raise NotPlainError
-    return joined.count(QUOTE)
+    return count_byte(joined, QUOTE[0])
 
 
 class Lists:
@@ -278,7 +279,8 @@ class Objects:
 
     def extend(self, values: Sequence[Any], exact: bool) -> int:
         """See `Collector`."""
-        count, absent = len(values), values.count(None)
+        count = len(values)
+        absent = count - len(list(filter(None, values)))  # structs are true; `count` would compare each with None
         if absent == count:
             self.extend_absent(count)
             return 0

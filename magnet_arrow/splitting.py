@@ -6,8 +6,9 @@ still see that each piece is the inside of an object by itself: then the cuts we
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,18 +24,27 @@ ELEMENT_END = b"\n  }"
 """How HELM's layout ends an element of a file that is an array."""
 
 
+T = TypeVar("T")
+_OPEN, _CLOSE = b"[]"
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Bytes of a buffer."""
+    """Bytes of a buffer, between two others."""
 
     buffer: bytearray
     begin: int
     end: int
 
-    @property
-    def view(self) -> memoryview:
-        """These bytes, not copied."""
-        return memoryview(self.buffer)[self.begin : self.end]
+    def decoded_by(self, decode: Callable[[memoryview], T]) -> T:
+        """What a decoder makes of these elements as a JSON array, for which brackets stand around them meanwhile."""
+        around = slice(self.begin - 1, self.end + 1)
+        stood = self.buffer[around.start], self.buffer[self.end]
+        self.buffer[around.start], self.buffer[self.end] = _OPEN, _CLOSE
+        try:
+            return decode(memoryview(self.buffer)[around])
+        finally:
+            self.buffer[around.start], self.buffer[self.end] = stood
 
 
 @dataclass(frozen=True, slots=True)

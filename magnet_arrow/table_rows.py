@@ -19,7 +19,7 @@ from magnet_arrow.helm.decode import (
     NotPlainError,
     plain_objects,
 )
-from magnet_arrow.helm.elements import Stretch, has
+from magnet_arrow.helm.elements import Stretch, count_byte, has
 from magnet_arrow.helm.shapes import Object, object_shape
 from magnet_arrow.helm.wire import Residual
 from magnet_arrow.schema import Form, Table
@@ -96,7 +96,7 @@ class ElementRows(Rows):
         for file in files:
             file.count = 0
             for region in splitting.cuts(file, splitting.ELEMENT_END, _HOT_BYTES):
-                values = self._decoder.plain(b"".join((b"[", region.view, b"]")))
+                values = region.decoded_by(self._decoder.plain)
                 quotes += self._objects.extend(values, exact=False)
                 file.count += len(values)
         _require_quotes(files, quotes)
@@ -194,7 +194,7 @@ class StateRows(Rows):
         for file in files:
             file.count = 0
             for region in splitting.cuts(file, _STATE_END, _HOT_BYTES):
-                states = self._REQUEST.plain(b"".join((b"[", region.view, b"]")))
+                states = region.decoded_by(self._REQUEST.plain)
                 quotes += self._extend(states)
                 file.count += len(states)
             self._rest.codes.extend(array("i", [self._rest_number]) * file.count)
@@ -244,7 +244,7 @@ def _hot(files: Sequence[Stretch]) -> Iterator[list[Stretch]]:
 def _require_quotes(files: Sequence[Stretch], needed: int) -> None:
     """See `decode.QUOTE`; the files lie one behind the other."""
     first = files[0]
-    if first.buffer.count(QUOTE, first.begin, files[-1].end) != needed:
+    if count_byte(first.buffer, QUOTE[0], first.begin, files[-1].end) != needed:
         raise NotPlainError
     if has(first.buffer, first.begin, files[-1].end, ESCAPED_QUOTE):
         raise NotPlainError

@@ -103,7 +103,7 @@ class Stretch:
         return BadFileError("", where=where, expected=expected, found=found, hint=hint)
 
 
-def has(data: bytearray, begin: int, end: int, text: bytes) -> bool:
+def has(data: bytes | bytearray, begin: int, end: int, text: bytes) -> bool:
     """Whether `text` stands anywhere in a part of a buffer.
 
     Polars' search for literals is several times as fast as `find`, but a call takes longer than a short search.
@@ -120,6 +120,22 @@ def has(data: bytearray, begin: int, end: int, text: bytes) -> bool:
 
 _LONG_SEARCH_BYTES = 1 << 18
 _SEARCH_ROW_BYTES = 1 << 16
+
+
+def count_byte(data: bytes | bytearray | pa.Buffer, byte: int, begin: int = 0, end: int | None = None) -> int:
+    """How often a byte stands in a part of a buffer.
+
+    Polars compares vectors (20 GB/s), `bytes.count` one byte after the other (3 GB/s), but a call takes longer.
+    """
+    end = len(data) if end is None else end
+    if end - begin < _LONG_COUNT_BYTES:
+        return bytes(memoryview(data)[begin:end]).count(byte)
+    buffer = data if isinstance(data, pa.Buffer) else pa.py_buffer(data)
+    row = pa.Array.from_buffers(pa.uint8(), end - begin, [None, buffer], offset=begin)
+    return int((cast(pl.Series, pl.from_arrow(row)) == byte).sum())
+
+
+_LONG_COUNT_BYTES = 1 << 16
 
 
 @dataclass(slots=True)
