@@ -209,6 +209,8 @@ class Rows:
         residuals = self._all_residuals()
         spreader = Spreader(runs, residuals, self._open_names)
         for spread in self.table.spreads:
+            if spread.open and not residuals:
+                continue
             texts = undeclared(spread, self.table, residuals, self.rows) if spread.open else found[spread.name]
             spreader.add(spread, texts)
         found[schema.EXTRA] = _residual_column(residuals, self.rows)
@@ -272,6 +274,8 @@ def moved(residual: Residual, pointer: str) -> Residual:
 
 
 def _residual_column(residuals: dict[int, Residual], rows: int) -> pa.Array:
+    if not residuals:
+        return pa.nulls(rows, pa.string())
     texts: list[str | None] = [None] * rows
     for row, residual in residuals.items():
         if residual:

@@ -4,9 +4,8 @@ from array import array
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, chain, pairwise
-from typing import Any
+from itertools import accumulate, chain, islice, pairwise
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -103,70 +102,84 @@ class InstanceStatRows(Rows):
         lengths: list[list[int]] = [[] for _ in files]
         for owners, regions in _batches(files, self._OPENING, self._CLOSING):
             found = splitting.split(regions, self._STAT_BREAK)
-            pieces = self._pieces(found.distinct)
-            begin = 0
-            for owner, count in zip(owners, found.counts, strict=True):
-                lengths[owner] += self._stage_region(found.codes.slice(begin, count), pieces)
-                begin += count
+            for owner, of_region in zip(owners, self._stage_pieces(found), strict=True):
+                lengths[owner] += of_region
         self._staged_lengths.extend(lengths)
         for file, of_file in zip(files, lengths, strict=True):
             file.count = len(of_file)
         return [sum(of_file) for of_file in lengths]
 
-    def _pieces(self, distinct: Sequence[bytes]) -> "_Pieces":
-        """What stands in each piece: a stat, or the end of an entry, the next one's head, and its first stat."""
-        across: dict[int, list[tuple[bytes | None, bytes]]] = {}
-        for code, piece in enumerate(distinct):
-            # Few stats have a list; to look for its bracket is quicker.
-            if b"[" in piece and self._HEAD_END in piece:
-                across[code] = [self._head_and_stat(part) for part in piece.split(self._ENTRY_BREAK)]
-                if any(head is None for head, _ in across[code][1:]):
+    def _stage_pieces(self, found: splitting.Split) -> list[list[int]]:
+        """Stage what regions were cut into; how many stats each entry of each region has."""
+        alone, across = self._pieces(found.distinct)
+        numbers = alone.take(found.codes)
+        places = pc.indices_nonzero(pc.equal(numbers, scalar(-1, pa.int32())))
+        plain, staged = array("i"), array("i")
+        _extend_codes(plain, numbers)
+        entries: list[tuple[Any, int]] = []
+        begins: list[int] = []  # of each entry, in `staged`
+        firsts: list[int] = []  # of each region, in `entries`
+        regions = accumulate(found.counts, initial=0)
+        region, done = next(regions), 0
+        for place, code in zip(places.to_pylist(), found.codes.take(places).to_pylist(), strict=True):
+            staged += plain[done:place]
+            if place == region:
+                firsts.append(len(entries))
+                if across[code][0].entry is None:
                     raise NotPlainError
-        parts = list(chain.from_iterable(across.values()))
-        stats = [piece for code, piece in enumerate(distinct) if code not in across]
-        numbers = iter(self._stats.number_insides([*stats, *(stat for _, stat in parts)]))
-        alone = [-1 if code in across else next(numbers) for code in range(len(distinct))]
-        heads = [b"{%b}" % head for head, _ in parts if head is not None]
-        require_plain(heads)
-        entries = zip(self._ENTRY.plain_pieces(heads), heads, strict=True)
-        return _Pieces(
-            pa.array(alone, pa.int32()),
-            {
-                code: [(None if head is None else next(entries), next(numbers)) for head, _ in inner]
-                for code, inner in across.items()
-            },
-        )
-
-    def _head_and_stat(self, part: bytes) -> tuple[bytes | None, bytes]:
-        head, _, stat = part.rpartition(self._HEAD_END)
-        return (head, stat) if head else (None, part)
-
-    def _stage_region(self, codes: pa.Int32Array, pieces: "_Pieces") -> list[int]:
-        """Stage the entries of a region; how many stats each has."""
-        alone = pieces.alone.take(codes)
-        places = pc.indices_nonzero(pc.equal(alone, scalar(-1, pa.int32())))
-        plain, numbers = array("i"), array("i")
-        _extend_codes(plain, alone)
-        entries: list[tuple[Any, bytes]] = []
-        begins, done = [], 0
-        for place, code in zip(places.to_pylist(), codes.take(places).to_pylist(), strict=True):
-            numbers += plain[done:place]
-            for entry, number in pieces.across[code]:
+                region = next(regions)
+            for entry, number in across[code]:
                 if entry is not None:
+                    begins.append(len(staged))
                     entries.append(entry)
-                    begins.append(len(numbers))
-                numbers.append(number)
+                staged.append(number)
             done = place + 1
-        numbers += plain[done:]
-        if not begins or begins[0]:
+        if len(firsts) != len(found.counts):
             raise NotPlainError
-        self._stats.codes += numbers
-        structs, heads = zip(*entries, strict=True)
-        if self._entries.extend(structs, exact=False) != sum(head.count(QUOTE) for head in heads):
+        staged += plain[done:]
+        self._stats.codes += staged
+        structs, quotes = zip(*entries, strict=True)
+        if self._entries.extend(structs, exact=False) != sum(quotes):
             raise NotPlainError
         if any(entry.stats is not None for entry in structs):
             raise NotPlainError
-        return [end - begin for begin, end in pairwise([*begins, len(numbers)])]
+        lengths = [end - begin for begin, end in pairwise([*begins, len(staged)])]
+        return [lengths[begin:end] for begin, end in pairwise([*firsts, len(entries)])]
+
+    def _pieces(self, distinct: Sequence[bytes]) -> tuple[pa.Int32Array, dict[int, list["_Part"]]]:
+        """What stands in each piece: a stat, or the end of an entry, the next one's head, and its first stat.
+
+        Returns:
+            By code the number of the stat that a piece is, -1 for one that lies across entries; and by code the parts
+            of each of these.
+        """
+        # Few stats have a list; to look for its bracket is quicker.
+        across = [code for code, piece in enumerate(distinct) if b"[" in piece and self._HEAD_END in piece]
+        heads: list[bytes] = []
+        inner: list[bytes] = []
+        counts, headed = [], array("b")
+        for code in across:
+            parts = distinct[code].split(self._ENTRY_BREAK)
+            counts.append(len(parts))
+            for place, part in enumerate(parts):
+                head, end, stat = part.rpartition(self._HEAD_END)
+                if end and head:
+                    heads.append(b"{%b}" % head)
+                elif end or place:
+                    raise NotPlainError
+                headed.append(bool(end))
+                inner.append(stat)
+        require_plain(heads)
+        entries = zip(self._ENTRY.plain_pieces(heads), (head.count(QUOTE) for head in heads), strict=True)
+        alone = sorted(set(range(len(distinct))).difference(across))
+        found = self._stats.number_insides([*map(distinct.__getitem__, alone), *inner])
+        numbers = array("i", [-1]) * len(distinct)
+        for code, number in zip(alone, found, strict=False):
+            numbers[code] = number
+        told = (next(entries) if is_headed else None for is_headed in headed)
+        lying = map(_Part, told, found[len(alone) :])
+        parts_of = {code: list(islice(lying, count)) for code, count in zip(across, counts, strict=True)}
+        return pa.array(numbers, pa.int32()), parts_of
 
     def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
         decoded = self._ENTRY.stretch(stretch, carefully=carefully)
@@ -244,17 +257,16 @@ class InstanceStatRows(Rows):
         return f"/stats/{row - self._firsts[bisect_right(self._firsts, row) - 1]}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Pieces:
-    """What per-instance stats were cut into.
+class _Part(NamedTuple):
+    """What stands in a piece that lies across entries.
 
     Attributes:
-        alone: by code the number of the stat that a piece is, -1 for one that lies across entries.
-        across: by code what such a one holds: the entry that begins, with its JSON, or None, and a stat's number.
+        entry: the entry that begins here, and the quotation marks in its JSON; None for the last stat of one.
+        number: of the stat.
     """
 
-    alone: pa.Int32Array
-    across: dict[int, list[tuple[tuple[Any, bytes] | None, int]]]
+    entry: tuple[Any, int] | None
+    number: int
 
 
 def _entry_of_row(lengths: "array[int]") -> pa.Int32Array:
