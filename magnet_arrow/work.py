@@ -74,7 +74,7 @@ class _Work:
         self._begin_segment()
 
     def _begin_segment(self) -> None:
-        self._writer = SegmentWriter(self._order.cache, self._order.name)
+        self._writer = SegmentWriter(self._order.cache, self._order.name, long=self._order.runs[0].is_long)
         sink = _Sink(self._writer, self._contents)
         self._taker: RunTaker[Segment] = RunTaker(sink, self._buffer, self._meter.read, self._order.rules)
 

@@ -58,12 +58,19 @@ class TableWriter:
 
     The columns found in the data are known only when all runs have been seen. Up to `_HELD_BYTES` are held back for
     that; past them a file is begun with the columns met so far, and where later ones don't fit, another part is
-    begun and the parts are made one at the end.
+    begun and the parts are made one at the end. Of the registered columns, a file that is begun so early has all, as
+    the next run may have others; but the elements of a long run are alike, so that those met so far are enough.
+
+    Args:
+        table: the table.
+        path: of its file.
+        long: all rows are of a long run.
     """
 
-    def __init__(self, table: Table, path: Path) -> None:
+    def __init__(self, table: Table, path: Path, *, long: bool = False) -> None:
         self.table = table
         self.path = path
+        self._long = long
         self.kinds: dict[str, Kind] = {}
         self.placed: dict[str, Placed] = {}
         self.rows = 0
@@ -73,6 +80,7 @@ class TableWriter:
         self._parts: dict[Path, dict[str, Kind]] = {}
         self._writer: pq.ParquetWriter | None = None
         self._written: dict[str, CellType] = {}
+        self._written_bits = 0
 
     def add(self, batch: Batch) -> None:
         """One row group."""
@@ -111,18 +119,20 @@ class TableWriter:
         return bits
 
     def _spill(self) -> None:
-        stored = self._stored()
-        if self._writer is None or stored != self._written:
-            self._begin_part(stored)
+        self._begin_due_part(self._occurs() if self._long else _ALL_BITS)
         self._write_held()
         pa.default_memory_pool().release_unused()  # else what was freed stays with the process
 
-    def _begin_part(self, stored: dict[str, CellType], occurs: int = -1) -> None:
+    def _begin_due_part(self, occurs: int) -> None:
+        """Begin a part with the columns met so far, and these registered ones, unless there is one that has them."""
+        stored = self._stored()
+        if self._writer is not None and stored == self._written and not occurs & ~self._written_bits:
+            return
         self._close()
         part = self.path.with_suffix(f".part{len(self._parts)}")
         self.path.parent.mkdir(exist_ok=True)
         self._parts[part] = {name: self.kinds[name] for name in stored}
-        self._written = stored
+        self._written, self._written_bits = stored, occurs
         self._writer = open_writer(part, self.table, stored, occurs, _texts_in(self._held))
 
     def _write_held(self) -> None:
@@ -144,29 +154,25 @@ class TableWriter:
 
     def finish(self) -> TableEntry:
         """Write what is left; the file is complete, though not flushed to disk yet."""
-        stored = self._stored()
-        if not self._parts:
-            self._begin_part(stored, self._occurs())
-        elif stored != self._written:
-            self._begin_part(stored)
+        self._begin_due_part(self._occurs())
         self._write_held()
         self._close()
         if len(self._parts) == 1:
             os.replace(next(iter(self._parts)), self.path)
         else:
-            self._join_parts(stored)
-        kinds = {name: int(self.kinds[name]) for name in stored}
+            self._join_parts()
+        kinds = {name: int(self.kinds[name]) for name in self._written}
         return TableEntry(file_entry(self.path, self.path.parent.parent), self.rows, kinds)
 
-    def _join_parts(self, stored: dict[str, CellType]) -> None:
-        with open_writer(self.path, self.table, stored) as writer:
+    def _join_parts(self) -> None:
+        with open_writer(self.path, self.table, self._written, self._occurs()) as writer:
             for part, written in self._parts.items():
-                with pq.ParquetFile(part, page_checksum_verification=True) as file:
-                    for group in range(file.num_row_groups):
-                        writer.write_table(
-                            restored_table(file.read_row_group(group), self.table, written, stored),
-                            row_group_size=max(1, file.metadata.row_group(group).num_rows),
+                with contextlib.closing(TableFile(part, self.table)) as file:
+                    for group, rows in enumerate(file.group_rows):
+                        found = restored_table(
+                            file.read(group, [*self.table.names, *written]), self.table, written, self._written
                         )
+                        writer.write_table(found.select(writer.schema.names), row_group_size=max(1, rows))
         for part in self._parts:
             part.unlink()
 
@@ -177,8 +183,11 @@ class TableWriter:
             path.unlink(missing_ok=True)
 
 
+_ALL_BITS = -1
+
+
 def open_writer(
-    path: Path, table: Table, stored: Mapping[str, CellType], occurs: int = -1, texts: Set[str] = frozenset()
+    path: Path, table: Table, stored: Mapping[str, CellType], occurs: int, texts: Set[str] = frozenset()
 ) -> pq.ParquetWriter:
     """A writer of a table's file with these columns beside the registered ones.
 
@@ -306,14 +315,16 @@ class SegmentWriter:
     Args:
         cache: the cache's folder.
         name: what its id begins with, in hexadecimal; the rest is random.
+        long: it is to hold a long run.
     """
 
-    def __init__(self, cache: Path, name: str = "") -> None:
+    def __init__(self, cache: Path, name: str = "", *, long: bool = False) -> None:
         self.id = name + secrets.token_hex(8 - len(name) // 2)
         self._cache = cache
         self._runs: list[RunEntry] = []
         self._tables = {
-            name: TableWriter(table, cache / name / f"{self.id}.parquet") for name, table in schema.TABLES.items()
+            name: TableWriter(table, cache / name / f"{self.id}.parquet", long=long)
+            for name, table in schema.TABLES.items()
         }
         try:
             (cache / manifest.RUNS).mkdir(parents=True, exist_ok=True)

@@ -104,6 +104,22 @@ def test_without_any_row_there_is_a_file_all_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("held_bytes", [1, 1 << 30], ids=["file begun at once", "held back"])
+def test_a_long_run_has_the_columns_that_occur_in_it(
+    held_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even `prob`, which does not occur before its second row group."""
+    monkeypatch.setattr(segments, "_HELD_BYTES", held_bytes)
+    writer = TableWriter(schema.table("stats"), tmp_path / "stats" / "x.parquet", long=True)
+    for rows in ([1], [{"prob": 0.5, "n": 1}], [2]):
+        writer.add(stats_batch({"a": rows}))
+    entry = writer.finish()
+    assert [file.name for file in (tmp_path / "stats").iterdir()] == ["x.parquet"]
+    expected = [(1.0, None, None), (None, 0.5, 1), (2.0, None, None)]
+    assert cells(tmp_path, entry, "stats.mean", f"{OWN}.prob", f"{OWN}.n") == expected
+    assert "stats.sum" not in pq.read_schema(tmp_path / entry.file.path).names
+
+
+@pytest.mark.parametrize("held_bytes", [1, 1 << 30], ids=["file begun at once", "held back"])
 def test_columns_that_turn_up_late_are_columns_of_the_whole_file(
     held_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
