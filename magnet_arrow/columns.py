@@ -13,12 +13,13 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from magnet_arrow import schema
-from magnet_arrow.collectors import InexactError, Shared, int32
+from magnet_arrow.collectors import InexactError, Shared
 from magnet_arrow.freeform import Kind
 from magnet_arrow.helm.decode import BadPieceError, NotPlainError
 from magnet_arrow.helm.elements import Stretch
@@ -242,17 +243,23 @@ def _slices(runs: Sequence[_Run]) -> list[RunRows]:
 
 def _per_run(values: Sequence[str], counts: Sequence[int]) -> pa.Array:
     """A value for each run, repeated over its rows."""
-    codes = array("i")
     distinct: dict[str, int] = {}
-    for value, count in zip(values, counts, strict=True):
-        codes += array("i", [distinct.setdefault(value, len(distinct))]) * count
-    return pa.DictionaryArray.from_arrays(int32(codes), pa.array(list(distinct), pa.string()))
+    codes = [distinct.setdefault(value, len(distinct)) for value in values]
+    texts = pa.array(list(distinct), pa.string())
+    return pa.DictionaryArray.from_arrays(_repeated(pa.array(codes, pa.int32()), counts), texts)
 
 
 def _numbers(firsts: Sequence[int], counts: Sequence[int]) -> pa.Int64Array:
     """Numbers that count up from each of these so many times."""
-    parts = [pa.arange(first, first + count) for first, count in zip(firsts, counts, strict=True)]
-    return pa.concat_arrays(parts) if parts else pa.arange(0, 0)
+    begins = accumulate(counts, initial=0)
+    ahead = [first - begin for first, begin in zip(firsts, begins, strict=False)]
+    return pc.add(pa.arange(0, sum(counts)), _repeated(pa.array(ahead, pa.int64()), counts))
+
+
+def _repeated(values: pa.Array, counts: Sequence[int]) -> pa.Array:
+    """Each value so many times, at least once."""
+    ends = pa.array(accumulate(counts), pa.int32())
+    return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(ends, values)) if counts else values
 
 
 def int64(numbers: "array[int]") -> pa.Int64Array:

@@ -96,6 +96,8 @@ def settled(arrow: pa.DataType) -> pa.DataType:
 def kind_of(value: Any) -> Kind:
     """The kind of one parsed JSON value."""
     match value:
+        case str():  # first, as most are
+            return Kind.TEXT if value.isascii() or _is_utf8(value) else Kind.JSON
         case None:
             return Kind.NULL
         case bool():
@@ -104,8 +106,6 @@ def kind_of(value: Any) -> Kind:
             return _integer_kind(value)
         case float():
             return Kind.FLOAT
-        case str():
-            return Kind.TEXT if _is_utf8(value) else Kind.JSON
         case list():
             return _list_kind(value)
     return Kind.JSON
@@ -169,13 +169,13 @@ def _spread_into(cells: Cells, value: dict[str, Any], prefix: str, pointer: str,
         part = key_part(key)
         if part is None:
             return False
-        name, place = prefix + part, f"{pointer}/{escape(key)}"
+        name = prefix + part
         if isinstance(entry, dict) and entry and levels > 1:
-            if not _spread_into(cells, entry, f"{name}.", place, levels - 1):
+            if not _spread_into(cells, entry, f"{name}.", f"{pointer}/{escape(key)}", levels - 1):
                 return False
             continue
         if entry is None:
-            cells.nulls.append(place)
+            cells.nulls.append(f"{pointer}/{escape(key)}")
         cells.values[name] = entry
         cells.kinds[name] = kind_of(entry)
     return True

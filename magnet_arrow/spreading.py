@@ -128,6 +128,10 @@ class Spreader:
         levels = 1 if spread.open else schema.LEVELS
         values = enumerate(freeform.parse_many(distinct))
         cells = {code: found for code, value in values if (found := freeform.spread(value, levels)) is not None}
+        kinds = {code: tuple(found.kinds.items()) for code, found in cells.items()}
+        forms = list(dict.fromkeys(kinds.values()))
+        numbers = {form: number for number, form in enumerate(forms)}
+        form_of = {code: numbers[form] for code, form in kinds.items()}
         flat: list[int | None] = [None] * len(codes)
         whole: list[int | None] = [None] * len(codes)
         for run in self._runs:
@@ -146,7 +150,10 @@ class Spreader:
                     code = flat[row]
                     if code is not None:
                         self._note_nulls(spread, row, cells[code])
-            self._note_kinds(spread, run, met, spread_out, cells)
+            # The kinds are noted once for objects that are alike in them: an operation on flags takes a microsecond.
+            self._note_kinds(spread, run, [forms[number] for number in {form_of[code] for code in spread_out}])
+            if met - spread_out:
+                run.dynamic[spread.name] = Kind.JSON
         self._add_flat(spread, flat, cells)
         if any(code is not None for code in whole):
             self.columns[spread.name] = freeform.taken(pa.array(distinct, pa.string()), pa.array(whole, pa.int32()))
@@ -176,16 +183,13 @@ class Spreader:
             residual.update({spread.pointer + place: None for place in cells.nulls})
             self._residuals[row] = residual
 
-    def _note_kinds(self, spread: Spread, run: RunRows, met: set[int], flat: set[int], cells: dict[int, Cells]) -> None:
-        # The kinds are gathered once for objects that are alike in them: an operation on flags takes a microsecond.
-        for kinds in {tuple(cells[code].kinds.items()) for code in flat}:
+    def _note_kinds(self, spread: Spread, run: RunRows, met: Iterable[tuple[tuple[str, Kind], ...]]) -> None:
+        for kinds in met:
             for name, kind in kinds:
                 full = f"{spread.name}.{name}"
                 for known in (run.dynamic, self.kinds):
                     if known.get(full) != kind:
                         known[full] = known.get(full, Kind(0)) | kind
-        if met - flat:
-            run.dynamic[spread.name] = Kind.JSON
 
     def _add_flat(self, spread: Spread, flat: list[int | None], cells: dict[int, Cells]) -> None:
         numbers = pa.array(flat, pa.int32())
