@@ -59,13 +59,14 @@ def is_long(stamps: Fingerprint) -> bool:
 
 
 def largest_file(stamps: Fingerprint) -> str:
-    """The largest file of a run that has a table, without the ending of a compressed one."""
+    """The largest file of a run that has a table, without the ending of a compressed one; empty if there is none."""
     sizes = {plain_name(stamp.name): stamp.size_bytes for stamp in stamps}
-    return max(sizes.keys() & _TABLE_OF.keys(), key=sizes.__getitem__)
+    return max(sizes.keys() & _FILES_OF_RUNS, key=sizes.__getitem__, default="")
 
 
 _PLAIN_TABLES = tuple(table.name for table in schema.RUN_TABLES if table.file)
 _TABLE_OF = {table.file: table for table in schema.TABLES.values() if table.file}
+_FILES_OF_RUNS = {table.file for table in schema.RUN_TABLES if table.file}
 
 
 _DEFAULT_RULES = Rules()
@@ -264,7 +265,7 @@ class RunTaker(Generic[T]):
             return msgspec.structs.replace(entry, not_kept=tuple(self._stage_suite(place, names)))
         residuals: dict[str, Residual] = {}
         missing, pictures, cut = [], [], {}
-        others = set(filter(self._takes, names - _TABLE_OF.keys()))
+        others = set(filter(self._takes, names - _FILES_OF_RUNS))
         for table in filter(lambda table: self._takes(table.file), schema.RUN_TABLES[1:]):
             required = table.file in RUN_FILES
             if not required and table.file not in names:
@@ -295,7 +296,7 @@ class RunTaker(Generic[T]):
         return msgspec.structs.replace(
             entry,
             residual=kept,
-            not_kept=(*pictures, *not_kept),
+            not_kept=tuple(sorted(pictures + not_kept)),
             missing=tuple(missing),
             cut=cut,
             elements=dict(self.run.elements),
@@ -525,7 +526,7 @@ _PICTURES = re.compile(rb'"base64_images"\s*:\s*\[\s*"')
 
 def why_not_kept(name: str) -> str:
     """Why a file of a run or a suite is not in the cache."""
-    if name in _TABLE_OF and _TABLE_OF[name].of == "run":
+    if name == schema.TABLES[_PICTURED].file:
         return "it embeds pictures; they go in with pictures=True or --pictures"
     if name in _DERIVED:
         return "all that is in it is in the runs' own files"

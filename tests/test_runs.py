@@ -21,6 +21,7 @@ from magnet_arrow.ingestion import IngestReport, ingest
 from magnet_arrow.refusals import ChangedError
 from magnet_arrow.runs import RunTaker, is_long, stamps_of, where_of
 from magnet_arrow.scan import read_runs
+from magnet_arrow.verification import verify
 
 Edit = Callable[[dict[str, Any]], object]
 TABLES = ("run_spec", "scenario_state", "stats", "per_instance_stats")
@@ -166,6 +167,18 @@ def test_files_without_a_table_are_kept_as_text(tmp_path: Path, monkeypatch: pyt
     assert entry.not_kept == ("binary.json", "large.json")
     files = Cache(tmp_path / "cache").scan("files").sort("files.path").collect()
     assert files.select(pl.nth(1, 2)).rows() == [("own.json", ' {"é": [1.50]}\n'), ("scenario.json", "[")]
+
+
+def test_a_file_of_a_run_that_is_named_like_one_of_a_suite_is_kept_as_text(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "outputs", make_run("a"))
+    for name in SUITE_FILES:
+        (path / name).write_text("{}")
+    ingest(tmp_path / "outputs", tmp_path / "cache")
+    assert Cache(tmp_path / "cache").scan("files").collect()["files.path"].sort().to_list() == sorted(SUITE_FILES)
+    assert verify(tmp_path / "outputs", tmp_path / "cache").differences == ()
+
+
+SUITE_FILES = ["groups.json", "run_specs.json", "runs_to_run_suites.json", "schema.json", "summary.json"]
 
 
 @pytest.mark.parametrize(
