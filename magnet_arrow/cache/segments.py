@@ -178,7 +178,9 @@ class TableWriter:
 
     def discard(self) -> None:
         """Remove whatever was written."""
-        self._close()
+        with contextlib.suppress(OSError, pa.ArrowException):  # it writes what is left, for which there may be no room
+            self._close()
+        self._writer = None
         for path in (*self._parts, self.path):
             path.unlink(missing_ok=True)
 
@@ -332,8 +334,13 @@ class SegmentWriter:
             raise CacheNotWritableError(f"The cache {cache} cannot be written: {error.strerror}.") from error
 
     def add(self, batch: Batch) -> None:
-        """One row group of one table."""
-        self._tables[batch.table.name].add(batch)
+        """One row group of one table.
+
+        Raises:
+            CacheNotWritableError: the disk is full, or something else kept a file from being written. Nothing is left.
+        """
+        with self._all_or_nothing():
+            self._tables[batch.table.name].add(batch)
 
     def add_run(self, entry: RunEntry) -> None:
         """A run whose rows are in the row groups; where they are is filled in at the end."""
@@ -353,13 +360,18 @@ class SegmentWriter:
         """All files written, none flushed to disk.
 
         Raises:
-            CacheNotWritableError: the disk is full, or something else kept a file from being written.
+            CacheNotWritableError: the disk is full, or something else kept a file from being written. Nothing is left.
         """
-        try:
+        with self._all_or_nothing():
             tables = {name: writer.finish() for name, writer in self._tables.items() if writer.rows}
             placed = {name: writer.placed for name, writer in self._tables.items()}
             runs = write_runs(self._cache, self.id, self._runs, placed)
             return Segment(self.id, tables, runs, len(self._runs), schema_version=schema.SCHEMA_VERSION)
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, pa.ArrowException) as error:
             self.discard()
             raise CacheNotWritableError(f"The cache {self._cache} cannot be written: {error}.") from error

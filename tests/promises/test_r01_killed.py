@@ -50,9 +50,10 @@ def add_runs(outputs: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of a file")
+@pytest.mark.parametrize("held_bytes", [1, 1 << 24], ids=["files begun at once", "held back"])
 @pytest.mark.parametrize("limit_bytes", [300, 3_000, 5_000, 12_000])
 def test_a_disk_that_is_full_leaves_the_old_cache_and_nothing_else(
-    limit_bytes: int, outputs: Path, tmp_path: Path
+    limit_bytes: int, held_bytes: int, outputs: Path, tmp_path: Path
 ) -> None:
     """Bug case 31: no file may grow past a limit, so that Parquet files, run lists or the manifest fail."""
     cache = tmp_path / "cache"
@@ -63,6 +64,9 @@ def test_a_disk_that_is_full_leaves_the_old_cache_and_nothing_else(
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit_bytes}, {limit_bytes}))
+from magnet_arrow import columns
+from magnet_arrow.cache import segments
+segments._HELD_BYTES, columns.GROUP_ROWS = {held_bytes}, 1
 """
     child = start_ingest([outputs], cache, prelude=starved, segment_bytes=1 << 30)
     _, complaint = child.communicate()
