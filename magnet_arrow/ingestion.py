@@ -302,7 +302,8 @@ class _Work:
             elif isinstance(result, Lost):
                 lost.setdefault(result.why, set()).update(run.key for run in order.runs if run.place.folder)
             elif order.is_blamed:
-                waiting.extendleft(self._settle(order, self._refuse(order.runs[0], result)))
+                refused = self._meter.end_order(order, self._refuse(order.runs[0], result))
+                waiting.extendleft(self._settle(order, refused))
             else:
                 waiting.extendleft(orders.again(order))
         if lost:
@@ -317,7 +318,7 @@ class _Work:
             if both is None:
                 return iter(())
             ended, outcome = both
-            self._meter.end(outcome.runs)
+            self._meter.end(outcome.runs + len(outcome.rejected), len(outcome.rejected))
         self._commit(outcome, ended)
         return self._orders(orders.divide(outcome.left))
 
@@ -338,8 +339,6 @@ class _Work:
             where=Where(run),
             hint="Give it more memory, by fewer workers or another machine, and ingest with retry=True or --retry.",
         )
-        self._meter.begin(run)
-        self._meter.end(bool(place.folder), 1)
         rejected = RejectedRun(
             todo.source, place.suite, place.folder, todo.stamps, Rejected.from_error(run, error), todo.content
         )

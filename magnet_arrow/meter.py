@@ -43,7 +43,10 @@ class Meter:
         if done:
             self._run = where_of(done[-1].place)
             self._bytes += sum(run.size_bytes for run in done)
-            self.end(sum(bool(run.place.folder) and run.share is None for run in done), len(outcome.rejected))
+            if order.is_part:
+                self._report()
+            else:
+                self.end(sum(bool(run.place.folder) for run in done), len(outcome.rejected))
         return outcome
 
     def _report(self) -> None:

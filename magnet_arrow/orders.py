@@ -144,7 +144,9 @@ def in_parallel(runs: Iterable[Todo], workers: int) -> Iterator[tuple[Todo, ...]
 
 
 def in_parts(run: Todo) -> list[Todo]:
-    """A long run for two workers: its largest file, and all the others; the run itself where these are too small."""
+    """A long run for two workers: its largest file, and all the others; the run itself if these are too small."""
+    if not run.place.folder:
+        return [run]
     file = largest_file(run.stamps)
     parts = [msgspec.structs.replace(run, share=Share(file, rest)) for rest in (False, True)]
     return parts if min(part.size_bytes for part in parts) >= LEAST_SHARE_BYTES else [run]

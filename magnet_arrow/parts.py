@@ -43,17 +43,20 @@ class Parts:
         return [part for part, _ in pair], joined
 
     def _joined(self, rest: Outcome, one: Outcome) -> Outcome | None:
-        """The run, as who took the rest of it has it, with the one file."""
+        """The run, as who took the rest of it has it, with the one file; None if it is to be taken as a whole."""
         if rest.segment is None or one.segment is None:
             return None
-        segment, entry = join(self._cache, rest.segment, one.segment)
+        found = join(self._cache, rest.segment, one.segment)
+        if found is None:
+            return None
+        segment, entry = found
         return msgspec.structs.replace(
             rest,
             segment=segment,
             partial=int(entry.is_partial),
             rows=dict(Counter(rest.rows) + Counter(one.rows)),
             odd=dict(Counter(rest.odd) + Counter(one.odd)),
-            notes=one.notes + rest.notes,
+            notes=tuple(sorted(one.notes + rest.notes)),
         )
 
 

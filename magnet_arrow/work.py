@@ -99,8 +99,7 @@ class _Work:
         """Before they are read: see `RunEntry.content`."""
         if self._order.rules.content_hash:
             for run in runs:
-                if run.share is None or run.share.rest:  # once is enough
-                    self._contents[run.key] = run.content or content_digest(run.place.path, run.stamps)
+                self._contents[run.key] = run.content or content_digest(run.place.path, run.stamps)
 
     def _is_due(self) -> bool:
         if not (self._taker.n_entries or self._rejected):

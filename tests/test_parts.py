@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from itertools import count
@@ -83,6 +84,12 @@ def add_files(folder: Path) -> None:
     (folder / "instances.json").write_text(json.dumps([{"input": {"text": "?"}, "references": [], "id": "id0"}]))
 
 
+def embed_pictures(folder: Path) -> None:
+    add_files(folder)
+    shown = {"instance_id": "id0", "predicted_text": "", "train_trial_index": 0, "stats": {}}
+    (folder / "display_predictions.json").write_text(json.dumps([shown | {"base64_images": ["x" * 400_000]}]))
+
+
 def nothing(_: Path) -> None:
     pass
 
@@ -108,12 +115,19 @@ def add_an_entry_without_rows(folder: Path) -> None:
     alter(folder / "per_instance_stats.json", lambda text: text.replace(b"\n]", b',\n  {"instance_id": "x"}\n]'))
 
 
+def compress_what_is_cut(folder: Path) -> None:
+    """Of which it is not known how much there was."""
+    file = folder / "stats.json"
+    (folder / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()[:-20]))
+    file.unlink()
+
+
 @pytest.mark.parametrize("partial", [False, True], ids=["", "partial"])
 @pytest.mark.parametrize(
     "change",
     [
         *(nothing, compress, add_unknown_fields, add_files, cut_states, cut_instance_stats, cut_both, lose_a_file),
-        add_an_entry_without_rows,
+        *(add_an_entry_without_rows, compress_what_is_cut, embed_pictures),
     ],
 )
 def test_what_is_cached_does_not_depend_on_who_takes_which_files(
@@ -158,9 +172,52 @@ def test_worker_processes_take_parts(
     assert ingest(outputs, tmp_path / "shared", content_hash=True).skipped == 3
 
 
-def test_a_part_that_makes_workers_fail_costs_the_run_and_no_other(outputs: Path, cache: Path) -> None:
+def test_a_largest_file_that_is_no_table_is_kept_as_text_with_the_others(
+    outputs: Path, folder: Path, tmp_path: Path
+) -> None:
+    """Both parts would have rows of the same table."""
+    add_files(folder)
+    (folder / "display_predictions.json").write_text(json.dumps({"not": "an array", "x": "y" * 400_000}))
+    ingest(outputs, tmp_path / "alone", workers=1)
+    executor = Inline()
+    ingest(outputs, tmp_path / "shared", executor=executor, workers=2)
+    assert executor.orders.count([LONG]) == 3
+    assert all_tables(tmp_path / "shared")["files"].equals(all_tables(tmp_path / "alone")["files"])
+    assert entry_of(tmp_path / "shared") == entry_of(tmp_path / "alone")
+    assert len(stems(tmp_path / "shared")) == 2
+
+
+def test_bytes_that_change_between_two_parts_are_noticed(outputs: Path, folder: Path, cache: Path) -> None:
+    """Neither their number nor the file's date do."""
+    file = folder / "scenario_state.json"
+
+    def change(order: Order) -> None:
+        if order.is_rest:
+            times = file.stat()
+            alter(file, lambda text: text.replace(b"tide id7?", b"tide id8?"))
+            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    ingest(outputs, cache, executor=Inline(change), workers=2, content_hash=True)
+    assert verify(outputs, cache).differences == ()
+    assert ingest(outputs, cache, content_hash=True).skipped == 2
+
+
+def test_what_stands_beside_runs_is_one_workers(outputs: Path, cache: Path, tmp_path: Path) -> None:
+    (outputs / "runs" / "made" / "summary.json").write_text("{}")
+    (outputs / "runs" / "made" / "run_specs.json").write_text(json.dumps(["x" * 500_000]))
+    executor = Inline()
+    ingest(outputs, cache, executor=executor, workers=2)
+    assert executor.orders.count([""]) == 1
+    ingest(outputs, tmp_path / "alone", workers=1)
+    assert all_tables(cache)["suite_files"].equals(all_tables(tmp_path / "alone")["suite_files"])
+
+
+@pytest.mark.parametrize("which", [[False], [True], [False, True]], ids=["the one", "the rest", "both"])
+def test_a_part_that_makes_workers_fail_costs_the_run_and_no_other(
+    which: list[bool], outputs: Path, cache: Path
+) -> None:
     def fail(order: Order) -> None:
-        if order.is_part and not order.is_rest:
+        if order.is_part and order.is_rest in which:
             raise MemoryError
 
     told: list[Progress] = []
@@ -169,6 +226,7 @@ def test_a_part_that_makes_workers_fail_costs_the_run_and_no_other(outputs: Path
     (fault,) = report.rejected
     assert (fault.run, fault.reason) == (f"made/{LONG}", "It could not be taken: MemoryError.")
     assert (report.runs, told[-1].runs_done, told[-1].rejected) == (1, 2, 1)
+    assert told[-1].bytes_done == told[-1].bytes_total
     assert Cache(cache).runs()["folder"].to_list() == ["short:n=0"]
     assert len(stems(cache)) == 1
     assert ingest(outputs, cache, executor=Inline(), workers=2, retry=True).runs == 1

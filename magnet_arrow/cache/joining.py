@@ -11,9 +11,10 @@ from magnet_arrow.cache.integrity import file_entry
 from magnet_arrow.cache.manifest import FileEntry, RunEntry, RunList, Segment, StoredRows, TableEntry
 from magnet_arrow.cache.snapshot import read_file
 from magnet_arrow.errors import CacheNotWritableError
+from magnet_arrow.helm.source import plain_name
 
 
-def join(cache: Path, segment: Segment, other: Segment) -> tuple[Segment, RunEntry]:
+def join(cache: Path, segment: Segment, other: Segment) -> tuple[Segment, RunEntry] | None:
     """Make one segment of two that hold different tables of the same run; its entry of the run.
 
     Args:
@@ -21,10 +22,16 @@ def join(cache: Path, segment: Segment, other: Segment) -> tuple[Segment, RunEnt
         segment: keeps its id. The run's entry in it is right but for the files that are in the other.
         other: nothing is left of it.
 
+    Returns:
+        None, and nothing has changed, if both have rows of a table (a file that could be no table was kept as text in
+        one of many files), or if the run's bytes were others to one than to the other.
+
     Raises:
         CacheNotWritableError: the disk refused. What is left of both has the ids of either.
     """
     ours, theirs = (read_file(cache, one.runs, RunList) for one in (segment, other))
+    if segment.tables.keys() & other.tables.keys() or ours.runs[0].content != theirs.runs[0].content:
+        return None
     entry = _joined(ours.runs[0], theirs.runs[0], len(ours.profiles))
     path = cache / segment.runs.path
     try:
@@ -47,9 +54,9 @@ def _joined(ours: RunEntry, theirs: RunEntry, n_profiles: int) -> RunEntry:
         missing=tuple(sorted(ours.missing + theirs.missing, key=_PLACES.index)),
         cut=ours.cut | theirs.cut,
         residual=ours.residual | theirs.residual,
-        not_kept=theirs.not_kept + ours.not_kept,
+        not_kept=tuple(sorted(theirs.not_kept + ours.not_kept)),
         elements=ours.elements | theirs.elements,
-        rejected=tuple(sorted(ours.rejected + theirs.rejected, key=lambda one: _PLACES.index(one.file))),
+        rejected=tuple(sorted(ours.rejected + theirs.rejected, key=lambda one: _PLACES.index(plain_name(one.file)))),
     )
 
 
