@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from candidates.ours import has_workers
-from dumps import dump, files_of, json_bytes, work_folder
+from dumps import dump, json_bytes, work_folder
 from harness import Candidate, Line, arguments, header, lines_of, report, take_turns
 from json_types import write_types
 
@@ -22,7 +22,7 @@ SMALL_BYTES = 200 << 20
 
 
 def candidates(outputs: Path, types: Path, work: Path, calls: int, aiq: Path | None) -> list[Candidate]:
-    """All that can be run here; ours first. Two workers need some runs to share, and a dump that is not small."""
+    """All that can be run here; ours first. Two workers need a dump that is not small."""
     source, place = str(outputs), str(work)
     found = [
         Candidate("ours", "candidates.ours:cold", (source, place), calls=calls),
@@ -30,7 +30,7 @@ def candidates(outputs: Path, types: Path, work: Path, calls: int, aiq: Path | N
         Candidate("Polars", "candidates.with_polars:to_parquet", (source, str(types), place), calls=calls),
         Candidate("DuckDB", "candidates.with_duckdb:to_parquet", (source, str(types), place), calls=calls),
     ]
-    if calls == 1 and has_workers() and len(files_of(outputs)["run_spec"]) > 1:
+    if calls == 1 and has_workers():
         found.insert(1, Candidate(TWO_WORKERS, "candidates.ours:cold", (source, place, "2"), cores=2))
     if aiq is not None:
         python = str(aiq / "bin" / "python")
