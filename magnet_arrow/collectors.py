@@ -49,7 +49,13 @@ class InexactError(Exception):
 
 
 class Collector(Protocol):
-    """Takes the values of one field, a batch at a time."""
+    """Takes the values of one field, a batch at a time.
+
+    Attributes:
+        there: how many values of the batch that `extend` took last are no null.
+    """
+
+    there: int
 
     def extend(self, values: Sequence[Any], exact: bool) -> int:
         """Take a batch; how many quotation marks a file needs to write it.
@@ -112,6 +118,7 @@ class Values:
     """Scalars, and lists of scalars."""
 
     def __init__(self, arrow: pa.DataType) -> None:
+        self.there = 0
         self._chunks = _Chunks(arrow)
         self._scalar = arrow.value_type if pa.types.is_list(arrow) else arrow
 
@@ -121,8 +128,9 @@ class Values:
             chunk = pa.array(values, self._chunks.arrow)
         except (OverflowError, pa.ArrowInvalid):  # an integer of more than 64 bits
             raise InexactError from None
+        self.there = len(chunk) - chunk.null_count
         flat = chunk.flatten() if pa.types.is_list(chunk.type) else chunk
-        if not exact and pa.types.is_floating(self._scalar) and not _all_exact(flat):
+        if not exact and pa.types.is_floating(self._scalar) and not _all_exact(flat, values if flat is chunk else ()):
             raise InexactError
         self._chunks.add(chunk)
         return _text_quotes(flat) if pa.types.is_string(self._scalar) else 0
@@ -140,11 +148,22 @@ class Values:
         return self._chunks.array()
 
 
-def _all_exact(numbers: pa.Array) -> bool:
-    """Whether no number is one that an integer may have been rounded to; one that is no number may be."""
+def _all_exact(numbers: pa.Array, values: Sequence[Any]) -> bool:
+    """Whether no number is one that an integer may have been rounded to; one that is no number may be.
+
+    Args:
+        numbers: floats.
+        values: the same in Python; empty if they are not at hand.
+    """
+    if 0 < len(values) < _FEW and not numbers.null_count:
+        return bool(min(values) > -_EXACT and max(values) < _EXACT)
     ends = pc.min_max(numbers)
     low, high = ends["min"].as_py(), ends["max"].as_py()
     return low is None or bool(low > -_EXACT and high < _EXACT)
+
+
+_FEW = 256
+"""Up to so many, Python finds the ends sooner than it calls Arrow."""
 
 
 def _text_quotes(texts: pa.StringArray) -> int:
@@ -158,6 +177,7 @@ class Texts:
     """Free-form JSON, compact; each distinct text is kept once."""
 
     def __init__(self) -> None:
+        self.there = 0
         self._codes = array("i")
         self._known: dict[bytes, int] = {}
         self._quotes: list[int] = []
@@ -181,6 +201,7 @@ class Texts:
                     self._quotes.append(data.count(QUOTE))
             codes.append(code)
             quotes += self._quotes[code]
+        self.there = len(codes) - codes.count(-1)
         self._codes.extend(codes)
         return quotes
 
@@ -232,13 +253,16 @@ class Lists:
     """Lists of objects, of JSON texts, or of such lists."""
 
     def __init__(self, item: Shape) -> None:
+        self.there = 0
         self._items = collector(item)
         self._lengths = array("i")
 
     def extend(self, values: Sequence[Any], exact: bool) -> int:
         """See `Collector`."""
         quotes = self._items.extend(list(chain.from_iterable(filter(None, values))), exact)
-        self._lengths.extend([-1 if entry is None else len(entry) for entry in values])
+        lengths = [-1 if entry is None else len(entry) for entry in values]
+        self.there = len(lengths) - lengths.count(-1)
+        self._lengths.extend(lengths)
         return quotes
 
     def extend_absent(self, count: int) -> None:
@@ -266,6 +290,7 @@ class Objects:
     """Objects with declared fields: one collector a field."""
 
     def __init__(self, shape: Object, *, shared: Iterable[str] = ()) -> None:
+        self.there = 0
         self.shape = shape
         self._empty = twin(shape.struct)()
         self._nothing = astuple(self._empty)
@@ -280,7 +305,8 @@ class Objects:
     def extend(self, values: Sequence[Any], exact: bool) -> int:
         """See `Collector`."""
         count = len(values)
-        absent = count - len(list(filter(None, values)))  # structs are true; `count` would compare each with None
+        self.there = len(list(filter(None, values)))  # structs are true; `count` would compare each with None
+        absent = count - self.there
         if absent == count:
             self.extend_absent(count)
             return 0
@@ -288,10 +314,11 @@ class Objects:
             there = [value is not None for value in values]
             values = [self._empty if value is None else value for value in values]
         columns = list(zip(*map(astuple, values), strict=True))
-        if not exact and self._has_empty(columns, absent):
-            raise InexactError
         try:
-            quotes = self._extend_fields(columns, exact)
+            quotes, most = self._extend_fields(columns, exact)
+            # Where each field is missing now and then, one of the objects may have none.
+            if most < self.there and not exact and self._has_empty(columns, absent):
+                raise InexactError
         except BaseException:
             self.truncate(self.count)  # fields before the one that failed have more
             raise
@@ -301,22 +328,22 @@ class Objects:
             self._is_there.add_nulls(count)
         return quotes
 
-    def _extend_fields(self, columns: Sequence[tuple[Any, ...]], exact: bool) -> int:
-        count, quotes = len(columns[0]), 0
+    def _extend_fields(self, columns: Sequence[tuple[Any, ...]], exact: bool) -> tuple[int, int]:
+        """Quotation marks that the fields need, and how many objects have the most frequent one."""
+        count, quotes, most = len(columns[0]), 0, 0
         for part, column, nothing in zip(self._by_place, columns, self._nothing, strict=True):
             if part is None:
                 continue
-            missing = column.count(nothing)
-            if missing == count:
+            # A field that the first one has is seldom missing in others, and to count is to compare.
+            if column[0] is nothing and column.count(nothing) == count:
                 part.extend_absent(count)
-            else:
-                quotes += 2 * (count - missing) + part.extend(column, exact)
-        return quotes
+                continue
+            quotes += part.extend(column, exact) + 2 * part.there
+            most = max(most, part.there)
+        return quotes, most
 
     def _has_empty(self, columns: Sequence[tuple[Any, ...]], absent: int) -> bool:
         """Whether one of the objects is there without any key; `absent` are those that are not there."""
-        if any(nothing not in column for nothing, column in zip(self._nothing, columns, strict=True)):
-            return False
         return sum(row == self._nothing for row in zip(*columns, strict=True)) > absent
 
     def extend_absent(self, count: int) -> None:
