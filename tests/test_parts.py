@@ -35,11 +35,6 @@ def outputs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
-
-
-@pytest.fixture
 def folder(outputs: Path) -> Path:
     return outputs / "runs" / "made" / LONG
 

@@ -39,11 +39,6 @@ def outputs(tmp_path: Path) -> Path:
     return tmp_path / "outputs"
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
-
-
 @pytest.fixture(autouse=True)
 def small_orders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small dumps are divided among workers too, a run an order."""

@@ -8,7 +8,7 @@ import msgspec
 from magnet_arrow import schema
 from magnet_arrow.cache import manifest
 from magnet_arrow.cache.integrity import file_entry
-from magnet_arrow.cache.manifest import FileEntry, RunEntry, RunList, Segment, StoredRows, TableEntry
+from magnet_arrow.cache.manifest import FileEntry, RunEntry, RunList, Segment, TableEntry
 from magnet_arrow.cache.snapshot import read_file
 from magnet_arrow.errors import CacheNotWritableError
 from magnet_arrow.helm.source import plain_name
@@ -45,8 +45,7 @@ def join(cache: Path, segment: Segment, other: Segment) -> tuple[Segment, RunEnt
 
 def _joined(ours: RunEntry, theirs: RunEntry, n_profiles: int) -> RunEntry:
     tables = {
-        name: StoredRows(rows.rows, rows.group, rows.groups, rows.skip, rows.profile + n_profiles)
-        for name, rows in theirs.tables.items()
+        name: msgspec.structs.replace(rows, profile=rows.profile + n_profiles) for name, rows in theirs.tables.items()
     }
     return msgspec.structs.replace(
         ours,
