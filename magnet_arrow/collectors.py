@@ -418,13 +418,14 @@ class Shared:
     residuals: dict[int, Residual] = field(default_factory=dict)
     codes: "array[int]" = field(default_factory=lambda: array("i"))
     known: dict[bytes, int] = field(default_factory=dict)
-    _marks: dict[bytes, list[int]] = field(default_factory=dict)
+    _marks: dict[bytes, dict[int, int]] = field(default_factory=dict)
 
     def marks(self, mark: bytes, numbers: Iterable[int]) -> int:
         """How often a mark stands in the raw objects with these numbers; see `decode.key_marks` and `decode.QUOTE`."""
-        counts = self._marks.setdefault(mark, [])
-        counts.extend(piece.count(mark) for piece in islice(self.known, len(counts), None))
-        return sum(counts[number] for number in numbers if number >= 0)
+        counts = self._marks.setdefault(mark, {-1: 0})
+        new = islice(self.known.items(), len(counts) - 1, None)
+        counts.update((number, piece.count(mark)) for piece, number in new)
+        return sum(map(counts.__getitem__, numbers))
 
     def number_pieces(self, raws: Sequence[Raw]) -> list[int]:
         """The numbers of raw objects, those not met before in this row group decoded now. -1 for no object.
@@ -493,6 +494,22 @@ class Shared:
         for index, residual in decoded.residuals.items():
             self.residuals[first + index] = residual
 
+    def add_plain(self, values: Sequence[Any]) -> int:
+        """Collect objects that are not looked for among the others, None for no object, as one a row.
+
+        Returns:
+            How many quotation marks a file needs to write them and their key; see `decode.QUOTE`.
+
+        Raises:
+            InexactError: see `Collector`.
+        """
+        there = list(filter(None, values))
+        first = self.objects.count
+        quotes = self.objects.extend(there, exact=False)
+        numbers = iter(range(first, first + len(there)))
+        self.codes.extend(next(numbers) if value else -1 for value in values)
+        return quotes + 2 * len(there)
+
     def add(self, value: Any, residual: Residual | None = None) -> int:
         """Collect one object; its number."""
         number = self.objects.count
@@ -512,6 +529,9 @@ class Shared:
 
     def columns(self) -> Iterator[tuple[str, pa.Array]]:
         """The flattened columns, one value a row."""
+        if self.codes == array("i", range(self.objects.count)):  # none recurs
+            yield from self.objects.columns(self.prefix)
+            return
         codes = int32(self.codes)
         for name, column in self.objects.columns(self.prefix):
             yield name, taken(column, codes)

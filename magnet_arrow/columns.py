@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from magnet_arrow import schema
-from magnet_arrow.collectors import InexactError, Shared
+from magnet_arrow.collectors import InexactError, Shared, int32
 from magnet_arrow.freeform import Kind
 from magnet_arrow.helm.decode import BadPieceError, NotPlainError
 from magnet_arrow.helm.elements import Stretch
@@ -258,8 +258,17 @@ def _numbers(firsts: Sequence[int], counts: Sequence[int]) -> pa.Int64Array:
 
 def _repeated(values: pa.Array, counts: Sequence[int]) -> pa.Array:
     """Each value so many times, at least once."""
-    ends = pa.array(accumulate(counts), pa.int32())
-    return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(ends, values)) if counts else values
+    return repeated(values, array("i", accumulate(counts)))
+
+
+def repeated(values: pa.Array, ends: "array[int]") -> pa.Array:
+    """Values, each in the rows up to the next of `ends`, which grow."""
+    if not ends:
+        return values
+    encoded = pa.run_end_encoded(pa.int32(), values.type)
+    parts = [int32(ends), values]
+    # `from_arrays` makes a scalar, and looks for a library each time it does.
+    return pc.run_end_decode(pa.RunEndEncodedArray.from_buffers(encoded, ends[-1], [None], 0, 0, parts))
 
 
 def int64(numbers: "array[int]") -> pa.Int64Array:
@@ -294,13 +303,17 @@ def _note_occurring(
     table: Table, columns: dict[str, pa.Array], residuals: dict[int, Residual], runs: list[RunRows]
 ) -> None:
     """Which registered columns each run has a key for, null or not."""
+    everywhere = 0
     for bit, column in enumerate(columns.values()):
         nulls = column.null_count
-        if nulls == len(column):
-            continue
-        for run in runs:
-            if not nulls or column.slice(run.first, run.rows).null_count < run.rows:
-                run.occurs |= 1 << bit
+        if not nulls:
+            everywhere |= 1 << bit
+        elif nulls < len(column):
+            for run in runs:
+                if column.slice(run.first, run.rows).null_count < run.rows:
+                    run.occurs |= 1 << bit
+    for run in runs:
+        run.occurs |= everywhere
     bits = {column.pointer: 1 << bit for bit, column in enumerate(table.columns) if column.pointer}
     for run in runs:
         for row in range(run.first, run.first + run.rows) if residuals else ():

@@ -8,8 +8,9 @@ still see that each piece is the inside of an object by itself: then the cuts we
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -57,7 +58,7 @@ class Split:
         counts: how many pieces each region has.
     """
 
-    distinct: list[bytes]
+    distinct: pa.BinaryArray
     codes: pa.Int32Array
     counts: list[int]
 
@@ -73,7 +74,12 @@ def split(regions: Sequence[Region], separator: bytes) -> Split:
     text = pa.Array.from_buffers(pa.binary(), rows, [valid, pa.py_buffer(bounds), pa.py_buffer(regions[0].buffer)])
     lists = pc.split_pattern(text, pattern=separator)
     encoded = lists.values.dictionary_encode()
-    return Split(encoded.dictionary.to_pylist(), encoded.indices, pc.list_value_length(lists).drop_null().to_pylist())
+    return Split(encoded.dictionary, encoded.indices, pc.list_value_length(lists).drop_null().to_pylist())
+
+
+def having(pieces: pa.BinaryArray, text: bytes) -> pa.BooleanArray:
+    """Which of these hold a text."""
+    return cast(pl.Series, pl.from_arrow(pieces)).bin.contains(text).to_arrow()
 
 
 def require_whole(pieces: Sequence[bytes]) -> None:

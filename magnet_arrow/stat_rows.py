@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from magnet_arrow import schema, splitting
 from magnet_arrow.collectors import Objects, Shared, int32, require_plain, scalar
-from magnet_arrow.columns import Rows, int64
+from magnet_arrow.columns import Rows, int64, repeated
 from magnet_arrow.freeform import taken
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import (
@@ -49,7 +49,7 @@ class StatRows(Rows):
         counts = [0] * len(files)
         for owners, regions in _batches(files, self._OPENING, self._CLOSING):
             found = splitting.split(regions, self._CLOSING + b"," + self._OPENING)
-            numbers = pa.array(self._stats.number_insides(found.distinct), pa.int32())
+            numbers = pa.array(self._stats.number_insides(found.distinct.to_pylist()), pa.int32())
             _extend_codes(self._stats.codes, numbers.take(found.codes))
             for owner, count in zip(owners, found.counts, strict=True):
                 counts[owner] += count
@@ -146,20 +146,21 @@ class InstanceStatRows(Rows):
         lengths = [end - begin for begin, end in pairwise([*begins, len(staged)])]
         return [lengths[begin:end] for begin, end in pairwise([*firsts, len(entries)])]
 
-    def _pieces(self, distinct: Sequence[bytes]) -> tuple[pa.Int32Array, dict[int, list["_Part"]]]:
+    def _pieces(self, distinct: pa.BinaryArray) -> tuple[pa.Int32Array, dict[int, list["_Part"]]]:
         """What stands in each piece: a stat, or the end of an entry, the next one's head, and its first stat.
 
         Returns:
             By code the number of the stat that a piece is, -1 for one that lies across entries; and by code the parts
             of each of these.
         """
-        # Few stats have a list; to look for its bracket is quicker.
-        across = [code for code, piece in enumerate(distinct) if b"[" in piece and self._HEAD_END in piece]
+        is_across = splitting.having(distinct, self._HEAD_END)
+        is_alone = pc.invert(is_across)
+        alone = distinct.filter(is_alone).to_pylist()
         heads: list[bytes] = []
         inner: list[bytes] = []
         counts, headed = [], array("b")
-        for code in across:
-            parts = distinct[code].split(self._ENTRY_BREAK)
+        for piece in distinct.filter(is_across).to_pylist():
+            parts = piece.split(self._ENTRY_BREAK)
             counts.append(len(parts))
             for place, part in enumerate(parts):
                 head, end, stat = part.rpartition(self._HEAD_END)
@@ -171,15 +172,13 @@ class InstanceStatRows(Rows):
                 inner.append(stat)
         require_plain(heads)
         entries = zip(self._ENTRY.plain_pieces(heads), (head.count(QUOTE) for head in heads), strict=True)
-        alone = sorted(set(range(len(distinct))).difference(across))
-        found = self._stats.number_insides([*map(distinct.__getitem__, alone), *inner])
-        numbers = array("i", [-1]) * len(distinct)
-        for code, number in zip(alone, found, strict=False):
-            numbers[code] = number
+        found = self._stats.number_insides([*alone, *inner])
+        numbers = pa.repeat(scalar(-1, pa.int32()), len(distinct))
+        numbers = pc.replace_with_mask(numbers, is_alone, pa.array(found[: len(alone)], pa.int32()))
         told = (next(entries) if is_headed else None for is_headed in headed)
         lying = map(_Part, told, found[len(alone) :])
-        parts_of = {code: list(islice(lying, count)) for code, count in zip(across, counts, strict=True)}
-        return pa.array(numbers, pa.int32()), parts_of
+        across = pc.indices_nonzero(is_across).to_pylist()
+        return numbers, {code: list(islice(lying, count)) for code, count in zip(across, counts, strict=True)}
 
     def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
         decoded = self._ENTRY.stretch(stretch, carefully=carefully)
@@ -273,9 +272,7 @@ def _entry_of_row(lengths: "array[int]") -> pa.Int32Array:
     """The place of each row's entry, from how many rows each entry has."""
     ends = array("i", accumulate(length for length in lengths if length))
     places = array("i", (place for place, length in enumerate(lengths) if length))
-    if not ends:
-        return pa.array([], pa.int32())
-    return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(int32(ends), int32(places)))
+    return repeated(int32(places), ends)
 
 
 def _batches(

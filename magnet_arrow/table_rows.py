@@ -21,7 +21,7 @@ from magnet_arrow.helm.decode import (
 )
 from magnet_arrow.helm.elements import Stretch, count_byte, has
 from magnet_arrow.helm.shapes import Object, object_shape
-from magnet_arrow.helm.wire import Residual
+from magnet_arrow.helm.wire import NOTHING, Residual
 from magnet_arrow.schema import Form, Table
 from magnet_arrow.stat_rows import InstanceStatRows, StatRows
 
@@ -149,6 +149,7 @@ class StateRows(Rows):
 
     def __init__(self) -> None:
         self._rest_value: Any = None
+        self._recur = True  # whether instances were met more than once in the run at hand
         super().__init__("scenario_state")
 
     def _reset(self) -> None:
@@ -194,8 +195,12 @@ class StateRows(Rows):
         for file in files:
             file.count = 0
             for region in splitting.cuts(file, _STATE_END, _HOT_BYTES):
-                states = region.decoded_by(self._REQUEST.plain)
-                quotes += self._extend(states)
+                if self._recur:
+                    states = region.decoded_by(self._REQUEST.plain)
+                    quotes += self._extend(states)
+                else:
+                    states = region.decoded_by(self._REQUEST.plain_whole)
+                    quotes += self._extend_whole(states)
                 file.count += len(states)
             self._rest.codes.extend(array("i", [self._rest_number]) * file.count)
         _require_quotes(files, quotes)
@@ -203,10 +208,19 @@ class StateRows(Rows):
 
     def _extend(self, states: Sequence[Any]) -> int:
         """Rows of these states; how many quotation marks a file needs for them."""
+        known = len(self._instances.known)
         numbers = self._instances.number_pieces([state.instance for state in states])
+        self._recur = len(self._instances.known) - known < len(states)
         self._instances.codes.extend(numbers)
         keys = 2 * (len(numbers) - numbers.count(-1))
         return keys + self._instances.marks(QUOTE, numbers) + self._requests.extend(states, exact=False)
+
+    def _extend_whole(self, states: Sequence[Any]) -> int:
+        """As `_extend`, of states whose instances are decoded."""
+        quotes = self._instances.add_plain([state.instance for state in states])
+        for state in states:
+            state.instance = NOTHING
+        return quotes + self._requests.extend(states, exact=False)
 
     def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
         decoded = self._REQUEST.stretch(stretch, carefully=carefully)
@@ -223,6 +237,11 @@ class StateRows(Rows):
         """See `Rows`."""
         self._requests.truncate(self.rows)
         super().drop()
+
+    def end_run(self) -> None:
+        """See `Rows`."""
+        self._recur = True
+        super().end_run()
 
     def _columns(self) -> Iterator[tuple[str, pa.Array]]:
         yield from self._requests.columns(self._PREFIX)

@@ -398,7 +398,7 @@ def write_runs(
 
 
 def _run_list(entries: Iterable[RunEntry], placed: Mapping[str, Mapping[str, Placed]]) -> RunList:
-    profiles: dict[bytes, tuple[int, Profile]] = {}
+    profiles: dict[tuple[int, frozenset[tuple[str, Kind]]], int] = {}
     runs = []
     for run in sorted(entries, key=lambda run: run.key):
         tables = {}
@@ -406,13 +406,14 @@ def _run_list(entries: Iterable[RunEntry], placed: Mapping[str, Mapping[str, Pla
             rows = places.get(run.key)
             if rows is None:
                 continue
-            dynamic = {column: int(kind) for column, kind in sorted(rows.dynamic.items())}
-            profile = Profile(f"{rows.occurs:x}", dynamic)
-            number, _ = profiles.setdefault(manifest.encode(profile), (len(profiles), profile))
+            number = profiles.setdefault((rows.occurs, frozenset(rows.dynamic.items())), len(profiles))
             tables[name] = StoredRows(rows.rows, rows.group, rows.groups, rows.skip, number)
         _check_sums(run, tables)
         runs.append(msgspec.structs.replace(run, tables=tables))
-    return RunList(tuple(profile for _, profile in profiles.values()), tuple(runs))
+    stored = (
+        Profile(f"{occurs:x}", {column: int(kind) for column, kind in sorted(dynamic)}) for occurs, dynamic in profiles
+    )
+    return RunList(tuple(stored), tuple(runs))
 
 
 def _check_sums(run: RunEntry, tables: Mapping[str, StoredRows]) -> None:

@@ -61,6 +61,11 @@ class ElementDecoder:
     def _one(self) -> "msgspec.json.Decoder[Any]":
         return msgspec.json.Decoder(self._twin)
 
+    @cached_property
+    def _whole(self) -> "msgspec.json.Decoder[Any]":
+        struct = wire.whole_twin(self.shape.struct)
+        return msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
+
     def plain(self, array: bytes | memoryview) -> list[Any]:
         """The elements of a JSON array, if msgspec takes all of them; what they leave out is not looked for.
 
@@ -69,6 +74,14 @@ class ElementDecoder:
         """
         try:
             found: list[Any] = self._many.decode(array)
+        except REFUSED:
+            raise NotPlainError from None
+        return found
+
+    def plain_whole(self, array: bytes | memoryview) -> list[Any]:
+        """As `plain`, with what otherwise stays raw decoded too; see `wire.whole_twin`."""
+        try:
+            found: list[Any] = self._whole.decode(array)
         except REFUSED:
             raise NotPlainError from None
         return found

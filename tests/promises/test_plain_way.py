@@ -1,12 +1,17 @@
 """What is taken at once, with others, must be what Python's `json` reads: cases that look ordinary and are not."""
 
 import json
+import re
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from makedump import make_run, write_run
 
+from magnet_arrow import gathering, table_rows
+from magnet_arrow.helm.decode import ElementDecoder
 from magnet_arrow.ingestion import ingest
 from magnet_arrow.verification import verify
 
@@ -85,6 +90,62 @@ def test_a_case_comes_back_as_python_reads_it_or_is_rejected(case: str, tmp_path
     write_run(outputs, make_run("r:x=2", n_instances=4))
     (folder / name).write_text(change((folder / name).read_text()))
     check(outputs, tmp_path / "cache", is_good=is_json(folder / name) and case not in (TOO_DEEP, NO_OBJECT))
+
+
+LATE = {
+    "as ever": lambda text: text,
+    "a state that is empty": lambda text: "\n    {}," + text,
+    "an instance that is empty": instead('"instance": {', '"instance": {}, "x": {'),
+    "an empty instance alone": lambda text: re.sub(
+        r'"instance": \{.*?\n      \}', '"instance": {}', text, count=1, flags=re.S
+    ),
+    "no instance": lambda text: re.sub(r'"instance": \{.*?\n      \},', "", text, count=1, flags=re.S),
+    "an instance that is null": lambda text: re.sub(
+        r'"instance": \{.*?\n      \}', '"instance": null', text, count=1, flags=re.S
+    ),
+    "an instance that is a list": instead('"instance": {', '"instance": [], "x": {'),
+    "an instance twice": instead('"instance": {', '"instance": {"id": "a"}, "instance": {'),
+    "a null in an instance": instead('"split": "test"', '"split": null'),
+    "a key twice in an instance": instead('"split": "test"', '"split": "a", "split": "test"'),
+    "an unknown key in an instance": instead('"split": "test"', '"split": "test", "new": 1'),
+    "a number for an id": instead('"id": "id', '"id": 7, "x": "id'),
+    "an escaped quotation mark": instead('"split": "test"', '"split": "te\\u0022st"'),
+    "a quotation mark": instead('"split": "test"', '"split": "te\\"st"'),
+    "a text for an input": lambda text: re.sub(r'"input": \{.*?\}', '"input": "a"', text, count=1, flags=re.S),
+    "an integer that a double rounds": instead(
+        '"split": "test"', '"split": "test", "extra_data": {"a": 9007199254740993}'
+    ),
+    "free-form data": instead('"split": "test"', '"split": "test", "extra_data": {"a": [null, 1.0, "\\""]}'),
+    "free-form data too deep": instead('"split": "test"', f'"split": "test", "extra_data": {DEEP}'),
+    "a perturbation": instead('"split": "test"', '"split": "test", "perturbation": {"name": "typos", "prob": 0.5}'),
+    "an empty perturbation": instead('"split": "test"', '"split": "test", "perturbation": {}'),
+}
+
+
+@pytest.mark.parametrize("case", LATE)
+def test_a_case_in_an_instance_that_is_decoded_in_place(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first element of a run shows that instances don't recur; the odd one is the third."""
+    monkeypatch.setattr(gathering, "BATCH_BYTES", 0)
+    monkeypatch.setattr(table_rows, "_HOT_BYTES", 1)
+    in_place = 0
+    plain_whole = ElementDecoder.plain_whole
+
+    def counted(self: ElementDecoder, array: bytes | memoryview) -> list[Any]:
+        nonlocal in_place
+        in_place += 1
+        return plain_whole(self, array)
+
+    monkeypatch.setattr(ElementDecoder, "plain_whole", counted)
+    outputs = tmp_path / "outputs"
+    folder = write_run(outputs, make_run("r:x=1", n_instances=6))
+    write_run(outputs, make_run("r:x=2", n_instances=6))
+    text = (folder / STATE).read_text()
+    *_, third = islice(re.finditer(r"\n    \{\n", text), 3)
+    (folder / STATE).write_text(text[: third.start()] + LATE[case](text[third.start() :]))
+    check(outputs, tmp_path / "cache", is_good=case != "free-form data too deep")
+    assert in_place >= 5
 
 
 def test_a_name_that_is_no_text_for_a_file_system_is_named(tmp_path: Path) -> None:

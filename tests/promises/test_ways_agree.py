@@ -35,6 +35,12 @@ def in_small_pieces(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(table_rows, "_HOT_BYTES", 1)
 
 
+def singly_in_small_pieces(patch: pytest.MonkeyPatch) -> None:
+    """Each run by itself, and its instances decoded in place where they do not recur at first."""
+    singly(patch)
+    in_small_pieces(patch)
+
+
 def with_care(patch: pytest.MonkeyPatch) -> None:
     """Each run by itself, by msgspec's raw elements."""
 
@@ -49,7 +55,7 @@ def same_by_all_ways(source: Path, tmp_path: Path) -> None:
     report = ingest(source, tmp_path / "as-ever")
     places = cached_places(source, tmp_path / "as-ever")
     expected = frames(places, tmp_path / "as-ever")
-    for way in (singly, in_small_pieces, with_care):
+    for way in (singly, in_small_pieces, singly_in_small_pieces, with_care):
         cache = tmp_path / way.__name__
         with pytest.MonkeyPatch.context() as patch:
             way(patch)
