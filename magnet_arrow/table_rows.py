@@ -21,7 +21,7 @@ from magnet_arrow.helm.decode import (
 )
 from magnet_arrow.helm.elements import Stretch, count_byte, has
 from magnet_arrow.helm.shapes import Object, object_shape
-from magnet_arrow.helm.wire import NOTHING, Residual
+from magnet_arrow.helm.wire import Residual
 from magnet_arrow.schema import Form, Table
 from magnet_arrow.stat_rows import InstanceStatRows, StatRows
 
@@ -218,8 +218,6 @@ class StateRows(Rows):
     def _extend_whole(self, states: Sequence[Any]) -> int:
         """As `_extend`, of states whose instances are decoded."""
         quotes = self._instances.add_plain([state.instance for state in states])
-        for state in states:
-            state.instance = NOTHING
         return quotes + self._requests.extend(states, exact=False)
 
     def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
