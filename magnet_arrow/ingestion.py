@@ -4,7 +4,7 @@ import contextlib
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -217,8 +217,10 @@ class _Work:
         self.snapshot = self._done.snapshot = self.cure.readable(self.snapshot)
         stamped = [(place, stamps_of(place)) for place in places]
         ids = self._source_ids(stamped)
-        for todo in self._with_contents(Todo(place, ids.id_of(place), stamps) for place, stamps in stamped):
-            held = self.snapshot.entries.get(todo.key)
+        todos = [Todo(place, ids.id_of(place), stamps) for place, stamps in stamped]
+        cached = self.snapshot.among([todo.key for todo in todos])
+        for todo in self._with_contents(todos, cached):
+            held = cached.get(todo.key)
             bad = self.snapshot.rejected.get(todo.key)
             if held is not None and _is_as_it_was(held.entry, todo) and self._is_good(held):
                 plan.skipped += bool(todo.place.folder)
@@ -232,15 +234,15 @@ class _Work:
         plan.all_sources = sorted({ids.id_of(place) for place, _ in stamped})
         return plan
 
-    def _with_contents(self, todos: Iterable[Todo]) -> Iterable[Todo]:
+    def _with_contents(self, todos: Iterable[Todo], cached: Mapping[str, CachedRun]) -> Iterable[Todo]:
         """With the digests of those whose dates say that they are what they were, if they are to be made."""
         if not self._rules.content_hash:
             return todos
         with ThreadPoolExecutor() as threads:  # neither reading nor BLAKE2b holds the interpreter's lock
-            return list(threads.map(self._with_content, todos))
+            return list(threads.map(lambda todo: self._with_content(todo, cached.get(todo.key)), todos))
 
-    def _with_content(self, todo: Todo) -> Todo:
-        held, bad = self.snapshot.entries.get(todo.key), self.snapshot.rejected.get(todo.key)
+    def _with_content(self, todo: Todo, held: CachedRun | None) -> Todo:
+        bad = self.snapshot.rejected.get(todo.key)
         if todo.stamps not in (held and held.fingerprint, bad and bad.fingerprint):
             return todo
         return msgspec.structs.replace(todo, content=content_digest(todo.place.path, todo.stamps))

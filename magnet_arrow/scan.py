@@ -89,7 +89,7 @@ def select_runs(
 ) -> Selection:
     """What `read_runs` with the same arguments reads; it raises the same."""
     registry = schema.table(table)
-    runs = [snapshot.run(key) for key in keys]
+    runs = snapshot.chosen(keys)
     shown = shown_columns(registry, runs, columns)
     if hidden:
         there = {column.name for column in shown}
@@ -235,7 +235,7 @@ def read_run_specs_of(snapshot: Snapshot, keys: Sequence[str], batch: Batch | No
     """
     table = schema.table("run_spec")
     fresh = {run.key for run in batch.runs} if batch else set()
-    cached = tuple(snapshot.run(key) for key in dict.fromkeys(keys) if key not in fresh)
+    cached = tuple(snapshot.chosen([key for key in dict.fromkeys(keys) if key not in fresh]))
     bits, kinds = bits_of(table, cached), kinds_of(table, cached)
     for run in batch.runs if batch else ():
         bits |= run.occurs

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from magnet_arrow import schema
+from magnet_arrow.cache import snapshot
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.scan import read_runs
@@ -16,15 +17,21 @@ Source = PathLike[str] | Sequence[PathLike[str]]
 
 def cached_places(source: Source, cache: Path) -> list[RunPlace]:
     """Those runs of a source that the cache has, in the order in which the source lists them."""
-    snapshot = Cache(cache).snapshot()
-    return [place for place in find_runs(source).places if snapshot.lookup(place) is not None]
+    cached = Cache(cache).snapshot()
+    return [place for place in find_runs(source).places if cached.lookup(place) is not None]
 
 
 def read(places: Sequence[RunPlace], table: str, cache: Path, *, hidden: bool = False) -> pl.DataFrame:
     """One table's frame for these runs, which must be cached."""
-    snapshot = Cache(cache).snapshot()
-    entries = [snapshot.lookup(place) for place in places]
-    return read_runs(snapshot, table, [entry.key for entry in entries if entry], hidden=hidden).collect()
+    cached = Cache(cache).snapshot()
+    entries = [cached.lookup(place) for place in places]
+    return read_runs(cached, table, [entry.key for entry in entries if entry], hidden=hidden).collect()
+
+
+def forget_run_lists() -> None:
+    """What this process has read of caches, as if it were another: one reads a run list once."""
+    snapshot.read_file.cache_clear()
+    snapshot.listed.cache_clear()
 
 
 def all_tables(cache: Path) -> dict[str, pl.DataFrame]:

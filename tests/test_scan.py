@@ -193,9 +193,9 @@ def test_a_damaged_file_is_noticed_when_the_frame_is_collected(change: str, cach
 
 
 def test_the_rows_of_a_run_as_they_are_stored(snapshot: Snapshot) -> None:
-    run = snapshot.run(key_of("b"))
+    (run,) = snapshot.chosen([key_of("b")])
     (part,) = scan.stored_rows(snapshot, run, "stats")
     assert part.column("stats.mean").to_pylist() == [3.0]
     assert part.column("magnet.run").to_pylist() == [key_of("b")]
-    assert list(scan.stored_rows(snapshot, snapshot.run(key_of("f")), "stats")) in ([], [part.slice(0, 0)])
-    assert list(scan.stored_types(snapshot.run(key_of("e")), "stats")) == [f"{OWN}.n"]
+    assert list(scan.stored_rows(snapshot, snapshot.chosen([key_of("f")])[0], "stats")) in ([], [part.slice(0, 0)])
+    assert list(scan.stored_types(snapshot.chosen([key_of("e")])[0], "stats")) == [f"{OWN}.n"]

@@ -137,9 +137,8 @@ class _Merge:
     def result(self) -> Manifest:
         before, change = self._before, self._change
         new = self._new_runs()
-        for key in change.pruned:
-            if key in before.entries:
-                self._dead.setdefault(before.entries[key].segment.id, set()).add(key)
+        for key, run in before.among(list(change.pruned)).items():
+            self._dead.setdefault(run.segment.id, set()).add(key)
         found = [*before.manifest.segments, *([change.segment] if change.segment else [])]
         kept = [self._with_deletions(segment) for segment in found]
         sources = {source.id: source for source in before.manifest.sources}
@@ -158,17 +157,15 @@ class _Merge:
         segment = self._change.segment
         if segment is None:
             return set()
-        entries = read_file(self._before.path, segment.runs, RunList).runs
-        for entry in entries:
-            held = self._before.entries.get(entry.key)
-            if held is None:
-                continue
+        entries = {entry.key: entry for entry in read_file(self._before.path, segment.runs, RunList).runs}
+        for key, held in self._before.among(entries).items():
+            entry = entries[key]
             is_same = held.fingerprint == entry.fingerprint and held.schema_version >= segment.schema_version
             is_same = is_same and entry.content in ("", held.entry.content)
             is_good = is_same and held.segment.id not in self._change.damaged
             loser = segment if is_good else held.segment
-            self._dead.setdefault(loser.id, set()).add(entry.key)
-        return {entry.key for entry in entries}
+            self._dead.setdefault(loser.id, set()).add(key)
+        return set(entries)
 
     def _with_deletions(self, segment: Segment) -> Segment | None:
         """The segment with its deletion file brought up to date; None if no run of it is left."""

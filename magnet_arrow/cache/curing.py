@@ -32,19 +32,19 @@ class Cure:
             CacheLockedError: there are some, and another process does not let go of the lock.
         """
         try:
-            snapshot.entries  # noqa: B018 - reads the run lists, which are kept
+            snapshot.read_run_lists()
         except CacheDamagedError:
             pass
         else:
             return snapshot
         segments = snapshot.manifest.segments
-        found = {one: error for one in segments if (error := damage.of_run_list(self._cache, one))}
+        found = [(one, error) for one in segments if (error := damage.of_run_list(self._cache, one))]
         self.notes += [
             f"{error.message} The {one.n_runs} runs of its segment are no longer in the cache; those of this source "
             "are read again, others when their source is ingested."
-            for one, error in found.items()
+            for one, error in found
         ]
-        return changes.apply(self._cache, Change(unreadable=[one.id for one in found]))
+        return changes.apply(self._cache, Change(unreadable=[one.id for one, _ in found]))
 
     def is_damaged(self, segment: Segment) -> bool:
         """Whether the runs of a segment are to be read again though they have not changed."""

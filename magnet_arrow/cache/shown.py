@@ -82,7 +82,7 @@ def bits_of(table: Table, runs: Sequence[CachedRun]) -> int:
 
 def _profiled(table: Table, runs: Sequence[CachedRun]) -> Iterable[CachedRun]:
     """One run for each different profile."""
-    return {(id(run.run_list), run.rows(table.name).profile): run for run in runs}.values()
+    return {(id(run.profiles), run.rows(table.name).profile): run for run in runs}.values()
 
 
 def occurring_columns(table: Table, bits: int, kinds: dict[str, Kind]) -> list[Shown]:

@@ -24,7 +24,7 @@ def snapshot(tmp_path: Path) -> Snapshot:
 
 
 def chosen(snapshot: Snapshot, folders: str) -> list[CachedRun]:
-    return [snapshot.run(key_of(folder)) for folder in folders]
+    return snapshot.chosen([key_of(folder) for folder in folders])
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 from makesegment import SUITE, commit_runs, key_of
+from reading import forget_run_lists
 
+from magnet_arrow.cache import snapshot as snapshot_module
 from magnet_arrow.cache.changes import Change, apply
 from magnet_arrow.cache.manifest import read_manifest
-from magnet_arrow.cache.snapshot import Snapshot, read_file
+from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.errors import CacheDamagedError, RunNotCachedError
 from magnet_arrow.helm.layout import RunPlace
@@ -15,7 +17,11 @@ from magnet_arrow.scan import read_runs
 
 
 def means(snapshot: Snapshot) -> list[float]:
-    found: list[float] = read_runs(snapshot, "stats", sorted(snapshot.runs)).collect()["stats.mean"].to_list()
+    return means_of(snapshot, sorted(snapshot.runs))
+
+
+def means_of(snapshot: Snapshot, keys: list[str]) -> list[float]:
+    found: list[float] = read_runs(snapshot, "stats", keys).collect()["stats.mean"].to_list()
     return found
 
 
@@ -46,14 +52,38 @@ def test_a_run_is_looked_up_by_its_place_and_nothing_else(tmp_path: Path) -> Non
 
 def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
     snapshot = commit_runs(tmp_path, {"a": [1]})
-    assert snapshot.run(key_of("a")).rows("stats").rows == 1
+    assert [run.rows("stats").rows for run in snapshot.chosen([key_of("a"), key_of("a")])] == [1, 1]
     with pytest.raises(RunNotCachedError, match=f"has no run '{key_of('z')}'"):
-        snapshot.run(key_of("z"))
+        snapshot.chosen([key_of("a"), key_of("z")])
+
+
+@pytest.mark.parametrize("few", [0, 100])
+def test_runs_are_found_whether_a_few_are_looked_up_or_all_are_read(
+    few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_module, "_FEW", few)
+    commit_runs(tmp_path, {"a": [1], "b": [2], "b/": [3], "d": [4]})
+    commit_runs(tmp_path, {"c": [5]})
+    commit_runs(tmp_path, {"b": [6], "e": [7]}, state=2)
+    apply(tmp_path, Change(pruned=[key_of("d")]))
+    snapshot = Cache(tmp_path).snapshot()
+    asked = [key_of(folder) for folder in ("e", "b", "", "d", "b/", "bb", "a", "c", "f")]
+    found = snapshot.among(asked)
+    assert list(found) == [key_of(folder) for folder in ("e", "b", "b/", "a", "c")]
+    assert [run.fingerprint[0].mtime_ns for run in found.values()] == [2, 2, 1, 1, 1]
+    assert means_of(snapshot, list(found)) == [7.0, 6.0, 3.0, 1.0, 5.0]
+    assert ("entries" in vars(snapshot)) is (few == 0)
+
+
+def test_a_few_runs_are_taken_from_all_where_these_are_known(tmp_path: Path) -> None:
+    snapshot = commit_runs(tmp_path, {"a": [1], "b": [2]})
+    assert snapshot.among([key_of("b")])[key_of("b")] is not snapshot.entries[key_of("b")]
+    assert snapshot.among([key_of("b")])[key_of("b")] is snapshot.entries[key_of("b")]
 
 
 def test_a_run_tells_what_occurs_in_its_tables(tmp_path: Path) -> None:
     snapshot = commit_runs(tmp_path, {"a": [{"n": 1}], "b": [1]})
-    a, b = (snapshot.run(key_of(folder)) for folder in "ab")
+    a, b = snapshot.chosen([key_of(folder) for folder in "ab"])
     assert list(a.dynamic("stats")) == ["stats.name.perturbation.n"]
     assert b.dynamic("stats") == b.dynamic("scenario_state") == {}
     assert a.occurs("stats") != b.occurs("stats")
@@ -69,7 +99,7 @@ def test_a_damaged_run_list_is_noticed(change: str, tmp_path: Path) -> None:
         path.unlink()
     else:
         path.write_bytes(data[:-1] if change == "cut" else data[:-9] + b"changed!!")
-    read_file.cache_clear()  # as in another process: one reads a run list once
+    forget_run_lists()
     with pytest.raises(CacheDamagedError, match="is damaged") as caught:
         _ = Cache(tmp_path).snapshot().runs
     assert str(path) in str(caught.value)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from makesegment import commit_runs, key_of, make_segment
+from reading import forget_run_lists
 
 from magnet_arrow.cache import commit, sweeping
 from magnet_arrow.cache.changes import GRACE_S, Change, apply
 from magnet_arrow.cache.manifest import Dropped, read_manifest
-from magnet_arrow.cache.snapshot import read_file
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.cache.sweeping import Swept, sweep
 from magnet_arrow.errors import CacheLockedError, SnapshotExpiredError
@@ -66,7 +66,7 @@ def test_a_deletion_file_that_was_replaced_goes_alone(tmp_path: Path, clock: lis
     after = apply(tmp_path, Change(pruned=[key_of("b")]))
     clock[0] += DAY_S
     assert sweep(tmp_path).files == 1
-    read_file.cache_clear()
+    forget_run_lists()
     assert list(after.runs) == [key_of("c")]
     with pytest.raises(SnapshotExpiredError):
         _ = before.runs
@@ -77,7 +77,7 @@ def test_a_snapshot_whose_run_lists_were_not_read_yet_expires_too(tmp_path: Path
     commit_runs(tmp_path, {"a": [2]}, state=2)
     clock[0] += DAY_S
     sweep(tmp_path)
-    read_file.cache_clear()
+    forget_run_lists()
     with pytest.raises(SnapshotExpiredError):
         _ = before.runs
 

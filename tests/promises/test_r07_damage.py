@@ -7,7 +7,7 @@ import pytest
 from flip_bits import KINDS, flips, is_found, make_cache
 from makedump import make_run, write_runs
 from polars.testing import assert_frame_equal
-from reading import cached_places, read
+from reading import cached_places, forget_run_lists, read
 from reference import TABLES, compare, tables
 
 from magnet_arrow.cache.manifest import Segment, read_manifest
@@ -90,9 +90,14 @@ def damage_of(kind: str, cache: Path, segment: Segment) -> None:
 
 
 @pytest.mark.parametrize("kind", ["cut", "gone", "footer", "run list", "run list gone"])
-def test_an_ingest_takes_the_runs_of_a_damaged_segment_anew(kind: str, cache: Path, outputs: Path) -> None:
+@pytest.mark.parametrize("process", ["the same", "another"])
+def test_an_ingest_takes_the_runs_of_a_damaged_segment_anew(
+    kind: str, process: str, cache: Path, outputs: Path
+) -> None:
     (segment,) = read_manifest(cache).segments
     damage_of(kind, cache, segment)
+    if process == "another":
+        forget_run_lists()
     report = ingest(outputs, cache)
     assert (report.runs, report.skipped) == (3, 0)
     assert any("is damaged" in note and segment.id in note for note in report.notes)
@@ -128,6 +133,7 @@ def test_a_mark_on_a_sound_segment_does_no_harm(cache: Path, outputs: Path) -> N
 
 def test_frames_cure_what_they_are_made_of(cache: Path, outputs: Path) -> None:
     damage_of("run list", cache, read_manifest(cache).segments[0])
+    forget_run_lists()
     with pytest.warns(MagnetWarning, match="is damaged"):
         ensure_cached(find_runs(outputs).places, Cache(cache))
     assert_sound(outputs, cache)
