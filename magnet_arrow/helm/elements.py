@@ -104,18 +104,26 @@ class Stretch:
 
 
 def has(data: bytes | bytearray, begin: int, end: int, text: bytes) -> bool:
-    """Whether `text` stands anywhere in a part of a buffer.
+    """Whether `text` stands anywhere in a part of a buffer."""
+    return find(data, begin, end, text) >= 0
+
+
+def find(data: bytes | bytearray, begin: int, end: int, text: bytes) -> int:
+    """Where `text` stands first in a part of a buffer; -1 if nowhere.
 
     Polars' search for literals is several times as fast as `find`, but a call takes longer than a short search.
     """
     if end - begin < _LONG_SEARCH_BYTES:
-        return data.find(text, begin, end) >= 0
+        return data.find(text, begin, end)
     bounds = array("q", [*range(begin, end, _SEARCH_ROW_BYTES), end])
     rows = pa.Array.from_buffers(pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(data)])
-    if cast(pl.Series, pl.from_arrow(rows)).bin.contains(text).any():
-        return True
     most = len(text) - 1  # what lies across two rows
-    return any(data.find(text, max(begin, bound - most), min(end, bound + most)) >= 0 for bound in bounds[1:-1])
+    for row, is_there in enumerate(cast(pl.Series, pl.from_arrow(rows)).bin.contains(text)):
+        last = min(end, bounds[row + 1] + most)
+        at = data.find(text, bounds[row] if is_there else max(begin, last - 2 * most), last)
+        if at >= 0:
+            return at
+    return -1
 
 
 _LONG_SEARCH_BYTES = 1 << 18
@@ -339,7 +347,7 @@ def _array_end(data: bytes | bytearray, begin: int, end: int) -> int:
 
     What follows it (`annotator_specs`) may be arrays too, so the first closing bracket is it, not the last.
     """
-    return data.find(b"\n  ]", max(begin, end - _TAIL_BYTES), end)
+    return find(data, max(begin, end - _TAIL_BYTES), end, b"\n  ]")
 
 
 def _after_key(buffer: bytearray, begin: int, end: int) -> int:
