@@ -25,7 +25,7 @@ from magnet_arrow.helm.wire import Residual
 from magnet_arrow.schema import Form, Table
 from magnet_arrow.stat_rows import InstanceStatRows, StatRows
 
-_HOT_BYTES = 1 << 19
+_HOT_BYTES = 3 << 18
 """How much is decoded before it becomes columns: a long stretch as a whole would leave the processor's caches."""
 _STATE_END = b"\n    }"
 
