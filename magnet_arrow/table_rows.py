@@ -19,7 +19,8 @@ from magnet_arrow.helm.decode import (
     NotPlainError,
     plain_objects,
 )
-from magnet_arrow.helm.elements import Stretch, count_byte, has
+from magnet_arrow.helm.elements import Stretch
+from magnet_arrow.helm.searching import count_byte, has
 from magnet_arrow.helm.shapes import Object, object_shape
 from magnet_arrow.helm.wire import Residual
 from magnet_arrow.schema import Form, Table

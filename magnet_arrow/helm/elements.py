@@ -7,34 +7,36 @@ array of its own afterwards, so a wrong cut cannot go by unseen.
 """
 
 import json
-import re
 import sys
-from array import array
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from typing import cast
 
 import msgspec
-import polars as pl
-import pyarrow as pa
 from msgspec import Raw
 
 from magnet_arrow.errors import BadFileError, Where
+from magnet_arrow.helm.scanning import (
+    END_OF_FILE,
+    OPENERS,
+    TOKEN,
+    BrokenError,
+    Scanner,
+    after_key,
+    sample,
+    skip_space,
+)
+from magnet_arrow.helm.searching import find, has
 from magnet_arrow.helm.source import SourceFile
 
 BLOCK_BYTES = 16 << 20
 STRETCH_BYTES = 4 << 20
 """How much of a block is looked at at once: row groups end between stretches."""
 MOST_ELEMENT_BYTES = 256 << 20
-END_OF_FILE = "the end of the file"
-"""What is found where a file ends early."""
 _TAIL_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _MEMBER = b'\n  "'
 """What a member of the document begins with in HELM's layout, and nothing else: a raw newline stands in no text."""
 _SPACE = b" \t\r\n"
-_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[\[\]{},]', re.DOTALL)
-_NEXT = re.compile(rb"[^ \t\r\n]")
 
 _members = msgspec.json.Decoder(dict[str, Raw])
 _items = msgspec.json.Decoder(list[Raw])
@@ -86,13 +88,13 @@ class Stretch:
         Raises:
             BadFileError: the brackets don't match, or the stretch ends within one.
         """
-        scanner = _Scanner(self.buffer, self.begin, self.end)
+        scanner = Scanner(self.buffer, self.begin, self.end)
         index = 0
         try:
             for begin, end in scanner.elements():
-                yield _skip_space(self.buffer, begin, end), end
+                yield skip_space(self.buffer, begin, end), end
                 index += 1
-        except _BrokenError as error:
+        except BrokenError as error:
             raise self.error(error.at, error.expected, error.found, None if error.closed else index) from None
 
     def error(self, at: int, expected: str, found: str, index: int | None = None) -> BadFileError:
@@ -101,49 +103,6 @@ class Stretch:
         where = Where(self.where.run, self.where.file, path, self.offset + at)
         hint = "Copy the file again, or take what is whole with --partial." if found == END_OF_FILE else None
         return BadFileError("", where=where, expected=expected, found=found, hint=hint)
-
-
-def has(data: bytes | bytearray, begin: int, end: int, text: bytes) -> bool:
-    """Whether `text` stands anywhere in a part of a buffer."""
-    return find(data, begin, end, text) >= 0
-
-
-def find(data: bytes | bytearray, begin: int, end: int, text: bytes) -> int:
-    """Where `text` stands first in a part of a buffer; -1 if nowhere.
-
-    Polars' search for literals is several times as fast as `find`, but a call takes longer than a short search.
-    """
-    if end - begin < _LONG_SEARCH_BYTES:
-        return data.find(text, begin, end)
-    bounds = array("q", [*range(begin, end, _SEARCH_ROW_BYTES), end])
-    rows = pa.Array.from_buffers(pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(data)])
-    most = len(text) - 1  # what lies across two rows
-    for row, is_there in enumerate(cast(pl.Series, pl.from_arrow(rows)).bin.contains(text)):
-        last = min(end, bounds[row + 1] + most)
-        at = data.find(text, bounds[row] if is_there else max(begin, last - 2 * most), last)
-        if at >= 0:
-            return at
-    return -1
-
-
-_LONG_SEARCH_BYTES = 1 << 18
-_SEARCH_ROW_BYTES = 1 << 16
-
-
-def count_byte(data: bytes | bytearray | pa.Buffer, byte: int, begin: int = 0, end: int | None = None) -> int:
-    """How often a byte stands in a part of a buffer.
-
-    Polars compares many bytes at once, `bytes.count` one after the other, but a call of it takes longer.
-    """
-    end = len(data) if end is None else end
-    if end - begin < _LONG_COUNT_BYTES:
-        return bytes(memoryview(data)[begin:end]).count(byte)
-    buffer = data if isinstance(data, pa.Buffer) else pa.py_buffer(data)
-    row = pa.Array.from_buffers(pa.uint8(), end - begin, [None, buffer], offset=begin)
-    return int((cast(pl.Series, pl.from_arrow(row)) == byte).sum())
-
-
-_LONG_COUNT_BYTES = 1 << 16
 
 
 @dataclass(slots=True)
@@ -188,7 +147,7 @@ def _whole(data: bytearray, begin: int, end: int, where: Where, *, empty: bool =
     """A whole file that was read to `begin`, behind its byte-order mark if it has one."""
     start = begin + (len(_BOM) if data.startswith(_BOM, begin, end) else 0)
     document = Document(data, start, end, -begin, where)
-    if not empty and _NEXT.search(data, start, end) is None:
+    if not empty and skip_space(data, start, end) == end:
         raise document.error(start, "a JSON document", "an empty file")
     return document
 
@@ -253,13 +212,13 @@ class Document:
         members: dict[str, bytes] = {}
         stretch = None
         self.doubled = []
-        scanner = _Scanner(self.buffer, self.begin, self.end)
+        scanner = Scanner(self.buffer, self.begin, self.end)
         try:
             for begin, end in scanner.elements():
-                colon = _after_key(self.buffer, begin, end)
+                colon = after_key(self.buffer, begin, end)
                 if colon < 0:
-                    raise self.error(begin, "a key and its value", _sample(self.buffer, begin, end))
-                name, value = self._key(begin, colon), _skip_space(self.buffer, colon + 1, end)
+                    raise self.error(begin, "a key and its value", sample(self.buffer, begin, end))
+                name, value = self._key(begin, colon), skip_space(self.buffer, colon + 1, end)
                 if name in members or (name == key and stretch is not None):
                     self.doubled.append(name)
                 if name == key and self.buffer.startswith(b"[", value):
@@ -268,7 +227,7 @@ class Document:
                 else:
                     members[name] = bytes(self.buffer[value:end]).rstrip(_SPACE)
                     stretch = None if name == key else stretch
-        except _BrokenError as error:
+        except BrokenError as error:
             raise self.error(error.at, error.expected, error.found) from None
         return members, stretch
 
@@ -279,67 +238,13 @@ class Document:
             found = f"byte 0x{self.buffer[begin + error.start]:02x}"
             raise self.error(begin + error.start, "UTF-8 text", found) from None
         except ValueError:
-            raise self.error(begin, "a key", _sample(self.buffer, begin, colon)) from None
+            raise self.error(begin, "a key", sample(self.buffer, begin, colon)) from None
         return key
 
     def _begins_with(self, bracket: bytes, expected: str) -> None:
-        self.begin = _skip_space(self.buffer, self.begin, self.end)
+        self.begin = skip_space(self.buffer, self.begin, self.end)
         if not self.buffer.startswith(bracket, self.begin, self.end):
-            raise self.error(self.begin, expected, _sample(self.buffer, self.begin, self.end))
-
-
-class _BrokenError(Exception):
-    def __init__(self, at: int, expected: str, found: str, *, closed: bool = False) -> None:
-        super().__init__(found)
-        self.at, self.expected, self.found = at, expected, found
-        self.closed = closed
-        """What was scanned came to its end, and something follows."""
-
-
-class _Scanner:
-    """Finds the items of the array, or the members of the object, that begins at `begin`."""
-
-    def __init__(self, buffer: bytearray, begin: int, end: int) -> None:
-        self._buffer, self._begin, self._end = buffer, begin, end
-
-    def elements(self) -> Iterator[tuple[int, int]]:
-        buffer, end = self._buffer, self._end
-        closers: list[int] = []
-        start = self._begin + 1
-        some = False
-        for match in _TOKEN.finditer(buffer, self._begin, end):
-            token = buffer[match.start()]
-            if token == 0x22:
-                if not match.group(1):
-                    raise _BrokenError(end, "the end of a string", END_OF_FILE)
-            elif token in _OPENERS:
-                closers.append(_OPENERS[token])
-            elif token == 0x2C:
-                if len(closers) == 1:
-                    self._require(start, match.start())
-                    yield start, match.start()
-                    start, some = match.end(), True
-            else:
-                if not closers or closers.pop() != token:
-                    raise _BrokenError(match.start(), "matching brackets", repr(chr(token)))
-                if not closers:
-                    if some or _skip_space(buffer, start, match.start()) < match.start():
-                        self._require(start, match.start())
-                        yield start, match.start()
-                    rest = _skip_space(buffer, match.end(), end)
-                    if rest < end:
-                        found = _sample(buffer, rest, end) + " after it"
-                        raise _BrokenError(rest, "the end of the file after the document", found, closed=True)
-                    return
-        raise _BrokenError(end, f"{chr(closers[-1])!r}" if closers else "a value", END_OF_FILE)
-
-    def _require(self, start: int, stop: int) -> None:
-        """Something stands before a comma, and between one and the closing bracket."""
-        if _skip_space(self._buffer, start, stop) == stop:
-            raise _BrokenError(stop, "a value", repr(chr(self._buffer[stop])))
-
-
-_OPENERS = {0x5B: 0x5D, 0x7B: 0x7D}
+            raise self.error(self.begin, expected, sample(self.buffer, self.begin, self.end))
 
 
 def _array_end(data: bytes | bytearray, begin: int, end: int) -> int:
@@ -348,25 +253,6 @@ def _array_end(data: bytes | bytearray, begin: int, end: int) -> int:
     What follows it (`annotator_specs`) may be arrays too, so the first closing bracket is it, not the last.
     """
     return find(data, max(begin, end - _TAIL_BYTES), end, b"\n  ]")
-
-
-def _after_key(buffer: bytearray, begin: int, end: int) -> int:
-    """Where the colon of a member stands; -1 if it doesn't begin with a string and a colon."""
-    match = _TOKEN.match(buffer, _skip_space(buffer, begin, end), end)
-    if match is None or buffer[match.start()] != 0x22:
-        return -1
-    colon = _skip_space(buffer, match.end(), end)
-    return colon if colon < end and buffer[colon] == 0x3A else -1
-
-
-def _skip_space(buffer: bytearray, begin: int, end: int) -> int:
-    match = _NEXT.search(buffer, begin, end)
-    return match.start() if match else end
-
-
-def _sample(buffer: bytearray, begin: int, end: int, most: int = 24) -> str:
-    text = bytes(buffer[begin : min(end, begin + most)]).decode("utf-8", "backslashreplace")
-    return repr(text) + ("…" if end - begin > most else "")
 
 
 def items(raw: bytes | memoryview) -> list[Raw]:
@@ -491,17 +377,17 @@ class Reader:
         if at >= 0 and self._by_layout and data.startswith(b'{\n  "', begin):
             return data.index(b"[", at, end)
         depth = 0
-        for match in _TOKEN.finditer(data, begin, end):
+        for match in TOKEN.finditer(data, begin, end):
             token = data[match.start()]
             if token == 0x22 and depth == 1:
-                colon = _skip_space(data, match.end(), end)
+                colon = skip_space(data, match.end(), end)
                 if data.startswith(b":", colon) and data[match.start() : match.end()] == f'"{key}"'.encode():
-                    value = _skip_space(data, colon + 1, end)
+                    value = skip_space(data, colon + 1, end)
                     if data.startswith(b"[", value):
                         return value
-            elif token in _OPENERS:
+            elif token in OPENERS:
                 depth += 1
-            elif token in _OPENERS.values():
+            elif token in OPENERS.values():
                 depth -= 1
         raise self._document.error(begin, f"an array {key!r} in the first {end >> 20} MB", "none")
 
@@ -586,9 +472,9 @@ class Reader:
         data, where = self._buffer.data, self._file.where
         end = opening
         try:
-            for element in _Scanner(data, opening, filled).elements():
+            for element in Scanner(data, opening, filled).elements():
                 end = element[1]
-        except _BrokenError as error:
+        except BrokenError as error:
             if error.closed or error.at < filled:
                 return False
         else:
@@ -613,7 +499,7 @@ class Reader:
         """The rest of the file: the last elements, and of an object what follows them."""
         data, where = self._buffer.data, self._file.where
         # The bracket was made of a comma, which an element must follow.
-        rest = _skip_space(data, opening + 1, filled)
+        rest = skip_space(data, opening + 1, filled)
         if offset + opening > self._array and data.startswith(b"]", rest):
             path = "$" if self._key is None else f"$.{self._key}"
             raise Stretch(data, opening, filled, offset, first, path, where).error(rest, "a value", "']'", 0)
@@ -644,9 +530,9 @@ class Reader:
                 return at + len(closing) - 1
         last = opening
         try:
-            for _, end in _Scanner(data, opening, filled).elements():
+            for _, end in Scanner(data, opening, filled).elements():
                 last = end if data[end] == 0x2C else last
-        except _BrokenError as error:
+        except BrokenError as error:
             follows = error.closed and self._key is not None
             if error.at < filled and not follows:
                 raise Document(data, opening, filled, offset, self._file.where).error(

@@ -5,13 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import hypothesis.strategies as st
 import pytest
-from hypothesis import given
 
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm import elements
-from magnet_arrow.helm.elements import Buffer, Reader, find, has
+from magnet_arrow.helm.elements import Buffer, Reader
 from magnet_arrow.helm.source import SourceFile
 
 KEY = "request_states"
@@ -375,24 +373,6 @@ def test_a_stretch_knows_what_stands_in_it(tmp_path: Path) -> None:
     assert not stretch.has(b"true")
     error = stretch.error(6, "a number", "null", index=0)
     assert error.where == Where("suite/run", "x.json", "$[0]", 6)
-
-
-@given(
-    data=st.lists(st.sampled_from(b"ab"), max_size=40).map(bytes),
-    text=st.lists(st.sampled_from(b"ab"), min_size=1, max_size=4).map(bytes),
-    begin=st.integers(0, 10),
-    short=st.integers(0, 5),
-    row=st.integers(4, 9),
-)
-def test_a_text_is_found_where_it_stands_first(data: bytes, text: bytes, begin: int, short: int, row: int) -> None:
-    """By rows too, into which long data is cut: a text may lie across two."""
-    begin = min(begin, len(data))
-    end = max(begin, len(data) - short)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(elements, "_LONG_SEARCH_BYTES", 1)
-        patch.setattr(elements, "_SEARCH_ROW_BYTES", row)
-        assert find(data, begin, end, text) == data.find(text, begin, end)
-        assert has(bytearray(data), begin, end, text) is (text in data[begin:end])
 
 
 def test_the_demo_is_read_in_blocks(demo_outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
