@@ -5,7 +5,7 @@ Exit codes (the one table; the README shows the same):
     0    done
     1    done, but something is reported: rejected runs, missing truth, stale runs, what validate or verify find
     2    wrong use, source not found, no runs in it
-    3    stopped: disk full, cache locked or damaged, all runs rejected
+    3    stopped: disk full, cache locked or damaged, all runs rejected, an error in a predictor
     130  interrupted (Ctrl-C)
     143  terminated (SIGTERM)
 
@@ -386,7 +386,7 @@ def cache_info(cache: CacheDir = None, json: JsonLines = False) -> None:
     """Show the cache's sources, with runs, bytes of their JSON, and rows a table; and its bytes on disk."""
     from magnet_arrow.listing import bytes_on_disk, sources
 
-    shown = _cache(cache)
+    shown = _cache(cache, must_exist=True)
     _print_frame(sources(shown), json=json)
     _complain(f"{bytes_on_disk(shown):,} bytes on disk, in {shown.path}")
 
@@ -417,7 +417,7 @@ def check(cache: CacheDir = None, json: Json = False) -> None:
     """
     from magnet_arrow.report import as_json, check_facts, check_lines, check_summary
 
-    found = _cache(cache).check()
+    found = _cache(cache, must_exist=True).check()
     if json:
         print(as_json(check_facts(found)))
     else:
@@ -440,7 +440,7 @@ def compact(
     """
     from magnet_arrow.report import as_json, compact_facts, compact_summary
 
-    done = _cache(cache).compact(grace_s=grace * 3600)
+    done = _cache(cache, must_exist=True).compact(grace_s=grace * 3600)
     print(as_json(compact_facts(done)) if json else compact_summary(done))
     for text in done.damaged:
         _complain(text)
@@ -534,7 +534,7 @@ def rejects(cache: CacheDir = None, json: JsonLines = False) -> None:
     """
     from magnet_arrow.report import plain, rejection
 
-    rejected = _cache(cache).rejects()
+    rejected = _cache(cache, must_exist=True).rejects()
     if json:
         _print_frame(rejected, json=True)
     else:
@@ -554,9 +554,12 @@ def _agrees(question: str) -> bool:
         raise MagnetError("Nothing was done, since nobody answered.", hint="With --yes no question is asked.") from None
 
 
-def _cache(path: Path | None) -> "Cache":
+def _cache(path: Path | None, *, must_exist: bool = False) -> "Cache":
     from magnet_arrow.cache.store import Cache
+    from magnet_arrow.errors import MagnetError
 
+    if must_exist and path is not None and not path.exists():
+        raise MagnetError(f"There is no cache in {path}.")
     return Cache(path)
 
 
@@ -572,6 +575,9 @@ def _predictor(name: str) -> "Callable[..., RunPredictor]":
     module_name, _, class_name = name.partition(":")
     if not class_name:
         raise typer.BadParameter(f"{name!r} names no class: write MODULE:CLASS.")
+    if module_name.endswith(".py") or os.sep in module_name:
+        stem = Path(module_name).stem
+        raise typer.BadParameter(f"{module_name} is a file: write {stem}:{class_name}, in the folder that it is in.")
     sys.path.insert(0, "")
     try:
         module = importlib.import_module(module_name)

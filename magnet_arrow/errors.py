@@ -149,7 +149,7 @@ class RunNotCachedError(CacheError):
 
 
 class SettingError(MagnetError, ValueError):
-    """A setting leaves nothing to work with: too little memory, no workers."""
+    """A setting that nothing can be done with: too little memory, no workers, a negative number of runs."""
 
 
 class WorkersLostError(MagnetError, RuntimeError):
@@ -180,8 +180,8 @@ class ColumnNotFoundError(MagnetError, ValueError):
     """A table has no such column."""
 
     @classmethod
-    def among(cls, name: str, known: Iterable[str], *, table: str) -> Self:
-        """The error for `name`, with the nearest of the `known` names.
+    def among(cls, name: str, known: Iterable[str], *, table: str, what: str = "column") -> Self:
+        """The error for `name`, with the nearest of the `known` names; `what` it should be one of.
 
         >>> print(ColumnNotFoundError.among("stats.maen", ["stats.mean", "stats.sum"], table="stats"))
         stats has no column 'stats.maen'.
@@ -190,7 +190,7 @@ class ColumnNotFoundError(MagnetError, ValueError):
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"It has {len(known)} others: {_first(known)}."
-        return cls(f"{table} has no column {name!r}.", hint=hint)
+        return cls(f"{table} has no {what} {name!r}.", hint=hint)
 
 
 class FolderNotEmptyError(MagnetError, FileExistsError):

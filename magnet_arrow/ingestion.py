@@ -28,6 +28,7 @@ from magnet_arrow.errors import (
     CacheNotWritableError,
     MagnetWarning,
     Rejected,
+    SettingError,
     Where,
     WorkersLostError,
 )
@@ -120,7 +121,8 @@ def ingest(
 
     Raises:
         SourceNotFoundError: nothing there, or no run in it.
-        SettingError: there is no room for one process in that much memory, or there are to be no workers.
+        SettingError: there is no room for one process in that much memory, or there are to be no workers; or the
+            cache's folder is one of the source.
         WorkersLostError: the executor was shut down or broke; what was committed stays.
         CacheNotWritableError: the disk refused; what was committed stays.
         CacheLockedError: another process does not let go of the cache's lock.
@@ -148,6 +150,17 @@ def ingest(
         odd=dict(sorted(done.odd.items())),
         partial=done.partial,
     )
+
+
+def _require_own_folder(cache: Path, places: Sequence[RunPlace]) -> None:
+    """A cache has folders that are called as those of an outputs folder: they must not become the same."""
+    folder = cache.resolve()
+    for source in {place.source for place in places}:
+        if folder == source or folder.is_relative_to(source / "runs"):
+            raise SettingError(
+                f"The cache {cache} lies among the runs of {source}.",
+                hint="Give it a folder of its own; the outputs stay as they are.",
+            )
 
 
 def _is_as_it_was(known: RunEntry | RejectedRun, todo: Todo) -> bool:
@@ -212,8 +225,14 @@ class _Work:
         self._parts = Parts(cache)
 
     def plan(self, places: Iterable[RunPlace], *, retry: bool = False) -> _Plan:
-        """Which runs are to be read: those that the cache does not have in the state that they are in now."""
+        """Which runs are to be read: those that the cache does not have in the state that they are in now.
+
+        Raises:
+            SettingError: the cache's folder is one of a source.
+        """
         plan = _Plan()
+        places = list(places)
+        _require_own_folder(self._cache, places)
         self.snapshot = self._done.snapshot = self.cure.readable(self.snapshot)
         stamped = [(place, stamps_of(place)) for place in places]
         ids = self._source_ids(stamped)
@@ -426,7 +445,8 @@ def _rejected_error(bad: Sequence[Rejected]) -> BadFileError:
     first = bad[0]
     n_others = len(bad) - 1
     others = f" {n_others} other {'run was' if n_others == 1 else 'runs were'} rejected too." if n_others else ""
-    hint = f"{first.hint or ''}{others}".strip() or None
+    go_on = "From now on HelmRuns.whole() and predictors leave it out."
+    hint = " ".join(filter(None, (first.hint, others.strip(), go_on)))
     if first.expected or first.found:
         return BadFileError("", where=first.where, expected=first.expected, found=first.found, hint=hint)
     return BadFileError(first.reason, where=first.where, hint=hint)

@@ -33,7 +33,7 @@ from magnet_arrow.ingestion import ensure_cached, read_run_specs
 from magnet_arrow.run_views import JsonView, StructsView
 from magnet_arrow.runs import stamps_of
 from magnet_arrow.schema import TABLES
-from magnet_arrow.text import for_html, for_terminal
+from magnet_arrow.text import counted, for_html, for_terminal
 
 CacheLike: TypeAlias = Cache | str | os.PathLike[str] | None
 """A cache, its folder, or None for the default one."""
@@ -191,9 +191,13 @@ class HelmRuns(Sequence[HelmRun], Frames):
         return self._like(place for place in self.places if _is_partial(snapshot, place))
 
     def whole(self) -> "HelmRuns":
-        """Those that are not partial."""
+        """Those that are not partial, and were not rejected in the state that they are in now.
+
+        Nothing is ingested: a run that nobody has tried to take counts as whole.
+        """
         snapshot = self.cache.snapshot()
-        return self._like(place for place in self.places if not _is_partial(snapshot, place))
+        bad = {place for place in self.places if _is_partial(snapshot, place) or _is_rejected(snapshot, place)}
+        return self._like(place for place in self.places if place not in bad)
 
     def take(self, indices: Iterable[int]) -> "HelmRuns":
         """Those runs, in that order."""
@@ -285,7 +289,7 @@ class HelmRuns(Sequence[HelmRun], Frames):
             n_partial = len(self.partial())
         except CacheError:
             n_partial = 0
-        return _counted(len(self), "run") + (f", {n_partial} partial" if n_partial else "")
+        return counted(len(self), "run") + (f", {n_partial} partial" if n_partial else "")
 
 
 class HelmSuite:
@@ -377,10 +381,10 @@ class HelmSuites(Sequence[HelmSuite]):
         return len(self._suites)
 
     def __repr__(self) -> str:
-        return f"<HelmSuites {_counted(len(self), 'suite')}>"
+        return f"<HelmSuites {counted(len(self), 'suite')}>"
 
     def _repr_html_(self) -> str:
-        return _html("HelmSuites", _counted(len(self), "suite"), [suite.name for suite in self])
+        return _html("HelmSuites", counted(len(self), "suite"), [suite.name for suite in self])
 
 
 class HelmOutputs:
@@ -483,6 +487,12 @@ def _is_partial(snapshot: Snapshot, place: RunPlace) -> bool:
     return run is not None and run.entry.is_partial and run.fingerprint == stamps_of(place)
 
 
+def _is_rejected(snapshot: Snapshot, place: RunPlace) -> bool:
+    """Whether the run could not be taken in the state that it is in now."""
+    bad = snapshot.rejected.get(snapshot.key_of(place) or "")
+    return bad is not None and bad.fingerprint == stamps_of(place)
+
+
 def _key(snapshot: Snapshot, place: RunPlace) -> str:
     entry = snapshot.lookup(place)
     if entry is None:
@@ -512,10 +522,6 @@ def _places_or_none(suite: HelmSuite) -> tuple[RunPlace, ...]:
 def _unknown_column(predicate: pl.Expr, known: list[str]) -> ColumnNotFoundError:
     unknown = [name for name in predicate.meta.root_names() if name not in known]
     return ColumnNotFoundError.among(unknown[0], known, table="run_spec")
-
-
-def _counted(count: int, one: str) -> str:
-    return f"{count} {one}" if count == 1 else f"{count} {one}s"
 
 
 def _html(kind: str, text: str, names: Sequence[str], most: int = 5) -> str:

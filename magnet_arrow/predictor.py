@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from magnet_arrow.data_splits import SamplePolicy, SequesteredTestSplit, TestSplit, TrainSplit, draw
-from magnet_arrow.errors import FilterError, PredictionError
+from magnet_arrow.errors import FilterError, PredictionError, SettingError
 from magnet_arrow.helm.layout import Source
 from magnet_arrow.outputs import CacheLike, HelmRuns
 from magnet_arrow.predictions import RunPrediction, frame
@@ -48,7 +48,7 @@ class Predictor:
             `num_eval_samples`: "error" raises, "warn" logs a warning, "ignore" goes on.
         cache: where frames are kept; by default that of the runs, else the user's.
         include_partial: draw from runs too of which the cache has only a part (`ingest(partial=True)`). They are
-            left out otherwise, as if they were not there.
+            left out otherwise, as if they were not there, and so are those that it knows as rejected.
 
     >>> from magnet_arrow import HelmOutputs
     >>> suite = HelmOutputs.demo().suites("my-suite")[0]
@@ -68,12 +68,12 @@ class Predictor:
         include_partial: bool = False,
     ) -> None:
         if insufficient_eval_sample_policy not in _POLICIES:
-            raise ValueError(
+            raise SettingError(
                 f"insufficient_eval_sample_policy is one of {', '.join(_POLICIES)}, "
                 f"not {insufficient_eval_sample_policy!r}."
             )
         if num_example_runs < 0 or num_eval_samples < 0:
-            raise ValueError(
+            raise SettingError(
                 f"num_example_runs and num_eval_samples are 0 or more, not {num_example_runs} and {num_eval_samples}."
             )
         self.num_example_runs = num_example_runs

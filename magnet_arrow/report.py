@@ -27,7 +27,7 @@ from rich.text import Text
 
 from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.layout import RUN_FILES
-from magnet_arrow.text import for_terminal
+from magnet_arrow.text import counted, for_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +167,7 @@ def verify_summary(report: "VerifyReport") -> str:
         f"runs      {report.runs:,} compared, {len(report.rejected):,} rejected",
         f"files     {report.files:,} compared, {report.exact:,} come back byte for byte ({report.exact_share:.0%})",
         f"left out  {left_out}" if left_out else "",
-        f"values    {report.values:,} compared, {report.n_differences:,} differences",
+        f"values    {report.values:,} compared, {counted(report.n_differences, 'difference')}",
         f"seconds   {report.seconds:.1f}",
     ]
     return "\n".join(filter(None, lines))
@@ -283,8 +283,8 @@ def rejected_facts(rejected: "Rejected") -> dict[str, Any]:
 
 def check_summary(report: "CheckReport") -> str:
     """What a check looked at, and how much of it is damaged, on one line."""
-    found = f"{len(report.damages)} files are damaged" if report.damages else "no damage"
-    return f"{report.runs:,} runs, {report.files:,} files, {report.bytes:,} bytes: {found}."
+    found = counted(len(report.damages), "damaged file") if report.damages else "no damage"
+    return f"{counted(report.runs, 'run')}, {counted(report.files, 'file')}, {counted(report.bytes, 'byte')}: {found}."
 
 
 def check_lines(report: "CheckReport") -> list[str]:
@@ -312,9 +312,13 @@ def check_facts(report: "CheckReport") -> dict[str, Any]:
 
 def compact_summary(done: "Compacted") -> str:
     """What compacting did, on one line."""
-    swept = f"; {done.swept_files:,} files out of use removed ({done.swept_bytes:,} bytes)" if done.swept_files else ""
+    swept = (
+        f"; {counted(done.swept_files, 'file')} out of use removed ({done.swept_bytes:,} bytes)"
+        if done.swept_files
+        else ""
+    )
     return (
-        f"{done.segments_before:,} segments became {done.segments_after:,}, "
+        f"{counted(done.segments_before, 'segment')} became {done.segments_after:,}, "
         f"{done.bytes_before:,} bytes became {done.bytes_after:,}{swept}."
     )
 

@@ -455,5 +455,5 @@ def table(name: str) -> Table:
         ColumnNotFoundError: there is none.
     """
     if name not in TABLES:
-        raise ColumnNotFoundError.among(name, TABLES, table="the cache")
+        raise ColumnNotFoundError.among(name, TABLES, table="the cache", what="table")
     return TABLES[name]

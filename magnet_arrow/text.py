@@ -35,6 +35,15 @@ def for_html(text: str) -> str:
     return html.escape("".join(char if char in "\n\t" else _visible(char) for char in text))
 
 
+def counted(count: int, one: str) -> str:
+    """How many there are of something, in words.
+
+    >>> counted(1, "run"), counted(2000, "run")
+    ('1 run', '2,000 runs')
+    """
+    return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
+
+
 def _visible(char: str) -> str:
     if char.isprintable() or char in _SHOWN_AS_THEY_ARE:
         return char

@@ -538,6 +538,32 @@ def test_predictions_without_truth_are_shown_and_are_1(
 
 
 @pytest.mark.usefixtures("own_predictors")
+@pytest.mark.parametrize("file", ["my_predictors.py", "./my_predictors", "./my_predictors.py"])
+def test_a_file_is_no_module(file: str, run: Run, outputs: Path) -> None:
+    ended = run("predict", f"{file}:Nonsense", outputs)
+    assert ended.code == 2
+    assert "write my_predictors:Nonsense" in ended.err
+
+
+@pytest.mark.parametrize("command", ["check", "compact", "rejects"])
+def test_a_cache_that_was_named_must_be_there(command: str, run: Run, tmp_path: Path) -> None:
+    missing = tmp_path / "nowhere"
+    ended = run(command, "--cache", missing)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == f"There is no cache in {missing}.\n"
+    assert not missing.exists()
+    assert run("cache", "info", "--cache", missing).code == 2
+
+
+def test_a_run_that_was_rejected_does_not_keep_a_predictor_from_the_others(run: Run, broken: Path) -> None:
+    predictor = "magnet_arrow.examples.random_run_predictor:RandomRunPredictor"
+    run("ingest", broken)
+    for seed in range(6):  # of which some would draw it
+        ended = run("predict", predictor, broken, "--examples", "1", "--samples", "2", "--seed", str(seed))
+        assert ended.code == 0, ended.err
+
+
+@pytest.mark.usefixtures("own_predictors")
 def test_a_predictors_own_mistake_shows_its_way(run: Run, outputs: Path) -> None:
     ended = run("predict", "my_predictors:Faulty", outputs, "--examples", "2")
     assert ended.code == 3
@@ -687,7 +713,7 @@ def test_a_difference_is_named(run: Run, outputs: Path) -> None:
     file.write_text(file.read_text("ascii").replace('"mean": 0.5', '"mean": 0.75'), encoding="ascii")
     ended = run("verify", outputs)
     assert ended.code == 1
-    assert "1 differences" in ended.out
+    assert "1 difference\n" in ended.out
     assert "made/tide:n=1/stats.json, at $[0].mean:\n  the source has 0.75, the cache 0.5.\n" in ended.out
     assert "made/tide:n=1 has changed since it was ingested." in ended.out
     facts = json.loads(run("verify", outputs, "--json").out)
@@ -742,7 +768,7 @@ def test_check_names_files_and_runs(run: Run, outputs: Path, cache_dir: Path) ->
     stats.write_bytes(stats.read_bytes()[:-5])
     done = run("check", "--cache", cache_dir)
     assert done.code == 1
-    assert done.out.endswith("1 files are damaged.\n")
+    assert done.out.endswith("1 damaged file.\n")
     assert f"{stats} is damaged: it has {stats.stat().st_size} bytes" in done.err
     assert "\n  made/tide:n=0\n  made/tide:n=1\n" in done.err
     assert "notes.txt is no part of the cache." in done.err

@@ -18,10 +18,11 @@ from magnet_arrow.cache import commit, integrity
 from magnet_arrow.cache.manifest import FileEntry, read_manifest
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.store import Cache
-from magnet_arrow.errors import BadFileError, CacheNotWritableError, MagnetWarning, NoRunsError
+from magnet_arrow.errors import BadFileError, CacheNotWritableError, MagnetWarning, NoRunsError, SettingError
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.helm.source import FileStamp, Fingerprint, SourceFile
 from magnet_arrow.ingestion import Progress, ensure_cached, ingest, read_run_specs
+from magnet_arrow.outputs import HelmRuns
 
 
 @pytest.fixture
@@ -407,6 +408,26 @@ def test_a_run_that_can_not_be_taken_is_an_error(before: bool, outputs: Path, ca
         ensure_cached(places(outputs), Cache(cache))
     assert caught.value.where is not None
     assert (caught.value.where.run, caught.value.where.file) == (f"made/{NAMES[0]}", "stats.json")
+
+
+def test_once_a_run_is_known_as_rejected_the_whole_ones_are_those_without_it(outputs: Path, cache: Path) -> None:
+    runs = HelmRuns(outputs, cache=cache)
+    file_of(outputs, NAMES[0]).write_text("[")
+    with pytest.raises(BadFileError, match=r"HelmRuns\.whole\(\)"):
+        runs.whole().stats()
+    assert [place.folder for place in runs.whole().places] == NAMES[1:]
+    assert set(runs.whole().stats()["run_spec.name"]) == set(NAMES[1:])
+    file_of(outputs, NAMES[0]).write_text("[]")  # in another state it may be a good one
+    assert [place.folder for place in runs.whole().places] == list(NAMES)
+
+
+@pytest.mark.parametrize("inside", ["", "runs", "runs/made"])
+def test_a_cache_has_a_folder_of_its_own(inside: str, outputs: Path) -> None:
+    before = sorted(outputs.rglob("*"))
+    for take in (ingest, lambda source, cache: HelmRuns(source, cache=cache).stats()):
+        with pytest.raises(SettingError, match="lies among the runs"):
+            take(outputs, outputs / inside)
+    assert sorted(outputs.rglob("*")) == before
 
 
 def test_run_specs_are_read_without_taking_the_runs(outputs: Path, cache: Path, opened: list[str]) -> None:

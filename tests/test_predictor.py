@@ -21,6 +21,7 @@ from magnet_arrow.errors import (
     NotEnoughRunsError,
     NotEnoughSamplesError,
     PredictionError,
+    SettingError,
 )
 from magnet_arrow.ingestion import ingest
 from magnet_arrow.outputs import HelmOutputs, HelmRuns
@@ -113,13 +114,13 @@ def test_partial_runs_are_drawn_only_if_asked_for(outputs: Path, lost: str):
 
 
 def test_an_unknown_policy_is_refused_at_once():
-    with pytest.raises(ValueError, match="error, warn, ignore"):
+    with pytest.raises(SettingError, match="error, warn, ignore"):
         Predictor(insufficient_eval_sample_policy="raise")
 
 
 @pytest.mark.parametrize("numbers", [(-1, 20), (3, -1)], ids=["runs", "samples"])
 def test_a_number_below_zero_is_refused_at_once(numbers: tuple[int, int]):
-    with pytest.raises(ValueError, match=f"0 or more, not {numbers[0]} and {numbers[1]}"):
+    with pytest.raises(SettingError, match=f"0 or more, not {numbers[0]} and {numbers[1]}"):
         Predictor(*numbers)
 
 

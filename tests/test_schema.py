@@ -160,6 +160,8 @@ def test_a_wrong_name_is_answered_with_the_near_one() -> None:
     with pytest.raises(ColumnNotFoundError, match="Did you mean 'scenario_state'"):
         schema.table("scenario_stat")
     assert schema.table("stats").named("mean") == "stats.mean"
+    with pytest.raises(ColumnNotFoundError, match=r"the cache has no table 'statz'\.\n.*'stats'"):
+        schema.table("statz")
 
 
 def test_sql_names_are_told_apart_without_case_or_signs() -> None:

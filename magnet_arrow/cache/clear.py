@@ -1,6 +1,6 @@
 """Emptying a cache."""
 
-import shutil
+import contextlib
 from pathlib import Path
 
 from magnet_arrow.cache import commit, manifest, sweeping
@@ -8,7 +8,7 @@ from magnet_arrow.errors import MagnetError
 
 
 def clear(cache: Path) -> None:
-    """Delete all that a cache holds. A frame that was taken before cannot be collected any more.
+    """Delete all that a cache holds, and nothing else. A frame that was taken before cannot be collected any more.
 
     The manifest goes first: whoever dies in between leaves files that nothing names.
 
@@ -22,8 +22,10 @@ def clear(cache: Path) -> None:
     with commit.locked(cache):
         commit.swap(cache, manifest.Manifest())
         try:
-            for folder in sweeping.FOLDERS:
-                if (cache / folder).is_dir():
-                    shutil.rmtree(cache / folder)
+            for inside in sweeping.files_of_ours(cache):
+                (cache / inside).unlink()
         except OSError as error:
             raise commit.not_writable(cache, error) from error
+    for folder in sweeping.FOLDERS:
+        with contextlib.suppress(OSError):  # it is not there, or holds what is not ours
+            (cache / folder).rmdir()

@@ -89,6 +89,11 @@ def check(cache: Path) -> CheckReport:
     except CacheDamagedError as error:
         found = Damage(manifest.MANIFEST, error.message, tuple(_keys_in_run_lists(cache)))
         return CheckReport(0, 1, (cache / manifest.MANIFEST).stat().st_size, (found,), ())
+    if not (cache / manifest.MANIFEST).exists() and (keys := _keys_in_run_lists(cache)):
+        # A cache has a manifest before it has its first run.
+        return CheckReport(
+            0, 0, 0, (Damage(manifest.MANIFEST, f"{cache / manifest.MANIFEST} is missing.", tuple(keys)),), ()
+        )
     files = current.files_by_path().values()
     damages = [found for segment in current.segments for found in _check_segment(cache, segment)]
     return CheckReport(
@@ -107,7 +112,9 @@ def _check_segment(cache: Path, segment: Segment) -> Iterator[Damage]:
         try:
             integrity.check_digest(cache, file)
         except CacheDamagedError as error:
-            yield Damage(file.path, error.message, tuple(in_tables if runs is None else (run.key for run in runs)))
+            yield Damage(
+                file.path, error.message, tuple(in_tables if runs is None else (run.key for run in runs if run.tables))
+            )
     for name, table in segment.tables.items():
         bad = _BadGroups()
         bad.look(cache, table)
@@ -182,5 +189,5 @@ def _keys_in_run_lists(cache: Path) -> list[str]:
     keys: set[str] = set()
     for path in sorted((cache / manifest.RUNS).glob("*")):
         with contextlib.suppress(CacheDamagedError, OSError):  # of what is no run list too
-            keys.update(run.key for run in manifest.decode(path.read_bytes(), RunList, path).runs)
+            keys.update(run.key for run in manifest.decode(path.read_bytes(), RunList, path).runs if run.tables)
     return sorted(keys)

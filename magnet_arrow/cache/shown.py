@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from magnet_arrow import freeform, schema
 from magnet_arrow.cache.snapshot import CachedRun
-from magnet_arrow.errors import ColumnNotFoundError
+from magnet_arrow.errors import ColumnNotFoundError, SettingError
 from magnet_arrow.freeform import CellType, Kind
 from magnet_arrow.schema import EXTRA, RUN_NAME, Table
 from magnet_arrow.spreading import bounded, residual_text
@@ -44,6 +44,8 @@ def shown_columns(table: Table, runs: Sequence[CachedRun], columns: Columns) -> 
     if columns == "registered":
         return [registered(table, name) for name in table.names if name not in table.hidden]
     kinds = kinds_of(table, runs)
+    if isinstance(columns, str) and columns != "occurring":
+        raise SettingError(f"{columns!r} says no columns.", expected="'occurring', 'registered', or a list of names")
     if columns != "occurring":
         return [_named(table, kinds, name) for name in columns]
     kept, _ = bounded(kinds, (run.dynamic(table.name) for run in runs))

@@ -77,17 +77,23 @@ def _unnamed(cache: Path, current: Manifest) -> Iterator[tuple[str, float, bool]
     """
     named = {*current.files_by_path(), *(f"{manifest.MARKS}/{segment.id}" for segment in current.segments)}
     dropped = {one.stem: one.time_s for one in current.dropped}
+    for inside in files_of_ours(cache):
+        if inside in named:
+            continue
+        time_s = dropped.get(os.path.splitext(os.path.basename(inside))[0])
+        if time_s is not None:
+            yield inside, time_s, True
+            continue
+        with contextlib.suppress(OSError):
+            yield inside, os.stat(cache / inside).st_mtime, False
+
+
+def files_of_ours(cache: Path) -> Iterator[str]:
+    """Files in a cache's folders that have names as we give them, named by the manifest or not: paths inside."""
     for folder in FOLDERS:
         for name in _listed(cache / folder):
-            inside = f"{folder}/{name}"
-            if inside in named or not _OURS.fullmatch(name):
-                continue
-            time_s = dropped.get(os.path.splitext(name)[0])
-            if time_s is not None:
-                yield inside, time_s, True
-                continue
-            with contextlib.suppress(OSError):
-                yield inside, os.stat(cache / inside).st_mtime, False
+            if _OURS.fullmatch(name):
+                yield f"{folder}/{name}"
 
 
 def _listed(folder: Path) -> list[str]:

@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm import wire
 from magnet_arrow.helm.elements import Stretch, items
+from magnet_arrow.helm.scanning import END_OF_FILE
 from magnet_arrow.helm.shapes import ListOf, Object, Shape, object_shape
 from magnet_arrow.helm.wire import Residual
 
@@ -354,7 +355,8 @@ def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: i
             raise _BadElementError(0, "an object", kind(value)) from None
     except _BadElementError as error:
         place = Where(where.run, where.file, path, offset + error.byte)
-        raise BadFileError("", where=place, expected=error.expected, found=error.found) from None
+        hint = "Copy the file again." if error.found == END_OF_FILE else None
+        raise BadFileError("", where=place, expected=error.expected, found=error.found, hint=hint) from None
 
 
 def member_error(members: Mapping[str, bytes], where: Where) -> BadFileError | None:
@@ -404,7 +406,7 @@ def parse(raw: bytes | memoryview | Raw, residual: Residual | None = None) -> An
     except json.JSONDecodeError as error:
         byte = len(error.doc[: error.pos].encode("utf-8", "surrogatepass"))
         rest = error.doc[error.pos : error.pos + 24]
-        found = "the end of the file" if not error.doc[error.pos :].strip() else f"{rest!r} ({error.msg})"
+        found = END_OF_FILE if not error.doc[error.pos :].strip() else f"{rest!r} ({error.msg})"
         raise _BadElementError(byte, "JSON", found) from None
     except RecursionError:
         found = "more than can be read from so deep in the stack"

@@ -22,7 +22,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
-from magnet_arrow.errors import NoRunsError, SourceNotFoundError
+from magnet_arrow.errors import NoRunsError, SettingError, SourceNotFoundError
 from magnet_arrow.helm.source import ENDINGS
 
 RUN_FILES = ("run_spec.json", "scenario_state.json", "stats.json", "per_instance_stats.json")
@@ -177,6 +177,8 @@ def _items(source: Source) -> Iterator[str | RunPlace]:
         yield from source.places
     elif isinstance(source, os.PathLike):
         yield os.fspath(source)
+    elif not isinstance(source, Iterable):
+        raise SettingError(f"{source!r} names no runs.", expected="a path, an object with runs, or a list of such")
     else:
         for item in source:
             yield from _items(item)

@@ -1,6 +1,5 @@
 """Emptying a cache: all of it, and nothing that is none."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,18 @@ def test_all_is_gone_and_can_be_filled_again(tmp_path: Path) -> None:
     assert Cache(tmp_path).runs()["folder"].to_list() == ["c"]
 
 
+def test_what_is_not_ours_stays(tmp_path: Path) -> None:
+    """HELM has folders that are called as ours."""
+    commit_runs(tmp_path, {"a": [1]})
+    mine = [tmp_path / inside for inside in ("runs/v1/a/stats.json", "runs/notes.zst", "stats/mine.parquet")]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    clear(tmp_path)
+    left = {path for path in tmp_path.rglob("*") if path.is_file() and path.parent != tmp_path}
+    assert left == set(mine)
+
+
 def test_a_folder_that_is_no_cache_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     with pytest.raises(MagnetError, match="is no cache"):
@@ -38,7 +49,7 @@ def test_who_stops_on_the_way_leaves_an_empty_cache(tmp_path: Path, monkeypatch:
         raise OSError(30, "Read-only file system")
 
     commit_runs(tmp_path, {"a": [1]})
-    monkeypatch.setattr(shutil, "rmtree", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(CacheNotWritableError, match="Read-only file system"):
         clear(tmp_path)
     assert Cache(tmp_path).runs().height == 0

@@ -10,7 +10,7 @@ from makesegment import commit_runs, key_of
 from magnet_arrow import schema
 from magnet_arrow.cache.shown import frame_schema, polars_type, shown_columns
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
-from magnet_arrow.errors import ColumnNotFoundError
+from magnet_arrow.errors import ColumnNotFoundError, SettingError
 
 STATS = schema.table("stats")
 OWN = "stats.name.perturbation"
@@ -58,6 +58,8 @@ def test_named_columns_are_those_as_they_are_named(snapshot: Snapshot) -> None:
         shown_columns(STATS, chosen(snapshot, "a"), [f"{OWN}.m"])
     with pytest.raises(ColumnNotFoundError, match="Did you mean"):
         shown_columns(STATS, chosen(snapshot, "e"), ["stats.men"])  # `n` is not of this run
+    with pytest.raises(SettingError, match="'regstered' says no columns"):
+        shown_columns(STATS, chosen(snapshot, "a"), "regstered")  # type: ignore[arg-type]
 
 
 def test_lists_and_structs_have_polars_types() -> None:

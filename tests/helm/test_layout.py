@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from magnet_arrow.errors import NoRunsError, SourceNotFoundError
+from magnet_arrow.errors import NoRunsError, SettingError, SourceNotFoundError
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import Found, RunPlace, find_outputs, find_runs, find_suites, suites_around
 
@@ -500,3 +500,8 @@ def test_a_walk_opens_no_run_folder_and_resolves_no_run(outputs: Path, monkeypat
         ("scandir", f"{runs}/v1"),
         ("scandir", f"{runs}/v2"),
     ]
+
+
+def test_what_can_not_name_runs_is_refused() -> None:
+    with pytest.raises(SettingError, match="5 names no runs"):
+        find_runs(5)  # type: ignore[arg-type]

@@ -177,7 +177,16 @@ def test_a_damaged_manifest_is_named_with_all_runs(cache: Path, outputs: Path) -
         with pytest.raises(CacheDamagedError, match=r"manifest\.json is damaged"):
             use()
     (found,) = Cache(cache).check().damages
-    assert (found.file, found.runs) == ("manifest.json", ("made", *(f"made/tide:n={number}" for number in range(3))))
+    assert (found.file, found.runs) == ("manifest.json", tuple(f"made/tide:n={number}" for number in range(3)))
+
+
+def test_a_manifest_that_is_gone_is_damage(cache: Path, outputs: Path) -> None:
+    (cache / "manifest.json").unlink()
+    (found,) = Cache(cache).check().damages
+    assert found.what == f"{cache / 'manifest.json'} is missing."
+    assert found.runs == tuple(f"made/tide:n={number}" for number in range(3))
+    assert ingest(outputs, cache).runs == 3
+    assert Cache(cache).check().damages == ()
 
 
 def test_strays_are_named_and_otherwise_passed_over(cache: Path, outputs: Path) -> None:
