@@ -103,7 +103,8 @@ def missing(cache: Path, entry: FileEntry) -> Iterator[None]:
 def damaged(path: Path, what: str) -> CacheDamagedError:
     """The error for a damaged file of the cache."""
     hint = "Ingest the source again: the runs in it are taken anew. `magnet-arrow check` looks at the whole cache."
-    return CacheDamagedError(f"{path} is damaged: {what}.", hint=hint)
+    text = " ".join(what.split()).rstrip(".")  # Arrow's has several lines
+    return CacheDamagedError(f"{path} is damaged: {text}.", hint=hint)
 
 
 def mark(path: Path) -> None:
