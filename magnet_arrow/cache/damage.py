@@ -91,9 +91,8 @@ def check(cache: Path) -> CheckReport:
         return CheckReport(0, 1, (cache / manifest.MANIFEST).stat().st_size, (found,), ())
     if not (cache / manifest.MANIFEST).exists() and (keys := _keys_in_run_lists(cache)):
         # A cache has a manifest before it has its first run.
-        return CheckReport(
-            0, 0, 0, (Damage(manifest.MANIFEST, f"{cache / manifest.MANIFEST} is missing.", tuple(keys)),), ()
-        )
+        gone = Damage(manifest.MANIFEST, f"{cache / manifest.MANIFEST} is missing.", tuple(keys))
+        return CheckReport(0, 0, 0, (gone,), ())
     files = current.files_by_path().values()
     damages = [found for segment in current.segments for found in _check_segment(cache, segment)]
     return CheckReport(
@@ -112,9 +111,8 @@ def _check_segment(cache: Path, segment: Segment) -> Iterator[Damage]:
         try:
             integrity.check_digest(cache, file)
         except CacheDamagedError as error:
-            yield Damage(
-                file.path, error.message, tuple(in_tables if runs is None else (run.key for run in runs if run.tables))
-            )
+            keys = in_tables if runs is None else [run.key for run in runs if run.tables]
+            yield Damage(file.path, error.message, tuple(keys))
     for name, table in segment.tables.items():
         bad = _BadGroups()
         bad.look(cache, table)
