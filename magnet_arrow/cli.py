@@ -274,7 +274,9 @@ def validate(paths: Sources, json: Json = False) -> None:
     else:
         print(validation_summary(found))
         texts = [findings_text(one) for one in (*found.runs, *found.suites) if not one.is_clean]
-        for text in filter(None, (first_of(texts, rest="; --json has all"), first_of(found.notes))):
+        for text in filter(
+            None, (first_of(texts, rest="; --json has all"), first_of(found.notes, rest="; --json has all"))
+        ):
             _stdout().print(plain(f"\n{text}"))
     raise typer.Exit(ExitCode.DONE if found.is_clean else ExitCode.REPORTED)
 
@@ -617,7 +619,7 @@ def _print_ingest(done: "IngestReport", *, json: bool = False) -> None:
     print(as_json(ingest_facts(done)) if json else ingest_summary(done))
     odd = first_of([f"Kept in magnet.extra: {line}" for line in odd_lines(done.odd)], rest="; --json has all")
     reasons = first_of([str(rejected) for rejected in done.rejected], rest="; `magnet-arrow rejects` lists all")
-    for text in filter(None, (first_of(done.notes), odd, reasons)):
+    for text in filter(None, (first_of(done.notes, rest="; --json has all"), odd, reasons)):
         _complain(text)
 
 
