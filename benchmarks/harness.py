@@ -4,8 +4,8 @@ A candidate is a function `f(*arguments) -> rows` in one of the scripts, named `
 it imports its module, which is not timed, and then calls it: *first* is the first call in a process, *again* the
 later ones, *cpu* the processor time of a later call (of the first, if there is but one), which is less moved by what
 else the machine does but leaves out waiting for the disk. Peak memory is anonymous: `RssAnon` of the process and its
-children, read by the parent every 5 ms (50 of a candidate that uses all cores) from `/proc/PID/status`. So libraries and other mapped files, which the system
-can drop, do not count.
+children, read by the parent every 5 ms (50 where a candidate uses all cores) from `/proc/PID/status`. So libraries and
+other mapped files, which the system can drop, do not count.
 
 A function that needs something that is not to be timed is a generator: what it does up to its first `yield` prepares,
 up to the second is timed, and the rest cleans up. It yields None, then its rows.
