@@ -298,7 +298,7 @@ class _Work:
             self._commit(Outcome())
             if plan.todo:
                 with contextlib.suppress(CacheError):  # the next ingest will
-                    sweeping.sweep(self._cache)
+                    sweeping.sweep_now_and_then(self._cache)
         except BaseException:
             hands.stop()
             for order in self._open.values():

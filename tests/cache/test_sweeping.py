@@ -12,7 +12,7 @@ from magnet_arrow.cache import commit, sweeping
 from magnet_arrow.cache.changes import GRACE_S, Change, apply
 from magnet_arrow.cache.manifest import Dropped, read_manifest
 from magnet_arrow.cache.store import Cache
-from magnet_arrow.cache.sweeping import Swept, sweep
+from magnet_arrow.cache.sweeping import Swept, strays, sweep, sweep_now_and_then
 from magnet_arrow.errors import CacheLockedError, SnapshotExpiredError
 from magnet_arrow.scan import read_runs
 
@@ -142,3 +142,24 @@ def test_nothing_is_swept_without_the_lock(tmp_path: Path, monkeypatch: pytest.M
 
 def _timed_out(lock: object, timeout: float) -> None:
     raise commit.filelock.Timeout(str(lock))
+
+
+def test_ingests_sweep_once_an_hour(tmp_path: Path, clock: list[float]) -> None:
+    commit_runs(tmp_path, {"a": [1]})
+    left = tmp_path / "stats" / "0123456789abcdef.parquet"
+
+    def is_swept() -> bool:
+        left.write_text("by a writer that died")
+        make_old(left, 3 * DAY_S)
+        sweep_now_and_then(tmp_path)
+        return not left.exists()
+
+    assert is_swept()
+    clock[0] += 3599
+    assert not is_swept()
+    clock[0] += 1
+    assert is_swept()
+    clock[0] -= DAY_S  # whoever sets the clock back does not keep it from being swept
+    assert is_swept()
+    left.unlink(missing_ok=True)
+    assert strays(tmp_path, read_manifest(tmp_path)) == []
