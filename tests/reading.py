@@ -30,8 +30,8 @@ def read(places: Sequence[RunPlace], table: str, cache: Path, *, hidden: bool = 
 
 def forget_run_lists() -> None:
     """What this process has read of caches, as if it were another: one reads a run list once."""
-    snapshot.read_file.cache_clear()
     snapshot.listed.cache_clear()
+    snapshot._deleted.cache_clear()
 
 
 def all_tables(cache: Path) -> dict[str, pl.DataFrame]:

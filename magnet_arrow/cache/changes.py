@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from magnet_arrow.cache import commit, integrity, manifest
-from magnet_arrow.cache.manifest import Deleted, Dropped, Manifest, RejectedRun, RunList, Segment, Source, run_key
-from magnet_arrow.cache.snapshot import Snapshot, read_file
+from magnet_arrow.cache.manifest import Deleted, Dropped, Manifest, RejectedRun, Segment, Source, run_key
+from magnet_arrow.cache.snapshot import Snapshot, listed
 
 GRACE_S = 24 * 60 * 60.0
 """How long files stay that no manifest names any more: who looked at the cache before can read so long."""
@@ -157,7 +157,7 @@ class _Merge:
         segment = self._change.segment
         if segment is None:
             return set()
-        entries = {entry.key: entry for entry in read_file(self._before.path, segment.runs, RunList).runs}
+        entries = {entry.key: entry for entry in listed(self._before.path, segment.runs).entries}
         for key, held in self._before.among(entries).items():
             entry = entries[key]
             is_same = held.fingerprint == entry.fingerprint and held.schema_version >= segment.schema_version

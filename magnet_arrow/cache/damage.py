@@ -8,7 +8,7 @@ from pathlib import Path
 from magnet_arrow.cache import integrity, manifest, segments, sweeping
 from magnet_arrow.cache.manifest import Manifest, RunEntry, RunList, Segment, StoredRows, TableEntry
 from magnet_arrow.cache.segments import TableFile
-from magnet_arrow.cache.snapshot import Snapshot, read_file
+from magnet_arrow.cache.snapshot import Snapshot, listed
 from magnet_arrow.errors import CacheDamagedError
 from magnet_arrow.schema import RUN
 
@@ -162,7 +162,7 @@ class _BadGroups:
 def _live(cache: Path, segment: Segment) -> list[RunEntry] | None:
     """The runs of a segment that count; None without a run list; all in it where it can't be told which count."""
     try:
-        runs = read_file(cache, segment.runs, RunList).runs
+        runs = listed(cache, segment.runs).entries
     except CacheDamagedError:
         return None
     try:

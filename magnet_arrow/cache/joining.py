@@ -9,7 +9,7 @@ from magnet_arrow import schema
 from magnet_arrow.cache import manifest
 from magnet_arrow.cache.integrity import file_entry
 from magnet_arrow.cache.manifest import FileEntry, RunEntry, RunList, Segment, TableEntry
-from magnet_arrow.cache.snapshot import read_file
+from magnet_arrow.cache.snapshot import listed
 from magnet_arrow.errors import CacheNotWritableError
 from magnet_arrow.helm.source import plain_name
 
@@ -29,10 +29,10 @@ def join(cache: Path, segment: Segment, other: Segment) -> tuple[Segment, RunEnt
     Raises:
         CacheNotWritableError: the disk refused. What is left of both has the ids of either.
     """
-    ours, theirs = (read_file(cache, one.runs, RunList) for one in (segment, other))
-    if segment.tables.keys() & other.tables.keys() or ours.runs[0].content != theirs.runs[0].content:
+    ours, theirs = (listed(cache, one.runs) for one in (segment, other))
+    if segment.tables.keys() & other.tables.keys() or ours.entries[0].content != theirs.entries[0].content:
         return None
-    entry = _joined(ours.runs[0], theirs.runs[0], len(ours.profiles))
+    entry = _joined(ours.entries[0], theirs.entries[0], len(ours.profiles))
     path = cache / segment.runs.path
     try:
         moved = {name: _moved(cache, table, segment.id) for name, table in other.tables.items()}

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
@@ -27,8 +26,6 @@ from magnet_arrow.freeform import Kind
 from magnet_arrow.garbage import collector_off
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.source import Fingerprint
-
-T = TypeVar("T")
 
 _FEW = 16
 """Up to so many runs are looked up one by one."""
@@ -125,7 +122,7 @@ class Snapshot:
         return {key: run for key in keys if (run := find(key)) is not None}
 
     def _find(self, key: str) -> CachedRun | None:
-        for segment, runs, dead in self._lists:
+        for segment, runs, dead in reversed(self._lists):
             entry = None if key in dead else runs.find(key)
             if entry is not None:
                 return CachedRun(entry, segment, runs.profiles)
@@ -148,7 +145,7 @@ class Snapshot:
         """Keys of the runs of a segment that no longer count."""
         if segment.deleted is None:
             return frozenset()
-        return frozenset(read_file(self.path, segment.deleted, Deleted).keys)
+        return _deleted(self.path, segment.deleted)
 
     @cached_property
     def source_ids(self) -> Mapping[str, str]:
@@ -236,7 +233,7 @@ def listed(cache: Path, entry: FileEntry) -> Listed:
 
 
 @lru_cache(maxsize=512)
-def read_file(cache: Path, entry: FileEntry, kind: type[T]) -> T:
-    """An immutable file of the cache; read once a process, since its digest is part of the question."""
+def _deleted(cache: Path, entry: FileEntry) -> frozenset[str]:
+    """The keys in a deletion file; read once a process, as a run list is."""
     path = integrity.check_digest(cache, entry)
-    return manifest.decode(path.read_bytes(), kind, path)
+    return frozenset(manifest.decode(path.read_bytes(), Deleted, path).keys)

@@ -13,9 +13,9 @@ from msgspec import Raw
 from magnet_arrow import schema
 from magnet_arrow.cache import segments
 from magnet_arrow.cache.integrity import check_digest, check_file
-from magnet_arrow.cache.manifest import RunList, TableEntry
+from magnet_arrow.cache.manifest import TableEntry
 from magnet_arrow.cache.segments import SegmentWriter, TableFile, TableWriter
-from magnet_arrow.cache.snapshot import read_file
+from magnet_arrow.cache.snapshot import listed
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.collectors import Texts
 from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError, SnapshotExpiredError, Where
@@ -182,9 +182,9 @@ def test_the_run_list_tells_where_each_run_is(tmp_path: Path) -> None:
         writer.add_run(run_entry(folder))
     assert writer.n_runs == 4
     segment = writer.finish()
-    run_list = read_file(tmp_path, segment.runs, RunList)
-    assert [run.key for run in run_list.runs] == [key_of(folder) for folder in "abcd"]
-    places = [run.tables["stats"] for run in run_list.runs[:3]]
+    run_list = listed(tmp_path, segment.runs)
+    assert [run.key for run in run_list.entries] == [key_of(folder) for folder in "abcd"]
+    places = [run.tables["stats"] for run in run_list.entries[:3]]
     assert [(place.rows, place.group, place.groups, place.skip) for place in places] == [
         (1, 0, 1, 2),  # behind the two rows of `c`
         (3, 1, 2, 0),  # over two row groups
