@@ -410,6 +410,15 @@ def test_a_run_that_can_not_be_taken_is_an_error(before: bool, outputs: Path, ca
     assert (caught.value.where.run, caught.value.where.file) == (f"made/{NAMES[0]}", "stats.json")
 
 
+def test_an_ingest_sweeps_what_a_writer_left_that_died(outputs: Path, cache: Path) -> None:
+    left = cache / "stats" / "0123456789abcdef.parquet"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    os.utime(left, (1, 1))
+    ingest(outputs, cache)
+    assert not left.exists()
+
+
 def test_once_a_run_is_known_as_rejected_the_whole_ones_are_those_without_it(outputs: Path, cache: Path) -> None:
     runs = HelmRuns(outputs, cache=cache)
     file_of(outputs, NAMES[0]).write_text("[")

@@ -26,6 +26,6 @@ def clear(cache: Path) -> None:
                 (cache / inside).unlink()
         except OSError as error:
             raise commit.not_writable(cache, error) from error
-    for folder in sweeping.FOLDERS:
-        with contextlib.suppress(OSError):  # it is not there, or holds what is not ours
-            (cache / folder).rmdir()
+        for folder in sweeping.FOLDERS:
+            with contextlib.suppress(OSError):  # it is not there, or holds what is not ours
+                (cache / folder).rmdir()

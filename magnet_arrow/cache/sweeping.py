@@ -70,7 +70,7 @@ def sweep_now_and_then(cache: Path) -> None:
     """
     now_s = time.time()
     stamp = cache / _SWEPT
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):  # there was none yet, or nobody can tell
         if 0 <= now_s - stamp.stat().st_mtime < _PAUSE_S:
             return
     sweep(cache)
