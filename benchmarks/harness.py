@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 PACKAGES = ("magnet-arrow", "polars", "pyarrow", "msgspec", "orjson", "duckdb")
 SAMPLE_S = 0.005
 SELDOM_S = 0.05
-"""Where a candidate uses all cores, who watches takes some of its time: at `SAMPLE_S` 8 % of two workers'."""
+"""Where a candidate uses all cores, who watches takes some of its time, at `SAMPLE_S` more than can be overlooked."""
 ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1", "ARROW_IO_THREADS": "1"}
 
 
@@ -311,7 +311,7 @@ def report(script: str, head: dict[str, Any], lines: Sequence[Line], *, write_js
     head = head | {"load_at_end": round(os.getloadavg()[0], 2)}
     name = Path(script).stem
     print(f"# {name}\n" + ", ".join(f"{key} {value}" for key, value in head.items()))
-    print("peak: highest RssAnon, sampled every 5 ms, children included\n")
+    print("peak: highest RssAnon, sampled every 5 ms (50 where a candidate uses all cores), children included\n")
     titles = ("question", "candidate", "first ms", "again ms", "cpu ms", "ours ÷ it", "… again", "… cpu", "peak MB", "")
     cells = [titles, *(_cells(line) for line in lines)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
