@@ -388,7 +388,7 @@ def cache_info(cache: CacheDir = None, json: JsonLines = False) -> None:
     """Show the cache's sources, with runs, bytes of their JSON, and rows a table; and its bytes on disk."""
     from magnet_arrow.listing import bytes_on_disk, sources
 
-    shown = _cache(cache, must_exist=True)
+    shown = _existing_cache(cache)
     _print_frame(sources(shown), json=json)
     _complain(f"{bytes_on_disk(shown):,} bytes on disk, in {shown.path}")
 
@@ -419,7 +419,7 @@ def check(cache: CacheDir = None, json: Json = False) -> None:
     """
     from magnet_arrow.report import as_json, check_facts, check_lines, check_summary
 
-    found = _cache(cache, must_exist=True).check()
+    found = _existing_cache(cache).check()
     if json:
         print(as_json(check_facts(found)))
     else:
@@ -442,7 +442,7 @@ def compact(
     """
     from magnet_arrow.report import as_json, compact_facts, compact_summary
 
-    done = _cache(cache, must_exist=True).compact(grace_s=grace * 3600)
+    done = _existing_cache(cache).compact(grace_s=grace * 3600)
     print(as_json(compact_facts(done)) if json else compact_summary(done))
     for text in done.damaged:
         _complain(text)
@@ -536,7 +536,7 @@ def rejects(cache: CacheDir = None, json: JsonLines = False) -> None:
     """
     from magnet_arrow.report import plain, rejection
 
-    rejected = _cache(cache, must_exist=True).rejects()
+    rejected = _existing_cache(cache).rejects()
     if json:
         _print_frame(rejected, json=True)
     else:
@@ -556,13 +556,19 @@ def _agrees(question: str) -> bool:
         raise MagnetError("Nothing was done, since nobody answered.", hint="With --yes no question is asked.") from None
 
 
-def _cache(path: Path | None, *, must_exist: bool = False) -> "Cache":
+def _cache(path: Path | None) -> "Cache":
     from magnet_arrow.cache.store import Cache
+
+    return Cache(path)
+
+
+def _existing_cache(path: Path | None) -> "Cache":
+    """A cache that was named, and is there; or the default one, which need not be."""
     from magnet_arrow.errors import MagnetError
 
-    if must_exist and path is not None and not path.exists():
+    if path is not None and not path.exists():
         raise MagnetError(f"There is no cache in {path}.")
-    return Cache(path)
+    return _cache(path)
 
 
 def _predictor(name: str) -> "Callable[..., RunPredictor]":
@@ -577,7 +583,7 @@ def _predictor(name: str) -> "Callable[..., RunPredictor]":
     module_name, _, class_name = name.partition(":")
     if not class_name:
         raise typer.BadParameter(f"{name!r} names no class: write MODULE:CLASS.")
-    if module_name.endswith(".py") or os.sep in module_name:
+    if module_name.endswith(".py") or Path(module_name).name != module_name:
         stem = Path(module_name).stem
         raise typer.BadParameter(f"{module_name} is a file: write {stem}:{class_name}, in the folder that it is in.")
     sys.path.insert(0, "")

@@ -196,8 +196,9 @@ class HelmRuns(Sequence[HelmRun], Frames):
         Nothing is ingested: a run that nobody has tried to take counts as whole.
         """
         snapshot = self.cache.snapshot()
-        bad = {place for place in self.places if _is_partial(snapshot, place) or _is_rejected(snapshot, place)}
-        return self._like(place for place in self.places if place not in bad)
+        return self._like(
+            place for place in self.places if not (_is_partial(snapshot, place) or _is_rejected(snapshot, place))
+        )
 
     def take(self, indices: Iterable[int]) -> "HelmRuns":
         """Those runs, in that order."""

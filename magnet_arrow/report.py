@@ -312,11 +312,8 @@ def check_facts(report: "CheckReport") -> dict[str, Any]:
 
 def compact_summary(done: "Compacted") -> str:
     """What compacting did, on one line."""
-    swept = (
-        f"; {counted(done.swept_files, 'file')} out of use removed ({done.swept_bytes:,} bytes)"
-        if done.swept_files
-        else ""
-    )
+    files = counted(done.swept_files, "file")
+    swept = f"; {files} out of use removed ({done.swept_bytes:,} bytes)" if done.swept_files else ""
     return (
         f"{counted(done.segments_before, 'segment')} became {done.segments_after:,}, "
         f"{done.bytes_before:,} bytes became {done.bytes_after:,}{swept}."

@@ -73,19 +73,11 @@ class ElementDecoder:
         Raises:
             NotPlainError: it does not.
         """
-        try:
-            found: list[Any] = self._many.decode(array)
-        except REFUSED:
-            raise NotPlainError from None
-        return found
+        return _plain(self._many, array)
 
     def plain_whole(self, array: bytes | memoryview) -> list[Any]:
         """As `plain`, with what otherwise stays raw decoded too; see `wire.whole_twin`."""
-        try:
-            found: list[Any] = self._whole.decode(array)
-        except REFUSED:
-            raise NotPlainError from None
-        return found
+        return _plain(self._whole, array)
 
     def plain_pieces(self, pieces: Iterable[bytes | memoryview]) -> list[Any]:
         """As `plain`, element by element: each piece is one."""
@@ -197,6 +189,14 @@ class ElementDecoder:
                 decoded.residuals[index] = residual
             decoded.structs.append(held)
         return decoded
+
+
+def _plain(decoder: "msgspec.json.Decoder[Any]", array: bytes | memoryview) -> list[Any]:
+    try:
+        found: list[Any] = decoder.decode(array)
+    except REFUSED:
+        raise NotPlainError from None
+    return found
 
 
 QUOTE = b'"'
