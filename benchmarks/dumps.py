@@ -1,4 +1,4 @@
-"""The dumps that are measured: real ones, of which only the four files of each run are taken, and made ones.
+"""The dumps that are measured: real ones, as they are or only the four files of each run, and made ones.
 
 Real ones lie as `NAME.tar.xz` in the folder `data` of `$MAGNET_ARROW_SHARED` (default: `shared` beside the clone).
 """
@@ -33,23 +33,60 @@ def dump(name: str, work: Path) -> Path | None:
 
     Made ones are `1GB`, one long run whose scenario state has that size, and `5000runs`, so many short ones.
     """
+    if _is_many(name):
+        return None  # only as it is
     if name.endswith("runs") and name.removesuffix("runs").isdigit():
         return made(work, runs=int(name.removesuffix("runs")))
     if name[:1].isdigit():
         return made(work, long_bytes=size_of(name))
     target = work / "real" / Path(name).name / "benchmark_output"
     if not target.exists():
-        source, archive = Path(name), SHARED / "data" / f"{name}.tar.xz"
-        if source.is_dir():
-            _copy_runs(source, target)
-        elif archive.is_file():
-            with tempfile.TemporaryDirectory(dir=work) as folder, tarfile.open(archive) as members:
-                members.extractall(folder, filter="data")
-                _copy_runs(Path(folder), target)
-        else:
+        source = _whole(name, work)
+        if source is None:
             return None
+        _copy_runs(source, target)
     warm(target)
     return target
+
+
+def complete(name: str, work: Path) -> Path | None:
+    """The outputs folder of a real dump with all that HELM left in it, None if it is missing; made ones have no more.
+
+    `9xmmlu` is one with nine suites, each a copy of the dump's only one.
+    """
+    if not _is_many(name):
+        return _whole(name, work)
+    times, plain = name.split("x", 1)
+    outputs = _whole(plain, work)
+    if outputs is None:
+        return None
+    target = work / "whole" / name / "benchmark_output"
+    if not target.exists():
+        (suite,) = (outputs / "runs").iterdir()
+        for number in range(int(times)):
+            shutil.copytree(suite, target / "runs" / f"v{number + 1}")
+    warm(target)
+    return target
+
+
+def _is_many(name: str) -> bool:
+    return name.split("x", 1)[0].isdigit() and "x" in name
+
+
+def _whole(name: str, work: Path) -> Path | None:
+    """The outputs folder of a real dump, by its name or path, as it is; None if it is missing."""
+    folder, archive = Path(name), SHARED / "data" / f"{name}.tar.xz"
+    if not folder.is_dir():
+        folder = work / "whole" / name
+        if not folder.is_dir():
+            if not archive.is_file():
+                return None
+            with tarfile.open(archive) as members:
+                members.extractall(folder, filter="data")
+    outputs = next((path.parent for path in [folder / "runs", *sorted(folder.rglob("runs"))] if path.is_dir()), None)
+    if outputs is not None:
+        warm(outputs)
+    return outputs
 
 
 def _copy_runs(source: Path, target: Path) -> None:
@@ -78,15 +115,20 @@ def made(work: Path, *, runs: int = 0, instances: int = 20, long_bytes: int = 0,
 def warm(outputs: Path) -> None:
     """Read all of it once, so that the disk is not what is measured."""
     room = bytearray(1 << 20)
-    for path in outputs.rglob("*.json"):
-        with path.open("rb", buffering=0) as file:
+    for path in all_files(outputs):
+        with open(path, "rb", buffering=0) as file:
             while file.readinto(room):
                 pass
 
 
 def json_bytes(outputs: Path) -> int:
     """Size of all its JSON."""
-    return sum(path.stat().st_size for path in outputs.rglob("*.json"))
+    return sum(map(os.path.getsize, all_files(outputs)))
+
+
+def all_files(outputs: str | Path) -> list[str]:
+    """Paths of all JSON files, sorted."""
+    return sorted(map(str, Path(outputs).rglob("*.json")))
 
 
 def files_of(outputs: str | Path) -> dict[str, list[str]]:

@@ -31,11 +31,16 @@ from statistics import fmean, median
 from typing import Any
 
 HERE = Path(__file__).parent
-PACKAGES = ("magnet-arrow", "polars", "pyarrow", "msgspec", "orjson", "duckdb")
+PACKAGES = ("magnet-arrow", "polars", "pyarrow", "msgspec", "orjson", "fastsimdjson", "duckdb")
 SAMPLE_S = 0.005
 SELDOM_S = 0.05
 """Where a candidate uses all cores, who watches takes some of its time, at `SAMPLE_S` more than can be overlooked."""
 ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1", "ARROW_IO_THREADS": "1"}
+
+
+SAME_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+"""glibc moves these as a process goes, so that what one candidate frees may come back to it as new pages and another's
+may not: the page faults of `orjson.loads` on a long file would flatter us. Set, they stay where they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Candidate:
         python: interpreter that runs it, where that is not ours.
         cores: how many cores it may use.
         calls: in each process; the first is reported apart from the later ones.
+        same_malloc: whether its allocator keeps what is freed, see `SAME_MALLOC`; its peak is then not a user's.
     """
 
     name: str
@@ -57,6 +63,7 @@ class Candidate:
     python: str = sys.executable
     cores: int = 1
     calls: int = 1
+    same_malloc: bool = False
 
 
 @dataclass(slots=True)
@@ -118,6 +125,7 @@ def _measure(candidate: Candidate, measured: Measured) -> None:
     cores = sorted(os.sched_getaffinity(0))
     command = [candidate.python, str(HERE / "harness.py"), candidate.function, str(candidate.calls)]
     environment = os.environ | (ONE_THREAD if candidate.cores == 1 else {})
+    environment |= SAME_MALLOC if candidate.same_malloc else {}
     with subprocess.Popen(
         [*command, ",".join(map(str, cores[: candidate.cores])), *candidate.arguments],
         env=environment,

@@ -1,6 +1,7 @@
 """Where the time of an ingest goes, stage by stage.
 
     python benchmarks/stages.py large          # of mmlu without a name
+    python benchmarks/stages.py mmlu --four    # of the four files of each run alone
 
 Processor time of later calls in one process on one core, in milliseconds an ingest. A stage is a function of ours that
 is timed whenever it is called; `learn` is a part of the stage above it, the other lines do not overlap.
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dumps import dump, work_folder
+from dumps import complete, dump, work_folder
 from harness import arguments, header, report
 
 from magnet_arrow import columns, gathering, ingestion, stat_rows, table_rows
@@ -81,11 +82,12 @@ def main() -> None:
     """Measure and print."""
     parser = arguments(__doc__, rounds=1)
     parser.add_argument("dump", nargs="?", default="mmlu", help="a name, a size or a path")
+    parser.add_argument("--four", action="store_true", help="only the four files of each run")
     args = parser.parse_args()
     head = header()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     with work_folder(args.work) as work:
-        outputs = dump(args.dump, work)
+        outputs = (None if args.four else complete(args.dump, work)) or dump(args.dump, work)
         if outputs is None:
             raise SystemExit(f"{args.dump} is not here.")
         report(__file__, head, [], write_json=args.json, more=measure(outputs, work))

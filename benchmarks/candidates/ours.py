@@ -1,6 +1,5 @@
 """What magnet_arrow does, as the scripts measure it."""
 
-import inspect
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,14 +23,9 @@ def rows_of(report: IngestReport) -> dict[str, int]:
     return {table: report.rows[table] for table in TABLES}
 
 
-def has_workers() -> bool:
-    """Whether an ingest can use more than one process."""
-    return "workers" in inspect.signature(ingest).parameters
-
-
 def cold(outputs: str, work: str, workers: str = "1") -> Iterator[Any]:
-    """Ingest into a new cache."""
-    options: dict[str, Any] = {"workers": int(workers)} if has_workers() else {}
+    """Ingest into a new cache, by so many workers; `default`: by as many as a user gets who says nothing."""
+    options: dict[str, Any] = {"workers": int(workers)} if workers != "default" else {}
     cache = Path(tempfile.mkdtemp(prefix="cache-", dir=work))
     yield None
     report = ingest(outputs, cache, **options)

@@ -15,10 +15,10 @@ from json_types import in_duckdb, leaves
 LARGEST_OBJECT_BYTES = 4_294_967_295
 
 
-def to_parquet(outputs: str, types: str, work: str) -> Iterator[Any]:
-    """Read, flatten and write; at the compression that ours has."""
+def to_parquet(outputs: str, types: str, work: str, threads: str = "1") -> Iterator[Any]:
+    """Read, flatten and write, at zstd's first level."""
     folder = Path(tempfile.mkdtemp(prefix="duckdb-", dir=work))
-    steps = _steps(outputs, types, folder, "COMPRESSION zstd, COMPRESSION_LEVEL 1")
+    steps = _steps(outputs, types, folder, "COMPRESSION zstd, COMPRESSION_LEVEL 1", threads)
     yield next(steps)
     yield next(steps)
     shutil.rmtree(folder)
@@ -29,11 +29,11 @@ def to_parquet_kept(outputs: str, types: str, folder: str) -> Iterator[Any]:
     yield from _steps(outputs, types, Path(folder), "COMPRESSION zstd")
 
 
-def _steps(outputs: str, types: str, folder: Path, options: str) -> Iterator[Any]:
+def _steps(outputs: str, types: str, folder: Path, options: str, threads: str = "1") -> Iterator[Any]:
     files = files_of(outputs)
     kinds = json.loads(Path(types).read_text())
     connection = duckdb.connect()
-    connection.execute("SET threads = 1")
+    connection.execute(f"SET threads = {int(threads)}")
     queries = {table: _query(table, kinds[table], paths) for table, paths in files.items()}
     rows = {}
     yield None
