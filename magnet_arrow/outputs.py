@@ -138,6 +138,10 @@ class HelmRuns(Sequence[HelmRun], Frames):
     An immutable snapshot: places are listed and fingerprinted once. Runs that appear later are not in it until
     `refresh`, and a frame looks again only at the runs that it reads.
 
+    The order decides what a seed draws: that of a list is kept; the runs of a folder, and what a pattern matches,
+    are sorted by suite and folder, whichever way it is written. Each run is there once, at its first place, though
+    links or a release lead to it too.
+
     Args:
         source: a path to outputs, a suite or a run, a glob pattern, an object of ours, or a list of such.
         pattern: run folders to keep, as `fnmatch.fnmatchcase` takes it.
@@ -358,7 +362,7 @@ class HelmSuites(Sequence[HelmSuite]):
     @property
     def places(self) -> tuple[RunPlace, ...]:
         """Where the runs of all of them lie."""
-        places = tuple(place for suite in self for place in _places_or_none(suite))
+        places = tuple({place.path: place for suite in self for place in _places_or_none(suite)}.values())
         # Where there is none at all, looking once more raises the error that says what is there instead.
         return places or find_runs([suite.path for suite in self]).places
 

@@ -13,7 +13,7 @@ by name, is one run at one place. A walk asks each folder of a suite for its run
 import difflib
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -59,7 +59,7 @@ class Found:
     """What a source holds.
 
     Attributes:
-        places: each run once; in the order given, inside a walk by source, suite and folder, by code point.
+        places: each run once, see `find_runs` for their order.
         notes: what was passed over and is worth a word, as sentences. They hold names from the disk as they
             are: show them through `magnet_arrow.text`.
     """
@@ -88,6 +88,11 @@ def find_runs(source: Source, *, pattern: str = "*") -> Found:
     known kind gives the runs of all dumps up to three levels below. `latest`, which HELM makes a link to a
     suite (and a download a copy of one), is passed over unless it is named.
 
+    The order decides what a seed draws. The runs of a folder, and all that a pattern matches, are sorted by suite,
+    folder and outputs folder (code points), whichever way that folder is written. A list keeps the order in which
+    it is given; a set, which has none, is sorted. A run that is reached by two ways (links, a release and its
+    suite, the same folder twice) is one run, at the first of its places.
+
     Args:
         source: a path to an outputs folder, a folder above one or several, its `runs`, a suite, a run; a glob
             pattern of such; an object with `.places`; or an iterable of these.
@@ -97,18 +102,41 @@ def find_runs(source: Source, *, pattern: str = "*") -> Found:
         SourceNotFoundError: a path does not exist and matches nothing.
         NoRunsError: a path that was named holds no run, or no run is left.
     """
+    found = _find(source)
+    chosen = _matching({place.folder for place in found.places}, pattern)
+    kept = tuple(place for place in found.places if place.folder in chosen)
+    if not kept:
+        raise _no_runs_left(pattern, list(found.places))
+    return Found(kept, found.notes)
+
+
+def _find(source: Source) -> Found:
+    """All runs of a source, perhaps none."""
+    if isinstance(source, RunPlace):
+        return Found((source,), ())
+    if isinstance(source, HasPlaces):
+        return _together(Found((place,), ()) for place in source.places)
+    if isinstance(source, str | os.PathLike):
+        return _find_at(os.fspath(source))
+    found = _together(map(_find, _listed(source)))
+    return _in_order(found) if isinstance(source, Set) else found
+
+
+def _together(parts: Iterable[Found]) -> Found:
+    """What several sources hold, in their order, each run once."""
     places: dict[Path, RunPlace] = {}
     notes: dict[str, None] = {}
-    for item in _items(source):
-        found = Found((item,), ()) if isinstance(item, RunPlace) else _find_at(item)
+    for found in parts:
         for place in found.places:
             places.setdefault(place.path, place)
         notes.update(dict.fromkeys(found.notes))
-    chosen = _matching({place.folder for place in places.values()}, pattern)
-    kept = tuple(place for place in places.values() if place.folder in chosen)
-    if not kept:
-        raise _no_runs_left(pattern, list(places.values()))
-    return Found(kept, tuple(notes))
+    return Found(tuple(places.values()), tuple(notes))
+
+
+def _in_order(found: Found) -> Found:
+    """The same, sorted: where a dump lies on disk comes last, so that moving it changes no draw."""
+    places = sorted(found.places, key=lambda place: (place.suite, place.folder, str(place.source)))
+    return Found(tuple(places), found.notes)
 
 
 def find_folders(source: Source) -> list[Path]:
@@ -177,11 +205,15 @@ def _items(source: Source) -> Iterator[str | RunPlace]:
         yield from source.places
     elif isinstance(source, os.PathLike):
         yield os.fspath(source)
-    elif not isinstance(source, Iterable):
-        raise SettingError(f"{source!r} names no runs.", expected="a path, an object with runs, or a list of such")
     else:
-        for item in source:
+        for item in _listed(source):
             yield from _items(item)
+
+
+def _listed(source: Source) -> Iterable[Source]:
+    if not isinstance(source, Iterable) or isinstance(source, bytes):
+        raise SettingError(f"{source!r} names no runs.", expected="a path, an object with runs, or a list of such")
+    return source
 
 
 def _find_at(path: str) -> Found:
@@ -195,7 +227,7 @@ def _find_at(path: str) -> Found:
     walk.visit(folder)
     if not walk.places:
         raise _no_runs_in(path, folder, list(walk.notes))
-    return walk.found()
+    return _in_order(walk.found())
 
 
 def _find_release(release: Path) -> Found:
@@ -211,20 +243,20 @@ def _find_release(release: Path) -> Found:
             hint="Name the suites instead.",
         ) from error
     runs = release.parent.parent / _RUNS
-    names = [(suite, run.replace("/", "_")) for run, suite in suites.items()]
-    places, missing = [], []
-    for suite, name in sorted(names):
+    names = sorted((suite, run.replace("/", "_")) for run, suite in suites.items())
+    walk = _Walk()
+    missing = []
+    for suite, name in names:
         folder = runs / suite / name
         if is_run(folder):
-            places.append(RunPlace(folder, release.parent.parent, suite, name))
+            walk.add(os.path.realpath(folder))
         else:
             missing.append(f"{suite}/{name}")
-    if not places:
+    if not walk.places:
         raise NoRunsError(f"None of the {len(names)} runs of {release} is below {runs}.")
-    notes = (
-        [f"The release {release.name} names runs that are not there: {_listing(missing, 'run')}."] if missing else []
-    )
-    return Found(tuple(places), tuple(notes))
+    if missing:
+        walk.note(f"The release {release.name} names runs that are not there: {_listing(missing, 'run')}.")
+    return _in_order(walk.found())
 
 
 def suites_around(source: Source, places: Sequence[RunPlace]) -> list[RunPlace]:
@@ -262,8 +294,7 @@ def _find_by_glob(pattern: str) -> Found:
             found=_listing(folders, "folder") + " that matched" if folders else "no such folder",
             hint=" ".join(notes) or None,
         )
-    places = tuple(place for found in walks for place in found.places)
-    return Found(places, tuple(notes + [note for found in walks for note in found.notes]))
+    return _in_order(_together([Found((), tuple(notes)), *walks]))
 
 
 def _expand(pattern: str) -> tuple[list[str], list[str]]:
@@ -303,9 +334,8 @@ class _Walk:
     visited: set[str] = field(default_factory=set)
 
     def found(self) -> Found:
-        """What was found, sorted."""
-        places = sorted(self.places.values(), key=lambda place: (str(place.source), place.suite, place.folder))
-        return Found(tuple(places), tuple(self.notes))
+        """What was found, as it was met."""
+        return Found(tuple(self.places.values()), tuple(self.notes))
 
     def visit(self, folder: str, level: int = 0) -> None:
         """Take the runs of a folder of any kind."""

@@ -70,6 +70,66 @@ def test_a_list_keeps_the_order_given_and_each_run_once(outputs: Path) -> None:
     assert names(found) == ["v2/b:x", "v1/c:x", "v1/B:x", "v1/a:x"]
 
 
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        "{o}/",
+        "{o}/runs",
+        "{o}/runs/",
+        "{o}/..",
+        "{o}/runs/../../benchmark_output",
+        "link",
+        "link/runs/",
+        ".",
+        "benchmark_output",
+        "{o}/runs/*",
+        "{o}/runs/*/",
+        "{o}/runs/*/*",
+        "{o}/r*/v[12]/?:x",
+        "benchmark_*",
+    ],
+)
+@pytest.mark.parametrize("kind", [str, Path])
+def test_the_order_does_not_depend_on_how_a_folder_is_written(
+    outputs: Path, spelt: str, kind: Callable[[str], str | Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order decides a draw (R19)."""
+    (outputs.parent / "link").symlink_to(outputs)
+    monkeypatch.chdir(outputs.parent)
+    assert names(find_runs(kind(spelt.format(o=outputs)))) == ["v1/B:x", "v1/a:x", "v1/c:x", "v2/b:x"]
+
+
+def test_several_dumps_are_sorted_by_suite_and_folder_first(tmp_path: Path) -> None:
+    """So that moving or linking one of them changes no draw."""
+    add_dump(tmp_path / "1/out", "v2/a:x", "v1/c:x")
+    add_dump(tmp_path / "2/out", "v1/b:x", "v1/c:x")
+    expected = ["2 v1/b:x", "1 v1/c:x", "2 v1/c:x", "1 v2/a:x"]
+    for source in (tmp_path, f"{tmp_path}/*", f"{tmp_path}/*/out/runs/*/*"):
+        places = find_runs(source).places
+        assert [f"{place.source.parent.name} {place.suite}/{place.folder}" for place in places] == expected
+
+
+def test_a_set_has_no_order_and_is_sorted(outputs: Path) -> None:
+    v1, v2 = outputs / "runs/v1", outputs / "runs/v2"
+    for source in ({v2, v1}, frozenset({str(v1 / "c:x"), str(v2), str(v1)})):
+        assert names(find_runs(source)) == ["v1/B:x", "v1/a:x", "v1/c:x", "v2/b:x"]
+
+
+def test_a_run_that_is_reached_by_two_ways_is_one_run_at_its_first_place(tmp_path: Path) -> None:
+    store = add_dump(tmp_path / "store", "v1/a:x", "v1/b:x")
+    outputs = tmp_path / "outputs"
+    (outputs / "runs").mkdir(parents=True)
+    (outputs / "runs/v1").symlink_to(store / "runs/v1")
+    (outputs / "runs/v9").symlink_to("v1")
+    release = outputs / "releases/v1.0.0"
+    release.mkdir(parents=True)
+    (release / "runs_to_run_suites.json").write_text(json.dumps({"b:x": "v1", "a:x": "v9"}))
+    a, b = find_runs(store).places
+    for source in (release, outputs, [release, outputs], [outputs, f"{outputs}/runs/v?", release, store, store]):
+        assert find_runs(source).places == (a, b)
+    assert find_runs([outputs / "runs/v1/b:x", release]).places == (b, a)
+
+
 def test_places_and_objects_with_places_stand_for_themselves(outputs: Path) -> None:
     everything = find_runs(outputs)
     chosen = everything.places[2:0:-1]
