@@ -6,6 +6,7 @@
     ├── BadFileError           (ValueError)           a file of a run that cannot be taken
     ├── CacheError                                    the cache
     │   ├── CacheDamagedError                         does not hold what was committed
+    │   ├── CacheNotReadableError  (OSError)          cannot be read for now: rights, limits, a disk that fails
     │   ├── CacheNotWritableError  (OSError)          cannot be written: rights, disk full
     │   ├── CacheLockedError                          is being written by another process
     │   ├── CacheVersionError                         was written by another version
@@ -128,12 +129,16 @@ class CacheDamagedError(CacheError):
     """A file of the cache is missing, has another size, or does not match its checksum."""
 
 
+class CacheNotReadableError(CacheError, OSError):
+    """A file of the cache cannot be read for now: no rights, too many open files, a disk that fails. Nothing changed."""
+
+
 class CacheNotWritableError(CacheError, OSError):
     """The cache cannot be written: no rights, read-only, or the disk is full."""
 
 
 class CacheLockedError(CacheError):
-    """Another process is committing to the cache and did not finish in time."""
+    """Another process is committing to the cache and did not finish in time, or took the lock from this one."""
 
 
 class CacheVersionError(CacheError):

@@ -40,7 +40,9 @@ def _change(cache: Path, entry_of: Callable[[dict[str, Any]], dict[str, Any]], r
     if path.suffix == ".parquet":  # the digest is of the footer, its length and the magic number behind it
         data = data[-8 - int.from_bytes(data[-8:-4], "little") :]
     entry |= {"size_bytes": path.stat().st_size, "digest": blake2b(data, digest_size=16).hexdigest()}
-    (cache / "manifest.json").write_text(json.dumps(manifest), encoding="ascii")
+    text = json.dumps(manifest).encode("ascii")
+    seal = blake2b(text, digest_size=16).hexdigest().encode("ascii")
+    (cache / "manifest.json").write_bytes(text + b"\nblake2b " + seal + b"\n")
 
 
 def with_value(rows: pa.Table, column: str, row: int, value: Any) -> pa.Table:

@@ -23,6 +23,7 @@ def clear(cache: Path) -> None:
         commit.swap(cache, manifest.Manifest())
         try:
             for inside in sweeping.files_of_ours(cache):
+                commit.require_lock(cache)  # else it may be of who has committed since
                 (cache / inside).unlink()
         except OSError as error:
             raise commit.not_writable(cache, error) from error

@@ -23,7 +23,7 @@ import pyarrow as pa
 from msgspec import Struct
 
 from magnet_arrow import schema
-from magnet_arrow.errors import CacheDamagedError, CacheVersionError, Rejected
+from magnet_arrow.errors import CacheDamagedError, CacheNotReadableError, CacheVersionError, Rejected
 from magnet_arrow.freeform import Kind
 from magnet_arrow.helm.source import Fingerprint
 
@@ -252,29 +252,55 @@ def read_manifest(cache: Path) -> Manifest:
 
     Raises:
         CacheVersionError: written in a later format.
-        CacheDamagedError: cannot be read.
+        CacheDamagedError: it is not what was written.
+        CacheNotReadableError: the system refuses to read it.
+    """
+    data = read_bytes(cache)
+    return Manifest() if data is None else parse_manifest(data, cache / MANIFEST)
+
+
+def read_bytes(cache: Path) -> bytes | None:
+    """The manifest's file as it is now; None for a cache that is not there yet.
+
+    Raises:
+        CacheDamagedError: it is no file.
+        CacheNotReadableError: it is there, and the system refuses to read it.
     """
     path = cache / MANIFEST
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        return Manifest()
-    except OSError as error:
-        raise CacheDamagedError(f"{path} cannot be read: {error.strerror}.") from error
-    return parse_manifest(data, path)
+        return None
+    except IsADirectoryError as error:
+        raise _damaged(path, "it is a folder") from error
+    except (OSError, MemoryError) as error:
+        raise not_readable(path, error) from error
+
+
+def not_readable(path: Path, error: BaseException) -> CacheNotReadableError:
+    """The error for a file of the cache that the system refuses to read, though nothing says that it is damaged."""
+    what = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+    hint = (
+        "Nothing was changed, and the file may be sound: see to the cause (rights, the disk, limits), then try again."
+    )
+    return CacheNotReadableError(f"{path} cannot be read: {what.rstrip('.')}.", hint=hint)
 
 
 def parse_manifest(data: bytes, path: Path) -> Manifest:
     """A manifest's bytes as a value."""
     text, line_end, rest = data.partition(b"\n")
-    found = decode(text, _Versioned, path).format
-    if line_end and rest != _seal(text):  # the first caches had no such line
+    head = decode(text, _Versioned, path)
+    found = head.format
+    if line_end and rest != _seal(text):
         raise _damaged(path, "its digest is another")
     if found > FORMAT:
         raise CacheVersionError(
             f"The cache {path.parent} has format {found}; this version reads formats up to {FORMAT}.",
             hint=_NEWER,
         )
+    # Manifests of format 1 may have no such line. All of them say of segments, be it that there are none.
+    if not line_end and (found > 1 or head.segments is msgspec.UNSET):
+        raise _damaged(path, "it ends early")
     manifest = msgspec.structs.replace(decode(text, Manifest, path), format=FORMAT)
     newest = max((segment.schema_version for segment in manifest.segments), default=1)
     if newest > schema.SCHEMA_VERSION:
@@ -300,6 +326,7 @@ def _seal(text: bytes) -> bytes:
 
 class _Versioned(Struct):
     format: int
+    segments: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 def decode(data: bytes, kind: type[T], path: Path) -> T:

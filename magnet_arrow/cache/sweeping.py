@@ -52,6 +52,7 @@ def sweep(cache: Path, *, grace_s: float = GRACE_S) -> Swept:
             if now_s - since_s < (grace_s if was_named else GRACE_S):
                 continue
             path = cache / inside
+            commit.require_lock(cache)  # else the manifest may name it by now
             with contextlib.suppress(OSError):  # another user's, or open on Windows: it stays for the next time
                 size = path.stat().st_size
                 path.unlink()

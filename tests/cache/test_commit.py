@@ -1,15 +1,18 @@
 """How a commit is made: what is flushed when, and what is said when it can't be."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import filelock
+import msgspec
 import pytest
 from makesegment import commit_runs, make_segment
 
-from magnet_arrow.cache import commit
+from magnet_arrow.cache import commit, manifest, sweeping
 from magnet_arrow.cache.changes import Change, apply
-from magnet_arrow.cache.manifest import Manifest, Source, read_manifest
+from magnet_arrow.cache.clear import clear
+from magnet_arrow.cache.manifest import Manifest, Source, manifest_bytes, read_manifest
 from magnet_arrow.errors import CacheLockedError, CacheNotWritableError
 
 Calls = list[tuple[str, str]]
@@ -116,4 +119,62 @@ def test_the_lock_is_given_back_whatever_happens(tmp_path: Path) -> None:
 def test_a_cache_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("")
     with pytest.raises(CacheNotWritableError, match="cannot be written"), commit.locked(tmp_path / "cache"):
+        pass
+
+
+def test_a_holder_whose_lock_file_was_removed_changes_nothing(tmp_path: Path) -> None:
+    """Its process was stopped, and someone helped himself: what the other committed stays."""
+    commit_runs(tmp_path, {"a": [1]})
+    mine = make_segment(tmp_path, {"b": [2]})
+    with pytest.raises(CacheLockedError, match="lock was removed") as caught, commit.locked(tmp_path):
+        now = read_manifest(tmp_path)
+        (tmp_path / "lock").unlink()
+        other = commit_runs(tmp_path, {"c": [3]}).manifest
+        commit.swap(tmp_path, msgspec.structs.replace(now, segments=(*now.segments, mine)))
+    assert "Nothing was changed" in str(caught.value)
+    assert read_manifest(tmp_path) == other
+    apply(tmp_path, Change(segment=mine))  # as the hint says: once more
+    assert {segment.id for segment in read_manifest(tmp_path).segments} == {
+        *(segment.id for segment in other.segments),
+        mine.id,
+    }
+
+
+def test_a_manifest_that_another_process_put_in_place_stays(tmp_path: Path) -> None:
+    """The lock file is the holder's, but locks do not hold on every disk."""
+    commit_runs(tmp_path, {"a": [1]})
+    other = Manifest(sources=(Source("s0", "/x"),))
+    with pytest.raises(CacheLockedError, match="another process has committed"), commit.locked(tmp_path):
+        (tmp_path / "manifest.json").write_bytes(manifest_bytes(other))
+        commit.swap(tmp_path, Manifest())
+    assert read_manifest(tmp_path) == other
+
+
+@pytest.mark.parametrize("use", [sweeping.sweep, clear])
+def test_nothing_is_removed_under_a_lock_that_was_lost(
+    use: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose_the_lock(_: object) -> bytes | None:
+        (tmp_path / "lock").unlink(missing_ok=True)
+        return before
+
+    commit_runs(tmp_path, {"a": [1]})
+    left = make_segment(tmp_path, {"b": [2]})
+    for file in left.files():
+        os.utime(tmp_path / file.path, (0, 0))
+    before = (tmp_path / "manifest.json").read_bytes()
+    monkeypatch.setattr(manifest, "read_bytes", lose_the_lock)
+    monkeypatch.setattr(commit, "swap", lambda *_: lose_the_lock(None))
+    with pytest.raises(CacheLockedError, match="lock was removed"):
+        use(tmp_path)
+    assert all((tmp_path / file.path).exists() for file in left.files())
+
+
+def test_the_word_about_a_lock_does_not_tell_to_remove_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit, "LOCK_TIMEOUT_S", 0.01)
+    with (
+        commit.locked(tmp_path),
+        pytest.raises(CacheLockedError, match="Do not remove the file"),
+        commit.locked(tmp_path),
+    ):
         pass

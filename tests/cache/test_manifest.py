@@ -99,7 +99,7 @@ def test_a_damaged_manifest_is_named(data: bytes, words: str, tmp_path: Path) ->
 
 def test_a_manifest_that_can_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").mkdir()
-    with pytest.raises(CacheDamagedError, match="cannot be read"):
+    with pytest.raises(CacheDamagedError, match="is damaged: it is a folder"):
         read_manifest(tmp_path)
 
 
@@ -113,3 +113,18 @@ def test_a_cache_of_a_later_format_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(CacheVersionError, match=f"has format {manifest.FORMAT + 1}"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b'{"format":2}', b'{"format":2,"segments":[]}', b'{"format":1}', b'{"format":1,"sources":[]}']
+)
+def test_an_unsealed_manifest_is_no_empty_cache(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_bytes(text)
+    with pytest.raises(CacheDamagedError, match="is damaged") as caught:
+        manifest.read_manifest(tmp_path)
+    assert "ingest the sources again" in str(caught.value)
+
+
+def test_a_manifest_of_the_first_caches_has_no_seal(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_bytes(b'{"format":1,"sources":[],"segments":[]}')
+    assert manifest.read_manifest(tmp_path) == Manifest()

@@ -91,7 +91,7 @@ def test_a_cache_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
     held = manifest.read_manifest(tmp_path / "cache")
     newer = [msgspec.structs.replace(segment, schema_version=2) for segment in held.segments]
     (tmp_path / "cache" / manifest.MANIFEST).write_bytes(
-        manifest.encode(msgspec.structs.replace(held, segments=tuple(newer)))
+        manifest.manifest_bytes(msgspec.structs.replace(held, segments=tuple(newer)))
     )
     with pytest.raises(CacheVersionError, match="schema version 2; this version reads 1"):
         Cache(tmp_path / "cache").runs()
