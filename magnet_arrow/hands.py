@@ -11,16 +11,29 @@ from typing import Protocol
 from magnet_arrow.cache import sweeping
 from magnet_arrow.errors import CacheError
 from magnet_arrow.helm.elements import Buffer
+from magnet_arrow.helm.source import is_system_error
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Order, Outcome
+from magnet_arrow.refusals import said
 from magnet_arrow.work import carry_out
+
+_MORE_MEMORY = "Give it more memory, by fewer workers or another machine, and ingest with retry=True or --retry."
+_REPORT = "Please report this; with retry=True or --retry the run is read again."
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An order was not carried out, and why not."""
+    """An order was not carried out, and why not.
+
+    Attributes:
+        why: in words.
+        hint: what can be done about it.
+        is_system: the system is at fault, so that the next ingest is to look again.
+    """
 
     why: str
+    hint: str = _MORE_MEMORY
+    is_system: bool = False
 
 
 class Lost(Failed):
@@ -81,9 +94,16 @@ class OwnHands:
         """See `Hands`."""
         order = self._order
         assert order is not None
-        outcome = carry_out(order, self._meter, self._buffer)
+        try:
+            result: Outcome | Failed = carry_out(order, self._meter, self._buffer)
+        except CacheError:
+            raise
+        except Exception as error:
+            if error is self._meter.stopped_by:
+                raise
+            result = failed(error)
         self._order = None
-        return order, outcome
+        return order, result
 
     def close(self) -> None:
         """See `Hands`."""
@@ -132,7 +152,7 @@ class BorrowedHands:
         except CacheError:
             raise
         except Exception as error:
-            return order, Failed(said(error))
+            return order, failed(error)
 
     def close(self) -> None:
         """See `Hands`."""
@@ -153,7 +173,8 @@ def _discarding(cache: Path, name: str) -> Callable[[object], None]:
     return discard
 
 
-def said(error: BaseException) -> str:
-    """An exception in words."""
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def failed(error: Exception) -> Failed:
+    """What an exception means that is not about the cache: it is a run's that raised it."""
+    if is_system_error(error):
+        return Failed(said(error), "This is not remembered: the next ingest looks again.", is_system=True)
+    return Failed(said(error)) if isinstance(error, MemoryError) else Failed(said(error), _REPORT)

@@ -29,7 +29,6 @@ from magnet_arrow.errors import (
     MagnetWarning,
     Rejected,
     SettingError,
-    Where,
     WorkersLostError,
 )
 from magnet_arrow.hands import Failed, Hands, Lost
@@ -40,6 +39,7 @@ from magnet_arrow.helm.source import Fingerprint, SourceFile, content_digest
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Order, Outcome, Todo
 from magnet_arrow.parts import Parts
+from magnet_arrow.refusals import not_taken
 from magnet_arrow.runs import RUN_SPEC, read_run_spec, stamps_of, where_of
 from magnet_arrow.scan import read_run_specs_of
 from magnet_arrow.staff import Staff
@@ -201,7 +201,7 @@ class _Done:
         self.bytes_in += outcome.json_bytes
         if outcome.segment is not None:
             self.bytes_out += outcome.segment.size_bytes + outcome.segment.runs.size_bytes
-        self.rejected += [run.rejected for run in outcome.rejected]
+        self.rejected += [*(run.rejected for run in outcome.rejected), *outcome.unread]
         self.odd.update(outcome.odd)
         self.notes += outcome.notes
         for table, rows in outcome.rows.items():
@@ -339,7 +339,7 @@ class _Work:
             if both is None:
                 return iter(())
             ended, outcome = both
-            self._meter.end(outcome.runs + len(outcome.rejected), len(outcome.rejected))
+            self._meter.end(outcome.runs + outcome.n_rejected, outcome.n_rejected)
         self._commit(outcome, ended)
         return self._orders(orders.divide(outcome.left))
 
@@ -353,17 +353,12 @@ class _Work:
             hands.give(order)
 
     def _refuse(self, todo: Todo, failed: Failed) -> Outcome:
-        """The outcome of a run that cost its workers their lives, or made them fail."""
+        """The outcome of a run that cost its workers their lives, or raised what is no fault of its files."""
         run, place = where_of(todo.place), todo.place
-        error = BadFileError(
-            f"It could not be taken: {failed.why}.",
-            where=Where(run),
-            hint="Give it more memory, by fewer workers or another machine, and ingest with retry=True or --retry.",
-        )
-        rejected = RejectedRun(
-            todo.source, place.suite, place.folder, todo.stamps, Rejected.from_error(run, error), todo.content
-        )
-        return Outcome(rejected=(rejected,))
+        why = Rejected.from_error(run, not_taken(run, failed.why, failed.hint))
+        if failed.is_system:
+            return Outcome(unread=(why,))
+        return Outcome(rejected=(RejectedRun(todo.source, place.suite, place.folder, todo.stamps, why, todo.content),))
 
     def _commit(self, outcome: Outcome, ended: Sequence[Order] = ()) -> None:
         """Commit what orders brought; or, at the end, what else is to be said."""

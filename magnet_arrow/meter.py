@@ -14,12 +14,16 @@ class Meter:
         tell: called now and then; None if nobody wants to know.
         n_bytes: bytes of JSON that there are to read.
         n_runs: runs that there are to read.
+
+    Attributes:
+        stopped_by: what the caller's function raised, which is no fault of a run.
     """
 
     def __init__(self, tell: Callable[[Progress], None] | None = None, n_bytes: int = 0, n_runs: int = 0) -> None:
         self._tell, self._n_bytes, self._n_runs = tell, n_bytes, n_runs
         self._bytes = self._runs = self._rejected = 0
         self._run = ""
+        self.stopped_by: Exception | None = None
 
     def begin(self, run: str) -> None:
         """This run is at hand."""
@@ -46,10 +50,15 @@ class Meter:
             if order.is_part:
                 self._report()
             else:
-                self.end(sum(bool(run.place.folder) for run in done), len(outcome.rejected))
+                self.end(sum(bool(run.place.folder) for run in done), outcome.n_rejected)
         return outcome
 
     def _report(self) -> None:
         if self._tell is not None:
             done = min(self._bytes, self._n_bytes)  # what is read twice counts once
-            self._tell(Progress(done, self._n_bytes, self._runs, self._n_runs, self._run, self._rejected))
+            progress = Progress(done, self._n_bytes, self._runs, self._n_runs, self._run, self._rejected)
+            try:
+                self._tell(progress)
+            except Exception as error:
+                self.stopped_by = error
+                raise

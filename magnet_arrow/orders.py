@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from magnet_arrow.cache.manifest import RejectedRun, Segment, run_key
+from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.source import Fingerprint, plain_name
 from magnet_arrow.runs import is_long, largest_file
@@ -105,6 +106,7 @@ class Outcome(Struct, frozen=True):
     Attributes:
         segment: finished, though not committed; None if no run could be taken.
         rejected: runs that could not be taken.
+        unread: runs that the system did not let be read, which is not remembered.
         left: runs that are to be taken by another order.
         runs: how many are in the segment; what stands beside the runs of a suite does not count.
         partial: of these, those that lack something.
@@ -116,6 +118,7 @@ class Outcome(Struct, frozen=True):
 
     segment: Segment | None = None
     rejected: tuple[RejectedRun, ...] = ()
+    unread: tuple[Rejected, ...] = ()
     left: tuple[Todo, ...] = ()
     runs: int = 0
     partial: int = 0
@@ -123,6 +126,11 @@ class Outcome(Struct, frozen=True):
     rows: dict[str, int] = {}
     odd: dict[tuple[str, str], int] = {}
     notes: tuple[str, ...] = ()
+
+    @property
+    def n_rejected(self) -> int:
+        """How many runs could not be taken, for whatever reason."""
+        return len(self.rejected) + len(self.unread)
 
 
 def order(cache: Path, runs: Iterable[Todo], rules: Rules, *, tries: int = 0) -> Order:

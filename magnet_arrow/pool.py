@@ -21,7 +21,7 @@ from typing import Any
 
 from magnet_arrow.cache import sweeping
 from magnet_arrow.errors import CacheError, WorkersLostError
-from magnet_arrow.hands import Failed, said
+from magnet_arrow.hands import Failed, failed
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Order, Outcome
 from magnet_arrow.work import carry_out
@@ -116,7 +116,7 @@ class _Process:
         except CacheError:
             raise
         except Exception as error:
-            result = Failed(said(error))
+            result = failed(error)
         else:
             self._false_starts = 0
         self.order = None

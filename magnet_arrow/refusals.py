@@ -35,6 +35,17 @@ class PicturesError(BadFileError):
     """A file embeds pictures, and was not asked for."""
 
 
+def not_taken(run: str, why: str, hint: str) -> BadFileError:
+    """The error for a run that could not be read for another reason than what is in its files."""
+    return BadFileError(f"It could not be taken: {why}.", where=Where(run), hint=hint)
+
+
+def said(error: BaseException) -> str:
+    """An exception in words."""
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def changed(run: str, before: Fingerprint, now: Fingerprint) -> ChangedError:
     """The error for a run that was another one after it had been read."""
     names = sorted({stamp.name for stamp in set(before) ^ set(now)})

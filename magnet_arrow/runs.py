@@ -7,6 +7,7 @@ a suite (`helm-summarize` writes it) is taken the same way, as a run without a f
 
 import contextlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence, Set
@@ -26,7 +27,7 @@ from magnet_arrow.helm.elements import BLOCK_BYTES, Buffer, Reader, Stretch
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
 from magnet_arrow.helm.oddities import oddities
 from magnet_arrow.helm.shapes import Object, object_shape
-from magnet_arrow.helm.source import Fingerprint, SourceFile, fingerprint, plain_name
+from magnet_arrow.helm.source import Fingerprint, SourceFile, SystemReadError, fingerprint, plain_name, read_error
 from magnet_arrow.helm.wire import DUPLICATES, Residual, dumps, escape
 from magnet_arrow.refusals import LongRunError, PicturesError, StrictError, bytes_at, changed, escaped
 from magnet_arrow.schema import Form, Table
@@ -228,6 +229,8 @@ class RunTaker(Generic[T]):
 
     def _read(self, place: RunPlace, source: str, stamps: Fingerprint, long: bool) -> RunEntry:
         """Stage the run's files, or keep them as they come if it is long."""
+        if not stamps:
+            _require_listing(place)
         entry = RunEntry(source, place.suite, place.folder, "", stamps, {})
         if place.folder:
             spec, residual = self._run_spec(place)
@@ -238,7 +241,7 @@ class RunTaker(Generic[T]):
         before = self.run.copy()
         try:
             return self._stage_files(place, entry, long, by_layout=True)
-        except StrictError:
+        except (StrictError, SystemReadError):
             raise
         except BadFileError:
             # A file in another layout may have been cut in the wrong places. It is read once more, scanned; what is
@@ -272,7 +275,7 @@ class RunTaker(Generic[T]):
                 continue
             try:
                 residuals[table.file], at = self._stage_table(place, table, entry, long, by_layout)
-            except StrictError:
+            except (StrictError, SystemReadError):
                 raise
             except PicturesError:
                 self._forget(table)
@@ -316,7 +319,7 @@ class RunTaker(Generic[T]):
             if table.file not in self._salvage:
                 with SourceFile(place.path, table.file, where_of(place)) as file:
                     return self._stage_file(table, file, place, entry, long, by_layout)
-        except (LongRunError, PicturesError):
+        except (LongRunError, PicturesError, SystemReadError):
             raise
         except BadFileError:
             is_array = table.form is not Form.OBJECT
@@ -444,7 +447,11 @@ class RunTaker(Generic[T]):
             raise StrictError("", where=where, expected="what HELM declares", found=f"{count} × {what}", hint=hint)
 
     def _stage_text(self, table: str, place: RunPlace, name: str) -> bool:
-        """Keep a file as text; whether that could be done."""
+        """Keep a file as text; whether that could be done.
+
+        Raises:
+            SystemReadError: the system does not let it be read.
+        """
         try:
             with SourceFile(place.path, name, where_of(place)) as file:
                 if file.size_bytes > MOST_TEXT_BYTES:
@@ -453,6 +460,8 @@ class RunTaker(Generic[T]):
                 whole = self._buffer.load(file, empty=True)
                 text = bytes(whole.buffer[: whole.end]).decode("utf-8")
                 self._on_bytes(file.size_bytes)
+        except SystemReadError:
+            raise
         except (BadFileError, UnicodeDecodeError):
             return False
         cast(TextRows, self._tables[table]).stage_pair(name, text)
@@ -512,6 +521,18 @@ class RunTaker(Generic[T]):
     def discard(self) -> None:
         """Remove whatever was written."""
         self._sink.discard()
+
+
+def _require_listing(place: RunPlace) -> None:
+    """Of a folder that may be entered but not listed nobody can tell which files it has.
+
+    Raises:
+        SystemReadError: it is such a folder.
+    """
+    try:
+        os.listdir(place.path)
+    except OSError as error:
+        raise read_error(Where(where_of(place)), error, what="folder") from error
 
 
 _PICTURED = "display_predictions"

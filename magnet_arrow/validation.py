@@ -22,7 +22,7 @@ from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.shapes import ListOf, Object, Shape, object_shape
 from magnet_arrow.helm.source import Fingerprint
 from magnet_arrow.helm.wire import TEXT_FORM, unescape
-from magnet_arrow.refusals import LongRunError, rejected_of
+from magnet_arrow.refusals import LongRunError, not_taken, rejected_of, said
 from magnet_arrow.runs import RunTaker, is_long, stamps_of, where_of
 from magnet_arrow.schema import EXTRA, Table
 from magnet_arrow.taking import Progress, Rules
@@ -221,6 +221,9 @@ def _spans_in(values: pa.Array, shape: Shape) -> Iterator[Span]:
                 yield from _spans_in(part, field_.shape)
 
 
+_REPORT = "Please report this: it is a fault of magnet_arrow."
+
+
 class _Look:
     """One way through a source."""
 
@@ -234,6 +237,7 @@ class _Look:
         self._n_runs = sum(bool(place.folder) for place, _ in stamped)
         self._bytes_done = self._runs_done = self._rejected = 0
         self._run = ""
+        self._stopped_by: Exception | None = None
         self._taker = self._new_taker()
 
     def through(self) -> list[Findings]:
@@ -253,8 +257,11 @@ class _Look:
         bare = Findings(place.path, place.suite, place.folder, sum(stamp.size_bytes for stamp in stamps))
         try:
             entry = self._take(place, stamps)
-        except BadFileError as error:
-            rejected = rejected_of(where_of(place), place.path, error)
+        except Exception as error:
+            if error is self._stopped_by:
+                raise
+            found = error if isinstance(error, BadFileError) else not_taken(where_of(place), said(error), _REPORT)
+            rejected = rejected_of(where_of(place), place.path, found)
             partial, era = self._partial_of(place, stamps)
             return replace(bare, rejected=rejected, partial=partial, era=era)
         odd = dict(sorted(self._taker.run.odd.items()))
@@ -285,7 +292,7 @@ class _Look:
                 entry = taker.take(place, str(place.source), stamps, long=long, salvage=salvage)
             except LongRunError as error:
                 long, salvage = True, error.salvage
-            except BadFileError:
+            except Exception:  # the run is rejected already
                 return None, None
             else:
                 taker.finish()
@@ -305,4 +312,9 @@ class _Look:
     def _tell(self) -> None:
         if self._progress is not None:
             done = min(self._bytes_done, self._bytes_total)
-            self._progress(Progress(done, self._bytes_total, self._runs_done, self._n_runs, self._run, self._rejected))
+            told = Progress(done, self._bytes_total, self._runs_done, self._n_runs, self._run, self._rejected)
+            try:
+                self._progress(told)
+            except Exception as error:  # the caller's, and no fault of a run
+                self._stopped_by = error
+                raise

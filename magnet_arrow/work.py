@@ -10,9 +10,9 @@ from magnet_arrow import gathering, orders
 from magnet_arrow.cache.manifest import RejectedRun, RunEntry, Segment
 from magnet_arrow.cache.segments import SegmentWriter
 from magnet_arrow.columns import Batch
-from magnet_arrow.errors import BadFileError
+from magnet_arrow.errors import BadFileError, Rejected
 from magnet_arrow.helm.elements import Buffer
-from magnet_arrow.helm.source import Fingerprint, content_digest
+from magnet_arrow.helm.source import Fingerprint, SystemReadError, content_digest
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Order, Outcome, Todo
 from magnet_arrow.refusals import ChangedError, LongRunError, rejected_of
@@ -69,6 +69,7 @@ class _Work:
         self._order, self._meter, self._buffer = order, meter, buffer
         self._begun = time.monotonic()
         self._rejected: list[RejectedRun] = []
+        self._unread: list[Rejected] = []
         self._left: list[Todo] = []
         self._contents: dict[str, str] = {}
         self._begin_segment()
@@ -102,7 +103,7 @@ class _Work:
                 self._contents[run.key] = run.content or content_digest(run.place.path, run.stamps)
 
     def _is_due(self) -> bool:
-        if not (self._taker.n_entries or self._rejected):
+        if not (self._taker.n_entries or self._rejected or self._unread):
             return False
         is_late = time.monotonic() - self._begun >= SEGMENT_TIME_S
         return is_late or self._writer.written_bytes >= SEGMENT_PARQUET_BYTES
@@ -158,7 +159,10 @@ class _Work:
         place = run.place
         content = self._contents.get(run.key, "")
         rejected = rejected_of(where_of(place), place.path, error)
-        self._rejected.append(RejectedRun(run.source, place.suite, place.folder, stamps, rejected, content))
+        if isinstance(error, SystemReadError):
+            self._unread.append(rejected)
+        else:
+            self._rejected.append(RejectedRun(run.source, place.suite, place.folder, stamps, rejected, content))
         self._meter.end(bool(place.folder), 1)
 
     def finish(self) -> Outcome:
@@ -170,6 +174,7 @@ class _Work:
         return Outcome(
             segment=segment,
             rejected=tuple(self._rejected),
+            unread=tuple(self._unread),
             left=tuple(self._left),
             runs=taker.n_runs,
             partial=taker.n_partial,

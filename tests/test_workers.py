@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import failing_workers
+import pyarrow as pa
 import pytest
 from failing_workers import BAD
 from makedump import make_run, write_runs
@@ -20,7 +21,9 @@ from processes import PACKAGE, start_ingest
 from reading import all_tables
 
 from magnet_arrow import gathering, orders, pool, staff, work
+from magnet_arrow.cache.segments import TableWriter
 from magnet_arrow.cache.store import Cache
+from magnet_arrow.columns import Batch
 from magnet_arrow.errors import CacheNotWritableError, SettingError, WorkersLostError
 from magnet_arrow.hands import OwnHands
 from magnet_arrow.helm.elements import BLOCK_BYTES
@@ -29,6 +32,8 @@ from magnet_arrow.helm.source import FileStamp
 from magnet_arrow.ingestion import IngestReport, Progress, ingest
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Order, Todo
+from magnet_arrow.runs import RunTaker
+from magnet_arrow.validation import validate
 
 NAMES = [f"tide:n={number}" for number in range(8)]
 
@@ -322,6 +327,75 @@ def test_what_was_wrong_with_the_cache_is_not_blamed_on_a_run(
 
     with pytest.raises(CacheNotWritableError, match="The disk is full"):
         ingest(outputs, cache, executor=Inline(fail))
+    assert Cache(cache).rejects().is_empty()
+
+
+def raising_at_the_bad_run(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Whatever a run's files make the package raise, on either way of reading them."""
+
+    def wrapped(really: Callable[..., Any]) -> Callable[..., Any]:
+        def raising(self: RunTaker[Any], what: Any, *rest: Any, **by_name: Any) -> Any:
+            places = [what] if isinstance(what, RunPlace) else [run.place for run in what]
+            if any(place.folder == BAD for place in places):
+                raise error
+            return really(self, what, *rest, **by_name)
+
+        return raising
+
+    for name in ("take", "take_plain"):
+        monkeypatch.setattr(RunTaker, name, wrapped(getattr(RunTaker, name)))
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (pa.ArrowInvalid("offset overflow while concatenating arrays"), "ArrowInvalid: offset overflow while"),
+        (RecursionError("maximum recursion depth exceeded"), "RecursionError: maximum recursion depth exceeded"),
+        (OverflowError(), "OverflowError"),
+        (MemoryError(), "MemoryError"),
+        (KeyError("mean"), "KeyError: 'mean'"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_one_run_raises_rejects_that_run_in_this_process_too(
+    error: Exception, why: str, outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "LEAST_ORDER_BYTES", 1 << 30)  # all in one
+    raising_at_the_bad_run(monkeypatch, error)
+    report = ingest(outputs, cache, workers=1)
+    [fault] = report.rejected
+    assert (fault.run, fault.reason.startswith(f"It could not be taken: {why}")) == (f"made/{BAD}", True)
+    assert report.runs == 7
+    assert [one.folder for one in validate(outputs).runs if one.rejected] == [BAD]
+    monkeypatch.undo()
+    assert ingest(outputs, cache).rejected == report.rejected
+    assert ingest(outputs, cache, retry=True).runs == 1
+
+
+def test_what_arrow_says_of_rows_is_not_blamed_on_the_disk(
+    outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = TableWriter.add
+
+    def add(self: TableWriter, batch: Batch) -> None:
+        if any(run.key.endswith(BAD) for run in batch.runs):
+            raise pa.ArrowCapacityError("array cannot contain more than 2147483646 bytes")
+        really(self, batch)
+
+    monkeypatch.setattr(TableWriter, "add", add)
+    report = ingest(outputs, cache, workers=1)
+    assert [(one.run, "ArrowCapacityError" in one.reason) for one in report.rejected] == [(f"made/{BAD}", True)]
+    assert report.runs == 7
+    assert Cache(cache).check().damages == ()
+
+
+def test_what_the_callers_function_raises_is_no_fault_of_a_run(outputs: Path, cache: Path) -> None:
+    def stop(_: Progress) -> None:
+        raise ValueError("enough")
+
+    for look in (lambda: ingest(outputs, cache, workers=1, progress=stop), lambda: validate(outputs, progress=stop)):
+        with pytest.raises(ValueError, match="enough"):
+            look()
     assert Cache(cache).rejects().is_empty()
 
 

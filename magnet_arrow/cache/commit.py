@@ -177,5 +177,14 @@ def _sync(path: Path, flags: int) -> None:
 
 def not_writable(path: Path, error: OSError) -> CacheNotWritableError:
     """The error for a cache that refuses to be written."""
-    hint = "Free some space, or name another folder with cache= or MAGNET_ARROW_CACHE_DIR."
+    other = "name another folder with cache=, --cache or MAGNET_ARROW_CACHE_DIR."
+    match error.errno:
+        case errno.EACCES | errno.EPERM:
+            hint = f"You may not write there: ask for the right to, or {other}"
+        case errno.EROFS:
+            hint = f"Its file system is mounted for reading only: {other}"
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            hint = f"Free some space, or {other}"
+        case _:
+            hint = f"N{other[1:]}"
     return CacheNotWritableError(f"{path} cannot be written: {error.strerror or error}.", hint=hint)

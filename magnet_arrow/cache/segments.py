@@ -16,11 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import encodings, manifest
+from magnet_arrow.cache import commit, encodings, manifest
 from magnet_arrow.cache.integrity import check_digest, damaged, file_entry, mark, missing
 from magnet_arrow.cache.manifest import FileEntry, Profile, RunEntry, RunList, Segment, StoredRows, TableEntry
 from magnet_arrow.columns import Batch
-from magnet_arrow.errors import CacheNotWritableError
 from magnet_arrow.freeform import CellType, Kind
 from magnet_arrow.schema import Table
 from magnet_arrow.spreading import RunRows, bounded, residual_text, with_overflow
@@ -218,7 +217,7 @@ def open_writer(
     try:
         return pq.ParquetWriter(path, pa.schema(fields), **options)
     except OSError as error:
-        raise CacheNotWritableError(f"{path} cannot be written: {error}.") from error
+        raise commit.not_writable(path, error) from error
 
 
 _TEXTS = pa.dictionary(pa.int32(), pa.string())
@@ -331,7 +330,7 @@ class SegmentWriter:
         try:
             (cache / manifest.RUNS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise CacheNotWritableError(f"The cache {cache} cannot be written: {error.strerror}.") from error
+            raise commit.not_writable(cache, error) from error
 
     def add(self, batch: Batch) -> None:
         """One row group of one table.
@@ -372,9 +371,9 @@ class SegmentWriter:
     def _all_or_nothing(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, pa.ArrowException) as error:
+        except OSError as error:  # anything else that Arrow raises is about the rows
             self.discard()
-            raise CacheNotWritableError(f"The cache {self._cache} cannot be written: {error}.") from error
+            raise commit.not_writable(self._cache, error) from error
 
     def discard(self) -> None:
         """Remove whatever was written."""

@@ -4,6 +4,7 @@ Files are read, never mapped: a file that is cut while it is mapped ends the pro
 regular files are opened, without waiting: a FIFO named `stats.json` would hang the process.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -14,6 +15,24 @@ import msgspec
 import pyarrow as pa
 
 from magnet_arrow.errors import BadFileError, Where
+
+
+class SystemReadError(BadFileError):
+    """The system did not let a file or folder be read: no rights, a failing disk, too many open files.
+
+    It says nothing about the file, so it is not remembered: the next ingest looks again.
+    """
+
+
+_OF_THE_DUMP = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EINVAL}
+)
+"""What the system says of a file that is missing, or is of a kind that nobody can read."""
+
+
+def is_system_error(error: BaseException) -> bool:
+    """Whether an error is the system's (no rights, a failing disk, no memory), and says nothing about the dump."""
+    return isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_DUMP
 
 
 class FileStamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -35,7 +54,8 @@ def fingerprint(folder: Path, below: Iterable[str] = ()) -> Fingerprint:
         folder: of a run, or of a suite.
         below: sub-folders whose files count too, under names such as `groups/mmlu.json`.
 
-    What is called like a JSON file but is none (a folder, a pipe) has a stamp too: reading it says what it is.
+    What is called like a JSON file but is none (a folder, a pipe) has a stamp too: reading it says what it is. So has
+    a file of which the system does not tell size and date.
     """
     stamps = []
     for part in ("", *below):
@@ -48,11 +68,14 @@ def fingerprint(folder: Path, below: Iterable[str] = ()) -> Fingerprint:
             name = entry.name
             if not name.endswith(_JSON_ENDINGS) or name[0] == ".":
                 continue
+            path = f"{part}/{name}" if part else name
             try:
                 status = entry.stat()
-            except OSError:
+            except OSError as error:
+                if is_system_error(error):
+                    stamps.append((path, 0, 0))
                 continue
-            stamps.append((f"{part}/{name}" if part else name, status.st_size, status.st_mtime_ns))
+            stamps.append((path, status.st_size, status.st_mtime_ns))
     stamps.sort()
     return tuple([FileStamp(*stamp) for stamp in stamps])
 
@@ -136,7 +159,7 @@ class SourceFile:
             self.where = Where(self.where.run, self._name)
             raise
         except OSError as error:
-            raise self._error("a readable file", error.strerror or type(error).__name__) from error
+            raise read_error(self.where, error) from error
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
@@ -148,7 +171,7 @@ class SourceFile:
             codec = _CODECS[suffix] or _codec_of(descriptor)
         except OSError as error:
             os.close(descriptor)
-            raise self._error("a readable file", error.strerror or type(error).__name__) from error
+            raise read_error(self.where, error) from error
         if codec:
             raw = pa.PythonFile(os.fdopen(os.dup(descriptor), "rb"), "r")
             self._stream = pa.CompressedInputStream(raw, codec)
@@ -173,7 +196,7 @@ class SourceFile:
             try:
                 count = self._read(buffer[filled:])
             except OSError as error:
-                raise self._error("a readable file", error.strerror or str(error) or type(error).__name__) from error
+                raise read_error(self.where, error) from error
             if count == 0:
                 break
             filled += count
@@ -212,6 +235,15 @@ class SourceFile:
 
     def _error(self, expected: str, found: str, hint: str | None = None) -> BadFileError:
         return BadFileError("", where=self.where, expected=expected, found=found, hint=hint)
+
+
+def read_error(where: Where, error: OSError, *, what: str = "file") -> BadFileError:
+    """The error for a file or folder that cannot be read."""
+    expected, found = f"a readable {what}", error.strerror or str(error) or type(error).__name__
+    if not is_system_error(error):
+        return BadFileError("", where=where, expected=expected, found=found)
+    hint = "This is not remembered: the next ingest looks again."
+    return SystemReadError("", where=where, expected=expected, found=found, hint=hint)
 
 
 def read_into(descriptor: int, buffer: memoryview) -> int:
