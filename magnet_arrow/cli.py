@@ -521,11 +521,13 @@ def restore(
     Nothing is overwritten.
     """
     from magnet_arrow.restoring import find_cached, restore
+    from magnet_arrow.stored import StoredTables
     from magnet_arrow.text import for_terminal
 
     snapshot = _cache(cache).snapshot()
+    stored = StoredTables(snapshot)
     for run in [find_cached(snapshot, name) for name in runs]:
-        print(for_terminal(str(restore(snapshot, run, out))))
+        print(for_terminal(str(restore(snapshot, run, out, stored=stored))))
 
 
 @app.command()

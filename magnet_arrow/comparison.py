@@ -1,7 +1,7 @@
 """A file's JSON beside what a cache made of it: where they differ, value by value."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
@@ -73,10 +73,8 @@ class Comparison:
         if len(self.differences) < MOST_DIFFERENCES:
             self.differences.append(Difference(where, source, cache))
 
-    def elements(
-        self, where: Where, source: Any, cached: Iterable[Any], shape: Shape, key: str | None
-    ) -> Iterator[Any]:
-        """Hand on the elements of a rebuilt list, each compared on its way.
+    def elements(self, where: Where, source: Any, cached: Iterable[Any], shape: Shape, key: str | None) -> None:
+        """Compare a list with the elements of a rebuilt one, one by one.
 
         Args:
             where: run and file.
@@ -89,13 +87,10 @@ class Comparison:
         item = shape.item if isinstance(shape, ListOf) else _ANY
         if not isinstance(source, list):
             self._differ(where, place, source, [])
-            yield from cached
             return
         self.values += not source
         for index, (entry, element) in enumerate(zip_longest(source, cached, fillvalue=_ABSENT)):
             self.compare(where, entry, element, item, (place, index))
-            if element is not _ABSENT:
-                yield element
 
     def compare(self, where: Where, source: Any, cached: Any, shape: Shape, place: Place = None) -> None:
         """Compare two values and all that is in them.
@@ -121,7 +116,7 @@ class Comparison:
                 self._differ(where, place, source, cached)
 
     def _differ(self, where: Where, place: Place, source: Any, cached: Any) -> None:
-        self.values += _n_values(source)
+        self.values += n_values(source)
         self.note(Where(where.run, where.file, json_path(place)), _shown(source), _shown(cached))
 
 
@@ -161,8 +156,8 @@ def _is_same(source: Any, cached: Any, shape: Shape) -> bool:
     return len(kinds) == 1 and bool(source == cached)
 
 
-def _n_values(value: Any) -> int:
-    """How many leaves a value of the source has."""
+def n_values(value: Any) -> int:
+    """How many values a document has: scalars, empty objects and empty lists."""
     n_values, todo = 0, [value]
     while todo:
         value = todo.pop()
@@ -171,6 +166,18 @@ def _n_values(value: Any) -> int:
         else:
             n_values += value is not _ABSENT
     return n_values
+
+
+def n_values_of_text(text: bytes) -> int:
+    r"""The same of a document that is laid out as HELM's are (`json.dumps(indent=2)`), without parsing it.
+
+    Each value has a line, and so have both ends of each object and list that is not empty. No string holds a line's
+    end: JSON escapes it.
+
+    >>> n_values_of_text(b'{\n  "a": [\n    1,\n    {}\n  ]\n}')
+    2
+    """
+    return text.count(b"\n") + 1 - 2 * (text.count(b"{\n") + text.count(b"[\n"))
 
 
 def json_path(place: Place) -> str:

@@ -26,8 +26,8 @@ from magnet_arrow.errors import CacheDamagedError, RestoreError, RunNotCachedErr
 from magnet_arrow.helm.source import plain_name
 from magnet_arrow.helm.wire import Residual, dumps
 from magnet_arrow.rebuild import Rebuilder
-from magnet_arrow.scan import stored_rows, stored_types
 from magnet_arrow.schema import ENTRY, ROW, RUN, RUN_NAME, RUN_TABLES, TABLES, Form, Table
+from magnet_arrow.stored import StoredTables, stored_types
 
 _STATS = TABLES["stats"]
 _TABLE_OF = {table.file: table for table in RUN_TABLES if table.file}
@@ -138,8 +138,8 @@ class RunFiles:
         names: of the files that are kept, sorted, without the ending of those that were compressed.
     """
 
-    def __init__(self, snapshot: Snapshot, run: CachedRun) -> None:
-        self._snapshot, self._run = snapshot, run
+    def __init__(self, stored: StoredTables, run: CachedRun) -> None:
+        self._stored, self._run = stored, run
         self.names = sorted({plain_name(stamp.name) for stamp in run.fingerprint} - set(run.entry.not_kept))
 
     def rebuild(self, name: str) -> RebuiltFile:
@@ -185,7 +185,7 @@ class RunFiles:
         """What is stored of the run in a table, found to be of this run, whole, and in order."""
         run = self._run
         n_rows = 0
-        for rows in stored_rows(self._snapshot, run, table.name):
+        for rows in self._stored.rows(run, table.name):
             numbers = pa.chunked_array([pa.array(range(n_rows, n_rows + rows.num_rows), pa.int64())])
             n_rows += rows.num_rows
             is_named = table.of == "suite" or _all_are(rows.column(RUN_NAME), run.name)
@@ -324,10 +324,16 @@ def _not_one(snapshot: Snapshot, name: str, chosen: Sequence[CachedRun]) -> RunN
     return RunNotCachedError(f"The cache {snapshot.path} has no run {name!r}.", hint=hint)
 
 
-def restore(snapshot: Snapshot, run: CachedRun, out: Path) -> Path:
+def restore(snapshot: Snapshot, run: CachedRun, out: Path, *, stored: StoredTables | None = None) -> Path:
     """Write a run's files below a folder, as `runs/<suite>/<run>`; the run's folder.
 
     The folder is there with all its kept files or not at all. On Windows `:` in its name becomes `-`.
+
+    Args:
+        snapshot: of the cache.
+        run: what to restore.
+        out: the folder.
+        stored: its tables, where runs are restored one after the other, since neighbours share row groups.
 
     Raises:
         CacheDamagedError: what is stored of it can't be read.
@@ -337,7 +343,7 @@ def restore(snapshot: Snapshot, run: CachedRun, out: Path) -> Path:
     staged = target.with_name(f".restoring-{secrets.token_hex(8)}")
     staged.mkdir(parents=True)
     try:
-        files = RunFiles(snapshot, run)
+        files = RunFiles(stored or StoredTables(snapshot), run)
         for name in files.names:
             if not _is_name(name):
                 raise RestoreError(f"The file {name!r} of {run.key!r} cannot be restored: its name leads elsewhere.")

@@ -33,7 +33,7 @@ from magnet_arrow.cache.shown import (
 )
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.columns import Batch, plain_columns
-from magnet_arrow.freeform import CellType, Kind
+from magnet_arrow.freeform import Kind
 from magnet_arrow.schema import EXTRA, RUN, Table
 from magnet_arrow.spreading import with_overflow
 
@@ -204,28 +204,6 @@ class _GroupReader:
             self._kept[group] = table, table.nbytes // max(1, table.num_rows)
             self._kept_bytes += self._kept[group][1] * table.num_rows
         return self._kept[group]
-
-
-def stored_types(run: CachedRun, table: str) -> dict[str, CellType]:
-    """The stored columns that were found in the data of a run, as its segment has them."""
-    if not run.rows(table).rows:
-        return {}
-    dynamic = run.segment.tables[table].dynamic
-    return {name: freeform.stored_type(Kind(dynamic[name])) for name in run.dynamic(table) if name in dynamic}
-
-
-def stored_rows(snapshot: Snapshot, run: CachedRun, table: str) -> Iterator[pa.Table]:
-    """All that is stored of a run's rows, as it is stored: columns that occur, hidden ones, and `stored_types`.
-
-    Raises:
-        CacheDamagedError: as `read_runs`.
-    """
-    registry = schema.table(table)
-    bits = run.occurs(table)
-    names = [name for bit, name in enumerate(registry.names) if bits >> bit & 1 or name in registry.hidden]
-    names += stored_types(run, table)
-    if run.rows(table).rows:
-        yield from _parts(snapshot.path, run.segment.tables[table], [run.rows(table)], names)
 
 
 def read_run_specs_of(snapshot: Snapshot, keys: Sequence[str], batch: Batch | None) -> pl.DataFrame:

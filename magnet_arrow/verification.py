@@ -7,8 +7,8 @@ Python's `json`, as by HELM's own reader. So a run or a file that ingestion over
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.cache.store import Cache
-from magnet_arrow.comparison import Comparison, Difference
+from magnet_arrow.comparison import Comparison, Difference, n_values, n_values_of_text
 from magnet_arrow.errors import CacheDamagedError, Rejected, Where
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import RunPlace
@@ -24,6 +24,7 @@ from magnet_arrow.helm.shapes import ListOf, Object, Shape, file_shape
 from magnet_arrow.helm.source import plain_name
 from magnet_arrow.restoring import RebuiltFile, RunFiles
 from magnet_arrow.runs import stamps_of, where_of, why_not_kept
+from magnet_arrow.stored import StoredTables
 from magnet_arrow.taking import Progress
 
 _NOT_OURS = "no JSON file of a run or a suite"
@@ -114,7 +115,8 @@ def verify(
     (9, 0)
     """
     begin = time.monotonic()
-    work = _Work(Cache.coerce(cache).snapshot(), progress)
+    snapshot = Cache.coerce(cache).snapshot()
+    work = _Work(snapshot, StoredTables(snapshot), progress)
     work.list(source)
     work.carry_out()
     comparison = work.comparison
@@ -163,6 +165,7 @@ class _Pair:
 @dataclass(slots=True)
 class _Work:
     snapshot: Snapshot
+    stored: StoredTables
     progress: Callable[[Progress], None] | None
     comparison: Comparison = field(default_factory=Comparison)
     rejected: list[Rejected] = field(default_factory=list)
@@ -200,7 +203,7 @@ class _Work:
             self._leave_out(place, names)
 
     def _pair_up(self, place: RunPlace, run: CachedRun, names: Sequence[str]) -> None:
-        files = RunFiles(self.snapshot, run)
+        files = RunFiles(self.stored, run)
         # Of a file and a compressed copy of it the first is read: it is shorter by the ending.
         there = {plain_name(name): name for name in sorted(names, key=len, reverse=True)}
         pair = _Pair(place, run, files, {name: there[name] for name in files.names if name in there})
@@ -259,42 +262,33 @@ class _Work:
                 )
                 data = _closed(data[:cut_at])
             rebuilt = pair.files.rebuild(name)
-            if rebuilt.text is not None:
-                self.n_exact += self._is_exact_text(where, data, rebuilt.text)
-            else:
-                source = json.loads(data.decode("utf-8-sig"))
-                self.n_exact += self._is_exact(where, source, rebuilt, data)
+            if _is_exact(data, rebuilt):
+                self.n_exact += 1
+                self.comparison.values += n_values_of_text(data) if rebuilt.text is None else n_values(_parsed(data))
+            else:  # its list can be rebuilt only once
+                self._compare_values(where, data, pair.files.rebuild(name))
         except CacheDamagedError as error:
             self.comparison.note(where, "a file", f"a damaged one ({error.reason})")
         except (OSError, ValueError, RecursionError) as error:
             self.comparison.note(where, f"a file that cannot be read ({error})", "one that could be")
 
-    def _is_exact_text(self, where: Where, data: bytes, text: str) -> bool:
-        """Compare a file with the text that was kept of it; whether it comes back byte for byte."""
-        source = _json_or_text(data.decode("utf-8"))
-        self.comparison.compare(where, source, _json_or_text(text), file_shape(plain_name(where.file or "")))
-        return text.encode() == data
-
-    def _is_exact(self, where: Where, source: Any, rebuilt: RebuiltFile, data: bytes) -> bool:
-        """Compare a file with what was rebuilt of it; whether it comes back byte for byte."""
+    def _compare_values(self, where: Where, data: bytes, rebuilt: RebuiltFile) -> None:
+        """Compare a file with what was rebuilt of it, value by value."""
         shape = file_shape(plain_name(where.file or ""))
+        if rebuilt.text is not None:
+            self.comparison.compare(where, _parsed(data), _parsed(rebuilt.text.encode()), shape)
+            return
+        source = json.loads(data.decode("utf-8-sig"))
         if rebuilt.elements is None:
             self.comparison.compare(where, source, rebuilt.document, shape)
-            return _begins(data, rebuilt.texts()) == len(data)
+            return
         listed = source
         if rebuilt.key is not None:
             listed = source.pop(rebuilt.key, None) if isinstance(source, dict) else None
             rest = {name: value for name, value in rebuilt.document.items() if name != rebuilt.key}
             if rest or source:
                 self.comparison.compare(where, source, rest, shape)
-        elements = self.comparison.elements(
-            where, listed, rebuilt.elements, _member_shape(shape, rebuilt.key), rebuilt.key
-        )
-        # Elements are compared as they pass by on their way into the text.
-        size_bytes = _begins(data, replace(rebuilt, elements=elements).texts())
-        for _ in elements:
-            pass
-        return size_bytes == len(data)
+        self.comparison.elements(where, listed, rebuilt.elements, _member_shape(shape, rebuilt.key), rebuilt.key)
 
 
 @dataclass(slots=True)
@@ -369,22 +363,23 @@ def _closed(data: bytes) -> bytes:
     return data + (b"]}" if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else b"]")
 
 
-def _json_or_text(text: str) -> Any:
-    """What Python's `json` makes of a text; if it is none, the text."""
+def _parsed(data: bytes) -> Any:
+    """What Python's `json` makes of a file that was kept as text; the text itself, if it is no JSON."""
+    text = data.decode("utf-8")
     try:
         return json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return text
 
 
-def _begins(data: bytes, texts: Iterator[str]) -> int:
-    """How many bytes of `data` are as `texts` has them; -1 from the first that are not."""
+def _is_exact(data: bytes, rebuilt: RebuiltFile) -> bool:
+    """Whether a file comes back byte for byte. Its list, if there is one, is rebuilt up to the first other byte."""
     size_bytes = 0
-    for text in texts:
+    for text in rebuilt.texts():
         if not data.startswith(part := text.encode(), size_bytes):
-            return -1
+            return False
         size_bytes += len(part)
-    return size_bytes
+    return size_bytes == len(data)
 
 
 def _member_shape(shape: Shape, key: str | None) -> Shape:

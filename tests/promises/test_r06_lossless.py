@@ -24,6 +24,7 @@ from magnet_arrow.helm import elements
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.ingestion import ingest
 from magnet_arrow.restoring import RunFiles
+from magnet_arrow.stored import StoredTables
 from magnet_arrow.verification import VerifyReport, verify
 
 DATA = Path(__file__).parents[1] / "data"
@@ -98,7 +99,7 @@ def assert_run_comes_back(place: RunPlace, snapshot: Snapshot) -> list[int]:
     counts = []
     for path in sorted(place.path.glob("*.json")):
         theirs = json.loads(path.read_text("utf-8-sig"))
-        ours = RunFiles(snapshot, run).rebuild(path.name).value()
+        ours = RunFiles(StoredTables(snapshot), run).rebuild(path.name).value()
         items = list(zip(theirs, ours, strict=True)) if isinstance(theirs, list) else [(theirs, ours)]
         begin = "[]" if isinstance(theirs, list) else ""
         assert [found for pair in items for found in unequal(*pair, path.name, begin)] == []
