@@ -130,7 +130,7 @@ class CacheDamagedError(CacheError):
 
 
 class CacheNotReadableError(CacheError, OSError):
-    """A file of the cache cannot be read for now: no rights, too many open files, a disk that fails. Nothing changed."""
+    """A file of the cache cannot be read for now: no rights, too many open files, a failing disk. Nothing changed."""
 
 
 class CacheNotWritableError(CacheError, OSError):
