@@ -462,17 +462,23 @@ def predict(
         int | None, typer.Option(min=0, metavar="N", help="num_eval_samples: instances of the evaluated run.")
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="random_seed: decides the draw.")] = None,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Ingest all runs, and draw from those that are complete.")
+    ] = False,
     cache: CacheDir = None,
     json: JsonLines = False,
 ) -> None:
     """Let a predictor foretell a run, and show the truth.
 
-    Runs to learn from and the run to foretell are drawn from PATH. What is not given is as the predictor has it.
+    Runs to learn from and the run to foretell are drawn from PATH. What is not given is as the predictor has it. A run
+    that is drawn and not complete ends it with 3, unless --skip-unreadable leaves such runs out of the draw.
     """
     from magnet_arrow.outputs import HelmRuns
 
     options = {"num_example_runs": examples, "num_eval_samples": samples, "random_seed": seed}
-    given = {name: value for name, value in options.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if skip_unreadable:
+        given["skip_unreadable"] = True
     runs = HelmRuns(paths, cache=_cache(cache))
     missing = _print_comparison(_predictor(predictor)(**given)(helm_runs=runs), json=json)
     raise typer.Exit(ExitCode.REPORTED if missing else ExitCode.DONE)

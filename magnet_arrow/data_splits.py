@@ -1,24 +1,29 @@
 """Who is train and who is test, and what a predictor gets to see of either.
 
-The draw is MAGNET's, number for number (`draw`), but over places and not over names: two suites whose runs
-bear equal names never mix. A predictor is handed a `TrainSplit` and a `SequesteredTestSplit`, both of copies
-in buffers of their own: a filtered Polars frame goes on sharing text with the one that it came from, and its
-Arrow buffers show rows that were filtered out.
+The draw is MAGNET's, number for number (`draw`), but over folders and not over names: two suites whose runs
+bear equal names never mix, and no run of the held-out run's name is in train. A predictor is handed a
+`TrainSplit` and a `SequesteredTestSplit`, both of copies in buffers of their own: a filtered Polars frame goes
+on sharing text with the one that it came from, and its Arrow buffers show rows that were filtered out.
 """
 
 import io
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import polars as pl
 
-from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError
+from magnet_arrow.cache.snapshot import Snapshot
+from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError, warn
 from magnet_arrow.frames import CachedRuns
+from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.ingestion import ingest_now, read_run_specs, rejected_error
 from magnet_arrow.outputs import HelmRuns
-from magnet_arrow.schema import TABLES
+from magnet_arrow.schema import RUN_NAME, TABLES
+from magnet_arrow.text import counted, for_terminal
+from magnet_arrow.validation import validate
 
 SamplePolicy = Literal["error", "warn", "ignore"]
 
@@ -27,6 +32,7 @@ STAT_INSTANCE_ID = TABLES["per_instance_stats"].named("instance_id")
 ANNOTATIONS = TABLES["scenario_state"].named("request_states.annotations")
 
 _log = logging.getLogger("magnet_arrow")
+_GO_ON = "With skip_unreadable=True only runs that can be read are drawn from."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,11 +112,16 @@ def draw(
     num_eval_samples: int,
     random_seed: int,
     insufficient_eval_sample_policy: SamplePolicy,
+    include_partial: bool = False,
+    skip_unreadable: bool = False,
 ) -> tuple[TrainSplit, TestSplit]:
     """Runs to learn from and one to evaluate on, with a sample of its instances.
 
-    Equal arguments give the same draw on every machine, and over runs in MAGNET's order the one that MAGNET
-    gives. Only the runs that were drawn are looked at; those that are not cached are ingested.
+    Equal arguments give the same draw on every machine, whatever the cache has seen, and over runs in MAGNET's order
+    the one that MAGNET gives. Only the runs that were drawn are looked at; those that are not cached are ingested.
+
+    A run's name is that in its run spec. The held-out run is never replaced, but runs of its name among those to learn
+    from are: by others that were not drawn, which a generator of its own chooses, made of the same seed.
 
     Args:
         runs: what is drawn from, in their order.
@@ -119,19 +130,84 @@ def draw(
         random_seed: decides the draw.
         insufficient_eval_sample_policy: what happens when the evaluated run has fewer request states than
             `num_eval_samples`: "error" raises, "warn" logs a warning, "ignore" goes on.
+        include_partial: ingest all runs, also what is there of incomplete ones, and draw from these too.
+        skip_unreadable: ingest all runs, and draw from those that could be ingested.
 
     Raises:
-        NotEnoughRunsError: there are fewer runs than `num_example_runs` and one.
+        NotEnoughRunsError: there are fewer runs than `num_example_runs` and one, or too few that have another name
+            than the held-out run.
         NotEnoughSamplesError: too few request states, under the policy "error".
+        BadFileError: a run that was drawn is not complete, or cannot be read.
+        CacheNotWritableError: it is not cached as it is now, and can't be.
     """
+    if include_partial or skip_unreadable:
+        runs = _ingest_all(runs, include_partial=include_partial, skip_unreadable=skip_unreadable)
     rng = random.Random(random_seed)
-    train, evaluated = _draw_runs(len(runs), num_example_runs, rng)
+    train, held_out = _draw_runs(len(runs), num_example_runs, rng)
     # One snapshot for both, so that all eight frames are of one commit.
-    cached = runs.take([*train, evaluated]).cached()
+    cached = _ingest_drawn(runs.take([*train, held_out]), include_partial=include_partial)
+    *names, name = (run.name for run in cached.snapshot.chosen(cached.keys))
+    if name in names:
+        kept = [index for index, other in zip(train, names, strict=True) if other != name]
+        train = sorted(kept + _other_runs(runs, {*train, held_out}, name, len(train) - len(kept), random_seed))
+        cached = _ingest_drawn(runs.take([*train, held_out]), include_partial=include_partial)
     examples, one = cached.take(range(len(train))), cached.take([len(train)])
     ids = one.scan("scenario_state", columns=[INSTANCE_ID]).collect()[INSTANCE_ID]
     _check_enough(len(ids), num_eval_samples, insufficient_eval_sample_policy)
     return _train_split(examples), _test_split(one, _draw_ids(ids, num_eval_samples, rng))
+
+
+def _ingest_all(runs: HelmRuns, *, include_partial: bool, skip_unreadable: bool) -> HelmRuns:
+    """The runs that may be drawn, once all have been ingested."""
+    snapshot, rejected = ingest_now(runs.places, runs.cache, partial=include_partial)
+    if not skip_unreadable:
+        return runs
+    skipped = {snapshot.key_of(place) for place in _incomplete(runs, snapshot, include_partial)} | rejected.keys()
+    left = runs.take(index for index, place in enumerate(runs.places) if snapshot.key_of(place) not in skipped)
+    if skipped:
+        warn(f"{len(runs) - len(left)} of {counted(len(runs), 'run')} are not drawn from, as they cannot be read.")
+    return left
+
+
+def _ingest_drawn(runs: HelmRuns, *, include_partial: bool) -> CachedRuns:
+    """The runs that were drawn, as they are now.
+
+    Raises:
+        BadFileError: one cannot be ingested. The same whether or not the cache has a part of it.
+    """
+    snapshot, rejected = ingest_now(runs.places, runs.cache, partial=include_partial)
+    bad = list(rejected.values())
+    incomplete = _incomplete(runs, snapshot, include_partial)
+    if incomplete:
+        bad += validate(incomplete).rejected  # what reading them would say
+    if bad:
+        raise rejected_error(sorted(bad, key=lambda rejected: rejected.run), go_on=_GO_ON)
+    return CachedRuns(snapshot, tuple(run.key for run in map(snapshot.lookup, runs.places) if run))
+
+
+def _incomplete(runs: HelmRuns, snapshot: Snapshot, include_partial: bool) -> list[RunPlace]:
+    """Those of the runs that the cache has a part of, unless these may be drawn too."""
+    held = [] if include_partial else [(place, snapshot.lookup(place)) for place in runs.places]
+    return [place for place, run in held if run is not None and run.entry.is_partial]
+
+
+def _other_runs(runs: HelmRuns, drawn: Collection[int], name: str, n_runs: int, random_seed: int) -> list[int]:
+    """Indices of so many runs that were not drawn and have another name, in place of runs of this name."""
+    undrawn = [index for index in range(len(runs)) if index not in drawn]
+    names = read_run_specs([runs.places[index] for index in undrawn], runs.cache)[RUN_NAME]
+    others = [index for index, other in zip(undrawn, names, strict=True) if other != name]
+    if len(others) < n_runs:
+        raise NotEnoughRunsError(
+            f"The held-out run's name, {name}, is that of {counted(n_runs, 'run')} to learn from too.",
+            expected=f"at least {n_runs} not drawn that have another name",
+            found=str(len(others)),
+            hint="Name more runs, or only one of several that are the same, or lower num_example_runs.",
+        )
+    warn(
+        f"{counted(n_runs, 'run')} drawn to learn from had the name of the held-out run, {for_terminal(name)}: "
+        "others were drawn instead."
+    )
+    return random.Random(random_seed).sample(others, n_runs)
 
 
 def _draw_runs(n_runs: int, n_examples: int, rng: random.Random) -> tuple[list[int], int]:

@@ -29,6 +29,8 @@ Bad data in a dump is a value (`Rejected`), a misuse of the package an exception
 """
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -208,6 +210,15 @@ class UnsupportedError(MagnetError, NotImplementedError):
 
 class MagnetWarning(UserWarning):
     """Something was done in another way, or less of it, than was asked for."""
+
+
+def warn(message: str) -> None:
+    """Warn at the line outside of this package that led here: Python shows a text once a line."""
+    package = __name__.partition(".")[0]
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, MagnetWarning, stacklevel=level)
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):

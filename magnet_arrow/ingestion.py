@@ -30,6 +30,7 @@ from magnet_arrow.errors import (
     Rejected,
     SettingError,
     WorkersLostError,
+    warn,
 )
 from magnet_arrow.hands import Failed, Hands, Lost
 from magnet_arrow.helm import layout
@@ -144,7 +145,9 @@ def ingest(
         bytes_out=done.bytes_out,
         seconds=time.monotonic() - begin,
         skipped=plan.skipped,
-        rejected=tuple(sorted([*plan.known_bad, *done.rejected], key=lambda rejected: rejected.run)),
+        rejected=tuple(
+            sorted((bad.rejected for bad in [*plan.known_bad, *done.rejected]), key=lambda rejected: rejected.run)
+        ),
         notes=(*found.notes, *work.cure.notes, *done.notes),
         pruned=done.pruned,
         odd=dict(sorted(done.odd.items())),
@@ -174,7 +177,7 @@ class _Plan:
 
     todo: list[Todo] = field(default_factory=list)
     all_sources: list[str] = field(default_factory=list)
-    known_bad: list[Rejected] = field(default_factory=list)
+    known_bad: list[RejectedRun] = field(default_factory=list)
     recovered: list[str] = field(default_factory=list)
     skipped: int = 0
 
@@ -185,7 +188,7 @@ class _Done:
 
     snapshot: Snapshot
     rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(schema.TABLES, 0))
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[RejectedRun] = field(default_factory=list)
     runs: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
@@ -201,7 +204,7 @@ class _Done:
         self.bytes_in += outcome.json_bytes
         if outcome.segment is not None:
             self.bytes_out += outcome.segment.size_bytes + outcome.segment.runs.size_bytes
-        self.rejected += [*(run.rejected for run in outcome.rejected), *outcome.unread]
+        self.rejected += [*outcome.rejected, *outcome.unread]
         self.odd.update(outcome.odd)
         self.notes += outcome.notes
         for table, rows in outcome.rows.items():
@@ -246,7 +249,7 @@ class _Work:
                 if bad is not None:  # it went bad, and is again what it was
                     plan.recovered.append(todo.key)
             elif bad is not None and _is_as_it_was(bad, todo) and not retry:
-                plan.known_bad.append(bad.rejected)
+                plan.known_bad.append(bad)
             else:
                 plan.todo.append(todo)
         plan.todo.sort(key=lambda todo: todo.key)
@@ -356,9 +359,8 @@ class _Work:
         """The outcome of a run that cost its workers their lives, or raised what is no fault of its files."""
         run, place = where_of(todo.place), todo.place
         why = Rejected.from_error(run, not_taken(run, failed.why, failed.hint))
-        if failed.is_system:
-            return Outcome(unread=(why,))
-        return Outcome(rejected=(RejectedRun(todo.source, place.suite, place.folder, todo.stamps, why, todo.content),))
+        bad = RejectedRun(todo.source, place.suite, place.folder, todo.stamps, why, todo.content)
+        return Outcome(unread=(bad,)) if failed.is_system else Outcome(rejected=(bad,))
 
     def _commit(self, outcome: Outcome, ended: Sequence[Order] = ()) -> None:
         """Commit what orders brought; or, at the end, what else is to be said."""
@@ -424,8 +426,29 @@ def ensure_cached(places: Sequence[RunPlace], cache: CacheLike = None) -> Snapsh
             snapshot = done.snapshot
             bad += done.rejected
     if bad:
-        raise _rejected_error(bad)
+        raise rejected_error([one.rejected for one in bad], go_on="From now on HelmRuns.whole() leaves it out.")
     return snapshot
+
+
+def ingest_now(
+    places: Sequence[RunPlace], cache: CacheLike = None, *, partial: bool = False
+) -> tuple[Snapshot, dict[str, Rejected]]:
+    """A snapshot that has these runs as they are now, and by key why others could not be ingested.
+
+    What follows does not depend on earlier ingests: rejected runs are read again, as others may take what an ingest
+    with strict=True does not, and no older state stands for a run. Runs that were ingested in part stay so.
+
+    Raises:
+        CacheNotWritableError: something is to be ingested, and the disk refused.
+        CacheLockedError: something is to be ingested, and another process does not let go of the lock.
+    """
+    cache = Cache.coerce(cache)
+    work = _Work(cache.path, cache.snapshot(), Rules(partial))
+    plan = work.plan(places, retry=True)
+    for note in work.cure.notes:
+        warn(note)
+    done = work.carry_out(plan, Staff()) if plan.todo else _Done(work.snapshot)
+    return done.snapshot, {bad.key: bad.rejected for bad in [*plan.known_bad, *done.rejected]}
 
 
 def _fall_back(plan: _Plan, snapshot: Snapshot, error: CacheNotWritableError | CacheLockedError) -> None:
@@ -436,11 +459,11 @@ def _fall_back(plan: _Plan, snapshot: Snapshot, error: CacheNotWritableError | C
     warnings.warn(f"{error} These runs are read as they were when last ingested: {stale}.", MagnetWarning, stacklevel=4)
 
 
-def _rejected_error(bad: Sequence[Rejected]) -> BadFileError:
+def rejected_error(bad: Sequence[Rejected], *, go_on: str) -> BadFileError:
+    """The error for runs that could not be ingested; `go_on` says how to do without them."""
     first = bad[0]
     n_others = len(bad) - 1
     others = f" {n_others} other {'run was' if n_others == 1 else 'runs were'} rejected too." if n_others else ""
-    go_on = "From now on HelmRuns.whole() and predictors leave it out."
     hint = " ".join(filter(None, (first.hint, others.strip(), go_on)))
     if first.expected or first.found:
         return BadFileError("", where=first.where, expected=first.expected, found=first.found, hint=hint)

@@ -8,7 +8,6 @@ import msgspec
 from msgspec import Struct
 
 from magnet_arrow.cache.manifest import RejectedRun, Segment, run_key
-from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.source import Fingerprint, plain_name
 from magnet_arrow.runs import is_long, largest_file
@@ -118,7 +117,7 @@ class Outcome(Struct, frozen=True):
 
     segment: Segment | None = None
     rejected: tuple[RejectedRun, ...] = ()
-    unread: tuple[Rejected, ...] = ()
+    unread: tuple[RejectedRun, ...] = ()
     left: tuple[Todo, ...] = ()
     runs: int = 0
     partial: int = 0

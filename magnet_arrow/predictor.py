@@ -12,12 +12,16 @@ from typing import Any
 import polars as pl
 
 from magnet_arrow.data_splits import SamplePolicy, SequesteredTestSplit, TestSplit, TrainSplit, draw
-from magnet_arrow.errors import FilterError, PredictionError, SettingError
-from magnet_arrow.helm.layout import Source
-from magnet_arrow.outputs import CacheLike, HelmRuns
+from magnet_arrow.errors import BadFileError, FilterError, PredictionError, SettingError, Where, warn
+from magnet_arrow.helm.decode import kind
+from magnet_arrow.helm.elements import Buffer
+from magnet_arrow.helm.layout import RunPlace, Source
+from magnet_arrow.helm.source import SourceFile
+from magnet_arrow.outputs import CacheLike, HelmRun, HelmRuns
 from magnet_arrow.predictions import RunPrediction, frame
+from magnet_arrow.runs import RUN_SPEC, read_run_spec, where_of
 from magnet_arrow.scoring import compare_runs, without_truth
-from magnet_arrow.text import for_terminal
+from magnet_arrow.text import counted, for_terminal
 
 __all__ = [
     "Predictor",
@@ -47,8 +51,16 @@ class Predictor:
         insufficient_eval_sample_policy: what happens when the evaluated run has fewer request states than
             `num_eval_samples`: "error" raises, "warn" logs a warning, "ignore" goes on.
         cache: where frames are kept; by default that of the runs, else the user's.
-        include_partial: draw from runs too of which the cache has only a part (`ingest(partial=True)`). They are
-            left out otherwise, as if they were not there, and so are those that it knows as rejected.
+        include_partial: ingest all runs that may be drawn, what is there of incomplete ones too (as
+            `ingest(partial=True)` does), and draw from these as well.
+        skip_unreadable: ingest all runs that may be drawn, and draw from those that are complete (with
+            `include_partial`, from those that could be ingested).
+
+    What is drawn depends on the runs, the seed and these arguments alone, not on what the cache has seen. The draw is
+    over the runs in the order in which they are given, as MAGNET's: a list of paths decides it. Folders and patterns
+    stand for their runs sorted by suite and folder, however they are spelt. Of what was drawn, all must be there and
+    readable: otherwise it is an error, which names the run. No run of the held-out run's name (`run_spec.name`) is
+    among those to learn from: another is drawn in its place, and a `MagnetWarning` says so.
 
     >>> from magnet_arrow import HelmOutputs
     >>> suite = HelmOutputs.demo().suites("my-suite")[0]
@@ -66,6 +78,7 @@ class Predictor:
         *,
         cache: CacheLike = None,
         include_partial: bool = False,
+        skip_unreadable: bool = False,
     ) -> None:
         if insufficient_eval_sample_policy not in _POLICIES:
             raise SettingError(
@@ -82,6 +95,7 @@ class Predictor:
         self.insufficient_eval_sample_policy = insufficient_eval_sample_policy
         self.cache = cache
         self.include_partial = include_partial
+        self.skip_unreadable = skip_unreadable
 
     def run_spec_filter(self, run_spec: dict[str, Any]) -> bool:
         """Whether a run may be drawn. To be overridden; every run may, unless it is.
@@ -104,15 +118,18 @@ class Predictor:
     def prepare_all_dataframes(self, helm_runs: Source) -> tuple[TrainSplit, TestSplit]:
         """The runs to learn from, and the evaluated one with its truth.
 
-        Only the runs that were drawn are ingested.
+        Only the runs that were drawn are ingested, unless `include_partial` or `skip_unreadable` is set.
 
         Args:
             helm_runs: a path to outputs, a suite or a run, a pattern, an object of ours, or a list of such.
 
         Raises:
-            NotEnoughRunsError: the filters leave fewer runs than `num_example_runs` and one.
+            NotEnoughRunsError: the filters leave fewer runs than `num_example_runs` and one, or too few of other
+                names than the held-out run's.
             NotEnoughSamplesError: too few request states, under the policy "error".
             FilterError: a filter gave something else than it should.
+            BadFileError: a run that was drawn is not complete; or a filter asks for a run spec that cannot be read.
+            CacheNotWritableError: a run that was drawn is not cached as it is now, and can't be.
         """
         return draw(
             self._filtered(HelmRuns.coerce(helm_runs, cache=self.cache)),
@@ -120,6 +137,8 @@ class Predictor:
             num_eval_samples=self.num_eval_samples,
             random_seed=self.random_seed,
             insufficient_eval_sample_policy=self.insufficient_eval_sample_policy,
+            include_partial=self.include_partial,
+            skip_unreadable=self.skip_unreadable,
         )
 
     def prepare_predict_inputs(self, helm_runs: Source) -> tuple[TrainSplit, SequesteredTestSplit]:
@@ -128,12 +147,14 @@ class Predictor:
         return train_split, test_split.sequester()
 
     def _filtered(self, runs: HelmRuns) -> HelmRuns:
-        """The runs that may be drawn: whole ones that both filters leave. One not overridden costs nothing."""
-        if not self.include_partial:
-            runs = runs.whole()
-        if self._overrides("run_spec_filter"):
-            runs = runs.take(i for i, run in enumerate(runs) if self.run_spec_filter(run.json.run_spec()))
-        if self._overrides("run_spec_dataframe_filter"):
+        """The runs that both filters leave. One not overridden costs nothing, and reads nothing."""
+        by_json, by_frame = map(self._overrides, ("run_spec_filter", "run_spec_dataframe_filter"))
+        if self.skip_unreadable and (by_json or by_frame):
+            runs = _with_run_spec(runs)
+        if by_json:
+            runs = runs.take(index for index, run in enumerate(runs) if self.run_spec_filter(_run_spec(run)))
+        if by_frame and len(runs):
+            runs = HelmRuns(runs.places, cache=runs.cache)  # which looks at the run specs' dates as they are now
             runs = runs.filter(self._expression(runs.scan_run_specs()))
         return runs
 
@@ -187,6 +208,32 @@ class RunPredictor(Predictor, ABC):
         comparison = compare_runs(frame(_listed(predictions)), test_split.stats.lazy()).collect()
         _warn_without_truth(comparison)
         return comparison
+
+
+def _with_run_spec(runs: HelmRuns) -> HelmRuns:
+    """Those whose run spec can be read."""
+    buffer = Buffer()
+    left = runs.take(index for index, place in enumerate(runs.places) if _has_run_spec(place, buffer))
+    if len(left) < len(runs):
+        warn(f"{len(runs) - len(left)} of {counted(len(runs), 'run')} are not drawn from: no run spec can be read.")
+    return left
+
+
+def _has_run_spec(place: RunPlace, buffer: Buffer) -> bool:
+    try:
+        with SourceFile(place.path, RUN_SPEC, where_of(place)) as file:
+            read_run_spec(buffer, file)
+    except BadFileError:
+        return False
+    return True
+
+
+def _run_spec(run: HelmRun) -> dict[str, Any]:
+    """What `run_spec.json` holds now."""
+    run_spec: Any = run.json.run_spec()
+    if isinstance(run_spec, dict):
+        return run_spec
+    raise BadFileError("", where=Where(where_of(run.place), RUN_SPEC), expected="an object", found=kind(run_spec))
 
 
 def _only_one(helm_runs: "Source | None", helm_suites: "Source | None") -> Source:

@@ -10,7 +10,7 @@ from magnet_arrow import gathering, orders
 from magnet_arrow.cache.manifest import RejectedRun, RunEntry, Segment
 from magnet_arrow.cache.segments import SegmentWriter
 from magnet_arrow.columns import Batch
-from magnet_arrow.errors import BadFileError, Rejected
+from magnet_arrow.errors import BadFileError
 from magnet_arrow.helm.elements import Buffer
 from magnet_arrow.helm.source import Fingerprint, SystemReadError, content_digest
 from magnet_arrow.meter import Meter
@@ -69,7 +69,7 @@ class _Work:
         self._order, self._meter, self._buffer = order, meter, buffer
         self._begun = time.monotonic()
         self._rejected: list[RejectedRun] = []
-        self._unread: list[Rejected] = []
+        self._unread: list[RejectedRun] = []
         self._left: list[Todo] = []
         self._contents: dict[str, str] = {}
         self._begin_segment()
@@ -158,11 +158,9 @@ class _Work:
     def _reject(self, run: Todo, stamps: Fingerprint, error: BadFileError) -> None:
         place = run.place
         content = self._contents.get(run.key, "")
-        rejected = rejected_of(where_of(place), place.path, error)
-        if isinstance(error, SystemReadError):
-            self._unread.append(rejected)
-        else:
-            self._rejected.append(RejectedRun(run.source, place.suite, place.folder, stamps, rejected, content))
+        why = rejected_of(where_of(place), place.path, error)
+        bad = self._unread if isinstance(error, SystemReadError) else self._rejected
+        bad.append(RejectedRun(run.source, place.suite, place.folder, stamps, why, content))
         self._meter.end(bool(place.folder), 1)
 
     def finish(self) -> Outcome:

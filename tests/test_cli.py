@@ -2,6 +2,7 @@ import errno
 import io
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -555,12 +556,28 @@ def test_a_cache_that_was_named_must_be_there(command: str, run: Run, tmp_path: 
     assert run("cache", "info", "--cache", missing).code == 2
 
 
-def test_a_run_that_was_rejected_does_not_keep_a_predictor_from_the_others(run: Run, broken: Path) -> None:
+@pytest.mark.parametrize("is_warm", [False, True], ids=["cold", "warm"])
+def test_a_drawn_run_that_is_broken_is_3_unless_such_runs_are_skipped(
+    run: Run, broken: Path, tmp_path: Path, is_warm: bool
+) -> None:
     predictor = "magnet_arrow.examples.random_run_predictor:RandomRunPredictor"
-    run("ingest", broken)
-    for seed in range(6):  # of which some would draw it
-        ended = run("predict", predictor, broken, "--examples", "1", "--samples", "2", "--seed", str(seed))
-        assert ended.code == 0, ended.err
+    codes = set()
+    for seed in range(6):
+        draw = random.Random(seed).sample(range(3), 2)
+        args = [predictor, broken, "--examples", "1", "--samples", "2", "--seed", str(seed)]
+        args += ["--cache", tmp_path / f"cache {seed}"]
+        if is_warm:
+            run("ingest", *args[1:2], *args[-2:])
+        ended = run("predict", *args)
+        assert ended.code == (3 if 1 in draw else 0), ended.err
+        assert ended.err.startswith("made/tide:n=1/stats.json" if 1 in draw else "")
+        codes.add(ended.code)
+        skipped = run("predict", *args, "--skip-unreadable", "--json")
+        assert skipped.code == 1
+        assert "1 of 3 runs are not drawn from" in skipped.err
+        *_, held_out = (("tide:n=0", "tide:n=2")[index] for index in random.Random(seed).sample(range(2), 2))
+        assert rows(skipped)[0]["run_spec"] == held_out
+    assert codes == {0, 3}
 
 
 @pytest.mark.usefixtures("own_predictors")

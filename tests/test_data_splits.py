@@ -2,7 +2,8 @@
 
 import logging
 import random
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from makedump import make_run, request_state, write_run, write_runs
 
 from magnet_arrow import data_splits
 from magnet_arrow.data_splits import SequesteredTestSplit, TrainSplit, draw
-from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError
+from magnet_arrow.errors import MagnetWarning, NotEnoughRunsError, NotEnoughSamplesError
 from magnet_arrow.outputs import HelmRuns
 
 ID = "scenario_state.request_states.instance.id"
@@ -120,18 +121,99 @@ def test_instances_whose_ids_are_numbers_are_sampled(tmp_path: Path):
     assert set(test_split.per_instance_stats[STAT_ID]) == set(test_split.scenario_state[ID])
 
 
+SUITE = "run_spec.scenario_spec.args.suite"
+
+
+def write_twins(outputs: Path, names: Sequence[str], suites: Sequence[str]) -> list[tuple[str, str]]:
+    """A run of each name in each suite; suites and names of all, in the order of a draw."""
+    for suite in suites:
+        for name in names:
+            write_run(outputs, make_run(name, args={"suite": suite}), suite=suite)
+    return [(suite, name) for suite in sorted(suites) for name in sorted(names)]
+
+
+def with_names(split: Any) -> list[tuple[str, str]]:
+    return split.run_specs.select(SUITE, "run_spec.name").rows()
+
+
 def test_equal_names_in_two_suites_never_mix(tmp_path: Path):
-    for suite in ("one", "two"):
-        for name in ("winds", "tides"):
-            write_run(tmp_path, make_run(name, args={"suite": suite}), suite=suite)
-    suite_column = "run_spec.scenario_spec.args.suite"
+    given = write_twins(tmp_path, ["winds", "tides"], ["one", "two"])
     for seed in range(8):
+        train, held_out = random.Random(seed).sample(range(4), 2)
+        if given[train][1] == given[held_out][1]:
+            continue
         train_split, test_split = drawn(tmp_path, random_seed=seed)
-        given = [(suite, name) for suite in ("one", "two") for name in ("tides", "winds")]
-        train, evaluated = random.Random(seed).sample(given, 2)
-        assert train_split.run_specs.select(suite_column, "run_spec.name").rows() == [train]
-        assert test_split.run_specs.select(suite_column, "run_spec.name").rows() == [evaluated]
+        assert (with_names(train_split), with_names(test_split)) == ([given[train]], [given[held_out]])
         assert train_split.stats.height == test_split.stats.height == 2
+
+
+def test_a_run_of_the_held_out_runs_name_is_replaced_by_one_of_another_name(tmp_path: Path):
+    given = write_twins(tmp_path, ["ebb", "flood", "neap", "spring"], ["one", "two"])
+    n_twins = 0
+    for seed in range(12):
+        *train, held_out = random.Random(seed).sample(range(8), 4)
+        kept = [index for index in train if given[index][1] != given[held_out][1]]
+        n_twins += len(kept) < 3
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            train_split, test_split = drawn(tmp_path, num_example_runs=3, random_seed=seed)
+        assert with_names(test_split) == [given[held_out]]
+        shown = with_names(train_split)
+        assert len(set(shown)) == 3
+        assert set(shown) >= {given[index] for index in kept}
+        assert given[held_out][1] not in {name for _, name in shown}
+        assert shown == sorted(shown, key=given.index)
+        assert len(warned) == (len(kept) < 3)
+        for warning in warned:
+            assert warning.category is MagnetWarning
+            assert warning.filename == __file__
+            assert f"1 run drawn to learn from had the name of the held-out run, {given[held_out][1]}:" in str(
+                warning.message
+            )
+    assert 0 < n_twins < 12
+
+
+@pytest.mark.filterwarnings("ignore:.*drawn to learn from had the name:magnet_arrow.errors.MagnetWarning")
+def test_instances_are_sampled_as_if_no_run_had_been_replaced(tmp_path: Path):
+    run = make_run("tides", n_instances=9)
+    for suite in ("one", "three", "two"):
+        write_run(tmp_path, run if suite != "three" else make_run("winds"), suite=suite)
+    for seed in range(6):
+        rng = random.Random(seed)
+        train, held_out = rng.sample(range(3), 2)
+        if 1 in (train, held_out):
+            continue
+        chosen = [f"id{number}" for number in rng.sample(range(9), 4)]
+        train_split, test_split = drawn(tmp_path, num_eval_samples=4, random_seed=seed)
+        assert train_split.run_specs["run_spec.name"].to_list() == ["winds"]
+        assert set(test_split.scenario_state[ID]) == set(chosen)
+
+
+@pytest.mark.filterwarnings("ignore:.*drawn to learn from had the name:magnet_arrow.errors.MagnetWarning")
+def test_a_name_is_the_run_specs_and_not_the_folders(tmp_path: Path):
+    for folder in ("a", "b", "copy of a"):
+        write_run(tmp_path, make_run("b" if folder == "b" else "a"), folder=folder)
+    for seed in range(10):
+        if 1 in random.Random(seed).sample(range(3), 2):
+            continue
+        train_split, test_split = drawn(tmp_path, random_seed=seed)
+        assert train_split.run_specs["run_spec.name"].to_list() == ["b"]
+        assert test_split.run_specs["run_spec.name"].to_list() == ["a"]
+
+
+def test_two_runs_of_one_name_may_both_be_learnt_from(tmp_path: Path):
+    write_twins(tmp_path, ["tides"], ["one", "two"])
+    write_run(tmp_path, make_run("winds", args={"suite": "three"}), suite="three")
+    seed = next(seed for seed in range(99) if random.Random(seed).sample(range(3), 3)[-1] == 1)  # one, three, two
+    train_split, test_split = drawn(tmp_path, num_example_runs=2, random_seed=seed)
+    assert with_names(train_split) == [("one", "tides"), ("two", "tides")]
+    assert with_names(test_split) == [("three", "winds")]
+
+
+def test_where_no_run_of_another_name_is_left_it_says_so(tmp_path: Path):
+    write_twins(tmp_path, ["tides"], ["one", "two"])
+    with pytest.raises(NotEnoughRunsError, match=r"name, tides, .*\n.* 1 not drawn that have another name, found 0"):
+        drawn(tmp_path)
 
 
 def test_too_few_runs_say_how_many_there_are_and_are_needed(tmp_path: Path):

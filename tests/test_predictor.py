@@ -4,20 +4,25 @@ import inspect
 import json
 import logging
 import os
+import random
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import polars as pl
 import pytest
 from makedump import make_run, write_run, write_runs
 
 import magnet_arrow.predictor
+from magnet_arrow import ingestion
 from magnet_arrow.errors import (
     BadFileError,
+    CacheNotWritableError,
     ColumnNotFoundError,
     FilterError,
+    MagnetWarning,
     NotEnoughRunsError,
     NotEnoughSamplesError,
     PredictionError,
@@ -61,6 +66,7 @@ def test_defaults_are_magnets():
         "random_seed": 1,
         "insufficient_eval_sample_policy": "warn",
         "include_partial": False,
+        "skip_unreadable": False,
     }
 
 
@@ -97,20 +103,167 @@ def test_too_few_request_states_follow_the_policy(outputs: Path):
         Predictor(1, 3, insufficient_eval_sample_policy="error").prepare_predict_inputs(outputs)
 
 
-@pytest.mark.parametrize("lost", ["per_instance_stats.json", "stats.json", "scenario_state.json"])
-def test_partial_runs_are_drawn_only_if_asked_for(outputs: Path, lost: str):
-    for n in (1, 4):
-        (outputs / "runs" / "made" / f"tides {n}" / lost).unlink()
-    ingest(outputs, partial=True)
-    options: dict[str, Any] = {"num_example_runs": 3, "insufficient_eval_sample_policy": "ignore"}
-    whole = {f"tides {n}" for n in (0, 2, 3, 5)}
-    assert {name for seed in range(8) for name in drawn(Predictor(random_seed=seed, **options), outputs)} == whole
-    everything = {f"tides {n}" for n in range(6)}
-    options |= {"num_example_runs": 5, "include_partial": True}
-    assert drawn(Predictor(**options), outputs) == everything
-    options["include_partial"] = False
-    with pytest.raises(NotEnoughRunsError, match="found 4"):
-        drawn(Predictor(**options), outputs)
+def spoil(outputs: Path, number: int, how: str) -> None:
+    """Make a run of `outputs` one that cannot be read whole."""
+    folder = outputs / "runs" / "made" / f"tides {number}"
+    if how == "cut":
+        (folder / "stats.json").write_bytes((folder / "stats.json").read_bytes()[:100])
+    elif how == "no spec":
+        (folder / "run_spec.json").write_text("{")
+    else:
+        (folder / how).unlink()
+
+
+PARTS = ["per_instance_stats.json", "stats.json", "scenario_state.json", "cut"]
+FEW: dict[str, Any] = {"num_eval_samples": 1}
+
+
+@pytest.mark.parametrize("how", [*PARTS, "no spec"])
+def test_a_drawn_run_that_is_not_complete_is_named_whatever_the_cache_has(outputs: Path, how: str):
+    spoil(outputs, 3, how)
+    for earlier in ({}, {"partial": True}, {"strict": True}, None):
+        if earlier is not None:
+            ingest(outputs, **earlier)
+        with pytest.raises(BadFileError, match="skip_unreadable=True") as caught:
+            Predictor(5, 1).prepare_predict_inputs(outputs)
+        assert caught.value.where.run == "made/tides 3"
+
+
+@pytest.mark.parametrize("how", PARTS)
+def test_the_error_is_the_same_cold_and_warm(outputs: Path, tmp_path: Path, how: str):
+    spoil(outputs, 3, how)
+    spoil(outputs, 1, "stats.json")
+    told = set()
+    for number, partial in enumerate((None, False, True)):
+        cache = tmp_path / f"cache {number}"
+        if partial is not None:
+            ingest(outputs, cache, partial=partial)
+        with pytest.raises(BadFileError) as caught:
+            Predictor(5, 1, cache=cache).prepare_predict_inputs(outputs)
+        told.add(str(caught.value))
+    assert len(told) == 1
+    assert "1 other run was rejected too" in told.pop()
+
+
+def test_a_run_that_only_a_strict_ingest_rejected_is_drawn(outputs: Path):
+    file = outputs / "runs" / "made" / "tides 3" / "run_spec.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"mood": "calm"}))
+    assert len(ingest(outputs, strict=True).rejected) == 1
+    assert drawn(Predictor(5, 1), outputs) == {f"tides {n}" for n in range(6)}
+
+
+def test_a_run_that_is_gone_is_named(outputs: Path):
+    runs = HelmRuns(outputs)
+    ingest(outputs)
+    shutil.rmtree(outputs / "runs" / "made" / "tides 3")
+    with pytest.raises(BadFileError) as caught:
+        Predictor(5, 1).prepare_predict_inputs(runs)
+    assert caught.value.where.run == "made/tides 3"
+
+
+@pytest.mark.parametrize("how", PARTS)
+@pytest.mark.parametrize("warm", [None, False, True], ids=["cold", "ingested", "ingested in part"])
+def test_partial_runs_are_drawn_if_asked_for(outputs: Path, how: str, warm: bool | None):
+    for number in (1, 4):
+        spoil(outputs, number, how)
+    if warm is not None:
+        ingest(outputs, partial=warm)
+    predictor = Predictor(5, 1, insufficient_eval_sample_policy="ignore", include_partial=True)
+    assert drawn(predictor, outputs) == {f"tides {n}" for n in range(6)}
+    assert len(HelmRuns(outputs).partial()) == 2
+
+
+@pytest.mark.parametrize("how", [*PARTS, "no spec"])
+@pytest.mark.parametrize("warm", [None, False, True], ids=["cold", "ingested", "ingested in part"])
+def test_runs_that_cannot_be_read_are_skipped_if_asked_for(outputs: Path, how: str, warm: bool | None):
+    for number in (1, 4):
+        spoil(outputs, number, how)
+    if warm is not None:
+        ingest(outputs, partial=warm)
+    left = [f"tides {n}" for n in (0, 2, 3, 5)]
+    for seed in range(4):
+        *train, held_out = (left[index] for index in random.Random(seed).sample(range(4), 3))
+        with pytest.warns(MagnetWarning, match="2 of 6 runs are not drawn from"):
+            train_split, test_split = Predictor(2, 1, seed, skip_unreadable=True).prepare_predict_inputs(outputs)
+        assert set(train_split.run_specs[NAME]) == set(train)
+        assert test_split.run_specs[NAME].to_list() == [held_out]
+
+
+def test_both_can_be_asked_for(outputs: Path):
+    spoil(outputs, 1, "stats.json")
+    spoil(outputs, 4, "no spec")
+    predictor = Predictor(4, 1, include_partial=True, skip_unreadable=True)
+    with pytest.warns(MagnetWarning, match="1 of 6 runs"):
+        assert drawn(predictor, outputs) == {f"tides {n}" for n in (0, 1, 2, 3, 5)}
+    with pytest.raises(BadFileError) as caught:
+        drawn(Predictor(5, 1, include_partial=True), outputs)
+    assert caught.value.where.run == "made/tides 4"
+
+
+def test_too_few_that_can_be_read_are_too_few(outputs: Path):
+    for number in range(4):
+        spoil(outputs, number, "cut")
+    with pytest.raises(NotEnoughRunsError, match="found 2"), pytest.warns(MagnetWarning):
+        drawn(Predictor(2, 1, skip_unreadable=True), outputs)
+
+
+class ByJson(Predictor):
+    def run_spec_filter(self, run_spec: dict[str, Any]) -> bool:
+        return run_spec["scenario_spec"]["args"]["subject"] == "even"
+
+
+class ByFrame(Predictor):
+    def run_spec_dataframe_filter(self, run_specs: pl.LazyFrame) -> pl.Expr:
+        return pl.col("run_spec.scenario_spec.args.subject") == "even"
+
+
+@pytest.mark.parametrize("predictor", [ByJson, ByFrame])
+@pytest.mark.parametrize("text", ["{", "[]", "", None], ids=["cut", "no object", "empty", "gone"])
+def test_a_run_spec_that_a_filter_cannot_read_is_named(outputs: Path, predictor: type[Predictor], text: str | None):
+    ingest(outputs)
+    runs = HelmRuns(outputs)
+    file = outputs / "runs" / "made" / "tides 3" / "run_spec.json"
+    file.unlink() if text is None else file.write_text(text)
+    for _ in range(2):
+        with pytest.raises(BadFileError) as caught:
+            predictor(2, 1).prepare_predict_inputs(runs)
+        assert (caught.value.where.run, caught.value.where.file) == ("made/tides 3", "run_spec.json")
+        ingest(outputs, partial=True)
+    with pytest.warns(MagnetWarning, match="not drawn from|left out|skipped"):
+        assert drawn(predictor(2, 1, skip_unreadable=True), runs) == {f"tides {n}" for n in (0, 2, 4)}
+
+
+@pytest.mark.parametrize("predictor", [ByJson, ByFrame])
+def test_filters_read_run_specs_as_they_are_now(outputs: Path, predictor: type[Predictor]):
+    ingest(outputs)
+    runs = HelmRuns(outputs)
+    file = outputs / "runs" / "made" / "tides 3" / "run_spec.json"
+    file.write_text(file.read_text().replace('"odd"', '"even"'))
+    assert drawn(predictor(3, 1), runs) == {f"tides {n}" for n in (0, 2, 3, 4)}
+
+
+def test_a_draw_raises_where_a_changed_run_cannot_be_cached(outputs: Path, monkeypatch: pytest.MonkeyPatch):
+    ingest(outputs)
+    file = outputs / "runs" / "made" / "tides 3" / "stats.json"
+    file.write_text(json.dumps(json.loads(file.read_text())))
+    monkeypatch.setattr(ingestion.changes, "apply", refuse)
+    with pytest.raises(CacheNotWritableError):
+        Predictor(5, 1).prepare_predict_inputs(outputs)
+
+
+def refuse(*_: Any) -> NoReturn:
+    raise CacheNotWritableError("The disk is full.")
+
+
+def test_a_list_decides_the_draw_by_its_order(outputs: Path):
+    names = [4, 0, 5, 2, 1, 3]
+    folders = [outputs / "runs" / "made" / f"tides {n}" for n in names]
+    for seed in range(5):
+        *train, held_out = random.Random(seed).sample(names, 3)
+        train_split, test_split = Predictor(2, 1, seed).prepare_predict_inputs(folders)
+        given = sorted(train, key=names.index)
+        assert train_split.run_specs[NAME].to_list() == [f"tides {n}" for n in given]
+        assert test_split.run_specs[NAME].to_list() == [f"tides {held_out}"]
 
 
 def test_an_unknown_policy_is_refused_at_once():
@@ -243,14 +396,6 @@ def test_for_a_filter_the_other_runs_run_specs_are_opened_too(outputs: Path, ope
     assert set(files) == every - {f"{name}/run_spec.json" for name in names}
 
 
-def test_a_drawn_run_that_is_broken_is_named(outputs: Path):
-    (file,) = outputs.glob("runs/made/tides 3/stats.json")
-    file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(BadFileError) as caught:
-        Predictor(5, 1).prepare_predict_inputs(outputs)
-    assert (caught.value.where.run, caught.value.where.file) == ("made/tides 3", "stats.json")
-
-
 def old_bool(self: Predictor, row: Any) -> Any:
     return True
 
@@ -337,6 +482,7 @@ def test_a_cache_can_be_named(outputs: Path, tmp_path: Path, cache_dir: Path):
     assert not cache_dir.exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*drawn to learn from had the name:magnet_arrow.errors.MagnetWarning")
 def test_equal_names_in_two_suites_do_not_leak(tmp_path: Path):
     for suite, value in (("one", 0.25), ("two", 0.75)):
         for name in "abc":
@@ -348,3 +494,4 @@ def test_equal_names_in_two_suites_do_not_leak(tmp_path: Path):
         assert train_split.stats.height == 6
         assert test_split.stats.height == 2
         assert set(test_split.stats["stats.mean"]) in ({0.25, 2.0}, {0.75, 2.0})
+        assert not {*train_split.run_specs[NAME]} & {*test_split.run_specs[NAME]}

@@ -122,6 +122,11 @@ class RejectedRun(Struct, frozen=True):
     rejected: Rejected
     content: str = ""
 
+    @property
+    def key(self) -> str:
+        """What `magnet.run` would hold."""
+        return run_key(self.source, self.suite, self.folder)
+
 
 class Dropped(Struct, frozen=True, array_like=True):
     """A segment, or a deletion file, that an earlier manifest named.
