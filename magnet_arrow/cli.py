@@ -144,9 +144,11 @@ def _cut_short() -> ExitCode:
 def _failed(err: Exception) -> ExitCode:
     """Say what went wrong; the exit code for it."""
     from magnet_arrow.errors import BadFileError, CacheError, MagnetError, RunNotCachedError, WorkersLostError
+    from magnet_arrow.text import as_options
 
     match err:
         case MagnetError():
+            err.hint = err.hint and as_options(err.hint)
             _complain(str(err))
             stops = isinstance(err, CacheError | BadFileError | WorkersLostError) and not isinstance(
                 err, RunNotCachedError
@@ -628,11 +630,13 @@ def _ingest_code(done: "IngestReport") -> ExitCode:
 
 
 def _print_ingest(done: "IngestReport", *, json: bool = False) -> None:
-    from magnet_arrow.report import as_json, first_of, ingest_facts, ingest_summary, odd_lines
+    from magnet_arrow.report import as_json, first_of, ingest_facts, ingest_summary, odd_lines, rejected_text
 
     print(as_json(ingest_facts(done)) if json else ingest_summary(done))
     odd = first_of([f"Kept in magnet.extra: {line}" for line in odd_lines(done.odd)], rest="; --json has all")
-    reasons = first_of([str(rejected) for rejected in done.rejected], rest="; `magnet-arrow rejects` lists all")
+    reasons = first_of(
+        [rejected_text(rejected) for rejected in done.rejected], rest="; `magnet-arrow rejects` lists all"
+    )
     for text in filter(None, (first_of(done.notes, rest="; --json has all"), odd, reasons)):
         _complain(text)
 

@@ -17,8 +17,8 @@ from magnet_arrow.orders import Order, Outcome
 from magnet_arrow.refusals import said
 from magnet_arrow.work import carry_out
 
-_MORE_MEMORY = "Give it more memory, by fewer workers or another machine, and ingest with retry=True or --retry."
-_REPORT = "Please report this; with retry=True or --retry the run is read again."
+_MORE_MEMORY = "Give it more memory, by fewer workers or another machine, and ingest with retry=True."
+_REPORT = "Please report this; with retry=True the run is read again."
 
 
 @dataclass(frozen=True, slots=True)

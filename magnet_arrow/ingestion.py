@@ -1,10 +1,10 @@
 """Sources into a cache: which runs are new, changed or known, and their way through `runs` into commits."""
 
 import contextlib
+import os
 import time
-import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,9 +26,9 @@ from magnet_arrow.errors import (
     CacheError,
     CacheLockedError,
     CacheNotWritableError,
-    MagnetWarning,
     Rejected,
     SettingError,
+    Where,
     WorkersLostError,
     warn,
 )
@@ -36,7 +36,7 @@ from magnet_arrow.hands import Failed, Hands, Lost
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.elements import Buffer
 from magnet_arrow.helm.layout import RunPlace
-from magnet_arrow.helm.source import Fingerprint, SourceFile, content_digest
+from magnet_arrow.helm.source import Fingerprint, SourceFile, content_digest, plain_name
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Order, Outcome, Todo
 from magnet_arrow.parts import Parts
@@ -136,7 +136,7 @@ def ingest(
     found = layout.find_runs(source, pattern=runs)
     work = _Work(cache.path, cache.snapshot(), Rules(partial, strict, pictures, content_hash), progress)
     places = [*found.places, *layout.suites_around(source, found.places)]
-    plan = work.plan(places, retry=retry or partial)
+    plan = work.plan(places, retry=retry)
     done = work.carry_out(plan, staff, prune=prune)
     return IngestReport(
         runs=done.runs,
@@ -169,6 +169,25 @@ def _require_own_folder(cache: Path, places: Sequence[RunPlace]) -> None:
 def _is_as_it_was(known: RunEntry | RejectedRun, todo: Todo) -> bool:
     """Whether a run is in the state that the cache knows: one taken without a digest is not, if there is one now."""
     return known.fingerprint == todo.stamps and todo.content in ("", known.content)
+
+
+def _has_run_spec(stamps: Fingerprint) -> bool:
+    return any(plain_name(stamp.name) == RUN_SPEC for stamp in stamps)
+
+
+def _gone(todo: Todo) -> RejectedRun:
+    """A run that is no longer there, or cannot be looked into. It may come back as it was, so nothing is kept of it."""
+    place, found = todo.place, "none any more"
+    try:
+        os.stat(place.path)
+        os.stat(place.path / RUN_SPEC)
+    except FileNotFoundError:
+        pass
+    except OSError as refused:
+        found = refused.strerror or type(refused).__name__
+    error = BadFileError("", where=Where(where_of(place), RUN_SPEC), expected="a file", found=found)
+    rejected = Rejected.from_error(where_of(place), error)
+    return RejectedRun(todo.source, place.suite, place.folder, todo.stamps, rejected)
 
 
 @dataclass(slots=True)
@@ -220,7 +239,7 @@ class _Work:
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
         self._cache, self.snapshot, self._rules, self._progress = cache, snapshot, rules, progress
-        self._done = _Done(snapshot)
+        self.done = _Done(snapshot)
         self.cure = Cure(cache)
         self._pending = Change()
         self._meter = Meter()
@@ -236,7 +255,7 @@ class _Work:
         plan = _Plan()
         places = list(places)
         _require_own_folder(self._cache, places)
-        self.snapshot = self._done.snapshot = self.cure.readable(self.snapshot)
+        self.snapshot = self.done.snapshot = self.cure.readable(self.snapshot)
         stamped = [(place, stamps_of(place)) for place in places]
         ids = self._source_ids(stamped)
         todos = [Todo(place, ids.id_of(place), stamps) for place, stamps in stamped]
@@ -248,7 +267,9 @@ class _Work:
                 plan.skipped += bool(todo.place.folder)
                 if bad is not None:  # it went bad, and is again what it was
                     plan.recovered.append(todo.key)
-            elif bad is not None and _is_as_it_was(bad, todo) and not retry:
+            elif todo.place.folder and not _has_run_spec(todo.stamps):
+                plan.known_bad.append(_gone(todo))
+            elif bad is not None and _is_as_it_was(bad, todo) and not (retry or self._may_go_in(bad)):
                 plan.known_bad.append(bad)
             else:
                 plan.todo.append(todo)
@@ -269,6 +290,12 @@ class _Work:
             return todo
         return msgspec.structs.replace(todo, content=content_digest(todo.place.path, todo.stamps))
 
+    def _may_go_in(self, bad: RejectedRun) -> bool:
+        """Whether a rejected run may be ingested by these rules, where those that rejected it were others."""
+        if bad.is_strict and not self._rules.strict:
+            return True
+        return self._rules.partial and plain_name(bad.rejected.file) not in ("", RUN_SPEC)
+
     def _is_good(self, held: CachedRun) -> bool:
         """Whether the cache's rows of a run can stay, if the run has not changed."""
         return held.schema_version == schema.SCHEMA_VERSION and not self.cure.is_damaged(held.segment)
@@ -283,14 +310,14 @@ class _Work:
         ids = SourceIds(self.snapshot, stamped)
         if not ids.new:
             return ids
-        self.snapshot = self._done.snapshot = changes.apply(self._cache, Change(sources=ids.new))
+        self.snapshot = self.done.snapshot = changes.apply(self._cache, Change(sources=ids.new))
         return SourceIds(self.snapshot, stamped)
 
     def carry_out(self, plan: _Plan, staff: Staff, *, prune: bool = False) -> _Done:
         """Have read what is to be read, and commit it as it comes."""
         pruned = self._vanished(plan.all_sources) if prune else []
         self._pending = Change(pruned=pruned, recovered=plan.recovered)
-        self._done.pruned = sum(not key.endswith("/") for key in pruned)  # runs; what stands beside them is no run
+        self.done.pruned = sum(not key.endswith("/") for key in pruned)  # runs; what stands beside them is no run
         n_runs = sum(bool(todo.place.folder) for todo in plan.todo)
         self._meter = Meter(self._progress, sum(todo.size_bytes for todo in plan.todo), n_runs)
         hands, divided = staff.for_runs(plan.todo, self._meter)
@@ -308,7 +335,7 @@ class _Work:
                 with contextlib.suppress(OSError, CacheError):  # a later sweep will
                     sweeping.discard(self._cache, order.name)
             raise
-        return self._done
+        return self.done
 
     def _have_done(self, waiting: deque[Order], hands: Hands) -> None:
         """Hand out orders and commit what comes back, in whatever order it comes.
@@ -364,7 +391,7 @@ class _Work:
 
     def _commit(self, outcome: Outcome, ended: Sequence[Order] = ()) -> None:
         """Commit what orders brought; or, at the end, what else is to be said."""
-        pending, done = self._pending, self._done
+        pending, done = self._pending, self.done
         done.count(outcome)
         pending.segment, pending.rejected = outcome.segment, outcome.rejected
         if pending.segment or pending.rejected or pending.pruned or pending.recovered:
@@ -378,9 +405,9 @@ class _Work:
     def _merge_due(self) -> None:
         """Merge segments where there are many; what was committed does not depend on it."""
         try:
-            self._done.snapshot = compaction.merge_due(self._done.snapshot)
+            self.done.snapshot = compaction.merge_due(self.done.snapshot)
         except CacheError as error:
-            self._done.notes.append(f"Small segments could not be merged: {error.message}")
+            self.done.notes.append(f"Small segments could not be merged: {error.message}")
 
     def _vanished(self, sources: Sequence[str]) -> list[str]:
         """Keys of cached or rejected runs, and of suites, of these sources whose folder is gone."""
@@ -400,34 +427,60 @@ class _Work:
         ]
 
 
-def ensure_cached(places: Sequence[RunPlace], cache: CacheLike = None) -> Snapshot:
+@dataclass(frozen=True, slots=True)
+class Ensured:
+    """A snapshot for whoever reads some runs, and what it does not have of them.
+
+    Attributes:
+        snapshot: has the runs as they are now, apart from the following.
+        rejected: runs that cannot be read, by key; those known from an earlier ingest too. The snapshot may have
+            them in an older state.
+        outdated: keys of runs that have changed, and that the snapshot has in an older state, as the cache cannot be
+            written.
+        error: why it cannot.
+    """
+
+    snapshot: Snapshot
+    rejected: Mapping[str, RejectedRun]
+    outdated: frozenset[str] = frozenset()
+    error: CacheNotWritableError | CacheLockedError | None = None
+
+
+def ensure_cached(places: Sequence[RunPlace], cache: CacheLike = None, *, partial: bool = False) -> Ensured:
     """A snapshot that has these runs as they are now: what is missing or has changed is ingested.
 
-    Where the cache cannot be written, runs that it has in an older state are read as they are there, with a
-    `MagnetWarning` that names them.
+    Args:
+        places: of the runs.
+        cache: the cache or its folder.
+        partial: ingest what is there of a run that lacks files or has one that ends early.
 
     Raises:
-        BadFileError: one of the runs can't be taken.
         CacheNotWritableError: a run is not in the cache at all, and can't be put there.
+        CacheLockedError: the same, as another process does not let go of the lock.
     """
     cache = Cache.coerce(cache)
-    work = _Work(cache.path, cache.snapshot(), Rules())
+    work = _Work(cache.path, cache.snapshot(), Rules(partial=partial))
     plan = work.plan(places)
-    snapshot = work.snapshot
     for note in work.cure.notes:
-        warnings.warn(note, MagnetWarning, stacklevel=3)
-    bad = list(plan.known_bad)
+        warn(note)
+    error = None
     if plan.todo:
         try:
-            done = work.carry_out(plan, Staff())
-        except (CacheNotWritableError, CacheLockedError) as error:
-            _fall_back(plan, snapshot, error)
-        else:
-            snapshot = done.snapshot
-            bad += done.rejected
-    if bad:
-        raise rejected_error([one.rejected for one in bad], go_on="From now on HelmRuns.whole() leaves it out.")
-    return snapshot
+            work.carry_out(plan, Staff())
+        except (CacheNotWritableError, CacheLockedError) as refused:
+            error = refused
+    rejected = {bad.key: bad for bad in [*plan.known_bad, *work.done.rejected]}
+    outdated = frozenset() if error is None else _outdated(plan, work.done.snapshot, rejected, error)
+    return Ensured(work.done.snapshot, rejected, outdated, error)
+
+
+def _outdated(plan: _Plan, snapshot: Snapshot, rejected: Collection[str], error: CacheError) -> frozenset[str]:
+    """Keys of the runs that the cache has in an older state only; raises `error` if it has one in none."""
+    left = [todo for todo in plan.todo if todo.key not in rejected]
+    held = snapshot.among([todo.key for todo in left])
+    if len(held) < len(left):
+        raise error
+    return frozenset(todo.key for todo in left if not _is_as_it_was(held[todo.key].entry, todo))
 
 
 def ingest_now(
@@ -449,14 +502,6 @@ def ingest_now(
         warn(note)
     done = work.carry_out(plan, Staff()) if plan.todo else _Done(work.snapshot)
     return done.snapshot, {bad.key: bad.rejected for bad in [*plan.known_bad, *done.rejected]}
-
-
-def _fall_back(plan: _Plan, snapshot: Snapshot, error: CacheNotWritableError | CacheLockedError) -> None:
-    """Say which runs are read in an older state, or raise where one is not there at all."""
-    if any(todo.key not in snapshot.runs for todo in plan.todo):
-        raise error
-    stale = ", ".join(where_of(todo.place) for todo in plan.todo)
-    warnings.warn(f"{error} These runs are read as they were when last ingested: {stale}.", MagnetWarning, stacklevel=4)
 
 
 def rejected_error(bad: Sequence[Rejected], *, go_on: str) -> BadFileError:

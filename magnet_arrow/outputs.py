@@ -8,8 +8,9 @@ folders and reads nothing. A frame first ingests those of its runs that the cach
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, Self, TypeAlias, overload
+from typing import Any, NoReturn, Self, TypeAlias, overload
 
 import polars as pl
 
@@ -22,14 +23,14 @@ from magnet_arrow.errors import (
     ColumnNotFoundError,
     FilterError,
     NoRunsError,
-    RunNotCachedError,
     SourceNotFoundError,
     UnsupportedError,
 )
 from magnet_arrow.export import TableHandle
 from magnet_arrow.frames import CachedRuns, Frames, registered_types
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace, Source, find_outputs, find_runs, find_suites, is_run
-from magnet_arrow.ingestion import ensure_cached, read_run_specs
+from magnet_arrow.ingestion import read_run_specs
+from magnet_arrow.run_selection import look_at, select_runs
 from magnet_arrow.run_views import JsonView, StructsView
 from magnet_arrow.runs import stamps_of
 from magnet_arrow.schema import TABLES
@@ -41,15 +42,70 @@ CacheLike: TypeAlias = Cache | str | os.PathLike[str] | None
 _PLACE = "magnet.place"
 
 
-class HelmRun(Frames):
-    """One run: the folder that holds `run_spec.json` and what HELM wrote beside it."""
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How frames are read: an object hands it on to those that it is asked for.
 
-    __slots__ = ("_place", "cache", "path")
+    Attributes:
+        cache: where they are kept.
+        partial: whether they hold partial runs.
+        strict: whether a run that they would not hold raises.
+    """
 
-    def __init__(self, path: str | os.PathLike[str] | RunPlace, *, cache: CacheLike = None) -> None:
+    cache: Cache
+    partial: bool = False
+    strict: bool = False
+
+    def changed(self, cache: CacheLike, partial: bool | None, strict: bool | None) -> "_Reading":
+        """With what is given in place of what it has."""
+        return _Reading(
+            self.cache if cache is None else Cache.coerce(cache),
+            self.partial if partial is None else partial,
+            self.strict if strict is None else strict,
+        )
+
+
+class _Reader:
+    """An object whose runs are read in some way."""
+
+    __slots__ = ("_reading",)
+
+    _reading: _Reading
+
+    @property
+    def cache(self) -> Cache:
+        """Where frames are kept."""
+        return self._reading.cache
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """The arguments that make another object read in the same way."""
+        return {"cache": self._reading.cache, "partial": self._reading.partial, "strict": self._reading.strict}
+
+
+class HelmRun(_Reader, Frames):
+    """One run: the folder that holds `run_spec.json` and what HELM wrote beside it.
+
+    Args:
+        path: the folder.
+        cache: where frames are kept; by default the user's.
+        partial: as `HelmRuns`. A run that is partial has no frames otherwise: they raise.
+        strict: for `dataframe`; the run's own frames raise in any case.
+    """
+
+    __slots__ = ("_place", "path")
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | RunPlace,
+        *,
+        cache: CacheLike = None,
+        partial: bool | None = None,
+        strict: bool | None = None,
+    ) -> None:
         self._place = path if isinstance(path, RunPlace) else None
         self.path = path.path if isinstance(path, RunPlace) else Path(path)
-        self.cache = Cache.coerce(cache)
+        self._reading = _reading_of(None, cache, partial, strict)
 
     @property
     def name(self) -> str:
@@ -97,7 +153,7 @@ class HelmRun(Frames):
     @property
     def dataframe(self) -> "HelmRuns":
         """The four frames; the run has them as its own methods too."""
-        return HelmRuns(self)
+        return HelmRuns(self, **self._options)
 
     @property
     def dataclass(self) -> NoReturn:
@@ -132,7 +188,7 @@ class HelmRun(Frames):
         return _html("HelmRun", str(self.path), [])
 
 
-class HelmRuns(Sequence[HelmRun], Frames):
+class HelmRuns(_Reader, Sequence[HelmRun], Frames):
     """Runs in an order of their own, as they were found when this was made.
 
     An immutable snapshot: places are listed and fingerprinted once. Runs that appear later are not in it until
@@ -142,10 +198,17 @@ class HelmRuns(Sequence[HelmRun], Frames):
     are sorted by suite and folder, whichever way it is written. Each run is there once, at its first place, though
     links or a release lead to it too.
 
+    Frames hold the complete runs. Those that cannot be read, are partial or have vanished are left out, whatever the
+    cache has of them; a `MagnetWarning` counts them, `rejects` tells why. Where no run is left, that raises.
+
     Args:
         source: a path to outputs, a suite or a run, a glob pattern, an object of ours, or a list of such.
         pattern: run folders to keep, as `fnmatch.fnmatchcase` takes it.
         cache: where frames are kept; by default that of `source`, else the user's.
+        partial: let frames hold partial runs too, those of which a file is missing or ends early: what is complete of
+            them. By default as `source` does.
+        strict: raise where a run would be left out, or read in an older state since the cache cannot be written. By
+            default as `source` does.
 
     Raises:
         SourceNotFoundError: a path is not there.
@@ -159,28 +222,43 @@ class HelmRuns(Sequence[HelmRun], Frames):
     178
     """
 
-    __slots__ = ("_source", "_stamps", "cache", "notes", "places")
+    __slots__ = ("_source", "_stamps", "notes", "places")
 
-    def __init__(self, source: Source, *, pattern: str = "*", cache: CacheLike = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        pattern: str = "*",
+        cache: CacheLike = None,
+        partial: bool | None = None,
+        strict: bool | None = None,
+    ) -> None:
         source = list(source) if isinstance(source, Iterator) else source  # kept for `refresh`
         found = find_runs(source, pattern=pattern)
         self._source = source, pattern
         self.places = found.places
         self.notes = found.notes
-        self.cache = _cache_of(source, cache)
+        self._reading = _reading_of(source, cache, partial, strict)
         self._stamps = dict(zip(found.places, map(stamps_of, found.places), strict=True))
 
     @classmethod
-    def coerce(cls, source: Source, *, cache: CacheLike = None) -> "HelmRuns":
-        """`source` itself if it is a `HelmRuns`, else one made of it."""
-        if isinstance(source, HelmRuns) and cache is None:
+    def coerce(
+        cls, source: Source, *, cache: CacheLike = None, partial: bool | None = None, strict: bool | None = None
+    ) -> "HelmRuns":
+        """`source` itself if it is a `HelmRuns` that is read in this way, else one made of it."""
+        if not isinstance(source, HelmRuns):
+            return cls(source, cache=cache, partial=partial, strict=strict)
+        reading = source._reading.changed(cache, partial, strict)
+        if reading == source._reading:
             return source
-        return cls(source, cache=cache)
+        runs = source._like(source.places)
+        runs._reading, runs._source, runs.notes = reading, source._source, source.notes
+        return runs
 
     def refresh(self) -> "HelmRuns":
         """The runs that the same source has now."""
         source, pattern = self._source
-        return HelmRuns(source, pattern=pattern, cache=self.cache)
+        return HelmRuns(source, pattern=pattern, **self._options)
 
     def existing(self) -> "HelmRuns":
         """Those that are still there."""
@@ -246,13 +324,26 @@ class HelmRuns(Sequence[HelmRun], Frames):
         return specs.lazy().with_columns(pl.lit(None, kind).alias(name) for name, kind in missing.items())
 
     def cached(self) -> CachedRuns:
-        """These runs as the cache has them; what it lacks, or what has changed, is ingested first.
+        """Those that frames hold, as the cache has them; what it lacks, or what has changed, is ingested first.
 
         Raises:
-            MagnetError: a run cannot be taken, or the cache can neither be written nor has them.
+            BadFileError: no run can be read; if this is strict, one cannot.
+            CacheNotWritableError: a run is not in the cache, which can't be written.
+            CacheLockedError: the same, as another process does not let go of the lock.
         """
-        snapshot = ensure_cached(self.places, self.cache)
-        return CachedRuns(snapshot, tuple(_key(snapshot, place) for place in self.places))
+        reading = self._reading
+        selected = select_runs(self.places, reading.cache, partial=reading.partial, strict=reading.strict)
+        return CachedRuns(selected.snapshot, selected.keys)
+
+    def rejects(self) -> pl.DataFrame:
+        """What frames of these runs do not hold, and why; what the cache lacks is ingested first.
+
+        Rows: one a run that is left out; of partial runs that are read, one a file that is missing or ends early; one a
+        run that is read in an older state, as the cache cannot be written.
+
+        Columns: those of `Cache.rejects`. `left_out` is "run", "rest of file" or "newer state".
+        """
+        return look_at(self.places, self.cache, partial=self._reading.partial).rejects()
 
     def scan(self, table: str, *, columns: Columns = "occurring") -> pl.LazyFrame:
         """The rows of one table, lazily; see `Frames.scan`."""
@@ -265,7 +356,7 @@ class HelmRuns(Sequence[HelmRun], Frames):
     def _like(self, places: Iterable[RunPlace]) -> "HelmRuns":
         """Others of these runs, perhaps none, which no source stands for."""
         runs = object.__new__(HelmRuns)
-        runs.places, runs.notes, runs.cache = tuple(places), (), self.cache
+        runs.places, runs.notes, runs._reading = tuple(places), (), self._reading
         runs._source = runs.places, "*"
         runs._stamps = {place: self._stamps[place] for place in runs.places}
         return runs
@@ -277,7 +368,7 @@ class HelmRuns(Sequence[HelmRun], Frames):
     def __getitem__(self, index: int | slice) -> "HelmRun | HelmRuns":
         if isinstance(index, slice):
             return self._like(self.places[index])
-        return HelmRun(self.places[index], cache=self.cache)
+        return HelmRun(self.places[index], **self._options)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -297,14 +388,21 @@ class HelmRuns(Sequence[HelmRun], Frames):
         return counted(len(self), "run") + (f", {n_partial} partial" if n_partial else "")
 
 
-class HelmSuite:
-    """A folder of runs that were made together."""
+class HelmSuite(_Reader):
+    """A folder of runs that were made together; `cache`, `partial` and `strict` are for its runs, see `HelmRuns`."""
 
-    __slots__ = ("cache", "path")
+    __slots__ = ("path",)
 
-    def __init__(self, path: str | os.PathLike[str], *, cache: CacheLike = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        cache: CacheLike = None,
+        partial: bool | None = None,
+        strict: bool | None = None,
+    ) -> None:
         self.path = Path(path)
-        self.cache = Cache.coerce(cache)
+        self._reading = _reading_of(None, cache, partial, strict)
 
     @property
     def name(self) -> str:
@@ -322,7 +420,7 @@ class HelmSuite:
         Raises:
             NoRunsError: it has none that matches.
         """
-        return HelmRuns(self.path, pattern=pattern, cache=self.cache)
+        return HelmRuns(self.path, pattern=pattern, **self._options)
 
     def __eq__(self, other: object) -> bool:
         return self.path == other.path if isinstance(other, HelmSuite) else NotImplemented
@@ -337,27 +435,33 @@ class HelmSuite:
         return _html("HelmSuite", str(self.path), [])
 
 
-class HelmSuites(Sequence[HelmSuite]):
+class HelmSuites(_Reader, Sequence[HelmSuite]):
     """Suites in an order of their own.
 
     Args:
         source: suites, or whatever stands for runs: then the suites that hold them.
         cache: where frames are kept; by default that of `source`, else the user's.
+        partial: as `HelmRuns`; by default as `source` does.
+        strict: as `HelmRuns`; by default as `source` does.
     """
 
-    __slots__ = ("_suites", "cache")
+    __slots__ = ("_suites",)
 
-    def __init__(self, source: Source, *, cache: CacheLike = None) -> None:
-        self.cache = _cache_of(source, cache)
+    def __init__(
+        self, source: Source, *, cache: CacheLike = None, partial: bool | None = None, strict: bool | None = None
+    ) -> None:
+        self._reading = _reading_of(source, cache, partial, strict)
         paths = dict.fromkeys(_suite_paths(source))
-        self._suites = tuple(HelmSuite(path, cache=self.cache) for path in paths)
+        self._suites = tuple(HelmSuite(path, **self._options) for path in paths)
 
     @classmethod
-    def coerce(cls, source: Source, *, cache: CacheLike = None) -> "HelmSuites":
-        """`source` itself if it is a `HelmSuites`, else one made of it."""
-        if isinstance(source, HelmSuites) and cache is None:
+    def coerce(
+        cls, source: Source, *, cache: CacheLike = None, partial: bool | None = None, strict: bool | None = None
+    ) -> "HelmSuites":
+        """`source` itself if it is a `HelmSuites` that is read in this way, else one made of it."""
+        if isinstance(source, HelmSuites) and source._reading.changed(cache, partial, strict) == source._reading:
             return source
-        return cls(source, cache=cache)
+        return cls(source, cache=cache, partial=partial, strict=strict)
 
     @property
     def places(self) -> tuple[RunPlace, ...]:
@@ -368,11 +472,11 @@ class HelmSuites(Sequence[HelmSuite]):
 
     def existing(self) -> "HelmSuites":
         """Those whose folder is (still) there."""
-        return HelmSuites([suite for suite in self if suite.path.is_dir()], cache=self.cache)
+        return HelmSuites([suite for suite in self if suite.path.is_dir()], **self._options)
 
     def runs(self, pattern: str = "*") -> HelmRuns:
         """The runs of all suites, suite by suite."""
-        return HelmRuns(self, pattern=pattern, cache=self.cache)
+        return HelmRuns(self, pattern=pattern, **self._options)
 
     @overload
     def __getitem__(self, index: int) -> HelmSuite: ...
@@ -380,7 +484,7 @@ class HelmSuites(Sequence[HelmSuite]):
     def __getitem__(self, index: slice) -> "HelmSuites": ...
     def __getitem__(self, index: int | slice) -> "HelmSuite | HelmSuites":
         chosen = self._suites[index]
-        return chosen if isinstance(chosen, HelmSuite) else HelmSuites(chosen, cache=self.cache)
+        return chosen if isinstance(chosen, HelmSuite) else HelmSuites(chosen, **self._options)
 
     def __len__(self) -> int:
         return len(self._suites)
@@ -392,12 +496,14 @@ class HelmSuites(Sequence[HelmSuite]):
         return _html("HelmSuites", counted(len(self), "suite"), [suite.name for suite in self])
 
 
-class HelmOutputs:
+class HelmOutputs(_Reader):
     """A dump: the folder that HELM calls `benchmark_output`.
 
     Args:
         root_dir: the outputs folder, its parent, or its `runs`.
         cache: where frames are kept; by default the user's.
+        partial: for its runs, as `HelmRuns`.
+        strict: for its runs, as `HelmRuns`.
 
     Raises:
         SourceNotFoundError: there is no such folder, or it is none of these.
@@ -406,11 +512,18 @@ class HelmOutputs:
     ['my-suite', 'perturbed']
     """
 
-    __slots__ = ("cache", "path")
+    __slots__ = ("path",)
 
-    def __init__(self, root_dir: str | os.PathLike[str], *, cache: CacheLike = None) -> None:
+    def __init__(
+        self,
+        root_dir: str | os.PathLike[str],
+        *,
+        cache: CacheLike = None,
+        partial: bool | None = None,
+        strict: bool | None = None,
+    ) -> None:
         self.path = find_outputs(root_dir)
-        self.cache = Cache.coerce(cache)
+        self._reading = _reading_of(None, cache, partial, strict)
 
     @classmethod
     def demo(cls, cache: CacheLike = None) -> Self:
@@ -419,11 +532,21 @@ class HelmOutputs:
         return cls(demo.unpack(opened.path), cache=opened)
 
     @classmethod
-    def coerce(cls, source: "HelmOutputs | str | os.PathLike[str]", *, cache: CacheLike = None) -> "HelmOutputs":
-        """`source` itself if it is a `HelmOutputs`, else one made of it."""
-        if isinstance(source, HelmOutputs):
-            return source if cache is None else cls(source.path, cache=cache)
-        return cls(source, cache=cache)
+    def coerce(
+        cls,
+        source: "HelmOutputs | str | os.PathLike[str]",
+        *,
+        cache: CacheLike = None,
+        partial: bool | None = None,
+        strict: bool | None = None,
+    ) -> "HelmOutputs":
+        """`source` itself if it is a `HelmOutputs` that is read in this way, else one made of it."""
+        reading = _reading_of(source, cache, partial, strict)
+        if not isinstance(source, HelmOutputs):
+            return cls(source, cache=reading.cache, partial=reading.partial, strict=reading.strict)
+        if reading == source._reading:
+            return source
+        return cls(source.path, cache=reading.cache, partial=reading.partial, strict=reading.strict)
 
     @property
     def places(self) -> tuple[RunPlace, ...]:
@@ -443,7 +566,7 @@ class HelmOutputs:
                 found=", ".join(path.name for path in find_suites(self.path)[0]) or "no suite at all",
                 hint=" ".join(notes) or None,
             )
-        return HelmSuites([HelmSuite(path) for path in paths], cache=self.cache)
+        return HelmSuites([HelmSuite(path) for path in paths], **self._options)
 
     def list_suites(self) -> list[str]:
         """Names of the suites, sorted."""
@@ -476,14 +599,11 @@ class HelmOutputs:
         return _html("HelmOutputs", str(self.path), [])
 
 
-def _cache_of(source: object, cache: CacheLike) -> Cache:
-    """The cache that was asked for, else that of the first object of ours in `source`."""
-    if cache is not None:
-        return Cache.coerce(cache)
-    for item in [source] if not isinstance(source, list | tuple) else source:
-        if isinstance(item, HelmRun | HelmRuns | HelmSuite | HelmSuites | HelmOutputs):
-            return item.cache
-    return Cache()
+def _reading_of(source: object, cache: CacheLike, partial: bool | None, strict: bool | None) -> _Reading:
+    """What was asked for, else how the first object of ours in `source` is read."""
+    items = source if isinstance(source, list | tuple) else [source]
+    given = next((item._reading for item in items if isinstance(item, _Reader)), None)
+    return (given or _Reading(Cache.coerce(cache))).changed(cache, partial, strict)
 
 
 def _is_partial(snapshot: Snapshot, place: RunPlace) -> bool:
@@ -496,13 +616,6 @@ def _is_rejected(snapshot: Snapshot, place: RunPlace) -> bool:
     """Whether the run could not be taken in the state that it is in now."""
     bad = snapshot.rejected.get(snapshot.key_of(place) or "")
     return bad is not None and bad.fingerprint == stamps_of(place)
-
-
-def _key(snapshot: Snapshot, place: RunPlace) -> str:
-    entry = snapshot.lookup(place)
-    if entry is None:
-        raise RunNotCachedError(f"{place.suite}/{place.folder} is not in the cache.")
-    return entry.key
 
 
 def _suite_paths(source: Source) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import polars as pl
 from rich.console import Console
 from rich.progress import (
@@ -27,7 +28,7 @@ from rich.text import Text
 
 from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.layout import RUN_FILES
-from magnet_arrow.text import counted, for_terminal
+from magnet_arrow.text import as_options, counted, for_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +132,12 @@ def rejection(row: Mapping[str, Any]) -> str:
     """One row of `Cache.rejects()` in words, with a sample of what stands there."""
     run = f"{row['suite']}/{row['folder']}"
     known = {name: row[name] for name in ("file", "reason", "json_path", "byte", "hint")}
-    return "\n".join(filter(None, [str(Rejected(run=run, **known)), sample_line(row)]))
+    return "\n".join(filter(None, [rejected_text(Rejected(run=run, **known)), sample_line(row)]))
+
+
+def rejected_text(rejected: Rejected) -> str:
+    """A rejection in words, for users of a shell."""
+    return str(msgspec.structs.replace(rejected, hint=rejected.hint and as_options(rejected.hint)))
 
 
 def sample_line(row: Mapping[str, Any]) -> str:
@@ -176,7 +182,7 @@ def verify_summary(report: "VerifyReport") -> str:
 def verify_reasons(report: "VerifyReport") -> list[str]:
     """Why a cache can't stand in for its source, one text a difference, a rejected run, or a file with a loss."""
     losses = [f"{file.path}: {file.reason}." for file in report.not_covered if file.is_loss]
-    return [*map(str, report.differences), *map(str, report.rejected), *losses]
+    return [*map(str, report.differences), *map(rejected_text, report.rejected), *losses]
 
 
 def verify_facts(report: "VerifyReport") -> dict[str, Any]:
@@ -231,7 +237,7 @@ def validation_summary(report: "ValidationReport") -> str:
 
 def findings_text(found: "Findings") -> str:
     """What there is to say about one run, in full."""
-    lines = [str(found.rejected)] if found.rejected else [f"{found.suite}/{found.folder}:"]
+    lines = [rejected_text(found.rejected)] if found.rejected else [f"{found.suite}/{found.folder}:"]
     if found.rejected and (sample := sample_line(rejected_facts(found.rejected))):
         lines.append(sample)
     if found.partial is not None:

@@ -443,7 +443,7 @@ class RunTaker(Generic[T]):
         if odd and self._rules.strict:
             (what, path), count = next(iter(odd.items()))
             where = Where(f"{entry.suite}/{entry.folder}", table.file, path.split(" ", 1)[1])
-            hint = "Without --strict it is kept in magnet.extra, and reported."
+            hint = "Without strict=True it is kept in magnet.extra, and reported."
             raise StrictError("", where=where, expected="what HELM declares", found=f"{count} × {what}", hint=hint)
 
     def _stage_text(self, table: str, place: RunPlace, name: str) -> bool:

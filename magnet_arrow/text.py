@@ -6,6 +6,7 @@ terminal can encode.
 """
 
 import html
+import re
 
 _SHOWN_AS_THEY_ARE = frozenset("\u00a0\u3000\u200d\ufe0f")
 """Not printable by Unicode's book, yet harmless and common: two spaces, and the joiners inside an emoji."""
@@ -42,6 +43,20 @@ def counted(count: int, one: str) -> str:
     ('1 run', '2,000 runs')
     """
     return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
+
+
+def as_options(hint: str) -> str:
+    """A hint, which names arguments as Python does, for users of a shell.
+
+    >>> as_options("Read it again with retry=True, or with workers=1.")
+    'Read it again with --retry, or with --workers 1.'
+    """
+    return re.sub(r"\b([a-z_]+)=(True|\d+)\b", _option, hint)
+
+
+def _option(argument: re.Match[str]) -> str:
+    name, value = argument.groups()
+    return "--" + name.replace("_", "-") + ("" if value == "True" else f" {value}")
 
 
 def _visible(char: str) -> str:

@@ -15,7 +15,7 @@ from magnet_arrow.helm.elements import Buffer
 from magnet_arrow.helm.source import Fingerprint, SystemReadError, content_digest
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Order, Outcome, Todo
-from magnet_arrow.refusals import ChangedError, LongRunError, rejected_of
+from magnet_arrow.refusals import ChangedError, LongRunError, StrictError, rejected_of
 from magnet_arrow.runs import RunTaker, stamps_of, where_of
 
 SEGMENT_PARQUET_BYTES = 64 << 20
@@ -159,8 +159,9 @@ class _Work:
         place = run.place
         content = self._contents.get(run.key, "")
         why = rejected_of(where_of(place), place.path, error)
+        strict = isinstance(error, StrictError)
         bad = self._unread if isinstance(error, SystemReadError) else self._rejected
-        bad.append(RejectedRun(run.source, place.suite, place.folder, stamps, why, content))
+        bad.append(RejectedRun(run.source, place.suite, place.folder, stamps, why, content, strict))
         self._meter.end(bool(place.folder), 1)
 
     def finish(self) -> Outcome:

@@ -80,7 +80,7 @@ def test_the_demo_is_drawn_and_compared_as_by_magnet(golden_demo: HelmOutputs, s
 def restored_demo(golden_demo: HelmOutputs, tmp_path_factory: pytest.TempPathFactory) -> HelmOutputs:
     """The demo, written anew from the cache alone."""
     out = tmp_path_factory.mktemp("restored") / "benchmark_output"
-    snapshot = ensure_cached(find_runs(golden_demo.path).places, golden_demo.cache)
+    snapshot = ensure_cached(find_runs(golden_demo.path).places, golden_demo.cache).snapshot
     for run in snapshot.runs.values():
         restore(snapshot, run, out)
     return HelmOutputs(out, cache=tmp_path_factory.mktemp("restored") / "cache")

@@ -16,9 +16,8 @@ from makedump import Run, make_run, write_run, write_runs
 from magnet_arrow import gathering, ingestion, orders, runs
 from magnet_arrow.cache import commit, integrity
 from magnet_arrow.cache.manifest import FileEntry, read_manifest
-from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.store import Cache
-from magnet_arrow.errors import BadFileError, CacheNotWritableError, MagnetWarning, NoRunsError, SettingError
+from magnet_arrow.errors import BadFileError, CacheNotWritableError, NoRunsError, SettingError
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.helm.source import FileStamp, Fingerprint, SourceFile
 from magnet_arrow.ingestion import Progress, ensure_cached, ingest, read_run_specs
@@ -363,7 +362,7 @@ def test_runs_that_are_cached_are_read_though_the_cache_can_not_be_written(
     unwritable(cache, monkeypatch)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert len(ensure_cached(places(outputs), Cache(cache)).runs) == 3
+        assert len(ensure_cached(places(outputs), Cache(cache)).snapshot.runs) == 3
 
 
 def test_stale_runs_are_named_where_the_cache_can_not_be_written(
@@ -372,9 +371,10 @@ def test_stale_runs_are_named_where_the_cache_can_not_be_written(
     ingest(outputs, cache)
     set_mean(file_of(outputs, NAMES[1]), 0.75)
     unwritable(cache, monkeypatch)
-    with pytest.warns(MagnetWarning, match=r"as they were when last ingested: made/b:x=2\."):
-        snapshot = ensure_cached(places(outputs), Cache(cache))
-    assert len(snapshot.runs) == 3
+    ensured = ensure_cached(places(outputs), Cache(cache))
+    assert len(ensured.snapshot.runs) == 3
+    assert [key.partition("/")[2] for key in ensured.outdated] == [f"made/{NAMES[1]}"]
+    assert isinstance(ensured.error, CacheNotWritableError)
     assert first_mean(cache, NAMES[1]) == 0.5
 
 
@@ -391,23 +391,47 @@ def test_a_run_that_is_not_cached_is_an_error_where_the_cache_can_not_be_written
 
 
 def test_what_is_missing_is_taken_and_nothing_else(outputs: Path, cache: Path, opened: list[str]) -> None:
-    snapshot = ensure_cached(places(outputs)[1:2], Cache(cache))
+    snapshot = ensure_cached(places(outputs)[1:2], Cache(cache)).snapshot
     assert [run.entry.folder for run in snapshot.runs.values()] == [NAMES[1]]
     opened.clear()
-    assert isinstance(ensure_cached(places(outputs)[1:2], Cache(cache)), Snapshot)
+    assert ensure_cached(places(outputs)[1:2], Cache(cache)).rejected == {}
     assert opened == []
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["found now", "known"])
-def test_a_run_that_can_not_be_taken_is_an_error(before: bool, outputs: Path, cache: Path) -> None:
+def test_runs_that_can_not_be_taken_are_told_by_key(before: bool, outputs: Path, cache: Path) -> None:
     file_of(outputs, NAMES[0]).write_text("[")
     file_of(outputs, NAMES[2]).write_text("{}")
     if before:
         ingest(outputs, cache)
-    with pytest.raises(BadFileError, match="1 other run was rejected too") as caught:
-        ensure_cached(places(outputs), Cache(cache))
-    assert caught.value.where is not None
-    assert (caught.value.where.run, caught.value.where.file) == (f"made/{NAMES[0]}", "stats.json")
+    ensured = ensure_cached(places(outputs), Cache(cache))
+    assert [key.partition("/")[2] for key in ensured.rejected] == [f"made/{NAMES[0]}", f"made/{NAMES[2]}"]
+    assert [bad.rejected.file for bad in ensured.rejected.values()] == ["stats.json", "stats.json"]
+    assert [run.entry.folder for run in ensured.snapshot.runs.values()] == [NAMES[1]]
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_what_other_rules_rejected_is_looked_at_again(partial: bool, cache: Path, tmp_path: Path) -> None:
+    """One has a field that HELM does not declare, of one a file is missing, and one has no name."""
+    runs = [make_run(name) for name in "abc"]
+    runs[0]["stats"][0]["more"] = 1
+    runs[2]["run_spec"]["name"] = 7
+    paths = [write_run(tmp_path / "outputs", run, folder=folder) for run, folder in zip(runs, "abc", strict=True)]
+    (paths[1] / "stats.json").unlink()
+    assert len(ingest(tmp_path / "outputs", cache, strict=True).rejected) == 3
+    for _ in range(2):
+        ensured = ensure_cached(places(tmp_path / "outputs"), cache, partial=partial)
+        assert [run.entry.folder for run in ensured.snapshot.runs.values()] == (["a", "b"] if partial else ["a"])
+
+
+def test_a_run_that_is_gone_is_rejected_and_nothing_is_kept_of_that(outputs: Path, cache: Path) -> None:
+    found = places(outputs)
+    ingest(outputs, cache)
+    before = (cache / "manifest.json").read_bytes()
+    shutil.rmtree(found[1].path)
+    (bad,) = ensure_cached(found, cache).rejected.values()
+    assert (bad.rejected.run, bad.rejected.found) == (f"made/{NAMES[1]}", "none any more")
+    assert (cache / "manifest.json").read_bytes() == before
 
 
 def test_an_ingest_sweeps_what_a_writer_left_that_died(outputs: Path, cache: Path) -> None:
@@ -422,8 +446,7 @@ def test_an_ingest_sweeps_what_a_writer_left_that_died(outputs: Path, cache: Pat
 def test_once_a_run_is_known_as_rejected_the_whole_ones_are_those_without_it(outputs: Path, cache: Path) -> None:
     runs = HelmRuns(outputs, cache=cache)
     file_of(outputs, NAMES[0]).write_text("[")
-    with pytest.raises(BadFileError, match=r"HelmRuns\.whole\(\)"):
-        runs.whole().stats()
+    ingest(outputs, cache)
     assert [place.folder for place in runs.whole().places] == NAMES[1:]
     assert set(runs.whole().stats()["run_spec.name"]) == set(NAMES[1:])
     file_of(outputs, NAMES[0]).write_text("[]")  # in another state it may be a good one

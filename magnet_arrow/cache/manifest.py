@@ -113,6 +113,7 @@ class RejectedRun(Struct, frozen=True):
 
     Attributes:
         content: digest of its files' bytes; empty where an ingest was not asked to make one.
+        strict: only an ingest that is strict rejects it.
     """
 
     source: str
@@ -121,6 +122,12 @@ class RejectedRun(Struct, frozen=True):
     fingerprint: Fingerprint
     rejected: Rejected
     content: str = ""
+    strict: bool = False
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether only an ingest that is strict rejects it; older caches say so in words alone."""
+        return self.strict or "Without --strict" in (self.rejected.hint or "")
 
     @property
     def key(self) -> str:

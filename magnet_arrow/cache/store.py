@@ -1,6 +1,7 @@
 """The cache as the rest of the package sees it: what is in it."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,17 +190,15 @@ class Cache:
             (run, "run", run.rejected) for run in snapshot.manifest.rejected
         ]
         found += [(run.entry, "rest of file", one) for run in snapshot.runs.values() for one in run.entry.rejected]
-        rows = [
-            {
-                "source": paths.get(run.source),
-                "suite": run.suite,
-                "folder": run.folder,
-                "left_out": left_out,
-                **{name: getattr(rejected, name) for name in _REJECTED_FIELDS},
-            }
-            for run, left_out, rejected in found
-        ]
-        return pl.DataFrame(rows, schema=_REJECTS_SCHEMA).sort("source", "suite", "folder", "file")
+        return rejects_frame(
+            (paths.get(run.source), run.suite, run.folder, left_out, rejected) for run, left_out, rejected in found
+        ).sort("source", "suite", "folder", "file")
+
+
+def rejects_frame(found: Iterable[tuple[str | None, str, str, str, Rejected]]) -> pl.DataFrame:
+    """What was left out, in the columns of `Cache.rejects`: of each row source, suite, folder, left_out, and why."""
+    rows = [(*row, *(getattr(rejected, name) for name in _REJECTED_FIELDS)) for *row, rejected in found]
+    return pl.DataFrame(rows, schema=_REJECTS_SCHEMA, orient="row")
 
 
 _RUNS_SCHEMA = pl.Schema(

@@ -101,7 +101,9 @@ class Stretch:
         """The error for a fault at `at` in the buffer, in the element with this index in the stretch."""
         path = self.path if index is None else f"{self.path}[{self.first + index}]"
         where = Where(self.where.run, self.where.file, path, self.offset + at)
-        hint = "Copy the file again, or take what is whole with --partial." if found == END_OF_FILE else None
+        hint = (
+            "Copy the file again, or read what is complete of it with partial=True." if found == END_OF_FILE else None
+        )
         return BadFileError("", where=where, expected=expected, found=found, hint=hint)
 
 

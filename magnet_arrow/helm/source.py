@@ -147,7 +147,7 @@ class SourceFile:
         raise self._error(
             "a file",
             "none of this name",
-            "The run is incomplete: copy or make it again, or take what is there with --partial.",
+            "The run is incomplete: copy or make it again, or read what is there of it with partial=True.",
         )
 
     def _open(self, suffix: str) -> None:
