@@ -518,6 +518,26 @@ class Shared:
             self.residuals[number] = residual
         return number
 
+    def add_all(self, values: Sequence[Any], quotes: int) -> None:
+        """Collect objects that are not looked for among the others, as one a row.
+
+        Args:
+            values: the objects.
+            quotes: quotation marks in the JSON that they were decoded from; see `decode.QUOTE`.
+
+        Raises:
+            NotPlainError: it says more than they do. None is collected.
+        """
+        first = self.objects.count
+        try:
+            needed = self.objects.extend(values, exact=False)
+        except InexactError:
+            raise NotPlainError from None
+        if needed != quotes:
+            self.objects.truncate(first)
+            raise NotPlainError
+        self.codes.extend(range(first, self.objects.count))
+
     def residuals_from(self, row: int) -> Iterator[Residual]:
         """What the objects of the rows from `row` on could not hold, once a row."""
         if self.residuals:

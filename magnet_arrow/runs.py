@@ -33,7 +33,7 @@ from magnet_arrow.refusals import LongRunError, PicturesError, StrictError, byte
 from magnet_arrow.schema import Form, Table
 from magnet_arrow.spreading import residual_text
 from magnet_arrow.stat_rows import InstanceStatRows
-from magnet_arrow.table_rows import FiledRows, ObjectRows, StateRows, TextRows, rows_of
+from magnet_arrow.table_rows import ObjectRows, StateRows, TextRows, rows_of
 from magnet_arrow.taking import Rules, Share, Sink, Taken
 
 RUN_SPEC = RUN_FILES[0]
@@ -294,7 +294,7 @@ class RunTaker(Generic[T]):
                 continue
             if at is not None:
                 cut[table.file] = at
-        not_kept = [name for name in sorted(others) if not self._stage_text("files", place, name)]
+        not_kept = [name for name in sorted(others) if self._stage_text("files", place, name) is None]
         kept = {name: residual_text(residual) for name, residual in residuals.items() if residual}
         return msgspec.structs.replace(
             entry,
@@ -446,8 +446,8 @@ class RunTaker(Generic[T]):
             hint = "Without strict=True it is kept in magnet.extra, and reported."
             raise StrictError("", where=where, expected="what HELM declares", found=f"{count} × {what}", hint=hint)
 
-    def _stage_text(self, table: str, place: RunPlace, name: str) -> bool:
-        """Keep a file as text; whether that could be done.
+    def _stage_text(self, table: str, place: RunPlace, name: str) -> bytes | None:
+        """Keep a file as text; its bytes without a byte-order mark, None if that could not be done.
 
         Raises:
             SystemReadError: the system does not let it be read.
@@ -455,7 +455,7 @@ class RunTaker(Generic[T]):
         try:
             with SourceFile(place.path, name, where_of(place)) as file:
                 if file.size_bytes > MOST_TEXT_BYTES:
-                    return False
+                    return None
                 self._buffer.clear()
                 whole = self._buffer.load(file, empty=True)
                 text = bytes(whole.buffer[: whole.end]).decode("utf-8")
@@ -463,39 +463,54 @@ class RunTaker(Generic[T]):
         except SystemReadError:
             raise
         except (BadFileError, UnicodeDecodeError):
-            return False
+            return None
         cast(TextRows, self._tables[table]).stage_pair(name, text)
-        return True
+        return bytes(memoryview(whole.buffer)[whole.begin : whole.end])
 
     def _stage_suite(self, place: RunPlace, names: set[str]) -> list[str]:
         """Keep a suite's files as texts, and show those that have a table there too; names of those not kept."""
         not_kept = []
+        shown: list[tuple[str, bytes]] = []
         for name in sorted(names):
-            if name in _DERIVED or not self._stage_text("suite_files", place, name):
+            whole = None if name in _DERIVED else self._stage_text("suite_files", place, name)
+            if whole is None:
                 not_kept.append(name)
-                continue
-            with contextlib.suppress(BadFileError), SourceFile(place.path, name, where_of(place)) as file:
-                # What can't be shown as a table is there as text.
-                self._show(name, _load(self._buffer, file), file.where)
+            elif _shown_in(name) is not None:
+                shown.append((name, whole))
+            if sum(len(whole) for _, whole in shown) >= _SHOWN_BYTES:
+                self._show_all(shown, place)
+                shown = []
+        self._show_all(shown, place)
         return not_kept
 
-    def _show(self, name: str, whole: bytes, where: Where) -> None:
-        table = _TABLE_OF.get(name) or (_GROUPS if name.startswith("groups/") else None)
-        if table is None or table.of != "suite":
+    def _show_all(self, files: Sequence[tuple[str, bytes]], place: RunPlace) -> None:
+        """Show a suite's files in their tables: all of one table at once if they hold nothing out of the ordinary."""
+        by_table: dict[str, list[tuple[str, bytes]]] = {}
+        for name, whole in files:
+            table = _shown_in(name)
+            assert table is not None, name
+            by_table.setdefault(table.name, []).append((name, whole))
+        for table_name, of_table in by_table.items():
+            rows = self._tables[table_name]
+            if _is_staged_whole(rows, of_table):
+                continue
+            for name, whole in of_table:
+                # What can't be shown as a table is there as text.
+                with contextlib.suppress(BadFileError):
+                    self._show(rows, name, whole, Where(where_of(place), name))
+
+    def _show(self, rows: Rows, name: str, whole: bytes, where: Where) -> None:
+        if _is_staged_whole(rows, [(name, whole)]):
             return
-        rows = self._tables[table.name]
         value = parse_document(whole, where)
         if isinstance(rows, TextRows):
             for key, text in value.items() if isinstance(value, dict) else ():
                 rows.stage_pair(key, text if isinstance(text, str) else json.dumps(text))
             return
         elements = value if isinstance(value, list) else [value]
-        shown = [document(dumps(element), _shape(table), where) for element in elements]
+        shown = [document(dumps(element), _shape(rows.table), where) for element in elements]
         for struct, residual in shown:
-            if isinstance(rows, FiledRows):
-                rows.stage_from(name, struct, residual)
-            else:
-                cast(ObjectRows, rows).stage_object(struct, residual)
+            cast(ObjectRows, rows).stage_object(struct, residual, name)
 
     def _flush_if(self, due: bool, table: Rows) -> None:
         if due and table.rows:
@@ -555,6 +570,27 @@ def why_not_kept(name: str) -> str:
 
 
 _GROUPS = schema.TABLES["groups"]
+_SHOWN_BYTES = 1 << 20
+"""A suite's files are shown together up to this size: more would leave the processor's caches."""
+
+
+def _shown_in(name: str) -> Table | None:
+    """The table that shows a file of a suite, if there is one."""
+    table = _GROUPS if name.startswith("groups/") else _TABLE_OF.get(name)
+    return table if table is not None and table.of == "suite" else None
+
+
+def _is_staged_whole(rows: Rows, files: Sequence[tuple[str, bytes]]) -> bool:
+    """Whether the files could be staged at once."""
+    if not isinstance(rows, ObjectRows):
+        return False
+    try:
+        rows.stage_whole(files)
+    except NotPlainError:
+        return False
+    return True
+
+
 _STATE = object_shape(structs.ScenarioState)
 
 

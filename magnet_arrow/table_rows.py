@@ -9,7 +9,7 @@ import pyarrow as pa
 from msgspec import Struct
 
 from magnet_arrow import schema, splitting
-from magnet_arrow.collectors import Objects, Shared
+from magnet_arrow.collectors import Objects, Shared, require_plain
 from magnet_arrow.columns import Rows
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import (
@@ -17,6 +17,7 @@ from magnet_arrow.helm.decode import (
     QUOTE,
     ElementDecoder,
     NotPlainError,
+    decoder_of,
     plain_objects,
 )
 from magnet_arrow.helm.elements import Stretch
@@ -53,10 +54,35 @@ class ObjectRows(Rows):
         self._objects.codes.extend(range(first, first + len(objects)))
         return [1] * len(objects)
 
-    def stage_object(self, value: Any, residual: Residual) -> None:
-        """The object of the run at hand."""
+    def stage_whole(self, files: Sequence[tuple[str, bytes]]) -> None:
+        """More objects of the run at hand: whole files, or the elements of files that are arrays.
+
+        Args:
+            files: their names and bytes.
+
+        Raises:
+            NotPlainError: one of them may hold something that needs another look. Nothing more is staged.
+        """
+        decoder = decoder_of(_struct_of(self.table))
+        found, names = [], []
+        for name, whole in files:
+            values = decoder.plain(whole) if whole.lstrip().startswith(b"[") else decoder.plain_pieces([whole])
+            found += values
+            names += [name] * len(values)
+        needed = require_plain([whole for _, whole in files])
+        if found:
+            self._objects.add_all(found, needed)
+            self._stage_names(names)
+            self._add_staged(len(found))
+
+    def stage_object(self, value: Any, residual: Residual, file: str = "") -> None:
+        """An object of the run at hand, and of the file that it is in."""
         self._objects.codes.append(self._objects.add(value, residual))
+        self._stage_names([file])
         self._add_staged(1)
+
+    def _stage_names(self, files: Sequence[str]) -> None:
+        """Where objects are from, one by one."""
 
 
 class FiledRows(ObjectRows):
@@ -66,10 +92,8 @@ class FiledRows(ObjectRows):
         super()._reset()
         self._files: list[str] = []
 
-    def stage_from(self, file: str, value: Any, residual: Residual) -> None:
-        """One object of a file."""
-        self.stage_object(value, residual)
-        self._files.append(file)
+    def _stage_names(self, files: Sequence[str]) -> None:
+        self._files += files
 
     def drop(self) -> None:
         """See `Rows`."""

@@ -1,5 +1,6 @@
 """One run from its files to rows: whole or not at all, short or long, in whatever layout."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -333,3 +334,44 @@ def test_what_is_broken_behind_a_whole_array_is_not_left_out_in_silence(tmp_path
     [entry] = entries(tmp_path / "cache")
     assert (report.partial, entry.missing) == (1, ("scenario_state.json",))
     assert len(ingest(tmp_path / "outputs", tmp_path / "whole").rejected) == 1
+
+
+def table_of_group(title: str, value: Any) -> dict[str, Any]:
+    return {"title": title, "header": [{"value": "Model"}], "rows": [[{"value": value}, {"value": 'a "b"'}]]}
+
+
+GROUP_FILES = {
+    "groups.json": json.dumps([table_of_group("two", 1), table_of_group("three", 2.5)], indent=1),
+    "groups/a.json": json.dumps([table_of_group("ordinary", "é")]),
+    "groups/b.json": '[{"title": "half a table',
+    "groups/json/a_c.json": json.dumps(table_of_group("NaN", float("nan"))),
+    "groups/json/a_d.json": json.dumps(table_of_group("one", True)),
+    "groups/json/a_e.json": json.dumps({**table_of_group("null", 0), "description": None}),
+    "groups/json/a_f.json": '{"title": "first", "title": "last", "header": [], "rows": []}',
+    "groups/json/a_g.json": "[]",
+    "groups/json/a_h.json": "[1]",
+    "groups/json/a_i.json": json.dumps({**table_of_group("more", 0), "new": 1}),
+}
+
+
+@pytest.mark.parametrize("left_out", [*[(name,) for name in GROUP_FILES], ()])
+def test_the_tables_of_a_suite_are_shown_whatever_stands_beside_them(left_out: tuple[str, ...], tmp_path: Path) -> None:
+    suite = write_run(tmp_path / "outputs", make_run("a")).parent
+    (suite / "groups" / "json").mkdir(parents=True)
+    expected = []
+    for name, text in GROUP_FILES.items():
+        if name in left_out:
+            continue
+        (suite / name).write_text(text)
+        with contextlib.suppress(ValueError):
+            value = json.loads(text)
+            tables = value if isinstance(value, list) else [value]
+            expected += [(name, one) for one in tables if isinstance(one, dict)]
+    ingest(tmp_path / "outputs", tmp_path / "cache")
+    cache = Cache(tmp_path / "cache")
+    shown = cache.scan("groups").select("groups.file", "groups.title", "groups.rows").collect().rows()
+    assert [row[:2] for row in shown] == [(name, one["title"]) for name, one in expected]
+    values = [[[cell["value"] for cell in row] for row in rows] for _, _, rows in shown]
+    assert values == [[[json.dumps(cell["value"]) for cell in row] for row in one["rows"]] for _, one in expected]
+    texts = dict(cache.scan("suite_files").collect().select("suite_files.path", "suite_files.text").rows())
+    assert texts == {name: text for name, text in GROUP_FILES.items() if name not in left_out}

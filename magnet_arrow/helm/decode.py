@@ -324,7 +324,8 @@ def _place(stretch: Stretch, index: int) -> int:
 
 
 @cache
-def _decoder(struct: type[Struct]) -> ElementDecoder:
+def decoder_of(struct: type[Struct]) -> ElementDecoder:
+    """The decoder of a type, made once."""
     return ElementDecoder(struct)
 
 
@@ -334,7 +335,7 @@ def plain_objects(struct: type[Struct], raws: Iterable[bytes | memoryview]) -> l
     Raises:
         NotPlainError: it does not.
     """
-    return _decoder(struct).plain_pieces(raws)
+    return decoder_of(struct).plain_pieces(raws)
 
 
 def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: int = 0) -> tuple[Any, Residual]:
@@ -344,7 +345,7 @@ def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: i
         BadFileError: no JSON, or no object.
     """
     residual: Residual = {}
-    held = _decoder(shape.struct).fast(raw) if is_utf8(raw) else None
+    held = decoder_of(shape.struct).fast(raw) if is_utf8(raw) else None
     if held is not None:
         return held, residual
     try:
