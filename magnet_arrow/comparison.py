@@ -109,6 +109,7 @@ class Comparison:
             kind = type(source)
             if kind is type(cached) and source and kind in (dict, list):
                 pairs = _members(source, cached, shape, place) if kind is dict else _items(source, cached, shape, place)
+                self.values += len(source) - sum(pair[0] is not _ABSENT for pair in pairs)
                 todo.extend(reversed(pairs))
             elif _is_same(source, cached, shape):
                 self.values += 1
@@ -123,9 +124,12 @@ class Comparison:
 def _members(
     source: dict[str, Any], cached: dict[str, Any], shape: Shape, place: Place
 ) -> list[tuple[Any, Any, Shape, Place]]:
+    """The members that need a look: not those that are the same scalar, as nearly all are."""
     shapes = _field_shapes(shape.struct) if isinstance(shape, Object) else {}
     pairs: list[tuple[Any, Any, Shape, Place]] = [
-        (value, cached.get(key, _ABSENT), shapes.get(key, _ANY), (place, key)) for key, value in source.items()
+        (value, other, shapes.get(key, _ANY), (place, key))
+        for key, value in source.items()
+        if not _are_one_scalar(value, other := cached.get(key, _ABSENT))
     ]
     if cached.keys() - source.keys():
         pairs += [(_ABSENT, value, _ANY, (place, key)) for key, value in cached.items() if key not in source]
@@ -133,11 +137,22 @@ def _members(
 
 
 def _items(source: list[Any], cached: list[Any], shape: Shape, place: Place) -> list[tuple[Any, Any, Shape, Place]]:
+    """The items that need a look, as `_members`."""
     item = shape.item if isinstance(shape, ListOf) else _ANY
     return [
         (entry, other, item, (place, index))
         for index, (entry, other) in enumerate(zip_longest(source, cached, fillvalue=_ABSENT))
+        if not _are_one_scalar(entry, other)
     ]
+
+
+_SCALARS = frozenset({str, int, bool, float, type(None)})
+
+
+def _are_one_scalar(source: Any, cached: Any) -> bool:
+    """Whether both are plainly one value; of zeros of which one may be minus zero, and of NaN, more is to be asked."""
+    kind = type(source)
+    return kind is type(cached) and kind in _SCALARS and source == cached and (kind is not float or source != 0)
 
 
 @cache

@@ -7,7 +7,7 @@ objects it is that of the names.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -44,12 +44,26 @@ class _Place:
     shape: Shape | CellType
     default: int | None = None
 
-    def tokens(self, values: list[Any]) -> list[Any]:
-        """The column's values, with the default as HELM writes it: `1` for 1.0, a value all the same."""
-        if self.default is None:
-            return values
-        plain = str(float(self.default))
-        return [self.default if str(value) == plain else value for value in values]
+    def values(self, rows: pa.Table) -> list[Any] | None:
+        """The column's values as they stood in the JSON; None if it has none."""
+        index = rows.schema.get_field_index(self.name)
+        if index < 0:
+            return None
+        column = rows.column(index)
+        if column.null_count == len(column):
+            return None
+        values: list[Any] = column.to_pylist()
+        match self.shape:
+            case CellType(is_json=True) | FreeForm():
+                return _parsed(values)
+            case ListOf() | Object():
+                return [None if value is None else _json_value(value, self.shape) for value in values]
+        return values if self.default is None else self._with_default(values, self.default)
+
+    def _with_default(self, values: list[Any], default: int) -> list[Any]:
+        """With the default as HELM writes it: `1` for 1.0, a value all the same."""
+        plain = str(float(default))
+        return [default if str(value) == plain else value for value in values]
 
 
 class Rebuilder:
@@ -68,25 +82,77 @@ class Rebuilder:
             if spread is not None:
                 keys = [] if name == spread.name else schema.key_parts(name[len(spread.name) + 1 :])
                 found.setdefault(spread.name, []).append(_Place(name, tuple(keys), cell_type))
-        self._places: dict[str, _Place] = {}
+        self._root = _Node()
+        seen: set[str] = set()
         for prefix, path, shape in roots:
             for place in _places_of(shape, prefix, path, found):
-                self._places.setdefault(place.name, place)
+                if place.name not in seen:
+                    seen.add(place.name)
+                    self._root.add(place)
 
     def elements(self, rows: pa.Table) -> Iterator[tuple[dict[str, Any], Residual]]:
         """For each row what its columns say, and its residual, which is to be set in it (`put`)."""
-        there = set(rows.column_names)
-        columns = [
-            (place.path, place.shape, place.tokens(rows.column(name).to_pylist()))
-            for name, place in self._places.items()
-            if name in there
+        built = self._root.values(rows) or [None] * rows.num_rows
+        for element, residual in zip(built, _parsed(rows.column(EXTRA).to_pylist()), strict=True):
+            yield element or {}, residual or {}
+
+
+class _Node:
+    """A place in an element: a column's, an object's of places below it, or both (`values` puts them together)."""
+
+    def __init__(self) -> None:
+        self._place: _Place | None = None
+        self._below: dict[str, _Node] = {}
+
+    def add(self, place: _Place) -> None:
+        """Add a column at its path."""
+        node = self
+        for key in place.path:
+            node = node._below.setdefault(key, _Node())
+        node._place = place
+
+    def values(self, rows: pa.Table) -> list[Any] | None:
+        """What stands here in each row, None where nothing does; None for all if that is so in every row.
+
+        Built object by object over all rows, which takes a third of the time of going row by row.
+        """
+        own = None if self._place is None else self._place.values(rows)
+        below = {key: values for key, node in self._below.items() if (values := node.values(rows)) is not None}
+        if not below:
+            return own
+        keys = list(below)
+        objects: list[Any] = [
+            {key: value for key, value in zip(keys, row, strict=True) if value is not None} or None
+            for row in zip(*below.values(), strict=True)
         ]
-        for row, extra in enumerate(rows.column(EXTRA).to_pylist()):
-            element: dict[str, Any] = {}
-            for path, shape, values in columns:
-                if values[row] is not None:
-                    _set(element, path, _json_value(values[row], shape))
-            yield element, {} if extra is None else freeform.parse_many([extra])[0]
+        return objects if own is None else list(map(_merged, own, objects))
+
+
+def _merged(own: Any, below: dict[str, Any] | None) -> Any:
+    """An object and the columns below it; None if there is neither."""
+    return own if below is None else below if own is None else {**own, **below}
+
+
+def _parsed(texts: Sequence[str | None]) -> list[Any]:
+    """What JSON texts say, None where there is none."""
+    values = iter(freeform.parse_many([text for text in texts if text is not None]))
+    return [None if text is None else next(values) for text in texts]
+
+
+@lru_cache(maxsize=256)
+def _rebuilder(table: str, is_rest: bool, dynamic: tuple[tuple[str, CellType], ...]) -> Rebuilder:
+    registry = schema.table(table)
+    return Rebuilder(registry, STATE_REST if is_rest else roots_of(registry), dict(dynamic))
+
+
+def rebuilder_of_elements(table: Table, dynamic: Mapping[str, CellType]) -> Rebuilder:
+    """What rebuilds the elements of a table's file; kept, as it takes as long to make as a short run takes."""
+    return _rebuilder(table.name, False, tuple(sorted(dynamic.items(), key=itemgetter(0))))
+
+
+def rebuilder_of_rest(table: Table) -> Rebuilder:
+    """What rebuilds that which stands beside the elements of a scenario state."""
+    return _rebuilder(table.name, True, ())
 
 
 STATES = "scenario_state.request_states"
@@ -137,21 +203,10 @@ def _integer_defaults(struct: type[Struct]) -> Mapping[str, int]:
     }
 
 
-def _set(element: dict[str, Any], path: Path, value: Any) -> None:
-    """Set a value below an element, objects on the way made as needed."""
-    *outer, last = path
-    for key in outer:
-        element = element.setdefault(key, {})
-    if isinstance(value, dict) and isinstance(element.get(last), dict):
-        element[last].update(value)
-    else:
-        element[last] = value
-
-
 def _json_value(value: Any, shape: Shape | CellType) -> Any:
     """A column's value as it stood in the JSON."""
     match shape:
-        case CellType(is_json=True) | FreeForm():
+        case FreeForm():
             return freeform.parse_many([value])[0]
         case ListOf(item=item):
             return [_json_value(entry, item) for entry in value]

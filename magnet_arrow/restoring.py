@@ -25,7 +25,6 @@ from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.errors import CacheDamagedError, RestoreError, RunNotCachedError, Where
 from magnet_arrow.helm.source import plain_name
 from magnet_arrow.helm.wire import Residual, dumps
-from magnet_arrow.rebuild import Rebuilder
 from magnet_arrow.schema import ENTRY, ROW, RUN, RUN_NAME, RUN_TABLES, TABLES, Form, Table
 from magnet_arrow.stored import StoredTables, stored_types
 
@@ -196,7 +195,7 @@ class RunFiles:
             raise _damaged(run, table.file, f"{n_rows} rows of {run.rows(table.name).rows}")
 
     def _elements(self, table: Table, parts: Iterable[pa.Table]) -> Iterator[Any]:
-        rebuilder = Rebuilder(table, rebuild.roots_of(table), stored_types(self._run, table.name))
+        rebuilder = rebuild.rebuilder_of_elements(table, stored_types(self._run, table.name))
         for rows in parts:
             for element, residual in rebuilder.elements(rows):
                 yield rebuild.put(element, residual)
@@ -205,7 +204,7 @@ class RunFiles:
         key = "request_states"
         parts = self._rows(table)
         first = list(islice(parts, 1))
-        rest = Rebuilder(table, rebuild.STATE_REST, {})
+        rest = rebuild.rebuilder_of_rest(table)
         state: dict[str, Any] = {key: []}
         for rows in first:
             for element, _ in rest.elements(rows.slice(0, 1)):
@@ -237,7 +236,7 @@ class RunFiles:
             yield entry
 
     def _numbered(self, table: Table) -> Iterator[tuple[int, dict[str, Any], Residual]]:
-        rebuilder = Rebuilder(table, rebuild.roots_of(table), stored_types(self._run, table.name))
+        rebuilder = rebuild.rebuilder_of_elements(table, stored_types(self._run, table.name))
         for rows in self._rows(table):
             for number, (element, extra) in zip(_values(rows.column(ENTRY)), rebuilder.elements(rows), strict=True):
                 yield number, element, extra
