@@ -20,9 +20,9 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeGuard
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
     from magnet_arrow.cache.store import Cache
     from magnet_arrow.data_splits import SequesteredTestSplit, TrainSplit
+    from magnet_arrow.errors import MagnetError
     from magnet_arrow.ingestion import IngestReport
+    from magnet_arrow.outputs import HelmRuns
     from magnet_arrow.predictor import RunPredictor
 
 
@@ -143,21 +145,48 @@ def _cut_short() -> ExitCode:
 
 def _failed(err: Exception) -> ExitCode:
     """Say what went wrong; the exit code for it."""
-    from magnet_arrow.errors import BadFileError, CacheError, MagnetError, RunNotCachedError, WorkersLostError
+    from magnet_arrow import errors
+    from magnet_arrow.load_predictor import PredictorFailedError
     from magnet_arrow.text import as_options
 
     match err:
-        case MagnetError():
+        case PredictorFailedError():
+            return _predictor_failed(err.__cause__)
+        case errors.MagnetError():
             err.hint = err.hint and as_options(err.hint)
             _complain(str(err))
-            stops = isinstance(err, CacheError | BadFileError | WorkersLostError) and not isinstance(
-                err, RunNotCachedError
-            )
-            return ExitCode.STOPPED if stops else ExitCode.WRONG_USE
+            return ExitCode.STOPPED if _stops(err) else ExitCode.WRONG_USE
         case OSError(strerror=str(reason)):
             _complain(f"{err.filename or 'magnet-arrow'}: {reason}")
-        case _:  # a mistake of ours or in a user's predictor: its author needs the way it took
+        case _:  # a mistake of ours
             traceback.print_exception(err)
+    return ExitCode.STOPPED
+
+
+def _stops(err: "MagnetError") -> bool:
+    """Whether it is the machine, the cache, the dump or a predictor, and not how the command was used."""
+    from magnet_arrow import errors
+
+    if isinstance(err, errors.RunNotCachedError):
+        return False
+    stopping = (
+        *(errors.BadFileError, errors.CacheError, errors.WorkersLostError),
+        *(errors.FilterError, errors.PredictionError),
+    )
+    return isinstance(err, stopping)
+
+
+def _predictor_failed(cause: BaseException | None) -> ExitCode:
+    """Say what a predictor raised. Its author needs the way it took, unless it says itself what is wrong."""
+    from magnet_arrow.errors import MagnetError
+
+    match cause:
+        case MagnetError():
+            _complain(f"The predictor failed: {cause}")
+        case SystemExit(code=code):
+            _complain(f"The predictor ended the process: {code if isinstance(code, str) else f'exit code {code or 0}'}")
+        case BaseException():
+            traceback.print_exception(cause)
     return ExitCode.STOPPED
 
 
@@ -475,14 +504,17 @@ def predict(
     Runs to learn from and the run to foretell are drawn from PATH. What is not given is as the predictor has it. A run
     that is drawn and not complete ends it with 3, unless --skip-unreadable leaves such runs out of the draw.
     """
+    from magnet_arrow.load_predictor import load_predictor, stdout_for_data
     from magnet_arrow.outputs import HelmRuns
 
     options = {"num_example_runs": examples, "num_eval_samples": samples, "random_seed": seed}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if skip_unreadable:
         given["skip_unreadable"] = True
-    runs = HelmRuns(paths, cache=_cache(cache))
-    missing = _print_comparison(_predictor(predictor)(**given)(helm_runs=runs), json=json)
+    with stdout_for_data() if json else nullcontext() as data:
+        runs = HelmRuns(paths, cache=_cache(cache))
+        comparison = _compared(load_predictor(predictor), given, runs)
+        missing = _print_comparison(comparison, to=data)
     raise typer.Exit(ExitCode.REPORTED if missing else ExitCode.DONE)
 
 
@@ -581,39 +613,6 @@ def _existing_cache(path: Path | None) -> "Cache":
     return _cache(path)
 
 
-def _predictor(name: str) -> "Callable[..., RunPredictor]":
-    """The class that MODULE:CLASS names. What its module raises on the way is the author's to see."""
-    import importlib
-
-    from magnet_arrow.predictor import RunPredictor
-
-    def is_predictor(value: object) -> TypeGuard[type[RunPredictor]]:
-        return isinstance(value, type) and issubclass(value, RunPredictor)
-
-    module_name, _, class_name = name.partition(":")
-    if not class_name:
-        raise typer.BadParameter(f"{name!r} names no class: write MODULE:CLASS.")
-    if module_name.endswith(".py") or Path(module_name).name != module_name:
-        stem = Path(module_name).stem
-        raise typer.BadParameter(f"{module_name} is a file: write {stem}:{class_name}, in the folder that it is in.")
-    sys.path.insert(0, "")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as err:
-        if not err.name or not f"{module_name}.".startswith(f"{err.name}."):
-            raise
-        raise typer.BadParameter(f"there is no module {module_name!r} in this folder or installed.") from None
-    found = getattr(module, class_name, None)
-    if not is_predictor(found):
-        known = [name for name, value in vars(module).items() if is_predictor(value) and value is not RunPredictor]
-        others = f" It has {', '.join(known)}." if known else ""
-        raise typer.BadParameter(f"{module_name} has no subclass of RunPredictor called {class_name!r}.{others}")
-    lacking = sorted(getattr(found, "__abstractmethods__", ()))
-    if lacking:
-        raise typer.BadParameter(f"{name} has no method {' and no '.join(lacking)}.")
-    return found
-
-
 def _ingest(paths: list[str], store: "Cache", **options: Any) -> "IngestReport":
     """`ingest` with a progress bar; `options` are its."""
     from magnet_arrow.ingestion import ingest
@@ -651,15 +650,28 @@ def _print_split(title: str, split: "TrainSplit | SequesteredTestSplit") -> None
     _print_frame(pl.DataFrame(sizes, schema=["frame", "rows", "columns"], orient="row"), title=f"\n{title}")
 
 
-def _print_comparison(comparison: "pl.DataFrame", *, title: str = "", json: bool = False) -> int:
-    """Print it; how many predictions have no truth."""
-    from magnet_arrow.report import without_empty
+def _compared(made_by: "Callable[..., RunPredictor]", given: dict[str, Any], runs: "HelmRuns") -> "pl.DataFrame":
+    """What a predictor makes of runs. Errors of ours are in the draw, if they are not in `predict`."""
+    from magnet_arrow.errors import MagnetError
+    from magnet_arrow.load_predictor import predictors_code, with_own_errors
+
+    with predictors_code(leave=(MagnetError,)):
+        predictor = made_by(**given)
+        predictor.predict = with_own_errors(predictor.predict)  # type: ignore[method-assign,assignment]
+        return predictor(helm_runs=runs)
+
+
+def _print_comparison(comparison: "pl.DataFrame", *, title: str = "", to: "TextIO | None" = None) -> int:
+    """Print it, as JSON if there is a stream for it; how many predictions have no truth."""
+    from magnet_arrow.report import rows_as_json, without_empty
     from magnet_arrow.scoring import without_truth
 
     if comparison.is_empty():
         _complain("The predictor made no predictions.")
-    shown = comparison if json else without_empty(comparison, keep="actual_mean")
-    _print_frame(shown, title=title, json=json)
+    if to is None:
+        _print_frame(without_empty(comparison, keep="actual_mean"), title=title)
+    else:
+        to.writelines(f"{line}\n" for line in rows_as_json(comparison))
     return without_truth(comparison.lazy()).collect().height
 
 

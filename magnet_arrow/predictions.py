@@ -1,5 +1,6 @@
 """What a predictor hands on, and its frame, under the column names of the table that it foretells."""
 
+import math
 import numbers
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,8 +91,9 @@ class RunPrediction:
         _checked("mean", self.mean, numbers.Real, "a number")
         for name in _MOMENTS:
             self._set(name, _number(name, getattr(self, name)))
+        _require_64_bits("count", self.count)
         if self.sum is not None and self.sum_squared is None:
-            self._set("sum_squared", self.sum**2)
+            self._set("sum_squared", _squared(self.sum))
         self._set("perturbation_parameters", _parameters(self.perturbation_parameters))
 
     def _set(self, name: str, value: Any) -> None:
@@ -108,8 +110,17 @@ def _parameters(given: Mapping[str, Scalar | None] | None) -> dict[str, Scalar |
     parameters: dict[str, Scalar | None] = dict.fromkeys(_NAMED_ALWAYS)
     for key, value in given.items():
         _checked("a key of perturbation_parameters", key, str, "a string")
-        parameters[key] = value if isinstance(value, bool | str) else _number(key, value)
+        if isinstance(value, bool | str):
+            parameters[key] = _checked(key, value, bool | str, "a boolean or a string")
+        else:
+            parameters[key] = _number(key, value)
+            _require_64_bits(key, parameters[key])
     return parameters
+
+
+def _require_64_bits(name: str, value: Any) -> None:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise _wrong(name, value, "an integer of 64 bits")
 
 
 def _number(name: str, value: Any) -> Any:
@@ -117,7 +128,21 @@ def _number(name: str, value: Any) -> Any:
     _checked(name, value, numbers.Real | None, "a number or None")
     if value is None:
         return None
-    return int(value) if isinstance(value, numbers.Integral) else float(value)
+    try:
+        number = int(value) if isinstance(value, numbers.Integral) else float(value)
+        float(number)
+    except (OverflowError, ValueError, TypeError) as error:
+        raise _wrong(name, value, "a number that a float can hold") from error
+    return number
+
+
+def _squared(number: float) -> float:
+    square = number * number
+    try:
+        float(square)
+    except OverflowError:  # of an integer; that of a float is infinity
+        return math.inf
+    return square
 
 
 def frame(predictions: Iterable[RunPrediction]) -> pl.LazyFrame:
@@ -136,16 +161,31 @@ def frame(predictions: Iterable[RunPrediction]) -> pl.LazyFrame:
     predictions = list(predictions)
     for prediction in predictions:
         if not isinstance(prediction, RunPrediction):
-            found = f"{prediction!r:.80}"
-            raise PredictionError("", expected="a list of RunPrediction", found=f"{found} in it")
+            raise PredictionError("", expected="a list of RunPrediction", found=f"{_shown(prediction)} in it")
     columns = [*_names(predictions), *_parameter_columns(predictions), *_numbers(predictions)]
     return pl.DataFrame(columns).lazy()
 
 
 def _checked(name: str, value: Any, kind: type | UnionType, expected: str) -> Any:
-    if isinstance(value, kind):
-        return value
-    raise PredictionError(f"{name} of a prediction is wrong:", expected=expected, found=f"{value!r:.80}")
+    if not isinstance(value, kind):
+        raise _wrong(name, value, expected)
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise _wrong(name, value, "text that UTF-8 can hold") from error
+    return value
+
+
+def _wrong(name: str, value: Any, expected: str) -> PredictionError:
+    return PredictionError(f"{name} of a prediction is wrong:", expected=expected, found=_shown(value))
+
+
+def _shown(value: Any) -> str:
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # of an integer of more digits than Python writes out, for example
+        return f"one of type {type(value).__name__} that cannot be shown"
 
 
 def _names(predictions: Sequence[RunPrediction]) -> Iterator[pl.Series]:
@@ -163,7 +203,10 @@ def _names(predictions: Sequence[RunPrediction]) -> Iterator[pl.Series]:
 def _numbers(predictions: Sequence[RunPrediction]) -> Iterator[pl.Series]:
     for moment in _MOMENTS:
         column = _STATS.named(moment)
-        yield pl.Series(column, [getattr(each, moment) for each in predictions], _TYPES[column])
+        values = [getattr(each, moment) for each in predictions]
+        if moment != "count":
+            values = [None if value is None else float(value) for value in values]
+        yield pl.Series(column, values, _TYPES[column])
 
 
 def _parameter_columns(predictions: Sequence[RunPrediction]) -> Iterator[pl.Series]:

@@ -31,7 +31,7 @@ def compare_runs(predictions: pl.LazyFrame, stats: pl.LazyFrame) -> pl.LazyFrame
     perturbation = [name for name in types if name.startswith(PERTURBATION)]
     keys = [RUN_NAME, STAT_SPLIT, STAT_NAME, *perturbation]
     predictions = predictions.with_row_index(_ROW)
-    stats = _truth(stats, {key: types[key] for key in [*keys, STAT_SUB_SPLIT]})
+    stats = _truth(stats, {key: types[key] for key in [*keys, STAT_SUB_SPLIT, STAT_MEAN]})
     any_part = predictions.filter(pl.col(STAT_SUB_SPLIT).is_null()).drop(STAT_SUB_SPLIT)
     one_part = predictions.filter(pl.col(STAT_SUB_SPLIT).is_not_null())
     matches = [_joined(any_part, stats, keys), _joined(one_part, stats, [*keys, STAT_SUB_SPLIT])]
@@ -55,14 +55,14 @@ def without_truth(comparison: pl.LazyFrame) -> pl.LazyFrame:
     return comparison.filter(pl.col(_ACTUAL).is_null())
 
 
-def _truth(stats: pl.LazyFrame, keys: dict[str, pl.DataType]) -> pl.LazyFrame:
-    """The keys and the mean; a key that occurs in no stat is null."""
+def _truth(stats: pl.LazyFrame, types: dict[str, pl.DataType]) -> pl.LazyFrame:
+    """The keys and the mean; one that occurs in no stat is null."""
     known = stats.collect_schema()
     columns = [
-        pl.col(key) if known.get(key, pl.Null) != pl.Null else pl.lit(None, dtype).alias(key)
-        for key, dtype in keys.items()
+        pl.col(name) if known.get(name, pl.Null) != pl.Null else pl.lit(None, dtype).alias(name)
+        for name, dtype in types.items()
     ]
-    return stats.select(*columns, pl.col(STAT_MEAN).alias(_ACTUAL))
+    return stats.select(*columns).rename({STAT_MEAN: _ACTUAL})
 
 
 def _joined(predictions: pl.LazyFrame, stats: pl.LazyFrame, keys: list[str]) -> pl.LazyFrame:

@@ -2,8 +2,10 @@ import ast
 import json
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
+from makedump import make_run, write_runs
 
 import magnet_arrow as magnet
 from magnet_arrow.examples.random_run_predictor import RandomRunPredictor
@@ -57,3 +59,29 @@ def test_the_random_predictor_foretells_each_evaluated_run_once_and_repeatably()
     assert comparison["actual_mean"].null_count() == 0
     assert comparison.equals(RandomRunPredictor(random_seed=7)(helm_runs=suite.runs()))
     assert not comparison.equals(RandomRunPredictor(random_seed=8)(helm_runs=suite.runs()))
+
+
+BARE = {
+    "no stats": {"stats": [], "per_instance_stats": []},
+    "no request states": {"scenario_state": {"adapter_spec": {}, "request_states": []}},
+    "nothing but names": {"stats": [], "per_instance_stats": [], "scenario_state": {"request_states": []}},
+}
+
+
+@pytest.mark.parametrize("changes", BARE.values(), ids=BARE)
+def test_the_random_predictor_works_on_any_dump(tmp_path: Path, changes: dict[str, Any]) -> None:
+    write_runs(tmp_path, [make_run(f"tides {number}") | changes for number in range(2)])
+    predictor = RandomRunPredictor(1, 1, insufficient_eval_sample_policy="ignore")
+    assert predictor(helm_runs=tmp_path)["actual_mean"].to_list() == [None]
+
+
+def test_a_mean_or_a_split_that_no_run_has_is_null(tmp_path: Path) -> None:
+    runs = [make_run(f"tides {number}") for number in range(2)]
+    for run in runs:
+        for state in run["scenario_state"]["request_states"]:
+            del state["instance"]["split"]
+        for stat in run["stats"]:
+            del stat["mean"], stat["name"]["split"]
+    write_runs(tmp_path, runs)
+    comparison = RandomRunPredictor(1, 1)(helm_runs=tmp_path)
+    assert comparison.select("stat_name", "split", "actual_mean").rows() == [("exact_match", None, None)]

@@ -1,5 +1,6 @@
 """Predictions check their values, and their frame has the columns of table `stats`."""
 
+import math
 import pickle
 from fractions import Fraction
 from typing import Any
@@ -148,3 +149,34 @@ def test_no_predictions_give_an_empty_frame_of_the_same_columns():
 def test_something_that_is_no_prediction_is_refused():
     with pytest.raises(PredictionError, match=r"expected a list of RunPrediction, found 0\.5 in it"):
         frame([prediction(), 0.5])
+
+
+TOO_LARGE = {
+    "mean": {"mean": 10**400},
+    "fraction": {"mean": Fraction(10**400)},
+    "mean too long to show": {"mean": -(10**5000)},
+    "sum": {"sum": 10**309},
+    "count": {"count": 2**63},
+    "parameter": {"perturbation_parameters": {"k": -(2**63) - 1}},
+}
+
+
+@pytest.mark.parametrize("values", TOO_LARGE.values(), ids=TOO_LARGE)
+def test_a_number_that_no_column_can_hold_is_refused_at_once(values: dict[str, Any]):
+    with pytest.raises(PredictionError, match="of a prediction is wrong"):
+        RunPrediction("tides", "test", "exact_match", **{"mean": 0.5} | values)
+
+
+def test_the_largest_numbers_are_taken():
+    made = RunPrediction("tides", "test", "exact_match", 2**70, count=2**63 - 1, sum=1e200)
+    shown = frame([made, RunPrediction("tides", "test", "exact_match", 0.5, sum=10**200)]).collect()
+    assert shown["stats.mean"].to_list() == [2.0**70, 0.5]
+    assert shown["stats.count"].to_list() == [2**63 - 1, 1]
+    assert shown["stats.sum_squared"].to_list() == [math.inf, math.inf]
+
+
+@pytest.mark.parametrize("name", ["run_spec_name", "split", "stat_name", "computed_on", "sub_split"])
+def test_text_that_no_column_can_hold_is_refused_at_once(name: str):
+    values = {"run_spec_name": "tides", "split": "test", "stat_name": "exact_match", "mean": 0.5, name: "\ud800"}
+    with pytest.raises(PredictionError, match="UTF-8"):
+        RunPrediction(**values)

@@ -55,6 +55,13 @@ def test_columns_are_magnets_and_the_sub_split():
     ]
 
 
+@pytest.mark.parametrize("lost", ["stats.mean", "stats.name.name", "stats.name.split", "run_spec.name"])
+def test_a_truth_without_a_column_is_a_row_with_a_null(lost: str):
+    made = [prediction(), prediction(stat_name="rouge_l")]
+    assert pairs(made, stats(stat(0.25)).drop(lost)) == [(0.5, None), (0.5, None)]
+    assert pairs(made, pl.LazyFrame({"run_spec.name": []})) == [(0.5, None), (0.5, None)]
+
+
 def test_nothing_is_looked_at_before_the_collect():
     def explode(_: pl.Series) -> pl.Series:
         raise ValueError("looked at")
