@@ -3,7 +3,7 @@
 Exit codes (the one table; the README shows the same):
 
     0    done
-    1    done, but something is reported: rejected runs, missing truth, stale runs, what validate or verify find
+    1    done, but something is reported: runs rejected, partial or stale, missing truth, what validate or verify find
     2    wrong use, source not found, no runs in it
     3    stopped: disk full, cache locked or damaged, all runs rejected, an error in a predictor
     130  interrupted (Ctrl-C)
@@ -320,7 +320,8 @@ def ls(
 ) -> None:
     """List the runs of a source, or of the cache.
 
-    With model, scenario, and where a run is cached its rows, and if it is partial. Nothing is ingested for it.
+    With model, scenario, and where a run is cached its rows, if it is partial (and what it lacks), and if it is stale:
+    its source has rejected or lost it since, and the cache has what it was. Nothing is ingested for it.
     """
     from magnet_arrow.listing import cached_runs, source_runs
 
@@ -442,6 +443,27 @@ def cache_clear(
         _complain("Nothing was deleted.")
 
 
+@cache_app.command("remove")
+def cache_remove(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SOURCE|RUN", help="Folders of sources, suites or runs, gone perhaps; or runs' names."),
+    ] = None,
+    stale: Annotated[bool, typer.Option("--stale", help="All that their source has rejected or lost since.")] = False,
+    cache: CacheDir = None,
+) -> None:
+    """Take runs out of the cache, whether or not their source is still there.
+
+    The sources stay as they are.
+    """
+    from magnet_arrow.text import counted
+
+    if not names and not stale:
+        raise typer.BadParameter("name a source or a run, or give --stale.")
+    store = _existing_cache(cache)
+    print(f"{counted(store.remove(*names or (), stale=stale), 'run')} removed from the cache.")
+
+
 @app.command()
 def check(cache: CacheDir = None, json: Json = False) -> None:
     """Read all that is cached, and name what is damaged.
@@ -560,7 +582,8 @@ def restore(
 
     Nothing is overwritten.
     """
-    from magnet_arrow.restoring import find_cached, restore
+    from magnet_arrow.cache.named import find_cached
+    from magnet_arrow.restoring import restore
     from magnet_arrow.stored import StoredTables
     from magnet_arrow.text import for_terminal
 
@@ -623,20 +646,28 @@ def _ingest(paths: list[str], store: "Cache", **options: Any) -> "IngestReport":
 
 
 def _ingest_code(done: "IngestReport") -> ExitCode:
-    if not done.rejected:
-        return ExitCode.DONE
-    return ExitCode.REPORTED if done.runs or done.skipped else ExitCode.STOPPED
+    if done.rejected and not (done.runs or done.skipped):
+        return ExitCode.STOPPED
+    return ExitCode.REPORTED if done.rejected or done.lacking or done.stale else ExitCode.DONE
 
 
 def _print_ingest(done: "IngestReport", *, json: bool = False) -> None:
-    from magnet_arrow.report import as_json, first_of, ingest_facts, ingest_summary, odd_lines, rejected_text
+    from magnet_arrow.report import (
+        as_json,
+        first_of,
+        ingest_facts,
+        ingest_summary,
+        lacking_text,
+        odd_lines,
+        rejected_text,
+        stale_text,
+    )
 
     print(as_json(ingest_facts(done)) if json else ingest_summary(done))
     odd = first_of([f"Kept in magnet.extra: {line}" for line in odd_lines(done.odd)], rest="; --json has all")
-    reasons = first_of(
-        [rejected_text(rejected) for rejected in done.rejected], rest="; `magnet-arrow rejects` lists all"
-    )
-    for text in filter(None, (first_of(done.notes, rest="; --json has all"), odd, reasons)):
+    reasons = first_of([rejected_text(one) for one in done.rejected], rest="; `magnet-arrow rejects` lists all")
+    notes = first_of(done.notes, rest="; --json has all")
+    for text in filter(None, (notes, odd, reasons, lacking_text(done), stale_text(done))):
         _complain(text)
 
 

@@ -51,6 +51,19 @@ CacheLike: TypeAlias = "Cache | str | Path | None"
 
 
 @dataclass(frozen=True, slots=True)
+class StaleRun:
+    """A cached run that its source has rejected or lost since, so that the cache has what it was.
+
+    Attributes:
+        run: `suite/folder`.
+        why: in words.
+    """
+
+    run: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class IngestReport:
     """What an ingest did.
 
@@ -67,6 +80,10 @@ class IngestReport:
         odd: unknown fields and values of another type, kept in `magnet.extra`: how often, by what it is and where
             (file and JSON path, `[]` for any index).
         partial: of `runs`, those that lack something.
+        skipped_partial: of `skipped`, those that lack something.
+        lacking: what these partial runs lack: which file, from which byte, and why.
+        stale: runs of this source that are in the cache as they were before their source rejected or lost them.
+            `prune=True` removes those that are gone, `Cache.remove` any.
     """
 
     runs: int
@@ -80,6 +97,9 @@ class IngestReport:
     pruned: int = 0
     odd: dict[tuple[str, str], int] = field(default_factory=dict)
     partial: int = 0
+    skipped_partial: int = 0
+    lacking: tuple[Rejected, ...] = ()
+    stale: tuple[StaleRun, ...] = ()
 
 
 def ingest(
@@ -152,7 +172,17 @@ def ingest(
         pruned=done.pruned,
         odd=dict(sorted(done.odd.items())),
         partial=done.partial,
+        skipped_partial=plan.partial,
+        lacking=tuple(sorted([*plan.lacking, *done.lacking], key=lambda one: (one.run, one.file))),
+        stale=_stale(done.snapshot, plan),
     )
+
+
+def _stale(snapshot: Snapshot, plan: "_Plan") -> tuple[StaleRun, ...]:
+    """The stale runs among those that were asked for."""
+    stale = {key: why for key, why in snapshot.stale.items() if key in plan.keys}
+    held = snapshot.among(sorted(stale))
+    return tuple(StaleRun(f"{run.entry.suite}/{run.entry.folder}", stale[key]) for key, run in held.items())
 
 
 def _require_own_folder(cache: Path, places: Sequence[RunPlace]) -> None:
@@ -199,6 +229,15 @@ class _Plan:
     known_bad: list[RejectedRun] = field(default_factory=list)
     recovered: list[str] = field(default_factory=list)
     skipped: int = 0
+    partial: int = 0
+    lacking: list[Rejected] = field(default_factory=list)
+    keys: frozenset[str] = frozenset()
+
+    def skip(self, held: CachedRun) -> None:
+        """The cache has this run, or what is beside those of a suite, as it is now."""
+        self.skipped += bool(held.entry.folder)
+        self.partial += held.entry.is_partial
+        self.lacking += held.entry.lacking
 
 
 @dataclass(slots=True)
@@ -213,6 +252,7 @@ class _Done:
     bytes_out: int = 0
     pruned: int = 0
     partial: int = 0
+    lacking: list[Rejected] = field(default_factory=list)
     odd: Counter[tuple[str, str]] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
@@ -224,6 +264,7 @@ class _Done:
         if outcome.segment is not None:
             self.bytes_out += outcome.segment.size_bytes + outcome.segment.runs.size_bytes
         self.rejected += [*outcome.rejected, *outcome.unread]
+        self.lacking += outcome.lacking
         self.odd.update(outcome.odd)
         self.notes += outcome.notes
         for table, rows in outcome.rows.items():
@@ -259,13 +300,15 @@ class _Work:
         stamped = [(place, stamps_of(place)) for place in places]
         ids = self._source_ids(stamped)
         todos = [Todo(place, ids.id_of(place), stamps) for place, stamps in stamped]
+        plan.keys = frozenset(todo.key for todo in todos)
+        gone = frozenset(self.snapshot.manifest.gone)
         cached = self.snapshot.among([todo.key for todo in todos])
         for todo in self._with_contents(todos, cached):
             held = cached.get(todo.key)
             bad = self.snapshot.rejected.get(todo.key)
             if held is not None and _is_as_it_was(held.entry, todo) and self._is_good(held):
-                plan.skipped += bool(todo.place.folder)
-                if bad is not None:  # it went bad, and is again what it was
+                plan.skip(held)
+                if bad is not None or todo.key in gone:  # it went bad, and is again what it was
                     plan.recovered.append(todo.key)
             elif todo.place.folder and not _has_run_spec(todo.stamps):
                 plan.known_bad.append(_gone(todo))

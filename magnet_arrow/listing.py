@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 import polars as pl
 
+from magnet_arrow.cache.manifest import RunEntry
 from magnet_arrow.cache.shown import Columns
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.errors import BadFileError, NoRunsError
@@ -26,19 +27,28 @@ def source_runs(source: Source, cache: Cache) -> pl.DataFrame:
     """One row a run of `source`: suite, run folder, model, scenario, and where it is cached rows a table.
 
     Model and scenario are null where the run spec cannot be read. `partial` is true where something of the run is
-    missing in the cache. Beside the tables of every run those are shown that have rows.
+    missing in the cache, `lacks` says what; `stale` where the cache has what the run was before it was rejected or
+    lost; both are there if a run has them. Beside the tables of every run those are shown that have rows.
     """
     runs = HelmRuns(source, cache=cache)
     snapshot = cache.snapshot()
     places = [(place.suite, place.folder) for place in runs.places]
     cached = [snapshot.lookup(place) for place in runs.places]
     partial = pl.Series("partial", [run.entry.is_partial if run else None for run in cached], pl.Boolean)
+    state = pl.DataFrame(
+        {
+            "stale": [run.key in snapshot.stale if run else None for run in cached],
+            "lacks": [lacks(run.entry) if run else None for run in cached],
+        },
+        schema={"stale": pl.Boolean, "lacks": pl.String},
+    )
     rows = {table: [run.rows(table).rows if run else None for run in cached] for table in _LISTED}
     listed = pl.concat(
         [
             pl.DataFrame(places, schema={"suite": pl.String, "run": pl.String}, orient="row"),
             _readable_specs(runs).select(_what()).collect(),
             partial.to_frame(),
+            state,
             pl.DataFrame(rows, schema=dict.fromkeys(_LISTED, pl.Int64)),
         ],
         how="horizontal",
@@ -49,19 +59,37 @@ def source_runs(source: Source, cache: Cache) -> pl.DataFrame:
 def cached_runs(cache: Cache) -> pl.DataFrame:
     """One row a cached run: source, suite, run folder, model, scenario, partial, and rows a table.
 
+    Where a run has them: stale, and what a partial one lacks.
+
     Raises:
         NoRunsError: the cache is empty.
     """
     runs = _runs(cache)
     specs = read_runs(cache.snapshot(), _SPEC.name, runs[RUN].to_list(), [_MODEL, _SCENARIO]).select(_what()).collect()
     places = runs.select("source", "suite", pl.col("folder").alias("run"))
-    rows = runs.rename(_ROWS).select("partial", *_LISTED)
-    return _without_unused(pl.concat([places, specs, rows], how="horizontal"), _LISTED[len(_ALWAYS) :])
+    held = cache.snapshot().runs
+    entries = [held[key].entry if key in held else None for key in runs[RUN]]
+    state = pl.DataFrame({"lacks": [entry and lacks(entry) for entry in entries]}, schema={"lacks": pl.String})
+    rows = runs.rename(_ROWS)
+    parts = [places, specs, rows.select("partial", "stale"), state, rows.select(_LISTED)]
+    return _without_unused(pl.concat(parts, how="horizontal"), _LISTED[len(_ALWAYS) :])
+
+
+def lacks(entry: RunEntry) -> str | None:
+    """What a partial run lacks, on one line: which file, from which byte, and why."""
+    told = []
+    for one in entry.lacking:
+        byte = "" if one.byte is None else f" from byte {one.byte:,}"
+        told.append(f"{one.file}{byte}: {one.reason}")
+    return " ".join(told) or None
 
 
 def _without_unused(listed: pl.DataFrame, tables: Sequence[str]) -> pl.DataFrame:
-    """Without those of the tables that have no row anywhere."""
-    return listed.drop(table for table in tables if not listed[table].sum())
+    """Without those of the tables that have no row anywhere, and without marks that no run has."""
+    unused = [table for table in tables if not listed[table].sum()]
+    unused += [] if listed["stale"].any() else ["stale"]
+    unused += [] if listed["lacks"].count() else ["lacks"]
+    return listed.drop(unused)
 
 
 def _what() -> list[pl.Expr]:
@@ -81,18 +109,18 @@ def _readable_specs(runs: HelmRuns) -> pl.LazyFrame:
 
 
 def sources(cache: Cache) -> pl.DataFrame:
-    """One row a source in the cache: how many runs of it are cached, partial ones among them, bytes, rows a table.
+    """One row a source in the cache: its cached runs, how many are partial or stale, bytes, rows a table.
 
     Beside the tables of every run those are shown that have rows; those of suites too.
     """
     of_runs = (
         cache.runs()
         .group_by("source", maintain_order=True)
-        .agg(pl.len().alias("runs"), pl.col("partial").sum(), pl.col("size_bytes").sum(), pl.col(*_ROWS).sum())
+        .agg(pl.len().alias("runs"), pl.col("partial", "stale").sum(), pl.col("size_bytes").sum(), pl.col(*_ROWS).sum())
         .rename(_ROWS)
     )
     listed = of_runs.join(_rows_of_suites(cache), on="source", how="left", maintain_order="left")
-    return _without_unused(listed, [*_OTHERS, *_SUITE_TABLES])
+    return listed.drop(table for table in [*_OTHERS, *_SUITE_TABLES] if not listed[table].sum())
 
 
 def bytes_on_disk(cache: Cache) -> int:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from magnet_arrow.cache.manifest import RejectedRun, Segment, run_key
+from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.source import Fingerprint, plain_name
 from magnet_arrow.runs import is_long, largest_file
@@ -109,6 +110,7 @@ class Outcome(Struct, frozen=True):
         left: runs that are to be taken by another order.
         runs: how many are in the segment; what stands beside the runs of a suite does not count.
         partial: of these, those that lack something.
+        lacking: what they lack.
         json_bytes: bytes of their files.
         rows: by table.
         odd: unknown fields and values of another type: how often, by (what, file and JSON path).
@@ -121,6 +123,7 @@ class Outcome(Struct, frozen=True):
     left: tuple[Todo, ...] = ()
     runs: int = 0
     partial: int = 0
+    lacking: tuple[Rejected, ...] = ()
     json_bytes: int = 0
     rows: dict[str, int] = {}
     odd: dict[tuple[str, str], int] = {}

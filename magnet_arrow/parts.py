@@ -54,6 +54,7 @@ class Parts:
             rest,
             segment=segment,
             partial=int(entry.is_partial),
+            lacking=entry.lacking,
             rows=dict(Counter(rest.rows) + Counter(one.rows)),
             odd=dict(Counter(rest.odd) + Counter(one.odd)),
             notes=tuple(sorted(one.notes + rest.notes)),

@@ -100,14 +100,37 @@ def ingest_summary(report: "IngestReport") -> str:
     rows = ", ".join(f"{name} {count:,}" for name, count in shown_rows(report.rows).items())
     partial = f" ({report.partial:,} partial)" if report.partial else ""
     pruned = f", {report.pruned:,} pruned" if report.pruned else ""
-    taken = f"{report.runs:,} taken{partial}, {report.skipped:,} unchanged"
+    unchanged = f" ({report.skipped_partial:,} partial)" if report.skipped_partial else ""
+    stale = f", {len(report.stale):,} stale" if report.stale else ""
+    taken = f"{report.runs:,} taken{partial}, {report.skipped:,} unchanged{unchanged}"
     lines = [
-        f"runs      {taken}, {len(report.rejected):,} rejected{pruned}",
+        f"runs      {taken}, {len(report.rejected):,} rejected{pruned}{stale}",
         f"rows      {rows}" if report.runs else "",
         f"bytes     {report.bytes_in:,} in, {report.bytes_out:,} out",
         f"seconds   {report.seconds:.1f}",
     ]
     return "\n".join(filter(None, lines))
+
+
+def lacking_text(report: "IngestReport") -> str:
+    """What partial runs lack; empty if there are none."""
+    if not report.lacking:
+        return ""
+    told = first_of([rejected_text(one) for one in report.lacking], rest="; `magnet-arrow rejects` lists all")
+    return f"Of partial runs the cache lacks:\n{told}"
+
+
+def stale_text(report: "IngestReport") -> str:
+    """Which cached runs are stale, and what removes them; empty if there are none."""
+    if not report.stale:
+        return ""
+    n_runs = counted(len(report.stale), "cached run")
+    told = first_of([f"  {one.run}: {one.why}" for one in report.stale], rest="; `magnet-arrow ls` marks all")
+    return (
+        f"{n_runs} {'is' if len(report.stale) == 1 else 'are'} stale: the cache has what was there before.\n{told}\n"
+        "`magnet-arrow ingest PATH --prune` removes those that are gone, `magnet-arrow cache remove RUN` one, and "
+        "`magnet-arrow cache remove --stale` all."
+    )
 
 
 def shown_rows(rows: Mapping[str, int]) -> dict[str, int]:
@@ -153,6 +176,7 @@ def ingest_facts(report: "IngestReport") -> dict[str, Any]:
     return {
         "runs": report.runs,
         "partial": report.partial,
+        "skipped_partial": report.skipped_partial,
         "rows": dict(report.rows),
         "bytes_in": report.bytes_in,
         "bytes_out": report.bytes_out,
@@ -160,6 +184,8 @@ def ingest_facts(report: "IngestReport") -> dict[str, Any]:
         "skipped": report.skipped,
         "pruned": report.pruned,
         "rejected": [rejected_facts(rejected) for rejected in report.rejected],
+        "lacking": [rejected_facts(lacking) for lacking in report.lacking],
+        "stale": [{"run": one.run, "why": one.why} for one in report.stale],
         "odd": odd_facts(report.odd),
         "notes": list(report.notes),
     }

@@ -1,6 +1,5 @@
 """Cached runs as the JSON files that they came from: rebuilt, and written out."""
 
-import difflib
 import json
 import os
 import re
@@ -21,8 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from magnet_arrow import freeform, rebuild
+from magnet_arrow.cache.named import find_cached as find_cached
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
-from magnet_arrow.errors import CacheDamagedError, RestoreError, RunNotCachedError, Where
+from magnet_arrow.errors import CacheDamagedError, RestoreError, Where
 from magnet_arrow.helm.source import plain_name
 from magnet_arrow.helm.wire import Residual, dumps
 from magnet_arrow.schema import ENTRY, ROW, RUN, RUN_NAME, RUN_TABLES, TABLES, Form, Table
@@ -279,48 +279,6 @@ def _damaged(run: CachedRun, file: str, found: str) -> CacheDamagedError:
     where = Where(f"{run.entry.suite}/{run.entry.folder}", file)
     hint = "Move the cache away and ingest the sources again."
     return CacheDamagedError("", where=where, expected="what was written to the cache", found=found, hint=hint)
-
-
-def find_cached(snapshot: Snapshot, name: str) -> CachedRun:
-    """The cached run that a user means.
-
-    Args:
-        snapshot: of the cache.
-        name: a run's folder (it may be gone), its key, `suite/folder`, or its folder's name if no other run has it.
-
-    Raises:
-        RunNotCachedError: none, or several.
-    """
-    if name in snapshot.runs:
-        return snapshot.runs[name]
-    sources = {source.id: Path(source.path) for source in snapshot.manifest.sources}
-    path = Path(os.path.realpath(name))
-    chosen: list[CachedRun] = []
-    for is_meant in (
-        lambda run: _lies_at(run, sources, path),
-        lambda run: f"{run.entry.suite}/{run.entry.folder}" == name,
-        lambda run: run.entry.folder == name,
-    ):
-        chosen = chosen or [run for run in snapshot.runs.values() if is_meant(run)]
-    if len(chosen) != 1:
-        raise _not_one(snapshot, name, chosen)
-    return chosen[0]
-
-
-def _lies_at(run: CachedRun, sources: Mapping[str, Path], path: Path) -> bool:
-    """Whether a run was read from this folder."""
-    below = Path(run.entry.suite, run.entry.folder)
-    source = sources.get(run.entry.source)
-    return source is not None and path in (source / "runs" / below, source / below)
-
-
-def _not_one(snapshot: Snapshot, name: str, chosen: Sequence[CachedRun]) -> RunNotCachedError:
-    if chosen:
-        keys = ", ".join(run.key for run in chosen)
-        return RunNotCachedError(f"{len(chosen)} cached runs are called {name!r}.", hint=f"Name one of them: {keys}.")
-    near = difflib.get_close_matches(name, [run.entry.folder for run in snapshot.runs.values()], n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else "`magnet-arrow ls` shows which there are."
-    return RunNotCachedError(f"The cache {snapshot.path} has no run {name!r}.", hint=hint)
 
 
 def restore(snapshot: Snapshot, run: CachedRun, out: Path, *, stored: StoredTables | None = None) -> Path:

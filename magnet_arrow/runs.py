@@ -29,7 +29,7 @@ from magnet_arrow.helm.oddities import oddities
 from magnet_arrow.helm.shapes import Object, object_shape
 from magnet_arrow.helm.source import Fingerprint, SourceFile, SystemReadError, fingerprint, plain_name, read_error
 from magnet_arrow.helm.wire import DUPLICATES, Residual, dumps, escape
-from magnet_arrow.refusals import LongRunError, PicturesError, StrictError, bytes_at, changed, escaped
+from magnet_arrow.refusals import LongRunError, PicturesError, StrictError, bytes_at, changed, escaped, rejected_of
 from magnet_arrow.schema import Form, Table
 from magnet_arrow.spreading import residual_text
 from magnet_arrow.stat_rows import InstanceStatRows
@@ -104,6 +104,7 @@ class RunTaker(Generic[T]):
         self.rows: dict[str, int] = dict.fromkeys(schema.TABLES, 0)
         self.n_runs = self.n_entries = self.n_partial = 0
         self.notes: list[str] = []
+        self.lacking: list[Rejected] = []
 
     def take(
         self,
@@ -222,6 +223,7 @@ class RunTaker(Generic[T]):
         self.n_runs += bool(entry.folder)
         self.n_entries += 1
         self.n_partial += entry.is_partial
+        self.lacking += entry.lacking
 
     def _flush_full(self) -> None:
         for table in self._tables.values():
@@ -281,13 +283,14 @@ class RunTaker(Generic[T]):
                 self._forget(table)
                 pictures.append(table.file)
                 continue
-            except BadFileError:
+            except BadFileError as error:
                 kept_already = long and self.run.elements[table.file]
                 if kept_already or (by_layout and not long) or (required and not self._rules.partial):
                     raise
                 self._forget(table)
                 if required:
                     missing.append(table.file)
+                    self.run.rejected.append(rejected_of(where_of(place), place.path, error))
                 # What can't be a table is kept as text: what helm-summarize writes may be stale, or half there.
                 if table.file in names:
                     others.add(table.file)

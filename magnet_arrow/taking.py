@@ -90,7 +90,7 @@ class Taken:
     Attributes:
         odd: unknown fields and values of another type: how often, by (what, file and JSON path).
         elements: what is to become rows, by file.
-        rejected: what was left out of files that end early.
+        rejected: what was left out of files that end early, and files of a partial run that are missing.
     """
 
     odd: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -177,6 +177,7 @@ class _Work:
             left=tuple(self._left),
             runs=taker.n_runs,
             partial=taker.n_partial,
+            lacking=tuple(taker.lacking),
             json_bytes=taker.json_bytes,
             rows=taker.rows,
             odd=dict(taker.odd),

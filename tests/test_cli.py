@@ -153,14 +153,31 @@ def test_a_broken_run_goes_in_partially_if_told_and_is_marked_everywhere(run: Ru
     (broken / "runs" / "made" / "tide:n=2" / "per_instance_stats.json").unlink()
     assert run("ingest", broken).code == 1
     ended = run("ingest", broken, "--partial")
-    assert ended.code == 0
+    assert ended.code == 1
     assert "2 taken (2 partial), 1 unchanged, 0 rejected" in ended.out
+    lacking = "Of partial runs the cache lacks:\nmade/tide:n=1/stats.json, byte 1, at $[0]:\n  expected the rest of "
+    assert lacking in ended.err
+    again = run("ingest", broken)
+    assert again.code == 1
+    assert "0 taken, 3 unchanged (2 partial), 0 rejected" in again.out
+    assert lacking in again.err
+    facts = json.loads(run("ingest", broken, "--json").out)
+    assert [(one["run"], one["file"], one["byte"]) for one in facts["lacking"]] == [
+        ("made/tide:n=1", "stats.json", 1),
+        ("made/tide:n=2", "per_instance_stats.json", None),
+    ]
     for args in (["ls"], ["ls", broken]):
-        assert [row["partial"] for row in rows(run(*args, "--json"))] == [False, True, True]
+        listed = rows(run(*args, "--json"))
+        assert [row["partial"] for row in listed] == [False, True, True]
+        assert [row["lacks"] for row in listed] == [
+            None,
+            "stats.json from byte 1: expected the rest of an element, found the end of the file.",
+            "per_instance_stats.json: expected a file, found none of this name.",
+        ]
     assert [row["stats"] for row in rows(run("ls", "--json"))] == [2, 0, 2]
     (info,) = rows(run("cache", "info", "--json"))
-    assert (info["runs"], info["partial"]) == (3, 2)
-    (row,) = rows(run("rejects", "--json"))
+    assert (info["runs"], info["partial"], info["stale"]) == (3, 2, 0)
+    row, missing = rows(run("rejects", "--json"))
     size = (broken / "runs" / "made" / "tide:n=1" / "stats.json").stat().st_size
     assert (row["folder"], row["left_out"], row["file"], row["json_path"]) == (
         "tide:n=1",
@@ -170,6 +187,46 @@ def test_a_broken_run_goes_in_partially_if_told_and_is_marked_everywhere(run: Ru
     )
     assert (row["begin_byte"], row["end_byte"]) == (1, size) == (1, 100)
     assert str(row["sample"]).startswith(r"\n  {\n    \"name\"".replace(r"\"", '"'))
+    assert (missing["folder"], missing["left_out"], missing["file"], missing["found"]) == (
+        "tide:n=2",
+        "file",
+        "per_instance_stats.json",
+        "none of this name",
+    )
+
+
+def test_a_run_that_is_rejected_since_is_marked_wherever_the_cache_is_shown(
+    run: Run, outputs: Path, tmp_path: Path
+) -> None:
+    run("ingest", outputs)
+    (outputs / "runs" / "made" / "tide:n=1" / "scenario_state.json").unlink()
+    for n_rejected in (1, 1):
+        ended = run("ingest", outputs)
+        assert (ended.code, f"{n_rejected} rejected, 1 stale" in ended.out) == (1, True)
+        assert "1 cached run is stale: the cache has what was there before." in ended.err
+        assert "made/tide:n=1: rejected since" in ended.err
+        assert "magnet-arrow cache remove" in ended.err
+    (one,) = json.loads(run("ingest", outputs, "--json").out)["stale"]
+    assert one == {"run": "made/tide:n=1", "why": "rejected since"}
+    for args in (["ls"], ["ls", outputs]):
+        assert [row["stale"] for row in rows(run(*args, "--json"))] == [False, True, False]
+    (info,) = rows(run("cache", "info", "--json"))
+    assert (info["runs"], info["stale"]) == (3, 1)
+    assert run("cache", "remove", "tide:n=1").out == "1 run removed from the cache.\n"
+    assert [row["run"] for row in rows(run("ls", "--json"))] == ["tide:n=0", "tide:n=2"]
+    again = run("ingest", outputs)
+    assert (again.code, "1 rejected" in again.out, "stale" in again.out) == (1, True, False)
+
+
+def test_runs_are_removed_though_their_source_is_gone(run: Run, outputs: Path) -> None:
+    run("ingest", outputs)
+    shutil.rmtree(outputs)
+    assert run("cache", "remove", "nowhere").code == 2
+    assert run("cache", "remove").code == 2
+    assert run("cache", "remove", "made/tide:n=0").out == "1 run removed from the cache.\n"
+    assert run("cache", "remove", "--stale").out == "0 runs removed from the cache.\n"
+    assert run("cache", "remove", outputs).out == "2 runs removed from the cache.\n"
+    assert run("cache", "info", "--json").out == ""
 
 
 def test_what_helm_does_not_declare_is_told_and_with_strict_rejected(run: Run, outputs: Path) -> None:

@@ -25,7 +25,8 @@ class Change:
         rejected: runs that could not be taken.
         sources: outputs folders by id, new or moved; those that the cache has by now under another id keep that.
         pruned: keys of runs that are to go.
-        recovered: keys of runs that were rejected, and are again what the cache has of them.
+        recovered: keys of runs that were rejected or gone, and are again what the cache has of them.
+        gone: keys of runs whose folder is gone; what the cache has of them stays, marked.
         damaged: ids of segments whose runs are replaced even by what was read in the same state.
         unreadable: ids of segments that are to go, since nobody can tell which runs are in them.
     """
@@ -35,6 +36,7 @@ class Change:
     sources: Sequence[Source] = ()
     pruned: Iterable[str] = ()
     recovered: Iterable[str] = ()
+    gone: Collection[str] = ()
     damaged: Collection[str] = ()
     unreadable: Collection[str] = ()
 
@@ -150,6 +152,7 @@ class _Merge:
             sources=tuple(sources.values()),
             segments=tuple(segment for segment in kept if segment is not None),
             rejected=self._rejections(new),
+            gone=self._gone(new),
         )
 
     def _new_runs(self) -> set[str]:
@@ -171,6 +174,11 @@ class _Merge:
         """The segment with its deletion file brought up to date; None if no run of it is left."""
         dead = self._dead.get(segment.id)
         return with_deletions(self._before.path, segment, dead | self._before.deleted(segment)) if dead else segment
+
+    def _gone(self, taken: set[str]) -> tuple[str, ...]:
+        there = {*taken, *self._change.pruned, *self._change.recovered}
+        there.update(run_key(run.source, run.suite, run.folder) for run in self._change.rejected)
+        return tuple(sorted({*self._before.manifest.gone, *self._change.gone} - there))
 
     def _rejections(self, taken: set[str]) -> tuple[RejectedRun, ...]:
         rejected = dict(self._before.rejected)

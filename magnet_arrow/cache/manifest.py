@@ -25,7 +25,7 @@ from msgspec import Struct
 from magnet_arrow import schema
 from magnet_arrow.errors import CacheDamagedError, CacheNotReadableError, CacheVersionError, Rejected
 from magnet_arrow.freeform import Kind
-from magnet_arrow.helm.source import Fingerprint
+from magnet_arrow.helm.source import Fingerprint, plain_name
 
 FORMAT = 2
 """What a reader must know of: 2 leaves columns without a value out of files, and compresses run lists. 1 is read too,
@@ -148,13 +148,18 @@ class Dropped(Struct, frozen=True, array_like=True):
 
 
 class Manifest(Struct, frozen=True):
-    """What the cache holds, and what it held not long ago."""
+    """What the cache holds, and what it held not long ago.
+
+    Attributes:
+        gone: keys of runs in it whose folder an ingest saw to be gone. The first caches of this format do not say so.
+    """
 
     format: int = FORMAT
     sources: tuple[Source, ...] = ()
     segments: tuple[Segment, ...] = ()
     rejected: tuple[RejectedRun, ...] = ()
     dropped: tuple[Dropped, ...] = ()
+    gone: tuple[str, ...] = ()
 
     def files_by_path(self) -> dict[str, FileEntry]:
         """All files that it names."""
@@ -211,7 +216,7 @@ class RunEntry(Struct, frozen=True):
         not_kept: JSON files of its folder that are not in the cache: derived ones, and what is no text.
         elements: what the files with a table hold, by file, counted as they were decoded: each element is a row, and
             of per-instance stats each stat of an entry. `segments` holds the rows written against it.
-        rejected: what was left out of files that ended early.
+        rejected: what was left out of files that ended early, and why files are missing.
         content: digest of its files' bytes, made before they were read; empty where an ingest was not asked to make
             one. If they changed while they were read, it is not that of the rows, and the run is taken anew next time.
     """
@@ -231,6 +236,16 @@ class RunEntry(Struct, frozen=True):
     content: str = ""
 
     @property
+    def lacking(self) -> tuple[Rejected, ...]:
+        """What it lacks, where it was taken all the same: which file, from which byte, and why."""
+        told = {plain_name(one.file): one for one in self.rejected}
+        run = f"{self.suite}/{self.folder}"
+        cut = [_cut(run, file, byte) for file, byte in self.cut.items() if plain_name(file) not in told]
+        # Caches did not say why, once.
+        missing = [_missing(run, file) for file in self.missing if file not in told]
+        return tuple(sorted([*self.rejected, *cut, *missing], key=lambda one: one.file))
+
+    @property
     def is_partial(self) -> bool:
         """Whether it was taken though something of it is missing."""
         return bool(self.missing or self.cut)
@@ -239,6 +254,20 @@ class RunEntry(Struct, frozen=True):
     def key(self) -> str:
         """The run's place: what `magnet.run` holds."""
         return run_key(self.source, self.suite, self.folder)
+
+
+def _cut(run: str, file: str, byte: int) -> Rejected:
+    """Of a file that ends behind a whole element."""
+    expected, found = "the end of the list", "the end of the file"
+    reason, hint = f"expected {expected}, found {found}.", "What is whole before it was taken."
+    return Rejected(
+        run=run, file=file, reason=reason, byte=byte, begin_byte=byte, expected=expected, found=found, hint=hint
+    )
+
+
+def _missing(run: str, file: str) -> Rejected:
+    expected, found = "a file that can be a table", "none"
+    return Rejected(run=run, file=file, reason=f"expected {expected}, found {found}.", expected=expected, found=found)
 
 
 class RunList(Struct, frozen=True):

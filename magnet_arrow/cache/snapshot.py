@@ -30,6 +30,8 @@ from magnet_arrow.helm.source import Fingerprint
 _FEW = 16
 """Up to so many runs are looked up one by one."""
 _NO_ROWS = StoredRows(0, 0, 0, 0, -1)
+GONE, REJECTED = "gone from its source", "rejected since"
+"""Why a cached run is stale."""
 
 
 class CachedRun(Struct, frozen=True):
@@ -175,6 +177,13 @@ class Snapshot:
                     f"The cache {self.path} has no run {key!r}.", hint="Ingest its source, then ask again."
                 )
         return [found[key] for key in keys]
+
+    @cached_property
+    def stale(self) -> Mapping[str, str]:
+        """Runs that it has as they were once, and that their source has rejected or lost since: why, by key."""
+        gone, rejected = frozenset(self.manifest.gone), self.rejected
+        held = self.among(sorted(gone | rejected.keys()))
+        return {key: GONE if key in gone else REJECTED for key, run in held.items() if run.entry.folder}
 
     @cached_property
     def rejected(self) -> Mapping[str, RejectedRun]:

@@ -9,8 +9,8 @@ import platformdirs
 import polars as pl
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import damage, everything, manifest, sql_views
-from magnet_arrow.cache.changes import GRACE_S
+from magnet_arrow.cache import changes, damage, everything, manifest, named, sql_views
+from magnet_arrow.cache.changes import GRACE_S, Change
 from magnet_arrow.cache.compaction import Compacted, compact
 from magnet_arrow.cache.damage import CheckReport
 from magnet_arrow.cache.manifest import RejectedRun, RunEntry
@@ -31,7 +31,7 @@ def default_path() -> Path:
 
 
 class Cache:
-    """A cache folder. What is in it is put there by `ingest`; all but `compact` reads only.
+    """A cache folder. What is in it is put there by `ingest`; all but `compact` and `remove` reads only.
 
     Args:
         path: the folder; None for `$MAGNET_ARROW_CACHE_DIR`, else the platform's place for caches. It need not be
@@ -100,6 +100,29 @@ class Cache:
         """
         return compact(self.path, grace_s=grace_s)
 
+    def remove(self, *names: str | os.PathLike[str], stale: bool = False) -> int:
+        """Take runs out of the cache, whether or not their source is still there; how many there were.
+
+        What is known of rejected runs, and what is beside the runs of a suite, goes with its source or suite. Sources
+        stay as they are, and another ingest of one takes its runs again. `compact` gives the space back.
+
+        Args:
+            names: of each the folder of a source, a suite or a run (it may be gone), a run's key (`magnet.run`),
+                `suite/folder`, or its folder's name if no other run has it.
+            stale: all runs that their source has rejected or lost since, too.
+
+        Raises:
+            RunNotCachedError: the cache has nothing of that name, or several runs; nothing is removed.
+            CacheLockedError: another process does not let go of the lock.
+            CacheNotWritableError: the disk refused; the cache is as it was.
+        """
+        snapshot = self.snapshot()
+        keys = {key for name in names for key in named.find_all(snapshot, os.fspath(name))}
+        keys.update(snapshot.stale if stale else ())
+        if keys:
+            changes.apply(self.path, Change(pruned=sorted(keys)))
+        return len(keys & snapshot.runs.keys())
+
     def to_duckdb(self, connection: "DuckDBPyConnection") -> pl.DataFrame:
         """Make one view a table in a DuckDB database, over the cache's files; nothing is copied.
 
@@ -127,8 +150,9 @@ class Cache:
     def runs(self) -> pl.DataFrame:
         """What is cached: one row a run, by source, suite and folder.
 
-        Columns: magnet.run, source (path), suite, folder, run_spec.name, partial (bool), missing (list of names of
-        files that are not there, or end early), rows.<table> for each table of runs, size_bytes (of its JSON).
+        Columns: magnet.run, source (path), suite, folder, run_spec.name, partial (bool), stale (bool: its source has
+        rejected or lost it since, and this is what it was), missing (list of names of files that are not there, or end
+        early), rows.<table> for each table of runs, size_bytes (of its JSON).
         """
         snapshot = self.snapshot()
         paths = {source.id: source.path for source in snapshot.manifest.sources}
@@ -140,6 +164,7 @@ class Cache:
                 "folder": run.entry.folder,
                 schema.RUN_NAME: run.name,
                 "partial": run.entry.is_partial,
+                "stale": run.key in snapshot.stale,
                 "missing": sorted({*run.entry.missing, *run.entry.cut}),
                 **{f"rows.{table.name}": run.rows(table.name).rows for table in schema.RUN_TABLES},
                 "size_bytes": sum(stamp.size_bytes for stamp in run.fingerprint),
@@ -178,18 +203,22 @@ class Cache:
         return pl.DataFrame(rows, schema=_FILES_SCHEMA).sort("source", "suite", "folder", "file")
 
     def rejects(self) -> pl.DataFrame:
-        """What was left out, and why: one row a run, and of partial runs one row a file that ends early.
+        """What was left out, and why: one row a run, and of partial runs one row a file that is missing or ends early.
 
-        Columns: source (path), suite, folder, left_out ("run", or "rest of file"), file, json_path, byte, begin_byte
-        and end_byte (the range at fault, as closely as it is known), expected, found, reason, hint, sample (the
-        first bytes of that range, escaped).
+        Columns: source (path), suite, folder, left_out ("run", "rest of file" or "file"), file, json_path, byte,
+        begin_byte and end_byte (the range at fault, as closely as it is known), expected, found, reason, hint, sample
+        (the first bytes of that range, escaped).
         """
         snapshot = self.snapshot()
         paths = {source.id: source.path for source in snapshot.manifest.sources}
         found: list[tuple[RejectedRun | RunEntry, str, Rejected]] = [
             (run, "run", run.rejected) for run in snapshot.manifest.rejected
         ]
-        found += [(run.entry, "rest of file", one) for run in snapshot.runs.values() for one in run.entry.rejected]
+        found += [
+            (run.entry, "file" if plain_name(one.file) in run.entry.missing else "rest of file", one)
+            for run in snapshot.runs.values()
+            for one in run.entry.lacking
+        ]
         return rejects_frame(
             (paths.get(run.source), run.suite, run.folder, left_out, rejected) for run, left_out, rejected in found
         ).sort("source", "suite", "folder", "file")
@@ -209,6 +238,7 @@ _RUNS_SCHEMA = pl.Schema(
         "folder": pl.String(),
         schema.RUN_NAME: pl.String(),
         "partial": pl.Boolean(),
+        "stale": pl.Boolean(),
         "missing": pl.List(pl.String()),
         **{f"rows.{table.name}": pl.Int64() for table in schema.RUN_TABLES},
         "size_bytes": pl.Int64(),

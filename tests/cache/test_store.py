@@ -9,7 +9,7 @@ from makesegment import SUITE, commit_runs, key_of, make_segment, run_entry
 from magnet_arrow.cache.changes import Change, apply
 from magnet_arrow.cache.manifest import RejectedRun, Source, read_manifest
 from magnet_arrow.cache.store import Cache, default_path
-from magnet_arrow.errors import ColumnNotFoundError, Rejected
+from magnet_arrow.errors import ColumnNotFoundError, Rejected, RunNotCachedError
 
 
 def means(cache: Path) -> dict[str, list[float]]:
@@ -117,6 +117,75 @@ def test_a_rejection_goes_when_the_run_is_taken_or_pruned(tmp_path: Path) -> Non
     commit_runs(tmp_path, {"a": [1]}, state=2)
     apply(tmp_path, Change(pruned=[key_of("b")]))
     assert Cache(tmp_path).rejects()["folder"].to_list() == ["c"]
+
+
+def stale(cache: Path) -> list[str]:
+    found: list[str] = Cache(cache).runs().filter("stale")["folder"].to_list()
+    return found
+
+
+def test_what_was_rejected_or_lost_since_is_stale(tmp_path: Path) -> None:
+    commit_runs(tmp_path, {"a": [1], "b": [2], "c": [3], "d": [4]})
+    assert stale(tmp_path) == []
+    apply(tmp_path, Change(rejected=[rejection("a", 2), rejection("e")], gone=[key_of("b"), key_of("c")]))
+    assert stale(tmp_path) == ["a", "b", "c"]
+    assert Cache(tmp_path).snapshot().stale == {
+        key_of("a"): "rejected since",
+        key_of("b"): "gone from its source",
+        key_of("c"): "gone from its source",
+    }
+    apply(tmp_path, Change(recovered=[key_of("b")]))
+    commit_runs(tmp_path, {"c": [5]}, state=2)
+    assert stale(tmp_path) == ["a"]
+    apply(tmp_path, Change(pruned=[key_of("a")]))
+    assert stale(tmp_path) == []
+
+
+def test_a_mark_outlives_other_commits_and_a_merge(tmp_path: Path) -> None:
+    commit_runs(tmp_path, {"a": [1], "b": [2]})
+    apply(tmp_path, Change(gone=[key_of("b")]))
+    commit_runs(tmp_path, {"c": [3]})
+    Cache(tmp_path).compact()
+    assert stale(tmp_path) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [
+        (["/dumps/s0"], ["s1/v1/a"]),
+        (["/dumps/s0/runs"], ["s1/v1/a"]),
+        (["/dumps/s0/runs/v1/"], ["s1/v1/a"]),
+        (["/dumps/s0/v1"], ["s1/v1/a"]),
+        (["/dumps/s0/runs/v1/a"], ["s0/v1/b", "s1/v1/a"]),
+        (["s0/v1/a"], ["s0/v1/b", "s1/v1/a"]),
+        (["b"], ["s0/v1/a", "s1/v1/a"]),
+        (["v1/b", "/dumps/s1"], ["s0/v1/a"]),
+        (["/dumps"], []),
+    ],
+)
+def test_runs_are_removed_by_source_suite_or_run(names: list[str], left: list[str], tmp_path: Path) -> None:
+    """None of the sources is there."""
+    commit_runs(tmp_path, {"a": [1], "b": [2]}, source="s0")
+    commit_runs(tmp_path, {"a": [3]}, source="s1")
+    assert Cache(tmp_path).remove(*names) == 3 - len(left)
+    assert Cache(tmp_path).runs()["magnet.run"].to_list() == left
+
+
+def test_what_was_rejected_is_removed_too(tmp_path: Path) -> None:
+    apply(tmp_path, Change(sources=[Source("s0", "/dumps/s0")], rejected=[rejection("a"), rejection("b")]))
+    assert Cache(tmp_path).remove("a") == 0
+    assert Cache(tmp_path).rejects()["folder"].to_list() == ["b"]
+    assert Cache(tmp_path).remove("/dumps/s0") == 0
+    assert Cache(tmp_path).rejects().is_empty()
+
+
+@pytest.mark.parametrize("name", ["a", "", "/dumps/s2", "nothing"])
+def test_a_name_of_several_runs_or_none_removes_nothing(name: str, tmp_path: Path) -> None:
+    commit_runs(tmp_path, {"a": [1]}, source="s0")
+    commit_runs(tmp_path, {"a": [3]}, source="s1")
+    with pytest.raises(RunNotCachedError):
+        Cache(tmp_path).remove("s0/v1/a", name)
+    assert Cache(tmp_path).runs().height == 2
 
 
 def test_what_is_cached_is_one_row_a_run(tmp_path: Path) -> None:
