@@ -36,7 +36,7 @@ from magnet_arrow.hands import Failed, Hands, Lost
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.elements import Buffer
 from magnet_arrow.helm.layout import RunPlace
-from magnet_arrow.helm.source import Fingerprint, SourceFile, content_digest, plain_name
+from magnet_arrow.helm.source import Fingerprint, SourceFile, content_digest, plain_name, read_error
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Order, Outcome, Todo
 from magnet_arrow.parts import Parts
@@ -207,15 +207,14 @@ def _has_run_spec(stamps: Fingerprint) -> bool:
 
 def _gone(todo: Todo) -> RejectedRun:
     """A run that is no longer there, or cannot be looked into. It may come back as it was, so nothing is kept of it."""
-    place, found = todo.place, "none any more"
+    place = todo.place
+    error = BadFileError("", where=Where(where_of(place), RUN_SPEC), expected="a file", found="none any more")
     try:
-        os.stat(place.path)
-        os.stat(place.path / RUN_SPEC)
+        os.listdir(place.path)
     except FileNotFoundError:
         pass
     except OSError as refused:
-        found = refused.strerror or type(refused).__name__
-    error = BadFileError("", where=Where(where_of(place), RUN_SPEC), expected="a file", found=found)
+        error = read_error(Where(where_of(place)), refused, what="folder")
     rejected = Rejected.from_error(where_of(place), error)
     return RejectedRun(todo.source, place.suite, place.folder, todo.stamps, rejected)
 

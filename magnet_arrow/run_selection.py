@@ -12,9 +12,8 @@ import polars as pl
 
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.cache.store import Cache, rejects_frame
-from magnet_arrow.errors import BadFileError, CacheLockedError, CacheNotWritableError, Rejected, Where, warn
-from magnet_arrow.helm.layout import RUN_FILES, RunPlace
-from magnet_arrow.helm.source import plain_name
+from magnet_arrow.errors import CacheLockedError, CacheNotWritableError, Rejected, Where, warn
+from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.ingestion import Ensured, ensure_cached, rejected_error
 from magnet_arrow.runs import where_of
 from magnet_arrow.text import counted
@@ -27,7 +26,7 @@ class LeftOut:
 
     Attributes:
         place: of the run.
-        what: is left out: "run", "rest of file", or "newer state".
+        what: is left out: "run", "rest of file", "file", or "newer state".
         rejected: why.
         is_partial: some of it could be read.
     """
@@ -118,25 +117,13 @@ def _faults(ensured: Ensured, key: str, run: CachedRun | None, place: RunPlace, 
         return [LeftOut(place, "run", ensured.rejected[key].rejected)]
     faults = []
     if run.entry.is_partial:
-        what = "rest of file" if partial else "run"
-        reasons = _why_partial(run, place)
-        faults = [LeftOut(place, what, reason, is_partial=True) for reason in (reasons if partial else reasons[:1])]
+        lacking = run.entry.lacking if partial else run.entry.lacking[:1]
+        what = run.entry.left_out if partial else lambda _: "run"
+        faults = [LeftOut(place, what(one), one, is_partial=True) for one in lacking]
     if key in ensured.outdated:
         reason = f"It has changed, and the cache cannot be written: {ensured.error}"
         faults.append(LeftOut(place, "newer state", Rejected(run=where_of(place), file="", reason=reason)))
     return faults
-
-
-def _why_partial(run: CachedRun, place: RunPlace) -> list[Rejected]:
-    """What a partial run lacks, by file: of those that end early the place, of others that they are missing."""
-    there = {plain_name(stamp.name) for stamp in run.fingerprint}
-    reasons = list(run.entry.rejected)
-    for file in run.entry.missing:
-        is_there = file in there
-        expected, found = ("a file that can be read", "another") if is_there else ("a file", "none of this name")
-        error = BadFileError("", expected=expected, found=found)
-        reasons.append(Rejected(run=where_of(place), file=file, reason=error.reason, expected=expected, found=found))
-    return sorted(reasons, key=lambda reason: RUN_FILES.index(plain_name(reason.file)))
 
 
 def _reason(one: LeftOut) -> Rejected:

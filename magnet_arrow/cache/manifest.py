@@ -245,6 +245,10 @@ class RunEntry(Struct, frozen=True):
         missing = [_missing(run, file) for file in self.missing if file not in told]
         return tuple(sorted([*self.rejected, *cut, *missing], key=lambda one: one.file))
 
+    def left_out(self, lacking: Rejected) -> str:
+        """What of a file is lacking, in the words of `Cache.rejects`."""
+        return "file" if plain_name(lacking.file) in self.missing else "rest of file"
+
     @property
     def is_partial(self) -> bool:
         """Whether it was taken though something of it is missing."""

@@ -215,9 +215,7 @@ class Cache:
             (run, "run", run.rejected) for run in snapshot.manifest.rejected
         ]
         found += [
-            (run.entry, "file" if plain_name(one.file) in run.entry.missing else "rest of file", one)
-            for run in snapshot.runs.values()
-            for one in run.entry.lacking
+            (run.entry, run.entry.left_out(one), one) for run in snapshot.runs.values() for one in run.entry.lacking
         ]
         return rejects_frame(
             (paths.get(run.source), run.suite, run.folder, left_out, rejected) for run, left_out, rejected in found
