@@ -190,13 +190,15 @@ class ColumnNotFoundError(MagnetError, ValueError):
     def among(cls, name: str, known: Iterable[str], *, table: str, what: str = "column") -> Self:
         """The error for `name`, with the nearest of the `known` names; `what` it should be one of.
 
+        Near are those of which it is the end, the shortest first; else those that are spelled alike.
+
         >>> print(ColumnNotFoundError.among("stats.maen", ["stats.mean", "stats.sum"], table="stats"))
         stats has no column 'stats.maen'.
           Did you mean 'stats.mean'?
         """
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"It has {len(known)} others: {_first(known)}."
+        near = _near(name, known)
+        hint = f"Did you mean {near}?" if near else f"It has {len(known)} others: {_first(known)}."
         return cls(f"{table} has no {what} {name!r}.", hint=hint)
 
 
@@ -284,6 +286,17 @@ def _paragraph(where: Where | None, sentences: Iterable[str], hint: str | None) 
     place = f"{where}:" if where and str(where) else ""
     lines = [*map(for_terminal, sentences), *map(for_terminal, (hint or "").split("\n"))]
     return "\n  ".join(filter(None, [place, *lines]))
+
+
+def _near(name: str, known: list[str]) -> str:
+    """The names that may have been meant, with the shortest first; empty if there are none."""
+    ends = sorted((other for other in known if other.endswith(f".{name}")), key=len)
+    if not ends:
+        ends = difflib.get_close_matches(name, known, n=1)
+    if not ends:
+        last = {other.rpartition(".")[2]: other for other in reversed(known)}
+        ends = [last[end] for end in difflib.get_close_matches(name.rpartition(".")[2], last, n=1)]
+    return " or ".join(map(repr, ends[:3]))
 
 
 def _first(names: list[str], most: int = 5) -> str:

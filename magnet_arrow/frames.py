@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from magnet_arrow import schema
 from magnet_arrow.cache.shown import Columns, frame_schema, shown_columns
 from magnet_arrow.cache.snapshot import Snapshot
+from magnet_arrow.errors import ColumnNotFoundError
 from magnet_arrow.export import TableHandle
 from magnet_arrow.scan import read_runs, select_runs
 from magnet_arrow.schema import Table
@@ -17,13 +19,28 @@ def registered_types(table: Table) -> pl.Schema:
     return frame_schema(shown_columns(table, (), "registered"))
 
 
+def table_of_runs(name: str) -> Table:
+    """The table of this name, if runs have it.
+
+    Raises:
+        ColumnNotFoundError: there is none, or it is one of suites.
+    """
+    table = schema.table(name)
+    if table.of != "run":
+        raise ColumnNotFoundError(
+            f"{name} is a table of suites: runs have no rows in it.",
+            hint=f'runs.cache.scan("{name}") has those of all suites in the cache, ingest(…) brings them there.',
+        )
+    return table
+
+
 class Frames:
     """The four frames of anything that can scan a table."""
 
     __slots__ = ()
 
     def scan(self, table: str, *, columns: Columns = "occurring") -> pl.LazyFrame:
-        """The rows of one table, lazily: `run_spec`, `scenario_state`, `stats` or `per_instance_stats`.
+        """The rows of one table of runs, lazily, such as `run_spec`, `scenario_state`, `stats`, `per_instance_stats`.
 
         Rows: runs as given, then file order.
         Columns: `run_spec.name` first. "occurring" gives those that the runs have, "registered" every column
@@ -69,11 +86,11 @@ class CachedRuns(Frames):
 
     def scan(self, table: str, *, columns: Columns = "occurring") -> pl.LazyFrame:
         """The rows of one table, lazily; see `Frames.scan`."""
-        return read_runs(self.snapshot, table, self.keys, columns)
+        return read_runs(self.snapshot, table_of_runs(table).name, self.keys, columns)
 
     def table(self, table: str, *, columns: Columns = "occurring") -> TableHandle:
         """The rows of one table as an Arrow stream; see `Frames.table`."""
-        return TableHandle(select_runs(self.snapshot, table, self.keys, columns))
+        return TableHandle(select_runs(self.snapshot, table_of_runs(table).name, self.keys, columns))
 
     def take(self, indices: Iterable[int]) -> "CachedRuns":
         """Those runs, in that order."""

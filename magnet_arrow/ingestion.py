@@ -201,6 +201,16 @@ def _is_as_it_was(known: RunEntry | RejectedRun, todo: Todo) -> bool:
     return known.fingerprint == todo.stamps and todo.content in ("", known.content)
 
 
+def _has_same_run_spec(place: RunPlace, stamps: Fingerprint) -> bool:
+    """Whether the run's run spec is as it was, whatever became of its other files."""
+    before = next(stamp for stamp in stamps if plain_name(stamp.name) == RUN_SPEC)
+    try:
+        now = os.stat(os.path.join(place.path, before.name))
+    except OSError:
+        return False
+    return (now.st_size, now.st_mtime_ns) == (before.size_bytes, before.mtime_ns)
+
+
 def _has_run_spec(stamps: Fingerprint) -> bool:
     return any(plain_name(stamp.name) == RUN_SPEC for stamp in stamps)
 
@@ -557,37 +567,62 @@ def rejected_error(bad: Sequence[Rejected], *, go_on: str) -> BadFileError:
     return BadFileError(first.reason, where=first.where, hint=hint)
 
 
-def read_run_specs(
-    places: Sequence[RunPlace], cache: CacheLike = None, *, stamps: Sequence[Fingerprint] | None = None
-) -> pl.DataFrame:
-    """The run specs of some runs, without ingesting any: row i is that of place i.
+@dataclass(frozen=True, slots=True)
+class RunSpecs:
+    """The run specs of some runs.
+
+    Attributes:
+        rows: those that can be read, in order. Columns: those that occur, as in `run_spec`, and `magnet.run` (for a
+            run of a source that was never ingested, a place without meaning outside this frame).
+        readable: which of the runs each row is of.
+        json_columns: those of the columns that are JSON text, as the values share no type.
+        bad: why others cannot be read, by which of the runs it is.
+    """
+
+    rows: pl.DataFrame
+    readable: list[int]
+    json_columns: frozenset[str]
+    bad: Mapping[int, BadFileError]
+
+
+def readable_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> RunSpecs:
+    """The run specs of some runs, without ingesting any.
 
     Args:
         places: where the runs lie.
         cache: the cache or its folder.
-        stamps: the runs' fingerprints, if they have been taken; a run that has changed since is read as it was.
-
-    Columns: those that occur, as in `run_spec`, and `magnet.run` (for a run of a source that was never ingested, a
-    place without meaning outside this frame).
-
-    Raises:
-        BadFileError: the run spec of a run that is not in the cache can't be read.
     """
     snapshot = Cache.coerce(cache).snapshot()
-    known = [stamps_of(place) for place in places] if stamps is None else stamps
-    stamped = list(zip(places, known, strict=True))
-    ids = SourceIds(snapshot, stamped)
+    ids = SourceIds(snapshot, [(place, stamps_of(place)) for place in places if snapshot.key_of(place) is None])
     rows = ObjectRows("run_spec")
     buffer = Buffer()
-    keys = []
-    for place, now in stamped:
+    keys, readable, bad = [], [], {}
+    for index, place in enumerate(places):
         key = run_key(ids.id_of(place), place.suite, place.folder)
-        keys.append(key)
         held = snapshot.runs.get(key)
-        if held is None or held.fingerprint != now:
-            with SourceFile(place.path, RUN_SPEC, where_of(place)) as file:
-                spec, residual = read_run_spec(buffer, file)
+        if held is None or not _has_same_run_spec(place, held.fingerprint):
+            try:
+                with SourceFile(place.path, RUN_SPEC, where_of(place)) as file:
+                    spec, residual = read_run_spec(buffer, file)
+            except BadFileError as error:
+                bad[index] = error
+                continue
             rows.stage_object(spec, residual)
             rows.keep(key, spec.name)
             rows.end_run()
-    return read_run_specs_of(snapshot, keys, rows.flush() if rows.rows else None)
+        keys.append(key)
+        readable.append(index)
+    frame, json_columns = read_run_specs_of(snapshot, keys, rows.flush() if rows.rows else None)
+    return RunSpecs(frame, readable, json_columns, bad)
+
+
+def read_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> pl.DataFrame:
+    """The rows of `readable_run_specs`, whose arguments these are: row i is that of place i.
+
+    Raises:
+        BadFileError: one of them can't be read.
+    """
+    found = readable_run_specs(places, cache)
+    for error in found.bad.values():
+        raise error
+    return found.rows

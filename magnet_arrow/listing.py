@@ -8,7 +8,7 @@ import polars as pl
 from magnet_arrow.cache.manifest import RunEntry
 from magnet_arrow.cache.shown import Columns
 from magnet_arrow.cache.store import Cache
-from magnet_arrow.errors import BadFileError, NoRunsError
+from magnet_arrow.errors import NoRunsError
 from magnet_arrow.helm.layout import RUN_FILES, Source
 from magnet_arrow.outputs import HelmRuns
 from magnet_arrow.scan import read_runs
@@ -46,7 +46,7 @@ def source_runs(source: Source, cache: Cache) -> pl.DataFrame:
     listed = pl.concat(
         [
             pl.DataFrame(places, schema={"suite": pl.String, "run": pl.String}, orient="row"),
-            _readable_specs(runs).select(_what()).collect(),
+            _models_and_scenarios(runs),
             partial.to_frame(),
             state,
             pl.DataFrame(rows, schema=dict.fromkeys(_LISTED, pl.Int64)),
@@ -97,15 +97,14 @@ def _what() -> list[pl.Expr]:
     return [pl.col(_MODEL).alias("model"), pl.col(_SCENARIO).str.split(".").list.last().alias("scenario")]
 
 
-def _readable_specs(runs: HelmRuns) -> pl.LazyFrame:
-    """Model and scenario class of each run; one that cannot be read costs a few halvings, not the list."""
-    try:
-        return runs.scan_run_specs().select(_MODEL, _SCENARIO)
-    except BadFileError:
-        if len(runs) == 1:
-            return pl.LazyFrame([[None], [None]], schema=dict.fromkeys([_MODEL, _SCENARIO], pl.String))
-    half = len(runs) // 2
-    return pl.concat([_readable_specs(runs[:half]), _readable_specs(runs[half:])])
+def _models_and_scenarios(runs: HelmRuns) -> pl.DataFrame:
+    """Model and scenario of each run; null where its run spec cannot be read."""
+    specs, found = runs.readable_run_specs()
+    known = specs.select(_what()).collect()
+    rows: list[int | None] = [None] * len(runs)
+    for row, index in enumerate(found.readable):
+        rows[index] = row
+    return known[pl.Series(rows, dtype=pl.UInt32)] if found.bad else known
 
 
 def sources(cache: Cache) -> pl.DataFrame:

@@ -25,11 +25,12 @@ from magnet_arrow.errors import (
     NoRunsError,
     SourceNotFoundError,
     UnsupportedError,
+    warn,
 )
 from magnet_arrow.export import TableHandle
-from magnet_arrow.frames import CachedRuns, Frames, registered_types
+from magnet_arrow.frames import CachedRuns, Frames, registered_types, table_of_runs
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace, Source, find_outputs, find_runs, find_suites, is_run
-from magnet_arrow.ingestion import read_run_specs
+from magnet_arrow.ingestion import RunSpecs, readable_run_specs
 from magnet_arrow.run_selection import look_at, select_runs
 from magnet_arrow.run_views import JsonView, StructsView
 from magnet_arrow.runs import stamps_of
@@ -191,8 +192,8 @@ class HelmRun(_Reader, Frames):
 class HelmRuns(_Reader, Sequence[HelmRun], Frames):
     """Runs in an order of their own, as they were found when this was made.
 
-    An immutable snapshot: places are listed and fingerprinted once. Runs that appear later are not in it until
-    `refresh`, and a frame looks again only at the runs that it reads.
+    An immutable list: runs that appear later are not in it until `refresh`. A frame looks only at the runs that it
+    reads, and sees them as they are then.
 
     The order decides what a seed draws: that of a list is kept; the runs of a folder, and what a pattern matches,
     are sorted by suite and folder, whichever way it is written. Each run is there once, at its first place, though
@@ -222,7 +223,7 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
     178
     """
 
-    __slots__ = ("_source", "_stamps", "notes", "places")
+    __slots__ = ("_source", "notes", "places")
 
     def __init__(
         self,
@@ -239,7 +240,6 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
         self.places = found.places
         self.notes = found.notes
         self._reading = _reading_of(source, cache, partial, strict)
-        self._stamps = dict(zip(found.places, map(stamps_of, found.places), strict=True))
 
     @classmethod
     def coerce(
@@ -289,9 +289,12 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
     def filter(self, predicate: pl.Expr) -> "HelmRuns":
         """Those runs for which an expression over the columns of table `run_spec` holds.
 
-        Run specs of runs that are not cached are read from their JSON; nothing is ingested.
+        Run specs of runs that are not cached are read from their JSON; nothing is ingested. Runs whose run spec cannot
+        be read are left out, and counted by a `MagnetWarning`. So is told where a column that is asked for holds values
+        of several types: it is JSON text then.
 
         Raises:
+            BadFileError: no run spec can be read; if this is strict, one cannot.
             FilterError: `predicate` is no expression, or does not give true, false or null for each run.
             ColumnNotFoundError: it names a column that none of the runs has and that is not registered.
         """
@@ -302,26 +305,52 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
                 found=f"{type(predicate).__name__}",
                 hint='Write pl.col("run_spec.adapter_spec.model") == "openai/gpt2", for example.',
             )
-        specs = self.scan_run_specs()
+        specs, found = self._run_specs()
+        mixed = _mixed_text(predicate, found, self.places)
         try:
             kept = specs.with_row_index(_PLACE).filter(predicate).select(_PLACE).collect()
         except pl.exceptions.ColumnNotFoundError as error:
             raise _unknown_column(predicate, specs.collect_schema().names()) from error
         except pl.exceptions.PolarsError as error:
+            types = specs.collect_schema()
+            used = [f"{name} is {types[name]}" for name in predicate.meta.root_names() if name in types]
             raise FilterError(
                 "The filter does not work on run_spec's columns.",
                 expected="an expression that gives true, false or null for each run",
                 found=str(error).splitlines()[0],
+                hint=mixed or f"Here {', '.join(used)}." if used else None,
             ) from error
-        return self.take(kept[_PLACE])
+        if mixed:
+            warn(mixed)
+        return self.take(found.readable[row] for row in kept[_PLACE])
 
     def scan_run_specs(self) -> pl.LazyFrame:
-        """Table `run_spec` without an ingest: row i is run i; every registered column is there."""
+        """Table `run_spec` without an ingest, a row a run whose run spec can be read; every registered column is there.
+
+        Raises:
+            BadFileError: none can be read; if this is strict, one cannot.
+        """
+        return self._run_specs()[0]
+
+    def _run_specs(self) -> tuple[pl.LazyFrame, RunSpecs]:
+        """The run specs that can be read, with every registered column; others are counted by a warning."""
+        specs, found = self.readable_run_specs()
+        if found.bad and (self._reading.strict or not found.readable):
+            raise found.bad[min(found.bad)]
+        if found.bad:
+            first = found.bad[min(found.bad)].where
+            warn(
+                f"{len(found.bad):,} of {counted(len(self), 'run')} left out (no run spec can be read). First: {first}."
+            )
+        return specs, found
+
+    def readable_run_specs(self) -> tuple[pl.LazyFrame, RunSpecs]:
+        """The same without a word: every registered column of the run specs that can be read, and what cannot be."""
         table = TABLES["run_spec"]
-        stamps = [self._stamps[place] for place in self.places]
-        specs = read_run_specs(self.places, self.cache, stamps=stamps).drop(table.hidden, strict=False)
+        found = readable_run_specs(self.places, self.cache)
+        specs = found.rows.drop(table.hidden, strict=False)
         missing = {name: kind for name, kind in registered_types(table).items() if name not in specs.columns}
-        return specs.lazy().with_columns(pl.lit(None, kind).alias(name) for name, kind in missing.items())
+        return specs.lazy().with_columns(pl.lit(None, kind).alias(name) for name, kind in missing.items()), found
 
     def cached(self) -> CachedRuns:
         """Those that frames hold, as the cache has them; what it lacks, or what has changed, is ingested first.
@@ -347,10 +376,12 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
 
     def scan(self, table: str, *, columns: Columns = "occurring") -> pl.LazyFrame:
         """The rows of one table, lazily; see `Frames.scan`."""
+        table_of_runs(table)  # before anything is ingested for it
         return self.cached().scan(table, columns=columns)
 
     def table(self, table: str, *, columns: Columns = "occurring") -> TableHandle:
         """The rows of one table as an Arrow stream; see `Frames.table`."""
+        table_of_runs(table)
         return self.cached().table(table, columns=columns)
 
     def _like(self, places: Iterable[RunPlace]) -> "HelmRuns":
@@ -358,7 +389,6 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
         runs = object.__new__(HelmRuns)
         runs.places, runs.notes, runs._reading = tuple(places), (), self._reading
         runs._source = runs.places, "*"
-        runs._stamps = {place: self._stamps[place] for place in runs.places}
         return runs
 
     @overload
@@ -368,6 +398,7 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
     def __getitem__(self, index: int | slice) -> "HelmRun | HelmRuns":
         if isinstance(index, slice):
             return self._like(self.places[index])
+        _check_index(index, [place.folder for place in self.places] if isinstance(index, str) else [], _RUN_BY_NAME)
         return HelmRun(self.places[index], **self._options)
 
     def __len__(self) -> int:
@@ -483,6 +514,8 @@ class HelmSuites(_Reader, Sequence[HelmSuite]):
     @overload
     def __getitem__(self, index: slice) -> "HelmSuites": ...
     def __getitem__(self, index: int | slice) -> "HelmSuite | HelmSuites":
+        if not isinstance(index, slice):
+            _check_index(index, [suite.name for suite in self._suites], _SUITE_BY_NAME)
         chosen = self._suites[index]
         return chosen if isinstance(chosen, HelmSuite) else HelmSuites(chosen, **self._options)
 
@@ -618,6 +651,22 @@ def _is_rejected(snapshot: Snapshot, place: RunPlace) -> bool:
     return bad is not None and bad.fingerprint == stamps_of(place)
 
 
+def _check_index(index: object, names: Sequence[str], hint: str) -> None:
+    """Raise where something is asked for by its name, or by what else is no place in the order.
+
+    Raises:
+        FilterError: says how.
+    """
+    if hasattr(index, "__index__"):
+        return
+    at = f"Of that name is number {names.index(index)}. " if index in names else ""
+    raise FilterError("", expected="an index or a slice", found=repr(index), hint=at + hint)
+
+
+_RUN_BY_NAME = 'By folder choose outputs.suites().runs("NAME"), by name runs.filter(pl.col("run_spec.name") == "NAME").'
+_SUITE_BY_NAME = 'By name choose outputs.suites("NAME").'
+
+
 def _suite_paths(source: Source) -> Iterator[Path]:
     if isinstance(source, HelmSuite):
         yield source.path
@@ -637,9 +686,33 @@ def _places_or_none(suite: HelmSuite) -> tuple[RunPlace, ...]:
         return ()
 
 
+def _mixed_text(predicate: pl.Expr, found: RunSpecs, places: Sequence[RunPlace]) -> str:
+    """What a filter meets in columns whose values are of several types; empty if there are none."""
+    texts = []
+    for name in predicate.meta.root_names():
+        kinds: dict[str, list[str]] = {}
+        values = found.rows[name] if name in found.json_columns else ()
+        for index, value in zip(found.readable, values, strict=False):
+            if value not in (None, "null"):
+                kinds.setdefault(_JSON_KINDS.get(value[0], "numbers"), []).append(places[index].folder)
+        if len(kinds) > 1:
+            parts = [f"{kind} in {_few(folders)}" for kind, folders in kinds.items()]
+            texts.append(f"{name} is JSON text, as it holds {' and '.join(parts)}.")
+    return " ".join([*texts, _MIXED_WAY]) if texts else ""
+
+
+_JSON_KINDS = {'"': "strings", "[": "lists", "{": "objects", "t": "booleans", "f": "booleans"}
+_MIXED_WAY = "Compare it with JSON text, such as '5' or '\"five\"', or filter runs in which it has one type."
+
+
+def _few(folders: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(folders) - most:,} others" if len(folders) > most else ""
+    return ", ".join(folders[:most]) + more
+
+
 def _unknown_column(predicate: pl.Expr, known: list[str]) -> ColumnNotFoundError:
     unknown = [name for name in predicate.meta.root_names() if name not in known]
-    return ColumnNotFoundError.among(unknown[0], known, table="run_spec")
+    return ColumnNotFoundError.among((unknown or [str(predicate)])[0], known, table="run_spec")
 
 
 def _html(kind: str, text: str, names: Sequence[str], most: int = 5) -> str:

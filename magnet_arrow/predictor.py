@@ -154,7 +154,7 @@ class Predictor:
         if by_json:
             runs = runs.take(index for index, run in enumerate(runs) if self.run_spec_filter(_run_spec(run)))
         if by_frame and len(runs):
-            runs = HelmRuns(runs.places, cache=runs.cache, strict=True)  # with the run specs' dates as they are now
+            runs = HelmRuns.coerce(runs, strict=True)
             runs = runs.filter(self._expression(runs.scan_run_specs()))
         return runs
 

@@ -206,10 +206,12 @@ class _GroupReader:
         return self._kept[group]
 
 
-def read_run_specs_of(snapshot: Snapshot, keys: Sequence[str], batch: Batch | None) -> pl.DataFrame:
+def read_run_specs_of(
+    snapshot: Snapshot, keys: Sequence[str], batch: Batch | None
+) -> tuple[pl.DataFrame, frozenset[str]]:
     """The run specs of some runs, those in `batch` from there and the others from the cache: row i is of key i.
 
-    Columns: those that occur, as in `read_runs`, and `magnet.run` at the end.
+    Columns: those that occur, as in `read_runs`, and `magnet.run` at the end. And which of these are JSON text.
     """
     table = schema.table("run_spec")
     fresh = {run.key for run in batch.runs} if batch else set()
@@ -225,7 +227,7 @@ def read_run_specs_of(snapshot: Snapshot, keys: Sequence[str], batch: Batch | No
         frames.append(pl.DataFrame(_shape(pa.table(plain_columns(batch)), table, stored, shown)))
     rows = pl.concat(frames)
     place = {key: row for row, key in enumerate(rows.get_column(RUN))}
-    return rows[[place[key] for key in keys]]
+    return rows[[place[key] for key in keys]], frozenset(column.name for column in shown if column.type.is_json)
 
 
 def _shape(part: pa.Table, table: Table, dynamic: Mapping[str, int], shown: Sequence[Shown]) -> pa.Table:

@@ -14,6 +14,7 @@ from magnet_arrow.errors import (
     BadFileError,
     ColumnNotFoundError,
     FilterError,
+    MagnetWarning,
     NoRunsError,
     SourceNotFoundError,
     UnsupportedError,
@@ -187,6 +188,16 @@ def test_runs_are_a_sequence(dump: Path):
     assert runs[2] != runs[3]
 
 
+@pytest.mark.parametrize("what", ["d", "z", 1.5, None])
+def test_runs_and_suites_are_no_mappings(dump: Path, what: Any):
+    runs, suites = HelmRuns(dump), HelmOutputs(dump).suites()
+    with pytest.raises(TypeError, match=r"expected an index or a slice, found .*\n.*runs\(\"NAME\"\)") as caught:
+        runs[what]
+    assert ("number 4" in str(caught.value)) == (what == "d")
+    with pytest.raises(TypeError, match=r"suites\(\"NAME\"\)"):
+        suites[what]
+
+
 def test_runs_are_a_snapshot_until_they_are_refreshed(dump: Path):
     runs = HelmRuns(dump)
     write_run(dump, make_run("e"), suite="two")
@@ -224,13 +235,61 @@ def test_filtering_ingests_nothing(dump: Path, cache_dir: Path):
         (lambda row: True, FilterError, "found function"),
         (pl.col(SUBJECT), FilterError, "true, false or null"),
         (pl.col("run_spec.nmae") == "a", ColumnNotFoundError, "Did you mean 'run_spec.name'?"),
+        (pl.col("model") == "a", ColumnNotFoundError, "Did you mean 'run_spec.adapter_spec.model'?"),
     ],
-    ids=["bool", "function", "no truth value", "unknown column"],
+    ids=["bool", "function", "no truth value", "unknown column", "end of a column"],
 )
 def test_a_filter_that_is_none_is_refused(dump: Path, predicate: Any, error: type[Exception], words: str):
     with pytest.raises(error) as caught:
         HelmRuns(dump).filter(predicate)
     assert words in str(caught.value)
+
+
+def test_a_filter_leaves_out_run_specs_that_cannot_be_read(dump: Path, tmp_path: Path):
+    """Cold and warm. Those of partial and rejected runs can be read, and are filtered as others."""
+    (dump / "runs/one/b/run_spec.json").write_text("{")
+    (dump / "runs/two/d/stats.json").unlink()
+    shutil.copytree(dump / "runs/one/a", dump / "runs/one/z")
+    for seen in (False, True):
+        if seen:
+            ingest(dump, tmp_path / "cache")
+        runs = HelmRuns(dump, cache=tmp_path / "cache")
+        shutil.move(dump / "runs/one/z", tmp_path / "z")  # once the runs have been listed
+        with pytest.warns(MagnetWarning, match=r"2 of 6 runs left out.*one/b/run_spec\.json") as warned:
+            found = runs.filter(pl.col(SUBJECT) != "onea")
+        shutil.move(tmp_path / "z", dump / "runs/one/z")
+        assert folders(found) == ["one/c", "two/c", "two/d"]
+        assert len(warned) == 1
+        with pytest.raises(BadFileError, match="one/b/run_spec"):
+            HelmRuns.coerce(runs, strict=True).filter(pl.col(SUBJECT) != "onea")
+        with pytest.raises(BadFileError, match="one/b/run_spec"):
+            runs[1:2].filter(pl.lit(True))
+    assert folders(runs[:0].filter(pl.lit(True))) == []
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> HelmRuns:
+    """Runs a to e, whose argument n is 5, "five", "six", [7] and 8; all have the text s."""
+    values = [5, "five", "six", [7], 8]
+    runs = [make_run(name, args={"n": value, "s": "5"}) for name, value in zip("abcde", values, strict=True)]
+    write_runs(tmp_path / "mixed", runs)
+    return HelmRuns(tmp_path / "mixed")
+
+
+def test_a_filter_on_a_column_of_mixed_types_names_it_and_the_runs(mixed: HelmRuns):
+    column = pl.col("run_spec.scenario_spec.args.n")
+    words = r"args\.n is JSON text, as it holds numbers in a, e and strings in b, c and lists in d\."
+    with pytest.raises(FilterError, match=words):
+        mixed.filter(column == 5)
+    for texts, names in ((["five"], []), (['"five"', "8"], ["b", "e"])):
+        with pytest.warns(MagnetWarning, match=words):
+            assert [run.name for run in mixed.filter(column.is_in(texts))] == names
+    ingest(mixed, mixed.cache)
+    with pytest.raises(FilterError, match=words):
+        mixed.filter(column == 5)
+    assert [run.name for run in mixed.take([0, 4]).filter(column == 5)] == ["a"]
+    with pytest.raises(FilterError, match=r"args\.s is String"):
+        mixed.filter(pl.col("run_spec.scenario_spec.args.s") > 4)
 
 
 def test_frames_have_the_rows_of_the_runs_as_given(dump: Path):
@@ -254,6 +313,27 @@ def test_a_scan_is_lazy_and_gives_the_same(dump: Path):
     scanned = HelmRuns(dump).scan("stats")
     assert isinstance(scanned, pl.LazyFrame)
     assert scanned.collect().equals(HelmRuns(dump).stats())
+
+
+def test_a_table_of_suites_says_where_it_is(dump: Path, cache_dir: Path):
+    for ask in (HelmRuns(dump).scan, HelmRuns(dump).table, HelmRuns(dump)[0].scan, HelmRuns(dump).cached().scan):
+        with pytest.raises(ColumnNotFoundError, match=r"groups is a table of suites.*\n.*cache\.scan\(\"groups\"\)"):
+            ask("groups")
+
+
+def test_a_column_or_a_table_by_a_part_of_its_name_is_guessed(dump: Path):
+    runs = HelmRuns(dump)
+    for column, guess in (
+        ("mean", "'stats.mean'"),
+        ("maen", "'stats.mean'"),
+        ("perturbation.name", "'stats.name.perturbation.name'"),
+        ("name", "'run_spec.name' or 'stats.name.name' or 'stats.name.perturbation.name'"),
+    ):
+        with pytest.raises(ColumnNotFoundError) as caught:
+            runs.stats(columns=[column])
+        assert f"Did you mean {guess}?" in str(caught.value)
+    with pytest.raises(ColumnNotFoundError, match=r"Did you mean 'stats'\?"):
+        runs.scan("stat")
 
 
 def test_an_empty_choice_gives_empty_frames(dump: Path):
