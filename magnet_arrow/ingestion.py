@@ -40,7 +40,7 @@ from magnet_arrow.helm.source import Fingerprint, SourceFile, content_digest, pl
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Order, Outcome, Todo
 from magnet_arrow.parts import Parts
-from magnet_arrow.refusals import not_taken
+from magnet_arrow.refusals import not_taken, unfit
 from magnet_arrow.runs import RUN_SPEC, read_run_spec, stamps_of, where_of
 from magnet_arrow.scan import read_run_specs_of
 from magnet_arrow.staff import Staff
@@ -74,7 +74,8 @@ class IngestReport:
         bytes_out: bytes that the cache grew by in Parquet and run lists.
         seconds: from the call to the last commit.
         skipped: runs that the cache had in the same state.
-        rejected: runs that could not be taken, and why; those known from an earlier ingest too.
+        rejected: runs that could not be taken, and why; those known from an earlier ingest too, and folders and
+            entries of releases that could not be looked into.
         notes: what was passed over and is worth a word.
         pruned: runs taken out of the cache because their source no longer has them.
         odd: unknown fields and values of another type, kept in `magnet.extra`: how often, by what it is and where
@@ -113,6 +114,7 @@ def ingest(
     strict: bool = False,
     pictures: bool = False,
     content_hash: bool = False,
+    follow_links: bool = True,
     workers: int | None = None,
     memory_bytes: int | None = None,
     executor: Executor | None = None,
@@ -132,6 +134,8 @@ def ingest(
         pictures: take `display_predictions.json` where it embeds pictures too (226 GB for HEIM's release).
         content_hash: look at the bytes of files whose size and date are those that the cache knows, and take a run anew
             if they are others. A run that was taken without this is taken once more, as its bytes are not known.
+        follow_links: follow links in the source, also those that lead out of it. Else linked folders are noted, and
+            runs with a linked file rejected; what is named itself may be a link all the same.
         workers: processes that read; 1 for this one alone. None for one a core where there is enough to read for that
             to be faster.
         memory_bytes: what all processes together may take, this one included; there are fewer workers if need be. It
@@ -153,10 +157,9 @@ def ingest(
     begin = time.monotonic()
     staff = Staff(workers, memory_bytes, executor)
     cache = Cache.coerce(cache)
-    found = layout.find_runs(source, pattern=runs)
+    found = layout.find_all(source, pattern=runs, follow_links=follow_links)
     work = _Work(cache.path, cache.snapshot(), Rules(partial, strict, pictures, content_hash), progress)
-    places = [*found.places, *layout.suites_around(source, found.places)]
-    plan = work.plan(places, retry=retry)
+    plan = work.plan(found.places, retry=retry)
     done = work.carry_out(plan, staff, prune=prune)
     return IngestReport(
         runs=done.runs,
@@ -166,7 +169,9 @@ def ingest(
         seconds=time.monotonic() - begin,
         skipped=plan.skipped,
         rejected=tuple(
-            sorted((bad.rejected for bad in [*plan.known_bad, *done.rejected]), key=lambda rejected: rejected.run)
+            sorted(
+                [*found.rejected, *(bad.rejected for bad in [*plan.known_bad, *done.rejected])], key=lambda one: one.run
+            )
         ),
         notes=(*found.notes, *work.cure.notes, *done.notes),
         pruned=done.pruned,
@@ -225,8 +230,12 @@ def _gone(todo: Todo) -> RejectedRun:
         pass
     except OSError as refused:
         error = read_error(Where(where_of(place)), refused, what="folder")
-    rejected = Rejected.from_error(where_of(place), error)
-    return RejectedRun(todo.source, place.suite, place.folder, todo.stamps, rejected)
+    return _unread(todo, error)
+
+
+def _unread(todo: Todo, error: BadFileError) -> RejectedRun:
+    rejected = Rejected.from_error(where_of(todo.place), error)
+    return RejectedRun(todo.source, todo.place.suite, todo.place.folder, todo.stamps, rejected)
 
 
 @dataclass(slots=True)
@@ -319,6 +328,8 @@ class _Work:
                 plan.skip(held)
                 if bad is not None or todo.key in gone:  # it went bad, and is again what it was
                     plan.recovered.append(todo.key)
+            elif (wrong := unfit(where_of(todo.place), todo.place.path, todo.stamps)) is not None:
+                plan.known_bad.append(_unread(todo, wrong))
             elif todo.place.folder and not _has_run_spec(todo.stamps):
                 plan.known_bad.append(_gone(todo))
             elif bad is not None and _is_as_it_was(bad, todo) and not (retry or self._may_go_in(bad)):

@@ -29,8 +29,11 @@ from magnet_arrow.errors import (
 )
 from magnet_arrow.export import TableHandle
 from magnet_arrow.frames import CachedRuns, Frames, registered_types, table_of_runs
-from magnet_arrow.helm.layout import RUN_FILES, RunPlace, Source, find_outputs, find_runs, find_suites, is_run
+from magnet_arrow.helm import layout
+from magnet_arrow.helm.layout import RUN_FILES, Found, RunPlace, Source, find_outputs, find_runs, find_suites, is_run
+from magnet_arrow.helm.run_place import place_of
 from magnet_arrow.ingestion import RunSpecs, readable_run_specs
+from magnet_arrow.paths import absolute
 from magnet_arrow.run_selection import look_at, select_runs
 from magnet_arrow.run_views import JsonView, StructsView
 from magnet_arrow.runs import stamps_of
@@ -105,7 +108,7 @@ class HelmRun(_Reader, Frames):
         strict: bool | None = None,
     ) -> None:
         self._place = path if isinstance(path, RunPlace) else None
-        self.path = path.path if isinstance(path, RunPlace) else Path(path)
+        self.path = path.path if isinstance(path, RunPlace) else absolute(path)
         self._reading = _reading_of(None, cache, partial, strict)
 
     @property
@@ -121,15 +124,14 @@ class HelmRun(_Reader, Frames):
             SourceNotFoundError: the folder is missing, or is no run.
         """
         if self._place is None:
-            places = find_runs(self.path).places
-            if len(places) != 1 or not self.exists():
+            if not self.exists():
                 raise SourceNotFoundError(
                     f"{self.path} is no run.",
                     expected=f"a folder that holds {RUN_FILES[0]}",
-                    found=f"one with {len(places)} of them below it",
+                    found=f"one with {len(find_runs(self.path).places)} of them below it",
                     hint="HelmRuns takes several.",
                 )
-            self._place = places[0]
+            self._place = place_of(os.path.realpath(self.path))
         return self._place
 
     @property
@@ -236,7 +238,7 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
     ) -> None:
         source = list(source) if isinstance(source, Iterator) else source  # kept for `refresh`
         found = find_runs(source, pattern=pattern)
-        self._source = source, pattern
+        self._source = layout.written_out(source), pattern
         self.places = found.places
         self.notes = found.notes
         self._reading = _reading_of(source, cache, partial, strict)
@@ -432,7 +434,7 @@ class HelmSuite(_Reader):
         partial: bool | None = None,
         strict: bool | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path = absolute(path)
         self._reading = _reading_of(None, cache, partial, strict)
 
     @property
@@ -443,7 +445,11 @@ class HelmSuite(_Reader):
     @property
     def places(self) -> tuple[RunPlace, ...]:
         """Where its runs lie."""
-        return self.runs().places
+        return self.find_places().places
+
+    def find_places(self) -> Found:
+        """What is there now."""
+        return layout.find_suite_runs(self.path)
 
     def runs(self, pattern: str = "*") -> HelmRuns:
         """Its runs, sorted by folder.
@@ -451,7 +457,7 @@ class HelmSuite(_Reader):
         Raises:
             NoRunsError: it has none that matches.
         """
-        return HelmRuns(self.path, pattern=pattern, **self._options)
+        return HelmRuns(self, pattern=pattern, **self._options)
 
     def __eq__(self, other: object) -> bool:
         return self.path == other.path if isinstance(other, HelmSuite) else NotImplemented
@@ -545,7 +551,7 @@ class HelmOutputs(_Reader):
     ['my-suite', 'perturbed']
     """
 
-    __slots__ = ("path",)
+    __slots__ = ("_root", "path")
 
     def __init__(
         self,
@@ -556,6 +562,7 @@ class HelmOutputs(_Reader):
         strict: bool | None = None,
     ) -> None:
         self.path = find_outputs(root_dir)
+        self._root = absolute(root_dir)
         self._reading = _reading_of(None, cache, partial, strict)
 
     @classmethod
@@ -579,24 +586,31 @@ class HelmOutputs(_Reader):
             return cls(source, cache=reading.cache, partial=reading.partial, strict=reading.strict)
         if reading == source._reading:
             return source
-        return cls(source.path, cache=reading.cache, partial=reading.partial, strict=reading.strict)
+        return cls(source._root, cache=reading.cache, partial=reading.partial, strict=reading.strict)
 
     @property
     def places(self) -> tuple[RunPlace, ...]:
         """Where the runs of all suites lie."""
-        return find_runs(self.path).places
+        return self.find_places().places
+
+    def find_places(self) -> Found:
+        """What is there now."""
+        return find_runs(self._root)
 
     def suites(self, pattern: str = "*") -> HelmSuites:
         """The suites whose folder matches `pattern`, sorted; `latest` is passed over unless it is named.
 
+        Where a folder above the outputs was named, a folder beside them that holds runs is a suite too: together
+        they have the runs that `HelmRuns` and `ingest` find there.
+
         Raises:
             NoRunsError: no suite matches.
         """
-        paths, notes = find_suites(self.path, pattern)
+        paths, notes = find_suites(self._root, pattern)
         if not paths:
             raise NoRunsError(
                 f"No suite in {self.path} matches {pattern!r}.",
-                found=", ".join(path.name for path in find_suites(self.path)[0]) or "no suite at all",
+                found=", ".join(path.name for path in find_suites(self._root)[0]) or "no suite at all",
                 hint=" ".join(notes) or None,
             )
         return HelmSuites([HelmSuite(path) for path in paths], **self._options)

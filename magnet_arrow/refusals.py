@@ -1,10 +1,12 @@
 """Why a run is not taken, or not so: the errors, and the values that a report and the cache keep of them."""
 
+import os
 from pathlib import Path
 
 import msgspec
 
 from magnet_arrow.errors import BadFileError, Rejected, Where
+from magnet_arrow.helm.run_place import is_utf8
 from magnet_arrow.helm.source import Fingerprint, SourceFile
 from magnet_arrow.text import for_terminal
 
@@ -38,6 +40,25 @@ class PicturesError(BadFileError):
 def not_taken(run: str, why: str, hint: str) -> BadFileError:
     """The error for a run that could not be read for another reason than what is in its files."""
     return BadFileError(f"It could not be taken: {why}.", where=Where(run), hint=hint)
+
+
+def unfit(run: str, folder: Path, stamps: Fingerprint) -> BadFileError | None:
+    """Why a run, or what is beside runs, cannot be ingested whatever is in its files; None if it can.
+
+    That is found out again each time, and never kept: such names fit in no manifest, and rights come and go.
+    """
+    for stamp in stamps:
+        if not is_utf8(stamp.name):
+            hint = "Rename the file, or under a locale without UTF-8 set PYTHONUTF8=1. Nothing of it was ingested."
+            return BadFileError("Its name is no UTF-8.", where=Where(run, stamp.name), hint=hint)
+    if not stamps:
+        try:
+            os.scandir(folder).close()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return not_taken(run, f"its folder cannot be looked into ({error.strerror})", "Make it readable.")
+    return None
 
 
 def said(error: BaseException) -> str:

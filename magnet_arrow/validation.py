@@ -22,7 +22,7 @@ from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.shapes import ListOf, Object, Shape, object_shape
 from magnet_arrow.helm.source import Fingerprint
 from magnet_arrow.helm.wire import TEXT_FORM, unescape
-from magnet_arrow.refusals import LongRunError, not_taken, rejected_of, said
+from magnet_arrow.refusals import LongRunError, not_taken, rejected_of, said, unfit
 from magnet_arrow.runs import RunTaker, is_long, stamps_of, where_of
 from magnet_arrow.schema import EXTRA, Table
 from magnet_arrow.taking import Progress, Rules
@@ -77,21 +77,24 @@ class ValidationReport:
         runs: what was found of each run.
         suites: what was found beside the runs of those suites and releases where there is something.
         notes: what was passed over and is worth a word: empty folders, links that lead nowhere.
+        unreadable: folders and entries of releases that could not be looked into, so that runs may be lacking.
     """
 
     runs: tuple[Findings, ...]
     suites: tuple[Findings, ...]
     notes: tuple[str, ...]
+    unreadable: tuple[Rejected, ...] = ()
 
     @property
     def is_clean(self) -> bool:
         """Whether there is nothing to say: all would be taken, and it is what HELM declares."""
-        return not self.notes and all(found.is_clean for found in (*self.runs, *self.suites))
+        return not (self.notes or self.unreadable) and all(found.is_clean for found in (*self.runs, *self.suites))
 
     @property
     def rejected(self) -> tuple[Rejected, ...]:
-        """Why runs would be left out."""
-        return tuple(found.rejected for found in self.runs if found.rejected is not None)
+        """Why runs, or files beside them, would be rejected; what could not be looked into comes first."""
+        found = (one.rejected for one in (*self.runs, *self.suites))
+        return (*self.unreadable, *(rejected for rejected in found if rejected is not None))
 
     @property
     def odd(self) -> dict[tuple[str, str], int]:
@@ -113,11 +116,14 @@ class ValidationReport:
         return dict(sorted(Counter(found.era for found in self.runs if found.era is not None).items()))
 
 
-def validate(source: layout.Source, *, progress: Callable[[Progress], None] | None = None) -> ValidationReport:
+def validate(
+    source: layout.Source, *, follow_links: bool = True, progress: Callable[[Progress], None] | None = None
+) -> ValidationReport:
     """Look through every run of a source as an ingest would, without a cache.
 
     Args:
         source: an outputs folder, its parent or its `runs`, a suite, a run, a pattern, or a list of such.
+        follow_links: as for `ingest`.
         progress: called now and then.
 
     Raises:
@@ -128,12 +134,12 @@ def validate(source: layout.Source, *, progress: Callable[[Progress], None] | No
     >>> len(report.runs), report.is_clean, [str(era) for era in report.eras]
     (9, True, ['0.5.5 to 0.5.16'])
     """
-    found = layout.find_runs(source)
-    places = [*found.places, *layout.suites_around(source, found.places)]
-    look = _Look([(place, stamps_of(place)) for place in places], progress)
+    found = layout.find_all(source, follow_links=follow_links)
+    look = _Look([(place, stamps_of(place)) for place in found.places], progress)
     findings = look.through()
     runs = tuple(one for one in findings if one.folder)
-    return ValidationReport(runs, tuple(one for one in findings if not one.folder and one.size_bytes), found.notes)
+    suites = tuple(one for one in findings if not one.folder and one.size_bytes)
+    return ValidationReport(runs, suites, found.notes, found.rejected)
 
 
 @dataclass(slots=True)
@@ -256,6 +262,8 @@ class _Look:
         """What reading a run tells; what its row groups tell is known when these are full."""
         bare = Findings(place.path, place.suite, place.folder, sum(stamp.size_bytes for stamp in stamps))
         try:
+            if (wrong := unfit(where_of(place), place.path, stamps)) is not None:
+                raise wrong
             entry = self._take(place, stamps)
         except Exception as error:
             if error is self._stopped_by:

@@ -20,6 +20,7 @@ from magnet_arrow.comparison import Comparison, Difference, n_values, n_values_o
 from magnet_arrow.errors import CacheDamagedError, Rejected, Where
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.helm.run_place import is_utf8, place_of
 from magnet_arrow.helm.shapes import ListOf, Object, Shape, file_shape
 from magnet_arrow.helm.source import plain_name
 from magnet_arrow.restoring import RebuiltFile, RunFiles
@@ -90,6 +91,7 @@ def verify(
     source: layout.Source,
     cache: Cache | str | os.PathLike[str] | None = None,
     *,
+    follow_links: bool = True,
     progress: Callable[[Progress], None] | None = None,
 ) -> VerifyReport:
     """Rebuild every file of a source from the cache, and compare it with what is there.
@@ -100,6 +102,7 @@ def verify(
     Args:
         source: as for `ingest`.
         cache: the cache or its folder; None for the default one.
+        follow_links: as for `ingest`.
         progress: called now and then.
 
     Raises:
@@ -117,7 +120,7 @@ def verify(
     begin = time.monotonic()
     snapshot = Cache.coerce(cache).snapshot()
     work = _Work(snapshot, StoredTables(snapshot), progress)
-    work.list(source)
+    work.list(source, follow_links=follow_links)
     work.carry_out()
     comparison = work.comparison
     return VerifyReport(
@@ -176,12 +179,13 @@ class _Work:
     n_files: int = 0
     n_exact: int = 0
 
-    def list(self, source: layout.Source) -> None:
+    def list(self, source: layout.Source, *, follow_links: bool) -> None:
         """Walk the source: what is to be compared, and what can't be."""
-        found = layout.find_runs(source)
+        found = layout.find_all(source, follow_links=follow_links)
         self.notes += found.notes
-        walk = _Walk({place.path: place for place in (*found.places, *layout.suites_around(source, found.places))})
-        for root in layout.find_folders(source):
+        self.rejected += found.rejected
+        walk = _Walk({place.path: place for place in found.places}, follow_links)
+        for root in found.roots:
             walk.visit(root)
         for folder in list(walk.known):
             walk.visit(folder, runs=False)
@@ -293,22 +297,24 @@ class _Work:
 
 @dataclass(slots=True)
 class _Walk:
-    """Every folder of a source, links followed, each once, and whose the files in it are.
+    """Every folder of a source, each once, and whose the files in it are.
 
     Attributes:
         known: runs and suites, by their folders; runs that are met are added.
+        follow_links: whether links to folders are followed.
         files: of each of them, relative to its folder, `/` between the parts.
         not_covered: files that are nobody's, and folders that are left out.
     """
 
     known: dict[Path, RunPlace]
+    follow_links: bool
     files: dict[RunPlace, list[str]] = field(default_factory=dict)
     not_covered: list[NotCovered] = field(default_factory=list)
     visited: set[Path] = field(default_factory=set)
 
     def visit(self, root: Path, *, runs: bool = True) -> None:
         """Walk a folder. `runs`: those below it too, if it is no run itself."""
-        for path, below, names in os.walk(root, onerror=self._unreadable, followlinks=True):
+        for path, below, names in os.walk(root, onerror=self._unreadable, followlinks=self.follow_links):
             folder = Path(os.path.realpath(path))
             if folder in self.visited:
                 below.clear()
@@ -318,8 +324,13 @@ class _Walk:
                 below.remove(layout.LATEST)
                 self.not_covered.append(NotCovered(str(folder / layout.LATEST), "another name of a suite"))
             below[:] = sorted(name for name in below if runs or not layout.is_run(folder / name))
-            if folder not in self.known and layout.is_run(folder) and folder.name not in layout.NOT_RUNS:
-                [self.known[folder]] = layout.find_runs(folder).places
+            if (
+                folder not in self.known
+                and layout.is_run(folder)
+                and folder.name not in layout.NOT_RUNS
+                and is_utf8(path)
+            ):
+                self.known[folder] = place_of(str(folder))
             self._take(folder, sorted(names))
 
     def _take(self, folder: Path, names: Sequence[str]) -> None:

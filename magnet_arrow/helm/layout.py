@@ -7,51 +7,35 @@ nowhere else. A dump may lack the `runs` level, and a path may name any level, a
 several dumps.
 
 A place follows from the real path of a run's folder, so a run that is reached by two ways, through a link or
-by name, is one run at one place. A walk asks each folder of a suite for its run spec and resolves links only.
+by name, is one run at one place. Links are followed, out of a dump too, unless `follow_links` is false.
 """
 
-import difflib
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import cache
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
-import msgspec
+from magnet_arrow.errors import NoRunsError, Rejected, SettingError
+from magnet_arrow.helm.no_source import (
+    existing_folder,
+    in_words,
+    no_runs_in,
+    no_runs_left,
+    not_one_dump,
+    require_local,
+)
+from magnet_arrow.helm.release import RELEASES, find_release
+from magnet_arrow.helm.run_place import MARK, RUN_FILES, RUNS, RunPlace, is_gone, is_run
+from magnet_arrow.helm.walk import LATEST, NOT_RUNS, Walk
 
-from magnet_arrow.errors import NoRunsError, SettingError, SourceNotFoundError
-from magnet_arrow.helm.source import ENDINGS
+__all__ = ["LATEST", "NOT_RUNS", "RUN_FILES", "RunPlace", "is_gone", "is_run"]
 
-RUN_FILES = ("run_spec.json", "scenario_state.json", "stats.json", "per_instance_stats.json")
-"""The files of a run that must exist. HELM writes the run spec first, so it marks the folder as a run."""
-
-_MARK = RUN_FILES[0]
-_RUNS = "runs"
 _DEFAULT_OUTPUTS = "benchmark_output"
-_RELEASES = "releases"
-LATEST = "latest"
-NOT_RUNS = frozenset({"eval_cache", "groups"})
-_LEVELS = 3  # how far below a folder of no known kind dumps are looked for: /data/<collection>/<version>/<outputs>
-
-
-@dataclass(frozen=True, slots=True)
-class RunPlace:
-    """Where a run lies. Two places are equal exactly if they are one folder on disk.
-
-    Attributes:
-        path: the run's folder, absolute, links resolved.
-        source: the outputs folder, absolute, links resolved; without a `runs` level the parent of the suite.
-        suite: name of the suite's folder.
-        folder: name of the run's folder. It may differ from the run spec's name (copies without `:`).
-    """
-
-    path: Path
-    source: Path
-    suite: str
-    folder: str
+_SUITE_FOLDERS = ("", "groups", "groups/json")
+"""Where `helm-summarize` puts files, seen from a suite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +46,27 @@ class Found:
         places: each run once, see `find_runs` for their order.
         notes: what was passed over and is worth a word, as sentences. They hold names from the disk as they
             are: show them through `magnet_arrow.text`.
+        rejected: what could not be looked into, named or followed, so that runs may be lacking. Each look at a
+            source finds out about that again; nothing of it is kept in a cache.
+        roots: folders that the source names, and those that links in them lead to; absolute, links resolved.
+        patterns: patterns that the source names, as the parts of their paths.
     """
 
     places: tuple[RunPlace, ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    roots: tuple[Path, ...] = ()
+    patterns: tuple[tuple[str, ...], ...] = ()
+
+    def covers(self, folder: Path) -> bool:
+        """Whether the source names a folder, or one above it, though it may not be there any more."""
+        if any(folder.is_relative_to(root) for root in self.roots):
+            return True
+        parts = folder.parts
+        return any(
+            len(parts) >= len(pattern) and all(map(fnmatchcase, parts[: len(pattern)], pattern))
+            for pattern in self.patterns
+        )
 
 
 @runtime_checkable
@@ -77,16 +78,24 @@ class HasPlaces(Protocol):
         """The runs, in order."""
 
 
-Source: TypeAlias = "str | os.PathLike[str] | RunPlace | HasPlaces | Iterable[Source]"
+@runtime_checkable
+class Findable(Protocol):
+    """An object that stands for folders, such as a `HelmOutputs`: what is in them is found when it is asked for."""
+
+    def find_places(self) -> Found:
+        """What is there now."""
+
+
+Source: TypeAlias = "str | os.PathLike[str] | RunPlace | HasPlaces | Findable | Iterable[Source]"
 """What stands for runs: a path to any level of a dump, a pattern, an object of ours, or a list of such."""
 
 
-def find_runs(source: Source, *, pattern: str = "*") -> Found:
+def find_runs(source: Source, *, pattern: str = "*", follow_links: bool = True) -> Found:
     """The runs that `source` stands for.
 
-    A path is taken literally if it exists, and as a glob pattern if not: run names hold `[`. A folder of no
-    known kind gives the runs of all dumps up to three levels below. `latest`, which HELM makes a link to a
-    suite (and a download a copy of one), is passed over unless it is named.
+    A path is taken literally if it exists, and as a glob pattern if not: run names hold `[`. `~` is the home folder.
+    A folder of no known kind gives the runs of all dumps up to three levels below. `latest`, which HELM makes a
+    link to a suite (and a download a copy of one), is passed over unless it is named.
 
     The order decides what a seed draws. The runs of a folder, and all that a pattern matches, are sorted by suite,
     folder and outputs folder (code points), whichever way that folder is written. A list keeps the order in which
@@ -97,63 +106,49 @@ def find_runs(source: Source, *, pattern: str = "*") -> Found:
         source: a path to an outputs folder, a folder above one or several, its `runs`, a suite, a run; a glob
             pattern of such; an object with `.places`; or an iterable of these.
         pattern: run folders to keep: one's name if there is such, else by `fnmatch.fnmatchcase`.
+        follow_links: whether links below what is named are followed, out of the dump too. Else linked folders are
+            noted, and runs with linked files rejected.
 
     Raises:
         SourceNotFoundError: a path does not exist and matches nothing.
         NoRunsError: a path that was named holds no run, or no run is left.
     """
-    found = _find(source)
+    found = _find(source, follow_links)
     chosen = _matching({place.folder for place in found.places}, pattern)
-    kept = tuple(place for place in found.places if place.folder in chosen)
+    kept = [place for place in found.places if place.folder in chosen]
     if not kept:
-        raise _no_runs_left(pattern, list(found.places))
-    return Found(kept, found.notes)
+        raise no_runs_left(pattern, [place.folder for place in found.places], [one.reason for one in found.rejected])
+    if not follow_links:
+        return _without_linked_files(replace(found, places=tuple(kept)))
+    return replace(found, places=tuple(kept))
 
 
-def _find(source: Source) -> Found:
-    """All runs of a source, perhaps none."""
-    if isinstance(source, RunPlace):
-        return Found((source,), ())
-    if isinstance(source, HasPlaces):
-        return _together(Found((place,), ()) for place in source.places)
-    if isinstance(source, str | os.PathLike):
-        return _find_at(os.fspath(source))
-    found = _together(map(_find, _listed(source)))
-    return _in_order(found) if isinstance(source, Set) else found
+def find_all(source: Source, *, pattern: str = "*", follow_links: bool = True) -> Found:
+    """What an ingest takes: the runs of a source, and behind them what `helm-summarize` wrote beside them.
+
+    See `find_runs`. What is beside runs has a place without a folder, that of the suite or release, whose suite is
+    `releases/<version>`. A source that names single runs only has none.
+    """
+    source = list(source) if isinstance(source, Iterator) else source
+    found = find_runs(source, pattern=pattern, follow_links=follow_links)
+    walk = Walk(follow_links)
+    around = _suites_around(found, walk)
+    beside = Found(tuple(around), (), tuple(walk.rejected))
+    if not follow_links:
+        beside = _without_linked_files(beside)
+    return replace(found, places=found.places + beside.places, rejected=found.rejected + beside.rejected)
 
 
-def _together(parts: Iterable[Found]) -> Found:
-    """What several sources hold, in their order, each run once."""
-    places: dict[Path, RunPlace] = {}
-    notes: dict[str, None] = {}
-    for found in parts:
-        for place in found.places:
-            places.setdefault(place.path, place)
-        notes.update(dict.fromkeys(found.notes))
-    return Found(tuple(places.values()), tuple(notes))
-
-
-def _in_order(found: Found) -> Found:
-    """The same, sorted: where a dump lies on disk comes last, so that moving it changes no draw."""
-    places = sorted(found.places, key=lambda place: (place.suite, place.folder, str(place.source)))
-    return Found(tuple(places), found.notes)
-
-
-def find_folders(source: Source) -> list[Path]:
-    """The folders that `source` names, as they are: where one begins who looks for himself.
+def find_suite_runs(suite: str | os.PathLike[str]) -> Found:
+    """The runs right below a folder; all that are below it, as `find_runs` finds them, if there is none.
 
     Raises:
         SourceNotFoundError: a path does not exist and matches nothing.
+        NoRunsError: it holds no run.
     """
-    folders: dict[str, None] = {}
-    for item in _items(source):
-        if isinstance(item, RunPlace):
-            folders[str(item.path)] = None
-        elif not os.path.exists(item) and glob.has_magic(item):
-            folders.update(dict.fromkeys(map(os.path.realpath, _expand(item)[0])))
-        else:
-            folders[_existing_folder(item)] = None
-    return list(map(Path, folders))
+    found = _find(os.fspath(suite), True)
+    own = tuple(place for place in found.places if place.path.parent in found.roots[:1])
+    return replace(found, places=own) if own else found
 
 
 def find_outputs(path: str | os.PathLike[str]) -> Path:
@@ -163,51 +158,69 @@ def find_outputs(path: str | os.PathLike[str]) -> Path:
         SourceNotFoundError: there is no such folder, it holds no dump, or it holds several of which none is
             its `benchmark_output`.
     """
-    folder = Path(_existing_folder(os.fspath(path)))
-    if folder.name == _RUNS:
+    folder = Path(existing_folder(_written_out(path)))
+    if folder.name == RUNS:
         folder = folder.parent
-    likely = [outputs for outputs in (folder, folder / _DEFAULT_OUTPUTS) if (outputs / _RUNS).is_dir()]
+    likely = [outputs for outputs in (folder, folder / _DEFAULT_OUTPUTS) if (outputs / RUNS).is_dir()]
     for outputs in likely:
-        if _has_suites(outputs / _RUNS):
+        if _has_suites(outputs / RUNS):
             return outputs.resolve()
-    sources = _sources_at(folder)
+    walk = Walk()
+    walk.visit(str(folder))
+    sources = sorted({place.source for place in walk.places.values()})
     below = [source for source in sources if source.is_relative_to(folder)] or likely[:1]
     if len(below) != 1:
-        raise _not_one_dump(os.fspath(path), folder, below, sources)
+        raise not_one_dump(os.fspath(path), folder, below, sources)
     return below[0].resolve()
 
 
-def find_suites(outputs: Path, pattern: str = "*") -> tuple[list[Path], list[str]]:
-    """The suites' folders of an outputs folder, by name, and notes on what was passed over.
+def find_suites(path: str | os.PathLike[str], pattern: str = "*") -> tuple[list[Path], list[str]]:
+    """The folders that hold the runs of a folder that `find_outputs` knows, and notes on what was passed over.
 
-    A link to a suite that is listed anyway is left out, and so is `latest`. A suite may be empty.
+    Sorted as the runs of `find_runs` are. Those of its outputs folder are called as they are there, by a link's name
+    perhaps, and one may be empty. A link to a suite that is listed anyway is left out, and so is `latest`.
     """
-    runs = outputs / _RUNS
-    walk = _Walk()
-    folders = list(walk.subfolders(os.path.realpath(runs if runs.is_dir() else outputs)))
-    chosen = _matching({folder.name for folder in folders}, pattern)
-    own = {folder.real for folder in folders if not folder.is_link}
-    suites = [
-        folder
-        for folder in folders
-        if folder.name in chosen
-        and not (folder.is_link and folder.real in own)
-        and not is_run(folder.real)
-        and (runs.is_dir() or _has_runs(folder.real))
-    ]
-    return [Path(folder.path) for folder in suites], list(walk.notes)
+    outputs = find_outputs(path)
+    walk = Walk()
+    walk.visit(existing_folder(_written_out(path)))
+    holding = {str(place.path.parent): str(place.source) for place in walk.places.values()}
+    runs = outputs / RUNS
+    listing = Walk()
+    own = list(listing.subfolders(os.path.realpath(runs))) if runs.is_dir() else []
+    listed = {folder.real: folder.path for folder in reversed(own) if folder.is_link}
+    listed |= {folder.real: folder.path for folder in own if not folder.is_link}
+    empty = {real for real in listed if real not in holding and not any(_is_below(path, real) for path in holding)}
+    suites = holding | {real: str(outputs) for real in empty if not is_run(real)}
+    chosen = _matching({os.path.basename(listed.get(real, real)) for real in suites}, pattern)
+    ordered = sorted(suites, key=lambda real: (os.path.basename(real), suites[real], real))
+    kept = [listed.get(real, real) for real in ordered]
+    return [Path(path) for path in kept if os.path.basename(path) in chosen], list(listing.notes)
 
 
-def _items(source: Source) -> Iterator[str | RunPlace]:
-    if isinstance(source, (str, RunPlace)):
-        yield source
-    elif isinstance(source, HasPlaces):
-        yield from source.places
-    elif isinstance(source, os.PathLike):
-        yield os.fspath(source)
-    else:
-        for item in _listed(source):
-            yield from _items(item)
+def written_out(source: Source) -> Source:
+    """The same source, its paths absolute: it means the same wherever the process is later."""
+    if isinstance(source, RunPlace | Findable | HasPlaces):
+        return source
+    if isinstance(source, str | os.PathLike):
+        path = _written_out(source)
+        return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
+    if isinstance(source, Set):
+        return frozenset(map(written_out, source))
+    return [written_out(item) for item in _listed(source)]
+
+
+def _find(source: Source, follow_links: bool) -> Found:
+    """All runs of a source, perhaps none."""
+    if isinstance(source, RunPlace):
+        return Found((source,), roots=(source.path,))
+    if isinstance(source, Findable):
+        return source.find_places()
+    if isinstance(source, HasPlaces):
+        return _together([_find(place, follow_links) for place in source.places])
+    if isinstance(source, str | os.PathLike):
+        return _find_at(_written_out(source), follow_links)
+    found = _together([_find(item, follow_links) for item in _listed(source)])
+    return _in_order(found) if isinstance(source, Set) else found
 
 
 def _listed(source: Source) -> Iterable[Source]:
@@ -216,341 +229,156 @@ def _listed(source: Source) -> Iterable[Source]:
     return source
 
 
-def _find_at(path: str) -> Found:
+def _written_out(path: str | os.PathLike[str]) -> str:
+    """A path or pattern with the home folder for `~`."""
+    require_local(text := os.fspath(path))
+    return os.path.expanduser(text)
+
+
+def _together(parts: Sequence[Found]) -> Found:
+    """What several sources hold, in their order, each run once."""
+    places: dict[Path, RunPlace] = {}
+    for found in parts:
+        for place in found.places:
+            places.setdefault(place.path, place)
+    return Found(
+        tuple(places.values()),
+        tuple(dict.fromkeys(note for found in parts for note in found.notes)),
+        tuple(dict.fromkeys(one for found in parts for one in found.rejected)),
+        tuple(dict.fromkeys(root for found in parts for root in found.roots)),
+        tuple(pattern for found in parts for pattern in found.patterns),
+    )
+
+
+def _in_order(found: Found) -> Found:
+    """The same, sorted: where a dump lies on disk comes last, so that moving it changes no draw."""
+    places = sorted(found.places, key=lambda place: (place.suite, place.folder, str(place.source)))
+    return replace(found, places=tuple(places))
+
+
+def _find_at(path: str, follow_links: bool) -> Found:
     """The runs of one path or pattern."""
     if not os.path.exists(path) and glob.has_magic(path):
-        return _find_by_glob(path)
-    folder = _existing_folder(path)
-    if os.path.basename(os.path.dirname(folder)) == _RELEASES:
-        return _find_release(Path(folder))
-    walk = _Walk()
+        return _find_by_glob(path, follow_links)
+    folder = existing_folder(path)
+    walk = Walk(follow_links)
+    if os.path.basename(os.path.dirname(folder)) == RELEASES:
+        roots = find_release(Path(folder), walk)
+        return _found(walk, roots)
     walk.visit(folder)
     if not walk.places:
-        raise _no_runs_in(path, folder, list(walk.notes))
-    return _in_order(walk.found())
+        raise no_runs_in(path, folder, [*walk.notes, *(one.reason for one in walk.rejected)])
+    return _found(walk, [folder])
 
 
-def _find_release(release: Path) -> Found:
-    """The runs of a release: HELM keeps them in suites, and says which in `runs_to_run_suites.json`."""
-    path = release / "runs_to_run_suites.json"
-    try:
-        suites = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.DecodeError) as error:
-        raise NoRunsError(
-            f"The release {release} does not say which runs are its own.",
-            expected=f"{path.name}, an object from run names to suites",
-            found="none of this name" if isinstance(error, FileNotFoundError) else str(error),
-            hint="Name the suites instead.",
-        ) from error
-    runs = release.parent.parent / _RUNS
-    names = sorted((suite, run.replace("/", "_")) for run, suite in suites.items())
-    walk = _Walk()
-    missing = []
-    for suite, name in names:
-        folder = runs / suite / name
-        if is_run(folder):
-            walk.add(os.path.realpath(folder))
-        else:
-            missing.append(f"{suite}/{name}")
-    if not walk.places:
-        raise NoRunsError(f"None of the {len(names)} runs of {release} is below {runs}.")
-    if missing:
-        walk.note(f"The release {release.name} names runs that are not there: {_listing(missing, 'run')}.")
-    return _in_order(walk.found())
+def _found(walk: Walk, roots: Iterable[str]) -> Found:
+    named = tuple(dict.fromkeys(map(Path, (*roots, *walk.linked))))
+    return _in_order(Found(tuple(walk.places.values()), tuple(walk.notes), tuple(walk.rejected), named))
 
 
-def suites_around(source: Source, places: Sequence[RunPlace]) -> list[RunPlace]:
-    """What `helm-summarize` wrote beside these runs: their suites, and the releases of their outputs.
-
-    A source that names single runs only has none. Each is a place without a folder; a release's suite is
-    `releases/<version>`.
-    """
-    named = [Path(item) for item in _items(source) if isinstance(item, str)]
-    if not any(path.is_dir() and not is_run(path) for path in named):
-        return []
-    suites = {os.path.dirname(place.path): place for place in places}
-    found = [RunPlace(Path(path), place.source, place.suite, "") for path, place in suites.items()]
-    for outputs in dict.fromkeys(place.source for place in places):
-        releases = outputs / _RELEASES
-        if releases.is_dir():
-            folders = sorted(folder for folder in releases.iterdir() if folder.is_dir() and not folder.is_symlink())
-            found += [RunPlace(folder, outputs, f"{_RELEASES}/{folder.name}", "") for folder in folders]
-    return found
-
-
-def _find_by_glob(pattern: str) -> Found:
-    walks = []
-    folders, notes = _expand(pattern)
+def _find_by_glob(pattern: str, follow_links: bool) -> Found:
+    head, tail = _split(pattern)
+    folders, notes = _expand(head, tail, follow_links)
+    parts = []
     for folder in folders:
-        walk = _Walk()
-        walk.visit(os.path.realpath(folder))
-        if not walk.places and os.path.basename(folder) not in NOT_RUNS:
+        walk = Walk(follow_links)
+        if not walk.visit(os.path.realpath(folder)) and os.path.basename(folder) not in NOT_RUNS:
             walk.pass_over(folder)
-        walks.append(walk.found())
-    if not any(found.places for found in walks):
+        parts.append(_found(walk, [os.path.realpath(folder)]))
+    named = Path(os.path.realpath(head)).parts + tail
+    found = _together([Found((), tuple(notes), patterns=(named,)), *parts])
+    if not found.places:
         raise NoRunsError(
             f"No run matches {pattern!r}.",
-            expected=f"folders that hold {_MARK}",
-            found=_listing(folders, "folder") + " that matched" if folders else "no such folder",
-            hint=" ".join(notes) or None,
+            expected=f"folders that hold {MARK}",
+            found=in_words(folders, "folder") + " that matched" if folders else "no such folder",
+            hint=" ".join([*notes, *(one.reason for one in found.rejected)]) or None,
         )
-    return _in_order(_together([Found((), tuple(notes)), *walks]))
+    return _in_order(found)
 
 
-def _expand(pattern: str) -> tuple[list[str], list[str]]:
-    """Folders that match, in code point order of their parts, and notes on `latest`.
-
-    The head of the pattern that exists is taken literally, so that a folder called `[old]` can be above.
-    """
+def _split(pattern: str) -> tuple[Path, tuple[str, ...]]:
+    """The head of a pattern that exists, which is literal (a folder called `[old]` can be above), and the rest."""
     parts = Path(pattern).parts
     depth = next(i for i in range(len(parts), -1, -1) if i == 0 or os.path.exists(Path(*parts[:i])))
-    head, tail = Path(*parts[:depth]), parts[depth:]
+    return Path(*parts[:depth]), parts[depth:]
+
+
+def _expand(head: Path, tail: tuple[str, ...], follow_links: bool) -> tuple[list[str], list[str]]:
+    """Folders that match, in code point order of their parts, and notes on those that are skipped."""
     folders, notes = [], []
     for match in sorted(Path(match).parts for match in glob.glob(os.path.join(*tail), root_dir=head)):
         folder = os.fspath(head.joinpath(*match))
         if any(name == LATEST and name != wanted for name, wanted in zip(match, tail, strict=True)):
-            notes.append(_latest_note(folder))
-        elif os.path.isdir(folder):
+            notes.append(f"{folder} is passed over: it stands for another suite. Name it to take it.")
+        elif not os.path.isdir(folder):
+            continue
+        elif not follow_links and os.path.realpath(folder) != os.path.join(os.path.realpath(head), *match):
+            notes.append(f"{folder} is reached by a link: skipped, as links are not followed.")
+        else:
             folders.append(folder)
     return folders, notes
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    """A folder that a walk meets: its path there, and where it really is."""
+def _suites_around(found: Found, walk: Walk) -> list[RunPlace]:
+    """Places without a folder: the suites of the runs that were found, and the releases of their outputs."""
+    if all(is_run(root) and not _holds_others(root, found) for root in found.roots):
+        return []
+    suites = {os.path.dirname(place.path): place for place in found.places}
+    around = [RunPlace(Path(path), place.source, place.suite, "") for path, place in suites.items()]
+    for outputs in dict.fromkeys(place.source for place in found.places):
+        releases = outputs / RELEASES
+        if releases.is_dir():
+            folders = [folder for folder in walk.subfolders(str(releases)) if not folder.is_link]
+            around += [RunPlace(Path(one.path), outputs, f"{RELEASES}/{one.name}", "") for one in folders]
+    # Of one that cannot be read as a whole, the cache is to keep what it has.
+    return [place for place in around if all(walk.may_look_into(place.path / below) for below in _SUITE_FOLDERS)]
 
-    name: str
-    path: str
-    real: str
-    is_link: bool
+
+def _holds_others(root: Path, found: Found) -> bool:
+    """Whether runs are below a folder that is marked as a run."""
+    return any(root in place.path.parents for place in found.places)
 
 
-@dataclass(slots=True)
-class _Walk:
-    """One way down from a folder to its runs. All paths that it is given are real ones."""
+def _without_linked_files(found: Found) -> Found:
+    """The same without the runs and suites of which a file is a link."""
+    walk = Walk()
+    kept = []
+    for place in found.places:
+        linked = _linked_file(place)
+        if linked is None:
+            kept.append(place)
+        else:
+            walk.reject(str(place.path), f"{linked} is a link, and links are not followed.", "Put the file there.")
+    return replace(found, places=tuple(kept), rejected=(*found.rejected, *walk.rejected))
 
-    places: dict[str, RunPlace] = field(default_factory=dict)
-    notes: dict[str, None] = field(default_factory=dict)
-    visited: set[str] = field(default_factory=set)
 
-    def found(self) -> Found:
-        """What was found, as it was met."""
-        return Found(tuple(self.places.values()), tuple(self.notes))
-
-    def visit(self, folder: str, level: int = 0) -> None:
-        """Take the runs of a folder of any kind."""
-        if folder in self.visited:
-            return
-        self.visited.add(folder)
-        if is_run(folder):
-            self.add(folder)
-        elif not self.visit_outputs(folder):
-            self.visit_other(list(self.subfolders(folder)), level)
-
-    def visit_outputs(self, folder: str) -> bool:
-        """Take the runs of all suites below `runs`, and say if there are any: others call folders so too."""
-        runs = folder if os.path.basename(folder) == _RUNS else os.path.join(folder, _RUNS)
-        n_before = len(self.places)
-        if os.path.isdir(runs):
-            for child in self.subfolders(os.path.realpath(runs)):
-                if is_run(child.real):
-                    self.add(child.real)
-                else:
-                    self.visit_suite(list(self.subfolders(child.real)))
-        return len(self.places) > n_before
-
-    def visit_other(self, children: list[_Folder], level: int) -> None:
-        """Take a suite's runs if one of the children is a run, else look further down."""
-        if any(is_run(child.real) for child in children if child.name not in NOT_RUNS):
-            self.visit_suite(children)
-        elif level < _LEVELS:
-            for child in children:
-                if not child.name.startswith("."):
-                    self.visit(child.real, level + 1)
-
-    def visit_suite(self, children: list[_Folder]) -> None:
-        """Take those of a suite's folders that are runs."""
-        for child in children:
-            if child.name in NOT_RUNS:
-                continue
-            if is_run(child.real):
-                self.add(child.real)
-            else:
-                self.pass_over(child.path)
-
-    def add(self, run: str) -> None:
-        """Take a run."""
-        suite = os.path.dirname(run)
-        self.places[run] = RunPlace(
-            path=Path(run),
-            source=_source_of(suite),
-            suite=os.path.basename(suite),
-            folder=os.path.basename(run),
-        )
-
-    def subfolders(self, folder: str) -> Iterator[_Folder]:
-        """The folders in a folder, by name, `latest` left out; what can't be followed is noted."""
+def _linked_file(place: RunPlace) -> str | None:
+    for below in [""] if place.folder else _SUITE_FOLDERS:
+        folder = place.path / below
+        if below and folder.is_symlink():
+            return str(folder)
+        if not os.path.isdir(folder):
+            continue
         try:
             with os.scandir(folder) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            self.note(_unreadable_note(folder, error))
-            return
-        for entry in listed:
-            if not _is_folder(entry):
-                if entry.is_symlink() and not os.path.exists(entry.path):
-                    self.note(f"{entry.path} is a link that leads nowhere: passed over.")
-            elif entry.name == LATEST:
-                self.note(_latest_note(entry.path))
-            else:
-                is_link = entry.is_symlink()
-                real = os.path.realpath(entry.path) if is_link else entry.path
-                yield _Folder(entry.name, entry.path, real, is_link)
-
-    def pass_over(self, folder: str) -> None:
-        """Say why a folder is no run. Hidden ones are not worth it."""
-        if os.path.basename(folder).startswith("."):
-            return
-        try:
-            names = os.listdir(folder)
-        except OSError as error:
-            self.note(_unreadable_note(folder, error))
-            return
-        if not names:
-            self.note(f"{folder} is empty: passed over. HELM makes a run's folder before it starts the run.")
-        elif _MARK in names:
-            self.note(f"{folder} may be listed, but its files may not be read: passed over.")
-        else:
-            self.note(f"{folder} holds no {_MARK}: passed over.")
-
-    def note(self, text: str) -> None:
-        """Keep a sentence for the report, once."""
-        self.notes[text] = None
-
-
-def is_run(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder is marked as a run: by its run spec, compressed or not."""
-    return any(os.path.lexists(os.path.join(folder, _MARK + ending)) for ending in ENDINGS)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _has_runs(suite: str) -> bool:
-    return any(is_run(child.real) for child in _Walk().subfolders(suite))
+                linked = sorted(entry.path for entry in entries if entry.is_symlink() and ".json" in entry.name)
+        except OSError:  # reading the run says so
+            continue
+        if linked:
+            return linked[0]
+    return None
 
 
 def _has_suites(runs: Path) -> bool:
-    return any(_has_runs(child.real) for child in _Walk().subfolders(os.path.realpath(runs)))
+    walk = Walk()
+    suites = walk.subfolders(os.path.realpath(runs))
+    return any(is_run(run.real) for suite in suites for run in walk.subfolders(suite.real))
 
 
-def _sources_at(folder: Path) -> list[Path]:
-    """The sources of the runs that a walk from `folder` finds."""
-    walk = _Walk()
-    walk.visit(str(folder))
-    return sorted({place.source for place in walk.places.values()})
-
-
-@cache  # thousands of runs have one source, and a path that is the same object is hashed and shown once
-def _source_of(suite: str) -> Path:
-    parent = Path(suite).parent
-    return parent.parent if parent.name == _RUNS else parent
+def _is_below(path: str, folder: str) -> bool:
+    return Path(path).is_relative_to(folder)
 
 
 def _matching(names: set[str], pattern: str) -> set[str]:
     return {pattern} & names or {name for name in names if fnmatchcase(name, pattern)}
-
-
-def _existing_folder(path: str) -> str:
-    """The real path of a folder that has to be there."""
-    if os.path.isdir(path):
-        return os.path.realpath(path)
-    if os.path.exists(path):
-        raise SourceNotFoundError(
-            f"{path} is a file.",
-            expected="a folder: an outputs folder, its runs, a suite or a run",
-            hint=f"Did you mean {os.path.dirname(path) or os.curdir}?",
-        )
-    if os.path.islink(path):
-        raise SourceNotFoundError(f"{path} is a link that leads nowhere (to {os.readlink(path)}).")
-    raise _not_there(path)
-
-
-def _not_one_dump(path: str, folder: Path, below: list[Path], sources: list[Path]) -> SourceNotFoundError:
-    if below:
-        return SourceNotFoundError(
-            f"{path} holds several dumps.",
-            expected="one outputs folder",
-            found=_listing([str(source) for source in below], "folder"),
-            hint="Name one of them.",
-        )
-    return SourceNotFoundError(
-        f"{path} is no outputs folder.",
-        expected=f"a folder that holds {_RUNS}/<suite>/<run>/{_MARK}",
-        found="a part of one" if sources else _contents(str(folder)),
-        hint=f"Did you mean {sources[0]}?" if sources else None,
-    )
-
-
-def _not_there(path: str) -> SourceNotFoundError:
-    """The error for a path that does not exist, with what its nearest parent holds."""
-    missing = Path(path)
-    while not os.path.isdir(missing.parent) and missing.parent != missing:
-        missing = missing.parent
-    try:
-        names = sorted(os.listdir(missing.parent))
-    except (OSError, ValueError):
-        names = []
-    near = difflib.get_close_matches(missing.name, names, n=1)
-    return SourceNotFoundError(
-        f"There is no {path!r}.",
-        expected="a path to an outputs folder, its runs, a suite or a run, or a glob pattern",
-        found=f"in {missing.parent}: {_listing(names, 'entry', 'entries')}",
-        hint=f"Did you mean {missing.parent / near[0]}?" if near else None,
-    )
-
-
-def _no_runs_in(path: str, folder: str, notes: list[str]) -> NoRunsError:
-    return NoRunsError(
-        f"No run in {path}.",
-        expected=f"folders that hold {_MARK}",
-        found=_contents(folder),
-        hint=" ".join(notes[:5]) or None,
-    )
-
-
-def _no_runs_left(pattern: str, places: list[RunPlace]) -> NoRunsError:
-    if not places:
-        return NoRunsError("No run was given.", expected="a path, a pattern, or runs", found="none")
-    return NoRunsError(
-        f"No run matches {pattern!r}.",
-        expected="a pattern of run folders' names",
-        found=_listing([place.folder for place in places], "run"),
-    )
-
-
-def _contents(folder: str) -> str:
-    try:
-        return _listing(sorted(os.listdir(folder)), "entry", "entries")
-    except OSError as error:
-        return f"a folder that cannot be read ({error.strerror})"
-
-
-def _listing(names: list[str], one: str, many: str | None = None, most: int = 5) -> str:
-    """A count and the first few names: `7 runs (a, b, c, d, e, …)`."""
-    if not names:
-        return f"no {one}"
-    count = f"{len(names)} {one if len(names) == 1 else many or one + 's'}"
-    return f"{count} ({', '.join(names[:most])}{', …' if len(names) > most else ''})"
-
-
-def _latest_note(path: str) -> str:
-    return f"{path} is passed over: it stands for another suite. Name it to take it."
-
-
-def _unreadable_note(folder: str, error: OSError) -> str:
-    return f"{folder} cannot be read ({error.strerror}): passed over."

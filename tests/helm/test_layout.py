@@ -10,7 +10,16 @@ import pytest
 
 from magnet_arrow.errors import NoRunsError, SettingError, SourceNotFoundError
 from magnet_arrow.helm import layout
-from magnet_arrow.helm.layout import Found, RunPlace, find_outputs, find_runs, find_suites, suites_around
+from magnet_arrow.helm.layout import (
+    Found,
+    RunPlace,
+    find_all,
+    find_outputs,
+    find_runs,
+    find_suite_runs,
+    find_suites,
+    is_gone,
+)
 
 TOY = "toy:subject=colours,method=multiple_choice_joint,model=acme_tiny"
 
@@ -336,14 +345,18 @@ def test_a_release_that_names_no_runs(outputs: Path) -> None:
 def test_what_stands_beside_the_runs(outputs: Path) -> None:
     (outputs / "releases" / "v1.0.0").mkdir(parents=True)
     places = find_runs(outputs).places
-    around = suites_around(outputs, places)
-    assert {(place.suite, place.folder) for place in around} == {("v1", ""), ("v2", ""), ("releases/v1.0.0", "")}
-    assert suites_around(places[0].path, places[:1]) == [], "a single run is asked for, and nothing else"
+    for source in (outputs, iter([outputs]), f"{outputs}/runs/*", f"{outputs}/runs/*/"):
+        everything = find_all(source).places
+        around = {(place.suite, place.folder) for place in everything[4:]}
+        assert everything[:4] == places
+        assert around == {("v1", ""), ("v2", ""), ("releases/v1.0.0", "")}
+    assert find_all(places[0].path).places == places[:1], "a single run is asked for, and nothing else"
+    assert find_all([places[0].path, f"{outputs}/runs/v1/c*"]).places == (places[0], places[2])
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize("mode", [0o000, 0o444, 0o111], ids=["nothing", "list only", "enter only"])
-def test_a_folder_without_permission_is_noted(outputs: Path, mode: int) -> None:
+def test_a_folder_without_permission_is_rejected(outputs: Path, mode: int) -> None:
     run, suite = outputs / "runs/v1/a:x", outputs / "runs/v2"
     for folder in (run, suite):
         folder.chmod(mode)
@@ -355,18 +368,18 @@ def test_a_folder_without_permission_is_noted(outputs: Path, mode: int) -> None:
     assert "v1/B:x" in names(found)
     for folder in (run, suite):
         reached = folder in {place.path for place in found.places}
-        assert reached or any(str(folder) in note for note in found.notes)
+        assert reached or any(str(folder) in one.reason for one in found.rejected)
 
 
-def test_a_folder_that_refuses_is_noted_and_ends_nothing(outputs: Path, deny: Callable[[Path], None]) -> None:
+def test_a_folder_that_refuses_is_rejected_and_ends_nothing(outputs: Path, deny: Callable[[Path], None]) -> None:
     deny(outputs / "runs/v1/a:x")
     deny(outputs / "runs/v2")
     found = find_runs(outputs)
     assert names(found) == ["v1/B:x", "v1/c:x"]
-    assert found.notes == (
-        f"{outputs}/runs/v1/a:x cannot be read (Permission denied): passed over.",
-        f"{outputs}/runs/v2 cannot be read (Permission denied): passed over.",
-    )
+    assert [(one.run, one.reason) for one in found.rejected] == [
+        ("v1/a:x", f"{outputs}/runs/v1/a:x cannot be looked into (Permission denied)."),
+        ("runs/v2", f"{outputs}/runs/v2 cannot be looked into (Permission denied)."),
+    ]
     with pytest.raises(NoRunsError, match="cannot be read \\(Permission denied\\)"):
         find_runs(outputs / "runs" / "v2")
 
@@ -389,6 +402,169 @@ def deny(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     for name in ("scandir", "listdir", "lstat"):
         refuse(name)
     return lambda folder: denied.append(str(folder))
+
+
+def test_a_cached_run_is_gone_only_where_that_was_seen(outputs: Path, deny: Callable[[Path], None]) -> None:
+    """What a prune asks: EACCES says nothing about what is in a folder."""
+    runs = outputs / "runs"
+    assert not is_gone(runs / "v1/a:x")
+    assert is_gone(runs / "v1/never:x")
+    assert is_gone(runs / "v9/never:x")
+    (runs / "v1/c:x").rename(outputs / "c:x")
+    (runs / "v2/b:x/run_spec.json").unlink()
+    assert is_gone(runs / "v1/c:x")
+    assert is_gone(runs / "v2/b:x"), "it is there, and no run any more"
+    assert not is_gone(runs / "v2", run=False)
+    assert is_gone(runs / "v7", run=False)
+    deny(runs / "v1")
+    assert not is_gone(runs / "v1/never:x")
+    assert not is_gone(runs / "v1/c:x")
+
+
+def test_a_source_covers_what_it_names_though_it_is_gone(outputs: Path, tmp_path: Path) -> None:
+    runs = outputs / "runs"
+    store = add_dump(tmp_path / "store", "v9/z:x")
+    (runs / "linked").symlink_to(store / "runs/v9")
+    assert find_runs(outputs).covers(runs / "v1/gone:x")
+    assert find_runs(outputs).covers(store / "runs/v9/gone:x"), "a link leads there"
+    one_suite = find_runs([runs / "v1"])
+    assert one_suite.covers(runs / "v1/gone:x")
+    assert not one_suite.covers(runs / "v2/b:x")
+    assert not one_suite.covers(runs / "v10/a:x")
+    pattern = find_runs(f"{runs}/v[12]/a*")
+    assert pattern.covers(runs / "v2/a:gone")
+    assert not pattern.covers(runs / "v2/b:x")
+    assert find_runs(f"{runs}/v*").covers(runs / "v3/a:gone")
+    assert not find_runs(runs / "v1/a:x").covers(runs / "v1/c:x")
+
+
+# --- nothing found hides what else there is
+
+
+@pytest.mark.parametrize("above", [".", "../repo", "../rep*"])
+@pytest.mark.parametrize(
+    "stray",
+    ["toy:n=9", "suite/toy:n=9", "runs/v0/toy:n=9", "runs/toy:n=9", "benchmark_output/toy:n=9", "runs/v1/old/toy:n=9"],
+)
+def test_a_run_beside_the_outputs_hides_nothing(
+    tmp_path: Path, stray: str, above: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four runs where HELM puts them, and one elsewhere: five, whichever way the folder above is written."""
+    repo = tmp_path / "repo"
+    add_dump(repo / "benchmark_output", *(f"v1/toy:n={n}" for n in range(4)))
+    (repo / "benchmark_output/scenarios/toy/data").mkdir(parents=True)
+    add_run((repo / stray).parent, "toy:n=9")
+    monkeypatch.chdir(repo)
+    found = find_runs(above)
+    assert sorted(place.folder for place in found.places) == ["toy:n=0", "toy:n=1", "toy:n=2", "toy:n=3", "toy:n=9"]
+    suites, _ = find_suites(repo)
+    assert sorted(suites) == sorted({place.path.parent for place in found.places})
+    assert [place for suite in suites for place in find_suite_runs(suite).places] == list(found.places)
+
+
+def test_a_suite_or_dump_that_is_marked_as_a_run_hides_nothing(tmp_path: Path) -> None:
+    outputs = add_dump(tmp_path / "out", "v1/a:x", "v1/b:x")
+    (outputs / "runs/v1/run_spec.json").write_text("{}")
+    assert names(find_runs(outputs)) == ["runs/v1", "v1/a:x", "v1/b:x"]
+    assert names(find_runs(outputs / "runs/v1")) == ["runs/v1", "v1/a:x", "v1/b:x"]
+    (outputs / "run_spec.json").write_text("{}")
+    assert len(find_runs(outputs).places) == 4
+
+
+# --- what leads out of a dump
+
+
+@pytest.mark.parametrize(
+    ("run", "suite"),
+    [
+        ("toy:s", "../../../private/suite"),
+        ("toy:s", "v1/../../../private/suite"),
+        ("toy:s", "."),
+        ("toy:s", ""),
+        ("..", "v1"),
+        ("toy:s", "v1\0"),
+        ("toy:s\ud800", "v1"),
+        ("toy:s", None),
+        ("toy:s", 5),
+        ("toy:s", ["v1"]),
+        ("toy:s", {"v1": "v1"}),
+    ],
+)
+def test_an_entry_of_a_release_that_leads_out_is_rejected_and_the_others_are_taken(
+    outputs: Path, run: str, suite: object
+) -> None:
+    add_run(outputs.parent.parent / "private/suite", "toy:s")
+    release = outputs / "releases/v9"
+    release.mkdir(parents=True)
+    (release / "runs_to_run_suites.json").write_text(json.dumps({"a:x": "v1", run: suite, "b:x": "v2"}))
+    found = find_runs(release)
+    assert names(found) == ["v1/a:x", "v2/b:x"]
+    assert [one.run for one in found.rejected] == [f"v9/{run}"]
+    assert "runs_to_run_suites.json of the release v9" in found.rejected[0].reason
+
+
+def test_an_absolute_suite_of_a_release_is_rejected(outputs: Path) -> None:
+    private = add_run(outputs.parent.parent / "private/suite", "toy:s").parent
+    release = outputs / "releases/v9"
+    release.mkdir(parents=True)
+    (release / "runs_to_run_suites.json").write_text(json.dumps({"toy:s": str(private), "a:x": "v1"}))
+    found = find_runs(release)
+    assert (names(found), len(found.rejected)) == (["v1/a:x"], 1)
+    (release / "runs_to_run_suites.json").write_text(json.dumps({"toy:s": str(private)}))
+    with pytest.raises(NoRunsError, match="expected names of folders"):
+        find_runs(release)
+
+
+@pytest.mark.parametrize("text", ["[]", "5", "null", '["v1"]', '[["a:x", "v1"]]', "{", "[" * 100_000])
+def test_a_release_whose_list_is_none(outputs: Path, text: str) -> None:
+    release = outputs / "releases/v9"
+    release.mkdir(parents=True)
+    (release / "runs_to_run_suites.json").write_text(text)
+    with pytest.raises(NoRunsError, match=r"None of the 0 runs|does not say which runs"):
+        find_runs(release)
+
+
+def test_links_are_followed_unless_they_are_not_to_be(outputs: Path, tmp_path: Path) -> None:
+    elsewhere = add_dump(tmp_path / "private", "v8/s:x", "v8/t:x")
+    runs = outputs / "runs"
+    (runs / "v8").symlink_to(elsewhere / "runs/v8")
+    (runs / "v2/t:x").symlink_to(elsewhere / "runs/v8/t:x")
+    (runs / "v1/a:x/stats.json").unlink()
+    (runs / "v1/a:x/stats.json").symlink_to(elsewhere / "runs/v8/s:x/stats.json")
+    release = outputs / "releases/v9"
+    release.mkdir(parents=True)
+    (release / "runs_to_run_suites.json").write_text(json.dumps({"s:x": "v8", "b:x": "v2"}))
+    assert names(find_runs(outputs)) == ["v1/B:x", "v1/a:x", "v1/c:x", "v2/b:x", "v8/s:x", "v8/t:x"]
+    assert names(find_runs(release)) == ["v2/b:x", "v8/s:x"]
+    found = find_runs(outputs, follow_links=False)
+    assert names(found) == ["v1/B:x", "v1/c:x", "v2/b:x"]
+    assert found.notes == (
+        f"{runs}/v8 is a link: skipped, as links are not followed.",
+        f"{runs}/v2/t:x is a link: skipped, as links are not followed.",
+    )
+    assert [(one.run, one.reason) for one in found.rejected] == [
+        ("v1/a:x", f"{runs}/v1/a:x/stats.json is a link, and links are not followed.")
+    ]
+    assert names(find_runs(f"{runs}/*/*", follow_links=False)) == ["v1/B:x", "v1/c:x", "v2/b:x"]
+    assert names(find_runs(release, follow_links=False)) == ["v2/b:x"]
+    (tmp_path / "way").symlink_to(outputs)
+    assert len(find_runs(tmp_path / "way", follow_links=False).places) == 3, "what is named may be a link"
+
+
+# --- names that are no UTF-8
+
+
+def test_a_run_whose_name_is_no_utf8_is_rejected_by_name(outputs: Path) -> None:
+    bad = os.fsdecode(os.fsencode(outputs) + b"/runs/v1/toy:caf\xe9")
+    os.mkdir(bad)
+    Path(bad, "run_spec.json").write_text("{}")
+    found = find_runs(outputs)
+    assert len(found.places) == 4
+    assert [one.run for one in found.rejected] == ["v1/toy:caf\udce9"]
+    assert "no UTF-8: toy:caf\\udce9" in str(found.rejected[0]), "escaped, so that it can be printed"
+    assert "Rename that folder, for example to toy:caf\xe9." in str(found.rejected[0])
+    with pytest.raises(NoRunsError, match="no UTF-8"):
+        find_runs(bad)
 
 
 # --- folders of no known kind
@@ -451,6 +627,56 @@ def test_a_path_that_is_not_there(outputs: Path) -> None:
 def test_a_path_that_cannot_be(path: str) -> None:
     with pytest.raises(SourceNotFoundError, match="There is no"):
         find_runs(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "line"),
+    [
+        ("dump.zip", b"PK\x03\x04", "unzip '{}' -d FOLDER"),
+        ("dump", b"PK\x03\x04", "unzip '{}' -d FOLDER"),
+        ("dump.tar", b"", "tar -xf '{}' -C FOLDER"),
+        ("dump.tar.xz", b"", "tar -xf '{}' -C FOLDER"),
+        ("dump.TGZ", b"", "tar -xf '{}' -C FOLDER"),
+        ("dump", b"\0" * 257 + b"ustar", "tar -xf '{}' -C FOLDER"),
+    ],
+)
+def test_an_archive_is_to_be_unpacked(tmp_path: Path, name: str, begin: bytes, line: str) -> None:
+    (tmp_path / name).write_bytes(begin)
+    with pytest.raises(SourceNotFoundError) as caught:
+        find_runs(tmp_path / name)
+    assert caught.value.message == f"{tmp_path / name} is an archive."
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("Unpack it first")
+    assert line.format(tmp_path / name) in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        ("gs://crfm-helm-public/lite/benchmark_output", "gcloud storage cp --recursive 'gs://crfm-helm-public/lite/b"),
+        ("s3://bucket/runs/v1", "aws s3 cp --recursive 's3://bucket/runs/v1' FOLDER"),
+        ("https://example.org/runs/", "wget --recursive --no-parent 'https://example.org/runs/'"),
+        ("https://storage.googleapis.com/b/runs", "gcloud storage cp --recursive 'gs://b/runs' FOLDER"),
+        ("file:///data/out", "cp -r '/data/out' FOLDER"),
+        ("az://container/x", "rclone copy 'az:container/x' FOLDER"),
+    ],
+)
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_source_on_another_machine_is_not_supported_yet(
+    url: str, line: str, kind: Callable[[str], str | Path]
+) -> None:
+    for find in (find_runs, find_outputs):
+        with pytest.raises(SourceNotFoundError, match="not supported yet") as caught:
+            find(kind(url))
+        assert line.rstrip("/'") in str(caught.value)
+
+
+def test_a_tilde_is_the_home_folder(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(outputs.parent))
+    for source in ("~", "~/benchmark_output", Path("~/benchmark_output/runs"), "~/bench*"):
+        assert find_runs(source).places == find_runs(outputs).places
+    assert find_outputs("~") == outputs
+    assert find_suites("~/benchmark_output")[0] == [outputs / "runs/v1", outputs / "runs/v2"]
 
 
 def test_a_file_is_no_source(outputs: Path) -> None:
@@ -555,7 +781,7 @@ def test_a_walk_opens_no_run_folder_and_resolves_no_run(outputs: Path, monkeypat
     runs = str(outputs / "runs")
     assert calls == [
         ("realpath", str(outputs)),
-        ("realpath", runs),
+        ("scandir", str(outputs)),
         ("scandir", runs),
         ("scandir", f"{runs}/v1"),
         ("scandir", f"{runs}/v2"),

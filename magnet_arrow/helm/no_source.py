@@ -1,0 +1,175 @@
+"""What to say where a source is not there, or is none: what was found in its place, and what to do."""
+
+import difflib
+import os
+import re
+from pathlib import Path
+
+from magnet_arrow.errors import NoRunsError, SourceNotFoundError
+from magnet_arrow.helm.run_place import MARK, RUNS
+
+
+def existing_folder(path: str) -> str:
+    """The real path of a folder that has to be there.
+
+    Raises:
+        SourceNotFoundError: there is none.
+    """
+    if os.path.isdir(path):
+        return os.path.realpath(path)
+    if os.path.exists(path):
+        raise _a_file(path)
+    if os.path.islink(path):
+        raise SourceNotFoundError(f"{path} is a link that leads nowhere (to {os.readlink(path)}).")
+    raise _not_there(path)
+
+
+def require_local(path: str) -> None:
+    """Refuse what names another machine.
+
+    Raises:
+        SourceNotFoundError: it is a URL.
+    """
+    found = _URL.match(path)
+    if found is None or os.path.exists(path):
+        return
+    scheme, rest = found[1].lower(), path[found.end() :]
+    raise SourceNotFoundError(
+        f"{scheme}://{rest} cannot be read: sources on other machines are not supported yet.",
+        expected="a folder on this machine",
+        hint=f"Copy it first, then name the copy:\n    {_copy_line(scheme, rest)}",
+    )
+
+
+_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/{1,2}")  # `Path` makes one slash of two
+_BUCKET = re.compile(
+    r"(?:storage\.googleapis\.com|storage\.cloud\.google\.com|console\.cloud\.google\.com/storage/browser)/(.+)"
+)
+
+
+def _copy_line(scheme: str, rest: str) -> str:
+    bucket = _BUCKET.fullmatch(rest) if scheme in ("http", "https") else None
+    if scheme in ("gs", "gcs") or bucket:
+        return f"gcloud storage cp --recursive 'gs://{bucket[1] if bucket else rest}' FOLDER"
+    if scheme in ("s3", "s3a", "s3n"):
+        return f"aws s3 cp --recursive 's3://{rest}' FOLDER"
+    if scheme in ("http", "https", "ftp"):
+        return f"wget --recursive --no-parent '{scheme}://{rest}'"
+    if scheme == "file":
+        return f"cp -r '/{rest.lstrip('/')}' FOLDER"
+    return f"rclone copy '{scheme}:{rest}' FOLDER"
+
+
+_ARCHIVES = {".zip": "unzip {} -d FOLDER", ".7z": "7z x {} -oFOLDER", ".rar": "unrar x {} FOLDER/"}
+_TAR = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
+
+
+def _a_file(path: str) -> SourceNotFoundError:
+    unpack = _unpack_line(path)
+    if unpack is not None:
+        return SourceNotFoundError(
+            f"{path} is an archive.",
+            expected="a folder: an outputs folder, its runs, a suite or a run",
+            hint=f"Unpack it first, then name the folder:\n    {unpack}",
+        )
+    return SourceNotFoundError(
+        f"{path} is a file.",
+        expected="a folder: an outputs folder, its runs, a suite or a run",
+        hint=f"Did you mean {os.path.dirname(path) or os.curdir}?",
+    )
+
+
+def _unpack_line(path: str) -> str | None:
+    """The line that unpacks an archive; None for any other file."""
+    begin = _first_bytes(path)
+    quoted = f"'{path}'"
+    ending = os.path.splitext(path)[1].lower()
+    if begin.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        ending = ".zip"
+    if ending in _ARCHIVES:
+        return _ARCHIVES[ending].format(quoted)
+    if _TAR.search(path) or begin[257:262] == b"ustar":
+        return f"mkdir -p FOLDER && tar -xf {quoted} -C FOLDER"
+    return None
+
+
+def _first_bytes(path: str) -> bytes:
+    try:
+        if not os.path.isfile(path):  # a pipe would never answer
+            return b""
+        with open(path, "rb") as file:
+            return file.read(512)
+    except OSError:
+        return b""
+
+
+def not_one_dump(path: str, folder: Path, below: list[Path], sources: list[Path]) -> SourceNotFoundError:
+    """The error for a folder that is to be one outputs folder, and is none or several."""
+    if below:
+        return SourceNotFoundError(
+            f"{path} holds several dumps.",
+            expected="one outputs folder",
+            found=in_words([str(source) for source in below], "folder"),
+            hint="Name one of them.",
+        )
+    return SourceNotFoundError(
+        f"{path} is no outputs folder.",
+        expected=f"a folder that holds {RUNS}/<suite>/<run>/{MARK}",
+        found="a part of one" if sources else _contents(str(folder)),
+        hint=f"Did you mean {sources[0]}?" if sources else None,
+    )
+
+
+def _not_there(path: str) -> SourceNotFoundError:
+    """The error for a path that does not exist, with what its nearest parent holds."""
+    missing = Path(path)
+    while not os.path.isdir(missing.parent) and missing.parent != missing:
+        missing = missing.parent
+    try:
+        names = sorted(os.listdir(missing.parent))
+    except (OSError, ValueError):
+        names = []
+    near = difflib.get_close_matches(missing.name, names, n=1)
+    return SourceNotFoundError(
+        f"There is no {path!r}.",
+        expected="a path to an outputs folder, its runs, a suite or a run, or a glob pattern",
+        found=f"in {missing.parent}: {in_words(names, 'entry', 'entries')}",
+        hint=f"Did you mean {missing.parent / near[0]}?" if near else None,
+    )
+
+
+def no_runs_in(path: str, folder: str, notes: list[str]) -> NoRunsError:
+    """The error for a folder without runs."""
+    return NoRunsError(
+        f"No run in {path}.",
+        expected=f"folders that hold {MARK}",
+        found=_contents(folder),
+        hint=" ".join(notes[:5]) or None,
+    )
+
+
+def no_runs_left(pattern: str, folders: list[str], notes: list[str]) -> NoRunsError:
+    """The error for sources without runs, or a pattern that none of their folders matches."""
+    if not folders:
+        hint = " ".join(notes[:5]) or None
+        return NoRunsError("No run was given.", expected="a path, a pattern, or runs", found="none", hint=hint)
+    return NoRunsError(
+        f"No run matches {pattern!r}.",
+        expected="a pattern of run folders' names",
+        found=in_words(folders, "run"),
+    )
+
+
+def _contents(folder: str) -> str:
+    try:
+        return in_words(sorted(os.listdir(folder)), "entry", "entries")
+    except OSError as error:
+        return f"a folder that cannot be read ({error.strerror})"
+
+
+def in_words(names: list[str], one: str, many: str | None = None, most: int = 5) -> str:
+    """A count and the first few names: `7 runs (a, b, c, d, e, …)`."""
+    if not names:
+        return f"no {one}"
+    count = f"{len(names)} {one if len(names) == 1 else many or one + 's'}"
+    return f"{count} ({', '.join(names[:most])}{', …' if len(names) > most else ''})"

@@ -1,0 +1,82 @@
+"""A release: HELM keeps its runs in suites, and says in which in `runs_to_run_suites.json`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from magnet_arrow.errors import NoRunsError
+from magnet_arrow.helm.no_source import in_words
+from magnet_arrow.helm.run_place import RUNS, is_run
+from magnet_arrow.helm.walk import Walk
+
+RELEASES = "releases"
+_FILE = "runs_to_run_suites.json"
+
+
+def find_release(release: Path, walk: Walk) -> list[str]:
+    """Take the runs that a release names; the folders that it names, its own first.
+
+    An entry that does not name a folder of its outputs' `runs` is rejected, the others are taken. A link there may
+    lead out of it, as everywhere, if the walk follows links.
+
+    Raises:
+        NoRunsError: the file cannot be read, or none of the runs is there.
+    """
+    entries = _entries(release / _FILE)
+    runs = Path(os.path.realpath(release.parent.parent / RUNS))
+    roots, missing = [str(release)], []
+    for run, suite in sorted(entries, key=str):
+        if (wrong := _why_not(run, suite)) is not None:
+            reason = f"{_FILE} of the release {release.name} names no run below {runs}: expected {wrong}."
+            walk.reject(
+                f"{release.name}/{run}", reason, "Mend the entry; a release never leads out of its outputs folder."
+            )
+            continue
+        folder = runs / suite / run.replace("/", "_")
+        real = os.path.realpath(folder)
+        if not walk.follow_links and real != str(folder):
+            walk.reject(
+                str(folder), f"{folder} is reached by a link, and links are not followed.", "Name it by itself."
+            )
+        elif is_run(real):
+            walk.add(real)
+        else:
+            missing.append(f"{suite}/{folder.name}")
+        roots.append(real)
+    if not walk.places:
+        why = " ".join(one.reason for one in walk.rejected) or None
+        raise NoRunsError(f"None of the {len(entries)} runs of {release} is below {runs}.", hint=why)
+    if missing:
+        walk.note(f"The release {release.name} names runs that are not there: {in_words(missing, 'run')}.")
+    return roots
+
+
+def _entries(path: Path) -> list[tuple[str, Any]]:
+    """Names of runs and their suites, as they are there."""
+    try:
+        entries = json.loads(path.read_bytes(), object_pairs_hook=list)
+        if entries and not isinstance(entries[0], tuple):
+            raise ValueError("a list")
+        return list(entries)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise NoRunsError(
+            f"The release {path.parent} does not say which runs are its own.",
+            expected=f"{path.name}, an object from run names to suites",
+            found="none of this name" if isinstance(error, FileNotFoundError) else str(error),
+            hint="Name the suites instead.",
+        ) from error
+
+
+def _why_not(run: str, suite: object) -> str | None:
+    """What is wrong with an entry; None if nothing is."""
+    if not isinstance(suite, str):
+        return f"a suite's name, found {type(suite).__name__ if suite is not None else 'null'}"
+    for name in (*suite.split("/"), run.replace("/", "_")):
+        if name in ("", ".", "..") or "\0" in name or os.sep in name or (os.altsep or "/") in name:
+            return f"names of folders, found {suite!r}, {run!r}"
+        try:
+            os.fsencode(name)
+        except UnicodeEncodeError:
+            return f"names of folders, found {suite!r}, {run!r}"
+    return None

@@ -1,0 +1,78 @@
+"""Where a run lies, and what makes a folder one: the words in which the rest of the package speaks of places."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from magnet_arrow.helm.source import ENDINGS
+
+RUN_FILES = ("run_spec.json", "scenario_state.json", "stats.json", "per_instance_stats.json")
+"""The files of a run that must exist. HELM writes the run spec first, so it marks the folder as a run."""
+
+MARK = RUN_FILES[0]
+RUNS = "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """Where a run lies. Two places are equal exactly if they are one folder on disk.
+
+    Attributes:
+        path: the run's folder, absolute, links resolved.
+        source: the outputs folder, absolute, links resolved; without a `runs` level the parent of the suite.
+        suite: name of the suite's folder.
+        folder: name of the run's folder. It may differ from the run spec's name (copies without `:`).
+    """
+
+    path: Path
+    source: Path
+    suite: str
+    folder: str
+
+
+def place_of(run: str) -> RunPlace:
+    """The place of a run, by the real path of its folder."""
+    suite, folder = os.path.split(run)
+    return RunPlace(Path(run), _source_of(suite), os.path.basename(suite), folder)
+
+
+@cache  # thousands of runs have one source, and a path that is the same object is hashed and shown once
+def _source_of(suite: str) -> Path:
+    parent = Path(suite).parent
+    return parent.parent if parent.name == RUNS else parent
+
+
+def is_run(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder is marked as a run: by its run spec, compressed or not."""
+    return any(os.path.lexists(os.path.join(folder, MARK + ending)) for ending in ENDINGS)
+
+
+def is_gone(folder: str | os.PathLike[str], *, run: bool = True) -> bool:
+    """Whether a run's folder was seen to be gone, or to be no run any more.
+
+    Not so where the system gave another answer than "no such file": a folder that may not be looked into, or a disk
+    that does not answer, says nothing about what is in it.
+
+    Args:
+        folder: of a run.
+        run: False if it is the folder of a suite or release, which needs no run spec.
+    """
+    for path in [os.path.join(folder, MARK + ending) for ending in ENDINGS] if run else [folder]:
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, ValueError):
+            return False
+        return False
+    return True
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a name from the disk is text: what is none comes with lone surrogates in it."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
