@@ -21,7 +21,7 @@ from magnet_arrow.errors import CacheDamagedError
 from magnet_arrow.freeform import CellType
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape, object_shape
-from magnet_arrow.helm.wire import TEXT_FORM, Residual, unescape
+from magnet_arrow.helm.wire import BESIDE, TEXT_FORM, Residual, unescape
 from magnet_arrow.schema import EXTRA, Form, Table
 
 Path: TypeAlias = tuple[str, ...]
@@ -288,7 +288,8 @@ def entries(rows: Iterable[tuple[int, dict[str, Any], Residual]]) -> Iterator[tu
         residuals = []
         stats = []
         for _, element, residual in of_entry:
-            stats.append(element.pop("stats", {}))
+            stat = element.pop("stats", {})
+            stats.append(put(stat, residual[BESIDE]) if BESIDE in residual else stat)
             residuals.append(residual)
             if len(stats) > 1 and element != entry and repr(element) != repr(entry):  # NaN differs from itself
                 expected = f"one and the same entry {number} in its {len(stats)} rows"

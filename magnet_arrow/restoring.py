@@ -24,7 +24,7 @@ from magnet_arrow.cache.named import find_cached as find_cached
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.errors import CacheDamagedError, RestoreError, Where
 from magnet_arrow.helm.source import plain_name
-from magnet_arrow.helm.wire import Residual, dumps
+from magnet_arrow.helm.wire import BESIDE, Residual, dumps
 from magnet_arrow.schema import ENTRY, ROW, RUN, RUN_NAME, RUN_TABLES, TABLES, Form, Table
 from magnet_arrow.stored import StoredTables, stored_types
 
@@ -207,8 +207,8 @@ class RunFiles:
         rest = rebuild.rebuilder_of_rest(table)
         state: dict[str, Any] = {key: []}
         for rows in first:
-            for element, _ in rest.elements(rows.slice(0, 1)):
-                state |= element
+            for element, in_row in rest.elements(rows.slice(0, 1)):
+                state = rebuild.put(state | element, in_row.get(BESIDE, {}))
         state = rebuild.put(state, residual)
         order = {name: number for number, name in enumerate(_STATE_ORDER)}
         ordered = {name: state[name] for name in sorted(state, key=lambda name: order.get(name, len(order)))}

@@ -63,6 +63,7 @@ class Column:
         since: first HELM release that writes it; empty for our own.
         until: last HELM release that writes it; None if 0.5.16 still does.
         pointer: JSON pointer from the row's element (scenario_state: from the file's root for the adapter spec).
+        json_text: the texts in it that are JSON, by their paths in Parquet.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Column:
     since: str = ""
     until: str | None = None
     pointer: str = ""
+    json_text: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +317,19 @@ def _column(field: Field, name: str, place: str, doc: Doc) -> Column:
         since=doc.since,
         until=doc.until,
         pointer=place,
+        json_text=tuple(_json_text(field.shape, name)),
     )
+
+
+def _json_text(shape: Shape, path: str) -> Iterator[str]:
+    match shape:
+        case FreeForm():
+            yield path
+        case ListOf(item=item):
+            yield from _json_text(item, f"{path}.list.element")
+        case Object(fields=fields):
+            for field in fields:
+                yield from _json_text(field.shape, f"{path}.{field.name}")
 
 
 def _narrowed(doc: Doc, outer: Doc | None) -> Doc:

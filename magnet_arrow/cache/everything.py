@@ -1,12 +1,13 @@
 """All rows of a table, by Polars over every segment."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import polars as pl
 import pyarrow as pa
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import integrity
+from magnet_arrow.cache import evolution, integrity, segments
+from magnet_arrow.cache.evolution import Other
 from magnet_arrow.cache.manifest import TableEntry
 from magnet_arrow.cache.shown import (
     Shown,
@@ -37,9 +38,9 @@ def scan(snapshot: Snapshot, table: str) -> pl.LazyFrame:
         entry = segment.tables.get(table)
         if entry is None:
             continue
-        frame = _with_registered(
-            pl.scan_parquet(integrity.check_digest(snapshot.path, entry.file), glob=False), registry
-        )
+        frame = pl.scan_parquet(integrity.check_digest(snapshot.path, entry.file), glob=False)
+        others = segments.others(snapshot.path, segment, table)
+        frame = _with_registered(_adapted(frame, others) if others else frame, registry)
         dead = snapshot.deleted(segment)
         if dead:
             frame = frame.filter(~pl.col(RUN).is_in(sorted(dead)))
@@ -47,6 +48,23 @@ def scan(snapshot: Snapshot, table: str) -> pl.LazyFrame:
     if not frames:
         return pl.LazyFrame(schema=frame_schema(shown))
     return pl.concat(frames, how="vertical")
+
+
+def _adapted(frame: pl.LazyFrame, others: Sequence[Other]) -> pl.LazyFrame:
+    """A segment's rows, written under another schema, in the columns of this one."""
+    names = [EXTRA, *(other.name for other in others)]
+    types = {EXTRA: pl.String()} | {other.name: polars_type(other.want) for other in others if other.want is not None}
+
+    def adapt(series: pl.Series) -> pl.Series:
+        columns = {column.name: column.to_arrow() for column in series.struct.unnest()}
+        adapted = evolution.adapted(columns, others)
+        return pl.DataFrame({name: pl.Series(name, adapted[name], dtype) for name, dtype in types.items()}).to_struct()
+
+    column = pl.struct(names).map_batches(adapt, return_dtype=pl.Struct(types)).alias(_ADAPTED)
+    return frame.with_columns(column).drop(names).unnest(_ADAPTED)
+
+
+_ADAPTED = "magnet.adapted"
 
 
 def _with_registered(frame: pl.LazyFrame, table: Table) -> pl.LazyFrame:

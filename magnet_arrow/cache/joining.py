@@ -34,9 +34,10 @@ def join(cache: Path, segment: Segment, other: Segment) -> tuple[Segment, RunEnt
         return None
     entry = _joined(ours.entries[0], theirs.entries[0], len(ours.profiles))
     path = cache / segment.runs.path
+    profiles = (*ours.profiles, *theirs.profiles)
     try:
         moved = {name: _moved(cache, table, segment.id) for name, table in other.tables.items()}
-        path.write_bytes(manifest.run_list_bytes(RunList((*ours.profiles, *theirs.profiles), (entry,))))
+        path.write_bytes(manifest.run_list_bytes(RunList(profiles, (entry,), ours.columns | theirs.columns)))
         (cache / other.runs.path).unlink()
     except OSError as error:
         raise CacheNotWritableError(f"The cache {cache} cannot be written: {error}.") from error

@@ -27,9 +27,9 @@ from magnet_arrow.errors import CacheDamagedError, CacheNotReadableError, CacheV
 from magnet_arrow.freeform import Kind
 from magnet_arrow.helm.source import Fingerprint, plain_name
 
-FORMAT = 2
-"""What a reader must know of: 2 leaves columns without a value out of files, and compresses run lists. 1 is read too,
-and a cache becomes one of this format with the next commit."""
+FORMAT = 3
+"""What a reader must know of: 2 leaves columns without a value out of files, and compresses run lists; in 3 a run list
+says which columns its profiles are about. Older ones are read too, and become this one with the next commit."""
 MANIFEST = "manifest.json"
 LOCK = "lock"
 MARKS = "damaged"
@@ -188,7 +188,7 @@ class Profile(Struct, frozen=True):
     """What occurs in the rows of some runs.
 
     Attributes:
-        occurs: bit set over the table's registered columns, in hexadecimal: those whose key is there, null or not.
+        occurs: bit set over `RunList.columns` of the table, in hexadecimal: those whose key is there, null or not.
         dynamic: kinds of value met in each column found in the data.
     """
 
@@ -275,10 +275,16 @@ def _missing(run: str, file: str) -> Rejected:
 
 
 class RunList(Struct, frozen=True):
-    """The runs of a segment, sorted by place, and the profiles they refer to."""
+    """The runs of a segment, sorted by place, and the profiles they refer to.
+
+    Attributes:
+        columns: by table, the registered columns that the profiles' bits stand for, the lowest first. Without it they
+            are all those of schema version 1.
+    """
 
     profiles: tuple[Profile, ...]
     runs: tuple[RunEntry, ...]
+    columns: dict[str, tuple[str, ...]] = {}
 
 
 class Deleted(Struct, frozen=True):

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import commit, encodings, manifest
+from magnet_arrow.cache import commit, encodings, evolution, manifest
+from magnet_arrow.cache.evolution import Other
 from magnet_arrow.cache.integrity import check_digest, damaged, file_entry, mark, missing
 from magnet_arrow.cache.manifest import FileEntry, Profile, RunEntry, RunList, Segment, StoredRows, TableEntry
 from magnet_arrow.columns import Batch
@@ -166,7 +167,8 @@ class TableWriter:
     def _join_parts(self) -> None:
         with open_writer(self.path, self.table, self._written, self._occurs()) as writer:
             for part, written in self._parts.items():
-                with contextlib.closing(TableFile(part, self.table)) as file:
+                kinds = {name: int(kind) for name, kind in written.items()}
+                with contextlib.closing(TableFile(part, self.table, kinds)) as file:
                     for group, rows in enumerate(file.group_rows):
                         found = restored_table(
                             file.read(group, [*self.table.names, *written]), self.table, written, self._written
@@ -215,7 +217,7 @@ def open_writer(
         field.with_type(_TEXTS) if field.name in texts and pa.types.is_string(field.type) else field for field in fields
     ]
     try:
-        return pq.ParquetWriter(path, pa.schema(fields), **options)
+        return pq.ParquetWriter(path, pa.schema(fields, evolution.file_metadata(table, types)), **options)
     except OSError as error:
         raise commit.not_writable(path, error) from error
 
@@ -399,20 +401,23 @@ def write_runs(
 def _run_list(entries: Iterable[RunEntry], placed: Mapping[str, Mapping[str, Placed]]) -> RunList:
     profiles: dict[tuple[int, frozenset[tuple[str, Kind]]], int] = {}
     runs = []
+    bits = {
+        name: evolution.named_bits(name, (rows.occurs for rows in places.values())) for name, places in placed.items()
+    }
     for run in sorted(entries, key=lambda run: run.key):
         tables = {}
         for name, places in placed.items():
             rows = places.get(run.key)
             if rows is None:
                 continue
-            number = profiles.setdefault((rows.occurs, frozenset(rows.dynamic.items())), len(profiles))
+            number = profiles.setdefault((bits[name][1][rows.occurs], frozenset(rows.dynamic.items())), len(profiles))
             tables[name] = StoredRows(rows.rows, rows.group, rows.groups, rows.skip, number)
         _check_sums(run, tables)
         runs.append(msgspec.structs.replace(run, tables=tables))
     stored = (
         Profile(f"{occurs:x}", {column: int(kind) for column, kind in sorted(dynamic)}) for occurs, dynamic in profiles
     )
-    return RunList(tuple(stored), tuple(runs))
+    return RunList(tuple(stored), tuple(runs), {name: columns for name, (columns, _) in bits.items() if columns})
 
 
 def _check_sums(run: RunEntry, tables: Mapping[str, StoredRows]) -> None:
@@ -426,9 +431,18 @@ def _check_sums(run: RunEntry, tables: Mapping[str, StoredRows]) -> None:
 
 
 class TableFile:
-    """An open table of a segment, read by row group with page checksums verified."""
+    """An open table of a segment, read by row group with page checksums verified.
 
-    def __init__(self, path: Path, table: Table) -> None:
+    Args:
+        path: of the file.
+        table: which table.
+        dynamic: kinds in the columns that were found in the data.
+
+    Attributes:
+        others: columns that are not as the registry has them.
+    """
+
+    def __init__(self, path: Path, table: Table, dynamic: Mapping[str, int]) -> None:
         self._path, self._types = path, {column.name: column.type for column in table.columns}
         try:
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
@@ -436,12 +450,15 @@ class TableFile:
             raise
         except (OSError, pa.ArrowException) as error:
             raise damaged(path, str(error)) from error
-        self._names = dict.fromkeys(self._file.schema_arrow.names)
+        fields = self._file.schema_arrow
+        self._names = dict.fromkeys(fields.names)
+        self.others = evolution.others(table, fields, dynamic, self._file.metadata.metadata or {})
 
     @property
     def names(self) -> list[str]:
         """Names of all columns, the registered ones that it has no values of too."""
-        return list(self._types | self._names)
+        gone = {other.name for other in self.others if other.want is None}
+        return [name for name in self._types | self._names if name not in gone]
 
     @property
     def group_rows(self) -> list[int]:
@@ -452,26 +469,45 @@ class TableFile:
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
         """Some columns of a row group; registered ones that the file does not have are empty, others left out.
 
+        All are as the registry has them, whatever schema the file follows (`evolution`).
+
         Raises:
             CacheDamagedError: cut, or a bit flipped.
         """
+        others = [other for other in self.others if schema.EXTRA in columns or other.name in columns]
         there = [name for name in columns if name in self._names]
+        there += [other.name for other in others if other.name not in columns]
         try:
             # A name also brings the columns below it in the file's eyes (`a` brings `a.b`); select drops them.
             found = self._file.read_row_group(group, columns=there).select(there)
         except (OSError, pa.ArrowException) as error:
             mark(self._path)
             raise damaged(self._path, str(error)) from error
+        stored = dict(zip(there, found.columns, strict=True))
+        if others:
+            stored = evolution.adapted(stored, others)
         arrays = {
-            name: found.column(name) if name in self._names else pa.nulls(found.num_rows, self._types[name])
+            name: stored[name] if name in stored else pa.nulls(found.num_rows, self._types[name])
             for name in columns
-            if name in self._names or name in self._types
+            if name in stored or name in self._types
         }
         return pa.table(arrays) if arrays else found
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def others(cache: Path, segment: Segment, table: str) -> tuple[Other, ...]:
+    """The columns of a segment's table that the registry of today does not have so; none under its own version.
+
+    Raises:
+        CacheDamagedError: as `open_table`.
+    """
+    if segment.schema_version == schema.SCHEMA_VERSION:
+        return ()
+    with open_table(cache, segment.tables[table]) as file:
+        return file.others
 
 
 @contextlib.contextmanager
@@ -484,7 +520,7 @@ def open_table(cache: Path, entry: TableEntry) -> Iterator[TableFile]:
     """
     path = check_digest(cache, entry.file)
     with missing(cache, entry.file):
-        file = TableFile(path, schema.table(path.parent.name))
+        file = TableFile(path, schema.table(path.parent.name), entry.dynamic)
     try:
         yield file
     finally:

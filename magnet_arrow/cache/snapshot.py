@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from magnet_arrow.cache import integrity, manifest
+from magnet_arrow.cache import evolution, integrity, manifest
 from magnet_arrow.cache.manifest import (
     Deleted,
     FileEntry,
@@ -41,11 +41,13 @@ class CachedRun(Struct, frozen=True):
         entry: what the run list says.
         segment: the segment that it is in.
         profiles: those of its run list.
+        columns: what the profiles' bits stand for, by table; empty for all columns of schema version 1.
     """
 
     entry: RunEntry
     segment: Segment
     profiles: tuple[Profile, ...]
+    columns: Mapping[str, tuple[str, ...]]
 
     @property
     def key(self) -> str:
@@ -72,14 +74,24 @@ class CachedRun(Struct, frozen=True):
         return self.entry.tables.get(table, _NO_ROWS)
 
     def occurs(self, table: str) -> int:
-        """Bit set over the table's registered columns: those whose key occurs."""
+        """Bit set over the table's registered columns of today: those whose key occurs."""
         rows = self.rows(table)
-        return int(self.profiles[rows.profile].occurs, 16) if rows.rows else 0
+        if not rows.rows:
+            return 0
+        profile = self.profiles[rows.profile]
+        names = self.columns[table] if self.columns else evolution.columns_of_version_1(table)
+        return evolution.registered_bits(table, names, profile.occurs) | evolution.bits_found(table, profile.dynamic)
 
     def dynamic(self, table: str) -> dict[str, Kind]:
-        """Kinds met in each column that was found in the data."""
+        """Kinds met in each column that was found in the data, and is not registered by now."""
         rows = self.rows(table)
-        return self.profiles[rows.profile].kinds() if rows.rows else {}
+        if not rows.rows:
+            return {}
+        profile = self.profiles[rows.profile]
+        kinds = profile.kinds()
+        if evolution.bits_found(table, profile.dynamic):
+            return {name: kind for name, kind in kinds.items() if not evolution.bits_found(table, {name})}
+        return kinds
 
 
 @dataclass(frozen=True)
@@ -108,7 +120,7 @@ class Snapshot:
                 for entry in runs.entries:
                     key = entry.key
                     if key not in dead:
-                        found[key] = CachedRun(entry, segment, runs.profiles)
+                        found[key] = CachedRun(entry, segment, runs.profiles, runs.columns)
         return found
 
     def among(self, keys: Collection[str]) -> Mapping[str, CachedRun]:
@@ -127,7 +139,7 @@ class Snapshot:
         for segment, runs, dead in reversed(self._lists):
             entry = None if key in dead else runs.find(key)
             if entry is not None:
-                return CachedRun(entry, segment, runs.profiles)
+                return CachedRun(entry, segment, runs.profiles, runs.columns)
         return None
 
     def read_run_lists(self) -> None:
@@ -194,6 +206,7 @@ class Snapshot:
 class _RawRunList(Struct, frozen=True):
     profiles: tuple[Profile, ...]
     runs: list[Raw]
+    columns: dict[str, tuple[str, ...]] = {}
 
 
 class _Place(Struct, frozen=True):
@@ -211,7 +224,7 @@ class Listed:
 
     def __init__(self, path: Path, data: bytes) -> None:
         raw = manifest.decode(data, _RawRunList, path)
-        self.profiles, self._raws = raw.profiles, raw.runs
+        self.profiles, self.columns, self._raws = raw.profiles, raw.columns, raw.runs
 
     def find(self, key: str) -> RunEntry | None:
         """The run with this key; run lists are sorted by it."""

@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import integrity
+from magnet_arrow.cache import integrity, segments
+from magnet_arrow.cache.evolution import Other
 from magnet_arrow.cache.manifest import Segment
 from magnet_arrow.cache.shown import Shown, kinds_of, registered
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.freeform import JSON_TEXT, NOTHING, CellType, Kind, settled
-from magnet_arrow.helm.wire import escape
+from magnet_arrow.helm.wire import BESIDE, dumps, escape
 from magnet_arrow.schema import EXTRA, RUN, TABLES, Table
 from magnet_arrow.spreading import bounded
 
@@ -68,12 +69,14 @@ class _Files:
         stored: types of those that were found in the data.
         elsewhere: columns found in the data that there was no room for: they stand in the residual.
         dead: runs whose rows do not count.
+        others: columns that are not as the registry of today has them.
     """
 
     columns: tuple[str, ...]
     stored: tuple[tuple[str, CellType], ...]
     elsewhere: frozenset[str]
     dead: tuple[str, ...]
+    others: tuple[Other, ...]
 
 
 def _alike(snapshot: Snapshot, table: Table) -> dict[_Files, list[Path]]:
@@ -86,15 +89,24 @@ def _alike(snapshot: Snapshot, table: Table) -> dict[_Files, list[Path]]:
         if segment.id in runs:
             path = integrity.check_digest(snapshot.path, segment.tables[table.name].file)
             dead = tuple(sorted(snapshot.deleted(segment)))
-            alike.setdefault(_files(path, segment, table, runs[segment.id], dead), []).append(path.absolute())
+            others = segments.others(snapshot.path, segment, table.name)
+            files = _files(path, segment, table, runs[segment.id], dead, others)
+            alike.setdefault(files, []).append(path.absolute())
     return alike
 
 
-def _files(path: Path, segment: Segment, table: Table, runs: Sequence[CachedRun], dead: tuple[str, ...]) -> _Files:
+def _files(
+    path: Path,
+    segment: Segment,
+    table: Table,
+    runs: Sequence[CachedRun],
+    dead: tuple[str, ...],
+    others: tuple[Other, ...],
+) -> _Files:
     dynamic = segment.tables[table.name].dynamic
     stored = tuple((name, freeform.stored_type(Kind(kinds))) for name, kinds in sorted(dynamic.items()))
     met = {name for name, kinds in kinds_of(table, runs).items() if freeform.frame_type(kinds) != NOTHING}
-    return _Files(tuple(pq.read_schema(path).names), stored, frozenset(met - dynamic.keys()), dead)
+    return _Files(tuple(pq.read_schema(path).names), stored, frozenset(met - dynamic.keys()), dead, others)
 
 
 def _no_rows(shown: Iterable[Shown], names: dict[str, str]) -> str:
@@ -116,8 +128,11 @@ def _select(files: _Files, paths: Iterable[Path], table: Table, shown: Iterable[
 
 def _expression(column: Shown, files: _Files, places: dict[str, str], table: Table) -> str:
     """A column of a view out of a file."""
+    if column.name == EXTRA and files.others:
+        return _extra(files.others, places)
     if column.name in places:
-        have = column.type if column.registered else dict(files.stored)[column.name]
+        changed = {other.name: CellType(other.type) for other in files.others}
+        have = changed.get(column.name, column.type) if column.registered else dict(files.stored)[column.name]
         return _converted(places[column.name], have, column.type)
     spread = table.spread_of(column.name)
     if spread is None or column.name not in files.elsewhere:
@@ -126,6 +141,25 @@ def _expression(column: Shown, files: _Files, places: dict[str, str], table: Tab
     pointer = "/" + escape(schema.pointer_of(spread, column.name))
     text = f"CAST(json_extract({places[EXTRA]}, {_text(pointer)}) AS VARCHAR)"
     return _converted(f"nullif({text}, 'null')", JSON_TEXT, column.type)
+
+
+def _extra(others: Iterable[Other], places: dict[str, str]) -> str:
+    """The residual with what columns of another schema have that there is no room for now."""
+    members: dict[bool, list[str]] = {False: [], True: []}
+    for other in others:
+        if other.may_lose:
+            place = places[other.name]
+            value = place if other.name in other.json_text else f"CAST(to_json({place}) AS VARCHAR)"
+            key = _text(dumps(other.pointer).decode("ascii") + ":")
+            members[other.is_beside].append(f"CASE WHEN {place} IS NOT NULL THEN {key} || {value} END")
+    if members[True]:
+        beside = f"nullif(concat_ws(',', {', '.join(members[True])}), '')"
+        members[False].append(f"{_text(dumps(BESIDE).decode('ascii') + ':{')} || {beside} || '}}'")
+    extra = places[EXTRA]
+    if not members[False]:
+        return extra
+    more = f"nullif(concat_ws(',', {', '.join(members[False])}), '')"
+    return f"coalesce('{{' || {more} || coalesce(',' || substr({extra}, 2), '}}'), {extra})"
 
 
 def _converted(value: str, have: CellType, want: CellType) -> str:

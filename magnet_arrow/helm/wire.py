@@ -31,6 +31,10 @@ TEXT_FORM = "~text"
 DUPLICATES = "~duplicates"
 """Key of the residual under which the places are listed whose key stood there more than once; the last one counts."""
 
+BESIDE = "~beside"
+"""Key of the residual under which values stand, by JSON pointer, whose columns are those of another schema version and
+that are beside the row's element: in the rest of a scenario state, or in a stat of an instance."""
+
 Residual = dict[str, Any]
 """What a twin could not hold, by JSON pointer (RFC 6901) from its element; lists of places (`~…`) beside them."""
 

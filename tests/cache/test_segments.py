@@ -278,7 +278,7 @@ def test_a_file_that_is_missing_because_the_cache_has_moved_on(tmp_path: Path) -
 def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 not really PAR1")
     with pytest.raises(CacheDamagedError):
-        TableFile(tmp_path / "x.parquet", schema.table("stats"))
+        TableFile(tmp_path / "x.parquet", schema.table("stats"), {})
 
 
 def test_a_column_does_not_bring_those_whose_names_it_begins(tmp_path: Path) -> None:
