@@ -73,6 +73,12 @@ class Comparison:
         if len(self.differences) < MOST_DIFFERENCES:
             self.differences.append(Difference(where, source, cache))
 
+    def add(self, other: "Comparison") -> None:
+        """Add what was found in files that come after these."""
+        self.values += other.values
+        self.n_differences += other.n_differences
+        self.differences += other.differences[: MOST_DIFFERENCES - len(self.differences)]
+
     def elements(self, where: Where, source: Any, cached: Iterable[Any], shape: Shape, key: str | None) -> None:
         """Compare a list with the elements of a rebuilt one, one by one.
 

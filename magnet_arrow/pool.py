@@ -11,13 +11,13 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from magnet_arrow.cache import sweeping
 from magnet_arrow.errors import CacheError, WorkersLostError
@@ -25,6 +25,9 @@ from magnet_arrow.hands import Failed, failed
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Order, Outcome
 from magnet_arrow.work import carry_out
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _MOST_FALSE_STARTS = 3
 """So many processes in a row may die before they have begun."""
@@ -157,6 +160,37 @@ class _Process:
         self.join()
 
 
+def can_start_processes() -> bool:
+    """Whether there is more than one core to use, and this process may have children: a daemonic one may not."""
+    return cores() > 1 and not multiprocessing.current_process().daemon
+
+
+def results(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
+    """What a function gives for each task, in their order, by one process per core. The processes end with the caller.
+
+    Args:
+        function: can be pickled, and writes nothing that a lost process would leave half done.
+        tasks: can be pickled, as what is given back.
+
+    Raises:
+        WorkersLostError: a process died.
+    """
+    context = _Context()
+    executor = ProcessPoolExecutor(min(cores(), len(tasks)), mp_context=context, initializer=_begin_worker)
+    try:
+        yield from executor.map(function, tasks)
+    except BaseException as error:
+        for process in context.processes:
+            if process.pid is not None:
+                process.kill()
+        if isinstance(error, BrokenProcessPool):
+            hint = "Name fewer runs at once, or give the machine more memory."
+            raise WorkersLostError("A worker process died (out of memory, or killed).", hint=hint) from error
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
 # How a process is started, and what it does at first.
 
 
@@ -226,3 +260,8 @@ def _end_with_caller() -> None:
 
 def _ready() -> None:
     """Called before the first order: once it has returned, it is no fault of the machine that a process dies."""
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -128,18 +128,23 @@ def _indented(text: str) -> str:
     return "".join(parts)
 
 
+def kept_names(run: CachedRun) -> list[str]:
+    """Names of a run's files that are kept, sorted, without the ending of those that were compressed."""
+    return sorted({plain_name(stamp.name) for stamp in run.fingerprint} - set(run.entry.not_kept))
+
+
 class RunFiles:
     """The files of a cached run, or of what stands beside the runs of a suite, rebuilt as they are asked for.
 
     Of a file that ended early there is what was whole of it.
 
     Attributes:
-        names: of the files that are kept, sorted, without the ending of those that were compressed.
+        names: see `kept_names`.
     """
 
     def __init__(self, stored: StoredTables, run: CachedRun) -> None:
         self._stored, self._run = stored, run
-        self.names = sorted({plain_name(stamp.name) for stamp in run.fingerprint} - set(run.entry.not_kept))
+        self.names = kept_names(run)
 
     def rebuild(self, name: str) -> RebuiltFile:
         """One of the files.

@@ -1,6 +1,5 @@
 """Which hands an ingest takes: how many processes, by what there is to read and what they may take."""
 
-import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -11,7 +10,7 @@ from magnet_arrow.errors import SettingError
 from magnet_arrow.hands import BorrowedHands, Hands, OwnHands
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Todo
-from magnet_arrow.pool import Pool
+from magnet_arrow.pool import Pool, cores
 
 POOL_JSON_BYTES = 128 << 20
 """Below it no processes are started: two of them are ready and gone again in 0.6 s (imports, for the most part), in
@@ -48,7 +47,7 @@ class Staff:
     def for_runs(self, runs: Sequence[Todo], meter: Meter) -> tuple[Hands, list[tuple[Todo, ...]]]:
         """Who reads these runs, and how they are divided into orders."""
         if self.executor is not None:
-            return BorrowedHands(self.executor, meter), list(orders.in_parallel(runs, self.workers or _cores()))
+            return BorrowedHands(self.executor, meter), list(orders.in_parallel(runs, self.workers or cores()))
         most = self._most_workers(sum(run.size_bytes for run in runs))
         if most > 1:
             divided = list(orders.in_parallel(runs, most))
@@ -57,15 +56,10 @@ class Staff:
         return OwnHands(meter), list(orders.divide(runs))
 
     def _most_workers(self, json_bytes: int) -> int:
-        wanted = self.workers or (_cores() if json_bytes >= POOL_JSON_BYTES else 1)
+        wanted = self.workers or (cores() if json_bytes >= POOL_JSON_BYTES else 1)
         if self.memory_bytes is None:
             return wanted
         return max(1, min(wanted, self.memory_bytes // PROCESS_BYTES - 1))  # this one merges
-
-
-def _cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _UNITS = {unit: 1000**power for power, unit in enumerate(("b", "kb", "mb", "gb", "tb"))}

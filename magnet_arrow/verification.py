@@ -4,48 +4,35 @@ Neither our list of runs nor our decoder has a say: a source is walked folder by
 Python's `json`, as by HELM's own reader. So a run or a file that ingestion overlooked is a difference.
 """
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate, groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-
+from magnet_arrow import pool
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.cache.store import Cache
-from magnet_arrow.comparison import Comparison, Difference, n_values, n_values_of_text
-from magnet_arrow.errors import CacheDamagedError, Rejected, Where
+from magnet_arrow.comparison import Difference
+from magnet_arrow.errors import Rejected, Where
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.run_place import is_utf8, place_of
-from magnet_arrow.helm.shapes import ListOf, Object, Shape, file_shape
 from magnet_arrow.helm.source import plain_name
-from magnet_arrow.restoring import RebuiltFile, RunFiles
-from magnet_arrow.runs import stamps_of, where_of, why_not_kept
-from magnet_arrow.stored import StoredTables
+from magnet_arrow.restoring import kept_names
+from magnet_arrow.run_comparison import Found, NotCovered, Pair, compare_runs
+from magnet_arrow.runs import where_of, why_not_kept
 from magnet_arrow.taking import Progress
 
+_MIN_TASK_BYTES, _MAX_TASK_BYTES = 16 << 20, 64 << 20
+"""JSON that a process compares at a time. Less is not worth a process, which takes 0.6 s to be ready; a row group holds
+that of about so much, and each task reads all of its own."""
 _NOT_OURS = "no JSON file of a run or a suite"
 _SUITE_FOLDERS = frozenset({"", "groups", "groups/json"})
 """Folders whose JSON files a suite is expected to have in the cache; of a run, only its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotCovered:
-    """A file, or a folder, that is not compared.
-
-    Attributes:
-        path: `suite/run/file`; the whole path where it is nobody's.
-        reason: a few words, the same for all of a kind.
-        is_loss: the cache should have it, and does not.
-    """
-
-    path: str
-    reason: str
-    is_loss: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,78 +105,87 @@ def verify(
     (9, 0)
     """
     begin = time.monotonic()
-    snapshot = Cache.coerce(cache).snapshot()
-    work = _Work(snapshot, StoredTables(snapshot), progress)
-    work.list(source, follow_links=follow_links)
-    work.carry_out()
-    comparison = work.comparison
+    plan = _Plan(Cache.coerce(cache).snapshot())
+    plan.list(source, follow_links=follow_links)
+    found = _compared(plan, progress)
     return VerifyReport(
-        runs=work.n_runs,
-        files=work.n_files,
-        values=comparison.values,
-        n_differences=comparison.n_differences,
-        differences=tuple(comparison.differences),
-        rejected=tuple(work.rejected),
-        not_covered=tuple(work.not_covered),
-        exact=work.n_exact,
-        notes=tuple(work.notes),
+        runs=found.n_runs,
+        files=found.n_files,
+        values=found.comparison.values,
+        n_differences=found.comparison.n_differences,
+        differences=tuple(found.comparison.differences),
+        rejected=tuple(plan.rejected),
+        not_covered=tuple(found.not_covered),
+        exact=found.n_exact,
+        notes=tuple(found.notes),
         seconds=time.monotonic() - begin,
     )
 
 
-@dataclass(slots=True)
-class _Pair:
-    """A run, or what stands beside the runs of a suite, in the source and in the cache.
-
-    Attributes:
-        place: in the source.
-        run: in the cache.
-        files: what the cache has.
-        names: of the files that both have, as the cache calls them: what the source does.
-    """
-
-    place: RunPlace
-    run: CachedRun
-    files: RunFiles
-    names: dict[str, str]
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(map(self.size_of, self.names))
-
-    def size_of(self, name: str) -> int:
-        """Bytes of a file of the source."""
-        try:
-            return os.stat(self.place.path / self.names[name]).st_size
-        except OSError:
-            return 0
+def _compared(plan: "_Plan", progress: Callable[[Progress], None] | None) -> Found:
+    """What is found in the source as a whole: by several processes where that is faster."""
+    sizes = [pair.size_bytes for pair in plan.pairs]
+    meter = _Meter(progress, sum(sizes), sum(bool(pair.place.folder) for pair in plan.pairs), len(plan.rejected))
+    compare = partial(compare_runs, plan.snapshot.path, plan.snapshot.manifest)
+    tasks = _tasks(plan.pairs, sizes)
+    if len(tasks) > 1 and pool.can_start_processes():
+        for task, found in zip(tasks, pool.results(compare, tasks), strict=True):
+            plan.found.add(found)
+            for pair in task:
+                for name in pair.names:
+                    meter.end_file(pair, name)
+    else:
+        plan.found.add(compare(plan.pairs, meter.end_file))
+    return plan.found
 
 
 @dataclass(slots=True)
-class _Work:
-    snapshot: Snapshot
-    stored: StoredTables
+class _Meter:
+    """Tells a caller how far the comparison is."""
+
     progress: Callable[[Progress], None] | None
-    comparison: Comparison = field(default_factory=Comparison)
+    all_bytes: int
+    all_runs: int
+    rejected: int
+    bytes: int = 0
+    runs: int = 0
+
+    def end_file(self, pair: Pair, name: str) -> None:
+        self.bytes += pair.size_of(name)
+        is_last = name == next(reversed(pair.names))
+        self.runs += is_last and bool(pair.place.folder)
+        if self.progress is not None:
+            done = min(self.bytes, self.all_bytes)
+            self.progress(Progress(done, self.all_bytes, self.runs, self.all_runs, where_of(pair.place), self.rejected))
+
+
+def _tasks(pairs: Sequence[Pair], sizes: Sequence[int]) -> list[Sequence[Pair]]:
+    """The runs in parts, neighbours together, since they share row groups."""
+    task_bytes = min(_MAX_TASK_BYTES, max(_MIN_TASK_BYTES, 1 + sum(sizes) // pool.cores()))
+    numbers = [before // task_bytes for before in accumulate(sizes, initial=0)]
+    return [[pair for _, pair in part] for _, part in groupby(zip(numbers, pairs, strict=False), key=itemgetter(0))]
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is to be compared, and what was found in listing it."""
+
+    snapshot: Snapshot
+    found: Found = field(default_factory=Found)
     rejected: list[Rejected] = field(default_factory=list)
-    not_covered: list[NotCovered] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    pairs: list[_Pair] = field(default_factory=list)
-    n_runs: int = 0
-    n_files: int = 0
-    n_exact: int = 0
+    pairs: list[Pair] = field(default_factory=list)
 
     def list(self, source: layout.Source, *, follow_links: bool) -> None:
         """Walk the source: what is to be compared, and what can't be."""
         found = layout.find_all(source, follow_links=follow_links)
-        self.notes += found.notes
+        self.found.notes += found.notes
         self.rejected += found.rejected
         walk = _Walk({place.path: place for place in found.places}, follow_links)
         for root in found.roots:
             walk.visit(root)
         for folder in list(walk.known):
             walk.visit(folder, runs=False)
-        self.not_covered += walk.not_covered
+        self.found.not_covered += walk.not_covered
         for place, names in walk.files.items():
             self._sort_out(place, sorted(names))
 
@@ -202,21 +198,21 @@ class _Work:
         elif run is not None:
             self._pair_up(place, run, names)
         elif place.folder:
-            self.comparison.note(Where(where_of(place)), "a run", "none at this place")
+            self.found.comparison.note(Where(where_of(place)), "a run", "none at this place")
         else:
             self._leave_out(place, names)
 
     def _pair_up(self, place: RunPlace, run: CachedRun, names: Sequence[str]) -> None:
-        files = RunFiles(self.stored, run)
+        kept = kept_names(run)
         # Of a file and a compressed copy of it the first is read: it is shorter by the ending.
         there = {plain_name(name): name for name in sorted(names, key=len, reverse=True)}
-        pair = _Pair(place, run, files, {name: there[name] for name in files.names if name in there})
+        pair = Pair(place, run, {name: there[name] for name in kept if name in there})
         self.pairs.append(pair)
-        for name in files.names:
+        for name in kept:
             if name not in there:
-                self.comparison.note(Where(where_of(place), name), "no such file", "one")
+                self.found.comparison.note(Where(where_of(place), name), "no such file", "one")
         dropped = [there[name] for name in run.entry.not_kept if name in there]
-        self.not_covered += [
+        self.found.not_covered += [
             NotCovered(f"{where_of(place)}/{name}", why_not_kept(plain_name(name))) for name in dropped
         ]
         self._leave_out(place, sorted(set(names) - set(dropped) - set(pair.names.values())))
@@ -225,74 +221,11 @@ class _Work:
         """Files that the cache does not have."""
         for name in names:
             if plain_name(name) != name and plain_name(name) in names:
-                self.not_covered.append(NotCovered(f"{where_of(place)}/{name}", "a compressed copy"))
+                self.found.not_covered.append(NotCovered(f"{where_of(place)}/{name}", "a compressed copy"))
             elif _is_expected(place, plain_name(name)):
-                self.comparison.note(Where(where_of(place), name), "a file", "none of this name")
+                self.found.comparison.note(Where(where_of(place), name), "a file", "none of this name")
             else:
-                self.not_covered.append(NotCovered(f"{where_of(place)}/{name}", _NOT_OURS))
-
-    def carry_out(self) -> None:
-        """Compare all that is to be compared."""
-        total = sum(pair.size_bytes for pair in self.pairs)
-        n_runs = sum(bool(pair.place.folder) for pair in self.pairs)
-        done = 0
-        for pair in self.pairs:
-            before = self.comparison.n_differences
-            for name in pair.names:
-                self._compare(pair, name)
-                done += pair.size_of(name)
-                self._tell(Progress(min(done, total), total, self.n_runs, n_runs, where_of(pair.place), 0))
-            self.n_runs += bool(pair.place.folder)
-            changed = stamps_of(pair.place) != pair.run.fingerprint
-            if changed and self.comparison.n_differences > before:
-                self.notes.append(f"{where_of(pair.place)} has changed since it was ingested.")
-        self._tell(Progress(total, total, n_runs, n_runs, "", len(self.rejected)))
-
-    def _tell(self, progress: Progress) -> None:
-        if self.progress is not None:
-            self.progress(progress)
-
-    def _compare(self, pair: _Pair, name: str) -> None:
-        """Compare one file."""
-        where = Where(where_of(pair.place), pair.names[name])
-        cut_at = pair.run.entry.cut.get(name)
-        self.n_files += 1
-        try:
-            data = _read(pair.place.path / pair.names[name])
-            if cut_at is not None:
-                reason = "ends early: compared up to there"
-                self.not_covered.append(
-                    NotCovered(f"{where.run}/{where.file} from byte {cut_at}", reason, is_loss=True)
-                )
-                data = _closed(data[:cut_at])
-            rebuilt = pair.files.rebuild(name)
-            if _is_exact(data, rebuilt):
-                self.n_exact += 1
-                self.comparison.values += n_values_of_text(data) if rebuilt.text is None else n_values(_parsed(data))
-            else:  # its list can be rebuilt only once
-                self._compare_values(where, data, pair.files.rebuild(name))
-        except CacheDamagedError as error:
-            self.comparison.note(where, "a file", f"a damaged one ({error.reason})")
-        except (OSError, ValueError, RecursionError) as error:
-            self.comparison.note(where, f"a file that cannot be read ({error})", "one that could be")
-
-    def _compare_values(self, where: Where, data: bytes, rebuilt: RebuiltFile) -> None:
-        """Compare a file with what was rebuilt of it, value by value."""
-        shape = file_shape(plain_name(where.file or ""))
-        if rebuilt.text is not None:
-            self.comparison.compare(where, _parsed(data), _parsed(rebuilt.text.encode()), shape)
-            return
-        source = json.loads(data.decode("utf-8-sig"))
-        if rebuilt.elements is None:
-            self.comparison.compare(where, source, rebuilt.document, shape)
-            return
-        listed = source
-        if rebuilt.key is not None:
-            listed = source.pop(rebuilt.key, None) if isinstance(source, dict) else None
-            rest = {name: value for name, value in rebuilt.document.items() if name != rebuilt.key}
-            if rest or source:
-                self.comparison.compare(where, source, rest, shape)
-        self.comparison.elements(where, listed, rebuilt.elements, _member_shape(shape, rebuilt.key), rebuilt.key)
+                self.found.not_covered.append(NotCovered(f"{where_of(place)}/{name}", _NOT_OURS))
 
 
 @dataclass(slots=True)
@@ -350,51 +283,3 @@ def _is_expected(place: RunPlace, name: str) -> bool:
     folder, _, base = name.rpartition("/")
     is_ours = folder == "" if place.folder else folder in _SUITE_FOLDERS
     return is_ours and base.endswith(".json") and not base.startswith(".")
-
-
-def _read(path: Path) -> bytes:
-    """A file's content."""
-    if not path.is_file():
-        raise ValueError("no regular file")
-    data = path.read_bytes()
-    codec = next((codec for magic, codec in _MAGIC.items() if data.startswith(magic)), None)
-    if codec is None:
-        return data
-    with pa.CompressedInputStream(pa.BufferReader(data), codec) as file:
-        plain: bytes = file.read()
-        return plain
-
-
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # RFC 1952, RFC 8878
-
-
-def _closed(data: bytes) -> bytes:
-    """What there is of a file that ends early after an element, made whole."""
-    data = data.rstrip(b", \t\r\n")
-    return data + (b"]}" if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else b"]")
-
-
-def _parsed(data: bytes) -> Any:
-    """What Python's `json` makes of a file that was kept as text; the text itself, if it is no JSON."""
-    text = data.decode("utf-8")
-    try:
-        return json.loads(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError):
-        return text
-
-
-def _is_exact(data: bytes, rebuilt: RebuiltFile) -> bool:
-    """Whether a file comes back byte for byte. Its list, if there is one, is rebuilt up to the first other byte."""
-    size_bytes = 0
-    for text in rebuilt.texts():
-        if not data.startswith(part := text.encode(), size_bytes):
-            return False
-        size_bytes += len(part)
-    return size_bytes == len(data)
-
-
-def _member_shape(shape: Shape, key: str | None) -> Shape:
-    if key is None:
-        return shape
-    fields = shape.fields if isinstance(shape, Object) else ()
-    return next((field.shape for field in fields if field.name == key), ListOf(file_shape("")))

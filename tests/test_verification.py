@@ -1,6 +1,8 @@
+import dataclasses
 import gzip
 import json
 import math
+import multiprocessing
 import os
 import shutil
 from collections.abc import Callable
@@ -12,8 +14,8 @@ import pyarrow as pa
 import pytest
 from makedump import Run, instance_stats, make_run, stat, write_run
 
-from magnet_arrow import verify
-from magnet_arrow.errors import NoRunsError
+from magnet_arrow import pool, verification, verify
+from magnet_arrow.errors import NoRunsError, WorkersLostError
 from magnet_arrow.ingestion import ingest
 from magnet_arrow.taking import Progress
 
@@ -394,9 +396,32 @@ def test_progress_is_told_file_by_file(outputs: Path, cache: Path) -> None:
     told: list[Progress] = []
     verify(outputs, cache, progress=told.append)
     total = sum(path.stat().st_size for path in outputs.rglob("*.json"))
-    assert len(told) == 11
+    assert len(told) == 10
     assert [state.bytes_done for state in told] == sorted(state.bytes_done for state in told)
     assert (told[-1].bytes_done, told[-1].bytes_total, told[-1].runs_done) == (total, total, 2)
+
+
+def test_several_processes_find_what_one_finds(outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in (outputs / "runs" / "made").iterdir():
+        stats = json.loads((folder / "stats.json").read_text())
+        stats[1]["mean"] = 0.125
+        (folder / "stats.json").write_text(json.dumps(stats), encoding="ascii")
+    told: list[Progress] = []
+    alone = verify(outputs, cache)
+    monkeypatch.setattr(verification, "_MIN_TASK_BYTES", 1)
+    monkeypatch.setattr(verification, "_MAX_TASK_BYTES", 1)
+    monkeypatch.setattr(pool, "cores", lambda: 2)
+    together = verify(outputs, cache, progress=told.append)
+    assert [one.where.run for one in together.differences] == ["made/tide:n=1", "made/tide:n=2"]
+    assert dataclasses.replace(together, seconds=alone.seconds) == alone
+    assert (len(told), told[-1].runs_done) == (10, 2)
+
+
+def test_a_process_that_dies_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "cores", lambda: 2)
+    with pytest.raises(WorkersLostError, match="A worker process died"):
+        list(pool.results(os._exit, [3, 3]))
+    assert not multiprocessing.active_children()
 
 
 def test_only_the_first_thousand_differences_are_kept(tmp_path: Path) -> None:

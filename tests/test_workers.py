@@ -198,7 +198,7 @@ def test_orders_grow_smaller_towards_the_end(monkeypatch: pytest.MonkeyPatch) ->
 def test_how_many_workers_there_are(
     wanted: int | None, memory_bytes: int | None, n_bytes: int, found: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staff, "_cores", lambda: 6)
+    monkeypatch.setattr(staff, "cores", lambda: 6)
     runs = [todo(f"{number:02}", n_bytes // 40) for number in range(40)]
     monkeypatch.setattr(staff, "Pool", lambda workers, meter: workers)
     hands, _ = staff.Staff(wanted, memory_bytes).for_runs(runs, Meter())
