@@ -4,10 +4,10 @@ It reads just the row groups of these runs, verifies page checksums, and gives e
 alone decide.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 import polars as pl
@@ -15,14 +15,15 @@ import pyarrow as pa
 from polars.io.plugins import register_io_source
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import segments
-from magnet_arrow.cache.manifest import StoredRows, TableEntry
+from magnet_arrow.cache import row_places, segments, shared_text
+from magnet_arrow.cache.manifest import Segment, TableEntry
+from magnet_arrow.cache.row_places import Visit
 from magnet_arrow.cache.shown import (
     Columns,
+    Residuals,
     Shown,
     bits_of,
     frame_schema,
-    from_residual,
     hidden_columns,
     kinds_of,
     merge_kinds,
@@ -39,8 +40,10 @@ from magnet_arrow.spreading import with_overflow
 
 _BATCH_ROWS = 65_536
 _BATCH_BYTES = 8 << 20
-_KEPT_BYTES = 16 << 20
-"""Arrow bytes of row groups that stay when another is read."""
+"""A part of a stream ends at the first of these, in Arrow bytes."""
+_WINDOW_ROWS = 65_536
+_WINDOW_BYTES = 4 << 20
+"""Rows that are put in order together, and their bytes in Parquet: some 70 MB in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +77,37 @@ class Selection:
         Raises:
             CacheDamagedError: as `read_runs`.
         """
-        for _, of_segment in groupby(self.runs, key=lambda run: run.segment.id):
-            chosen = [run for run in of_segment if run.rows(self.table.name).rows]
-            if not chosen:
-                continue
-            entry = chosen[0].segment.tables[self.table.name]
-            places = [run.rows(self.table.name) for run in chosen]
-            for part in _parts(self.cache, entry, places, _stored_names(entry, self.shown)):
-                yield _shape(part, self.table, entry.dynamic, self.shown)
+        fields = self.schema()
+        held: list[pa.Table] = []
+        rows = size = 0
+        with _Reader(self) as reader:
+            for visit in reader.visits():
+                for part in shared_text.plain_parts(reader.read(visit), _BATCH_BYTES):
+                    held.append(part.cast(fields))
+                    rows, size = rows + part.num_rows, size + part.nbytes
+                    if rows >= _BATCH_ROWS or size >= _BATCH_BYTES:
+                        yield pa.concat_tables(held)
+                        held, rows, size = [], 0, 0
+        if held:
+            yield pa.concat_tables(held)
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """The rows in frames of one or several row groups each, page checksums verified.
+
+        Texts that recur are in memory once. Row groups that are met again and again, as the runs are in another order
+        than in the cache, are read once for many rows.
+
+        Raises:
+            CacheDamagedError: as `read_runs`.
+        """
+        name = self.table.name
+        with _Reader(self) as reader:
+            for window in row_places.windows(reader.visits(), _WINDOW_ROWS, _WINDOW_BYTES, name):
+                found, order = row_places.merged(window)
+                if len(found) == len(window):
+                    yield from map(reader.frame, window)
+                else:
+                    yield pl.concat(map(reader.frame, found))[order]
 
 
 def select_runs(
@@ -138,72 +164,74 @@ def _read(
         chosen = replace(chosen, shown=tuple(column for column in chosen.shown if column.name in set(with_columns)))
     left = n_rows
     empty = True
-    for frame in _frames(chosen):
-        if left is not None and left <= 0:
-            break
+    for frame in chosen.frames() if n_rows != 0 else ():
         part = frame if left is None else frame.head(left)
-        left = None if left is None else left - part.height
         empty = False
         yield part if predicate is None else part.filter(predicate)
+        if left is not None:
+            left -= part.height
+            if not left:
+                break
     if empty:
         yield pl.DataFrame(schema=frame_schema(chosen.shown))
 
 
-def _frames(chosen: Selection) -> Iterator[pl.DataFrame]:
-    for part in chosen.parts():
+class _Reader:
+    """The row groups of a selection; one file is open at a time."""
+
+    def __init__(self, chosen: Selection) -> None:
+        self._chosen = chosen
+        self._open = contextlib.ExitStack()
+        self._file: segments.TableFile
+        self._segment = ""
+        self._group_rows: dict[str, list[int]] = {}
+
+    def __enter__(self) -> "_Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def visits(self) -> Iterator[Visit]:
+        """The row groups that hold the rows, in their order."""
+        return row_places.visits(self._chosen.runs, self._chosen.table.name, self._rows_of_group)
+
+    def _rows_of_group(self, segment: Segment, group: int) -> int:
+        if segment.id not in self._group_rows:
+            self._group_rows[segment.id] = self._file_of(segment).group_rows
+        return self._group_rows[segment.id][group]
+
+    def read(self, visit: Visit) -> pa.Table:
+        """The rows of a visit with the columns of the selection; texts that recur as dictionaries."""
+        entry = visit.segment.tables[self._chosen.table.name]
+        group = self._file_of(visit.segment).read(visit.group, _stored_names(entry, self._chosen.shown))
+        return _shape(row_places.taken(group, visit), self._chosen.table, entry.dynamic, self._chosen.shown)
+
+    def frame(self, visit: Visit) -> pl.DataFrame:
+        """As `read`, for Polars."""
+        rows = self.read(visit)
         # A frame without columns still has rows to count.
-        yield pl.DataFrame(part) if chosen.shown else pl.DataFrame(height=part.num_rows)
+        return shared_text.frame_of(rows) if self._chosen.shown else pl.DataFrame(height=rows.num_rows)
+
+    def _file_of(self, segment: Segment) -> segments.TableFile:
+        if segment.id != self._segment:
+            self._open.close()
+            self._segment = ""
+            entry = segment.tables[self._chosen.table.name]
+            self._file = self._open.enter_context(segments.open_table(self._chosen.cache, entry, interned=True))
+            self._segment = segment.id
+        return self._file
 
 
 def _stored_names(entry: TableEntry, shown: Sequence[Shown]) -> list[str]:
     """Columns to read from a segment's file for a frame's columns; at least one, for the number of rows."""
     names = [column.name for column in shown if column.registered or column.name in entry.dynamic]
     names += [name for column in shown for name in column.overflow if name in entry.dynamic]
-    elsewhere = [column for column in shown if column.name not in names and column.type != freeform.NOTHING]
-    if elsewhere and EXTRA not in names:
+    known = set(names)
+    elsewhere = [column for column in shown if column.name not in known and column.type != freeform.NOTHING]
+    if elsewhere and EXTRA not in known:
         names.append(EXTRA)
     return names or [RUN]
-
-
-def _parts(cache: Path, entry: TableEntry, places: Sequence[StoredRows], names: Sequence[str]) -> Iterator[pa.Table]:
-    """The rows at these places, in their order, in tables of bounded size."""
-    slices: list[pa.Table] = []
-    rows = size = 0
-    with segments.open_table(cache, entry) as file:
-        reader = _GroupReader(file, names)
-        for place in places:
-            skip, left = place.skip, place.rows
-            for number in range(place.group, place.group + place.groups):
-                group, row_bytes = reader.read(number)
-                part = group.slice(skip, left)
-                skip, left = 0, left - part.num_rows
-                slices.append(part)
-                rows, size = rows + part.num_rows, size + part.num_rows * row_bytes
-                if rows >= _BATCH_ROWS or size >= _BATCH_BYTES:
-                    yield pa.concat_tables(slices)
-                    slices, rows, size = [], 0, 0
-    if slices:
-        yield pa.concat_tables(slices)
-
-
-class _GroupReader:
-    """Row groups of a file; the last few are kept, since neighbouring runs share one."""
-
-    def __init__(self, file: segments.TableFile, names: Sequence[str]) -> None:
-        self._file, self._names = file, names
-        self._kept: dict[int, tuple[pa.Table, int]] = {}
-        self._kept_bytes = 0
-
-    def read(self, group: int) -> tuple[pa.Table, int]:
-        """A row group, and bytes a row, which would take long to ask of each slice of it."""
-        if group not in self._kept:
-            while self._kept_bytes > _KEPT_BYTES:
-                table, row_bytes = self._kept.pop(next(iter(self._kept)))
-                self._kept_bytes -= row_bytes * table.num_rows
-            table = self._file.read(group, self._names)
-            self._kept[group] = table, table.nbytes // max(1, table.num_rows)
-            self._kept_bytes += self._kept[group][1] * table.num_rows
-        return self._kept[group]
 
 
 def read_run_specs_of(
@@ -221,10 +249,10 @@ def read_run_specs_of(
         bits |= run.occurs
         merge_kinds(kinds, run.dynamic)
     shown = (*occurring_columns(table, bits, kinds), registered(table, RUN))
-    frames = [pl.DataFrame(schema=frame_schema(shown)), *_frames(Selection(snapshot.path, table, cached, shown))]
+    frames = [pl.DataFrame(schema=frame_schema(shown)), *Selection(snapshot.path, table, cached, shown).frames()]
     if batch:
         stored = {name: int(kind) for name, kind in batch.kinds.items()}
-        frames.append(pl.DataFrame(_shape(pa.table(plain_columns(batch)), table, stored, shown)))
+        frames.append(shared_text.frame_of(_shape(pa.table(plain_columns(batch)), table, stored, shown)))
     rows = pl.concat(frames)
     place = {key: row for row, key in enumerate(rows.get_column(RUN))}
     return rows[[place[key] for key in keys]], frozenset(column.name for column in shown if column.type.is_json)
@@ -235,6 +263,7 @@ def _shape(part: pa.Table, table: Table, dynamic: Mapping[str, int], shown: Sequ
     if not shown:
         return part.select([])  # which keeps the number of rows
     columns = []
+    residuals: Residuals | None = None
     for column in shown:
         if column.registered:
             stored = {name: Kind(dynamic[name]) for name in column.overflow if name in dynamic}
@@ -246,7 +275,8 @@ def _shape(part: pa.Table, table: Table, dynamic: Mapping[str, int], shown: Sequ
             columns.append(pa.nulls(part.num_rows))
         elif column.name in dynamic:
             have = freeform.stored_type(Kind(dynamic[column.name]))
-            columns.append(freeform.convert(part.column(column.name).combine_chunks(), have, column.type))
+            columns.append(shared_text.converted(part.column(column.name), have, column.type))
         else:
-            columns.append(from_residual(part.column(EXTRA), table, column))
+            residuals = residuals or Residuals.of(part.column(EXTRA))
+            columns.append(residuals.column(table, column))
     return pa.table(columns, names=[column.name for column in shown])

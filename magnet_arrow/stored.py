@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import segments
+from magnet_arrow.cache import segments, shared_text
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.freeform import CellType, Kind
 
 _BATCH_BYTES = 8 << 20
+_GROUP_BYTES = 256 << 20
+"""Of a row group that is kept with a text for each row."""
 
 
 def stored_types(run: CachedRun, table: str) -> dict[str, CellType]:
@@ -23,7 +25,12 @@ def stored_types(run: CachedRun, table: str) -> dict[str, CellType]:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A row group of a segment's table; `row_bytes` on the average, which would take long to ask of each run's part."""
+    """A row group of a segment's table.
+
+    Attributes:
+        rows: texts are plain strings where there is room for that, see `shared_text`.
+        row_bytes: on the average, which would take long to ask of each run's part; 0 where there was no room.
+    """
 
     segment: str
     number: int
@@ -61,6 +68,9 @@ class StoredTables:
             group = self._group(run, table, number)
             part = group.rows.slice(skip, left).select([name for name in names if name in group.names])
             skip, left = 0, left - part.num_rows
+            if not group.row_bytes:
+                yield from shared_text.plain_parts(part, _BATCH_BYTES)
+                continue
             step = max(1, _BATCH_BYTES // group.row_bytes)
             for begin in range(0, part.num_rows, step):
                 yield part.slice(begin, step)
@@ -69,9 +79,12 @@ class StoredTables:
         kept = self._kept.pop(table, None)  # before another is read, so that there are never two
         if kept is None or (kept.segment, kept.number) != (run.segment.id, number):
             kept = None
-            with segments.open_table(self._snapshot.path, run.segment.tables[table]) as file:
+            with segments.open_table(self._snapshot.path, run.segment.tables[table], interned=True) as file:
                 rows = file.read(number, file.names)
-            row_bytes = 1 + rows.nbytes // max(1, rows.num_rows)
+            row_bytes = 0
+            if shared_text.plain_bytes(rows) <= _GROUP_BYTES:
+                (rows,) = shared_text.plain_parts(rows, _GROUP_BYTES)
+                row_bytes = 1 + rows.nbytes // max(1, rows.num_rows)
             kept = _Group(run.segment.id, number, rows, frozenset(rows.column_names), row_bytes)
         self._kept[table] = kept
         return kept

@@ -1,11 +1,17 @@
 """Frames of chosen runs: their rows in order, only what a query needs, and no damaged page ever as data."""
 
 from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
+from unittest import mock
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from makedump import make_run, write_runs
 from makesegment import commit_runs, key_of
 
@@ -14,8 +20,9 @@ from magnet_arrow.cache.segments import TableFile
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.errors import CacheDamagedError, ColumnNotFoundError, RunNotCachedError
+from magnet_arrow.export import TableHandle
 from magnet_arrow.ingestion import ingest
-from magnet_arrow.scan import read_runs
+from magnet_arrow.scan import read_runs, select_runs
 from magnet_arrow.stored import StoredTables, stored_types
 
 OWN = "stats.name.perturbation"
@@ -69,9 +76,56 @@ def test_rows_are_those_of_the_runs_as_given_in_file_order(
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 100])
 def test_rows_are_the_same_in_parts_of_any_size(rows: int, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "_BATCH_ROWS", rows)
+    monkeypatch.setattr(scan, "_WINDOW_ROWS", rows)
     found = frame(snapshot, "cab").select("stats.mean", pl.lit(1)).collect()
     assert found["stats.mean"].to_list() == [4, 5, 6, 1, 2, 3]
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=4),
+    st.randoms(use_true_random=False),
+    st.integers(1, 9),
+)
+@settings(max_examples=25, deadline=None)
+def test_frames_and_streams_do_not_depend_on_how_runs_lie_in_segments(
+    layout: list[list[int]], random: Random, rows: int
+) -> None:
+    """Each list is a segment of row groups of two runs; runs are asked for in any order, some twice, some not."""
+    values: dict[str, list[Any]] = {}
+    with TemporaryDirectory() as folder, mock.patch.multiple(scan, _WINDOW_ROWS=rows, _BATCH_ROWS=rows):
+        for number, groups in enumerate(layout):
+            made = []
+            for group, n_rows in enumerate(groups):
+                begin = 100 * number + 10 * group
+                runs = {f"{begin}": [begin + row for row in range(n_rows)], f"{begin + 5}": [begin + 5]}
+                made.append(runs)
+                values |= runs
+            snapshot = commit_runs(Path(folder), *made)
+        chosen = random.choices(sorted(values), k=len(values) + 2)
+        keys = [key_of(run) for run in chosen]
+        expected = [float(value) for run in chosen for value in values[run]]
+        assert read_runs(snapshot, "stats", keys, ["stats.mean"]).collect()["stats.mean"].to_list() == expected
+        assert (
+            pa.table(TableHandle(select_runs(snapshot, "stats", keys, ["stats.mean"])))["stats.mean"].to_pylist()
+            == expected
+        )
+
+
+def test_a_row_group_is_read_once_for_runs_in_another_order(tmp_path: Path, reads: Reads) -> None:
+    commit_runs(tmp_path, *({f"{run}": [run]} for run in range(8)))
+    snapshot = commit_runs(tmp_path, *({f"{run}": [run]} for run in range(8, 16)))
+    order = [(run * 7) % 16 for run in range(16)] * 2
+    found = read_runs(snapshot, "stats", [key_of(f"{run}") for run in order]).collect()
+    assert found["stats.mean"].to_list() == order
+    assert len(reads) == 16
+
+
+def test_texts_of_other_runs_in_a_row_group_do_not_matter(tmp_path: Path) -> None:
+    """What is a number in these runs is stored as JSON text, since it is none in their neighbour."""
+    snapshot = commit_runs(tmp_path, {"a": [{"n": 1}], "b": [{"n": "x"}], "c": [{"n": 2.5}]})
+    found = frame(snapshot, "ca", [f"{OWN}.n"]).collect()
+    assert found.schema == {f"{OWN}.n": pl.Float64}
+    assert found[f"{OWN}.n"].to_list() == [2.5, 1.0]
 
 
 def test_only_the_row_groups_of_these_runs_are_read(snapshot: Snapshot, reads: Reads) -> None:
@@ -93,7 +147,7 @@ def test_only_the_columns_of_a_query_are_read(snapshot: Snapshot, reads: Reads) 
 def test_a_query_that_wants_few_rows_reads_no_further(
     snapshot: Snapshot, reads: Reads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scan, "_BATCH_ROWS", 1)
+    monkeypatch.setattr(scan, "_WINDOW_ROWS", 1)
     assert frame(snapshot, "abcd").head(2).collect()["stats.mean"].to_list() == [1.0, 2.0]
     assert [group for group, _ in reads] == [0]
 

@@ -133,7 +133,7 @@ class _BadGroups:
         """The digest covers every byte of the file; reading every page tells where the fault is."""
         try:
             self._look_at_bytes(cache, table)
-            with segments.open_table(cache, table) as file:
+            with segments.open_table(cache, table, interned=True) as file:
                 for group in range(len(file.group_rows)):
                     self._read(file, group)
         except CacheDamagedError as error:

@@ -10,9 +10,9 @@ from magnet_arrow.cache import evolution, integrity, segments
 from magnet_arrow.cache.evolution import Other
 from magnet_arrow.cache.manifest import TableEntry
 from magnet_arrow.cache.shown import (
+    Residuals,
     Shown,
     frame_schema,
-    from_residual,
     hidden_columns,
     kinds_of,
     polars_type,
@@ -85,7 +85,7 @@ def _expression(table: Table, entry: TableEntry, column: Shown) -> pl.Expr:
     if column.name not in entry.dynamic:
         if not entry.rows:
             return pl.lit(None, dtype).alias(column.name)
-        return _mapped(EXTRA, lambda values: from_residual(values, table, column), dtype).alias(column.name)
+        return _mapped(EXTRA, lambda values: Residuals.of(values).column(table, column), dtype).alias(column.name)
     have = freeform.stored_type(Kind(entry.dynamic[column.name]))
     if have == column.type:
         return pl.col(column.name)

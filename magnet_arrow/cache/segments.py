@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import commit, encodings, evolution, manifest
+from magnet_arrow.cache import commit, encodings, evolution, manifest, shared_text
 from magnet_arrow.cache.evolution import Other
 from magnet_arrow.cache.integrity import check_digest, damaged, file_entry, mark, missing
 from magnet_arrow.cache.manifest import FileEntry, Profile, RunEntry, RunList, Segment, StoredRows, TableEntry
@@ -437,20 +437,28 @@ class TableFile:
         path: of the file.
         table: which table.
         dynamic: kinds in the columns that were found in the data.
+        interned: give texts that the file has dictionaries of as dictionaries, also those in lists.
 
     Attributes:
         others: columns that are not as the registry has them.
     """
 
-    def __init__(self, path: Path, table: Table, dynamic: Mapping[str, int]) -> None:
+    def __init__(self, path: Path, table: Table, dynamic: Mapping[str, int], *, interned: bool = False) -> None:
         self._path, self._types = path, {column.name: column.type for column in table.columns}
         try:
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
+            fields = self._file.schema_arrow
+            if interned:
+                footer = self._file.metadata
+                names = shared_text.dictionary_columns(footer)
+                self._file.close()
+                self._file = pq.ParquetFile(
+                    path, metadata=footer, read_dictionary=names, page_checksum_verification=True
+                )
         except FileNotFoundError:
             raise
         except (OSError, pa.ArrowException) as error:
             raise damaged(path, str(error)) from error
-        fields = self._file.schema_arrow
         self._names = dict.fromkeys(fields.names)
         self.others = evolution.others(table, fields, dynamic, self._file.metadata.metadata or {})
 
@@ -511,8 +519,8 @@ def others(cache: Path, segment: Segment, table: str) -> tuple[Other, ...]:
 
 
 @contextlib.contextmanager
-def open_table(cache: Path, entry: TableEntry) -> Iterator[TableFile]:
-    """A table of a segment, to be read.
+def open_table(cache: Path, entry: TableEntry, *, interned: bool = False) -> Iterator[TableFile]:
+    """A table of a segment, to be read; `interned` as in `TableFile`.
 
     Raises:
         CacheDamagedError: the file is missing, has another size, or another footer than was written.
@@ -520,7 +528,7 @@ def open_table(cache: Path, entry: TableEntry) -> Iterator[TableFile]:
     """
     path = check_digest(cache, entry.file)
     with missing(cache, entry.file):
-        file = TableFile(path, schema.table(path.parent.name), entry.dynamic)
+        file = TableFile(path, schema.table(path.parent.name), entry.dynamic, interned=interned)
     try:
         yield file
     finally:

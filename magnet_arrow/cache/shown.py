@@ -8,9 +8,11 @@ import polars as pl
 import pyarrow as pa
 
 from magnet_arrow import freeform, schema
+from magnet_arrow.cache import shared_text
 from magnet_arrow.cache.snapshot import CachedRun
 from magnet_arrow.errors import ColumnNotFoundError, SettingError
 from magnet_arrow.freeform import CellType, Kind
+from magnet_arrow.helm.wire import Residual
 from magnet_arrow.schema import EXTRA, RUN_NAME, Table
 from magnet_arrow.spreading import bounded, residual_text
 
@@ -177,17 +179,35 @@ def without_shown(extra: pa.Array | pa.ChunkedArray, table: Table, column: Shown
         for name in column.shown
         if (spread := table.spread_of(name)) and name not in stored
     }
+    residuals = Residuals.of(extra)
     texts = []
-    for text in extra.to_pylist():
-        residual = {} if text is None else freeform.parse_many([text])[0]
+    for residual in residuals.distinct:
         left = {place: value for place, value in residual.items() if value is None or place not in places}
         texts.append(residual_text(left) if left else None)
-    return pa.array(texts, pa.string())
+    return pa.array(texts, pa.string()).take(residuals.codes)
 
 
-def from_residual(extra: pa.ChunkedArray, table: Table, column: Shown) -> pa.Array:
-    """A column that its segment had no room for: its values stand in the residual."""
-    spread = table.spread_of(column.name)
-    place = schema.pointer_of(spread, column.name) if spread else ""
-    values = [None if text is None else freeform.parse_many([text])[0].get(place) for text in extra.to_pylist()]
-    return freeform.array_of(values, column.type)
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """A residual column, each distinct text of it parsed once.
+
+    Attributes:
+        distinct: what the texts say.
+        codes: which one each row has; null for none.
+    """
+
+    distinct: list[Residual]
+    codes: pa.Array
+
+    @classmethod
+    def of(cls, extra: pa.Array | pa.ChunkedArray) -> "Residuals":
+        """Those of a stored column."""
+        encoded = shared_text.used(extra)
+        return cls(freeform.parse_many(encoded.dictionary.to_pylist()), encoded.indices)
+
+    def column(self, table: Table, column: Shown) -> pa.Array:
+        """A column that its segment had no room for: its values stand in the residual."""
+        spread = table.spread_of(column.name)
+        place = schema.pointer_of(spread, column.name) if spread else ""
+        values = [residual.get(place) for residual in self.distinct]
+        return freeform.array_of(values, column.type).take(self.codes)
