@@ -25,10 +25,10 @@ PLACES = {
     "e": ("s1", StoredRows(2, 0, 1, 4, 0)),
 }
 RUNS = {
-    name: CachedRun(RunEntry("x", "v1", name, name, (), {"stats": stored}), SEGMENTS[segment], ())
+    name: CachedRun(RunEntry("x", "v1", name, name, (), {"stats": stored}), SEGMENTS[segment], (), {})
     for name, (segment, stored) in PLACES.items()
 }
-RUNS["none"] = CachedRun(RunEntry("x", "v1", "none", "none", (), {}), SEGMENTS["s1"], ())
+RUNS["none"] = CachedRun(RunEntry("x", "v1", "none", "none", (), {}), SEGMENTS["s1"], (), {})
 Row = tuple[str, int, int]
 ROWS: dict[str, list[Row]] = {
     "a": [("s0", 0, 0)],
