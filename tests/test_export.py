@@ -152,7 +152,8 @@ def test_the_readme_says_what_each_table_and_column_is(tmp_path: Path) -> None:
     assert "divided by" not in text
 
 
-def test_row_groups_are_batches(cache: Cache, tmp_path: Path) -> None:
+def test_row_groups_are_batches(cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "_BATCH_ROWS", 3)
     export_tables(cache, tmp_path / "out")
     assert pq.read_metadata(tmp_path / "out" / "stats" / "part-00000.parquet").num_row_groups == 2
 
