@@ -14,6 +14,7 @@
     │   └── RunNotCachedError                         does not have this run
     ├── SettingError           (ValueError)           a number that leaves nothing to work with
     ├── WorkersLostError       (RuntimeError)         processes that were to do the work are gone
+    ├── ForkedError            (RuntimeError)         a fork left behind the threads that were to do the work
     ├── NotEnoughRunsError     (ValueError)           fewer runs than a draw needs
     ├── NotEnoughSamplesError  (RuntimeError)         fewer request states than a predictor asked for
     ├── FilterError            (TypeError)            a filter gave something else than it should
@@ -161,6 +162,10 @@ class SettingError(MagnetError, ValueError):
 
 class WorkersLostError(MagnetError, RuntimeError):
     """Processes that were to take runs are gone, or can't be started. What was committed stays."""
+
+
+class ForkedError(MagnetError, RuntimeError):
+    """This process was forked from one whose threads it would need, and does not have."""
 
 
 class NotEnoughRunsError(MagnetError, ValueError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from magnet_arrow.cache import sweeping
-from magnet_arrow.errors import CacheError
+from magnet_arrow.errors import CacheError, ForkedError
 from magnet_arrow.helm.elements import Buffer
 from magnet_arrow.helm.source import is_system_error
 from magnet_arrow.meter import Meter
@@ -149,7 +149,7 @@ class BorrowedHands:
             return order, self._meter.end_order(order, future.result())
         except (BrokenExecutor, CancelledError) as error:
             return order, Lost(said(error))
-        except CacheError:
+        except (CacheError, ForkedError):
             raise
         except Exception as error:
             return order, failed(error)

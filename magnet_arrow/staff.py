@@ -1,5 +1,6 @@
 """Which hands an ingest takes: how many processes, by what there is to read and what they may take."""
 
+import multiprocessing
 import re
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -25,7 +26,7 @@ class Staff:
     """Who is to read, as the caller wishes.
 
     Attributes:
-        workers: processes; None for as many as pay.
+        workers: processes; None for as many as pay. A daemonic process, which may have no children, is the only one.
         memory_bytes: what all processes together may take; None for no bound.
         executor: the caller's, in place of processes of our own.
 
@@ -56,6 +57,8 @@ class Staff:
         return OwnHands(meter), list(orders.divide(runs))
 
     def _most_workers(self, json_bytes: int) -> int:
+        if multiprocessing.current_process().daemon:  # a worker of someone's pool: it may have no children
+            return 1
         wanted = self.workers or (cores() if json_bytes >= POOL_JSON_BYTES else 1)
         if self.memory_bytes is None:
             return wanted

@@ -15,6 +15,7 @@ from magnet_arrow import schema
 from magnet_arrow.cache.manifest import RunEntry
 from magnet_arrow.columns import Batch
 from magnet_arrow.errors import BadFileError, Rejected
+from magnet_arrow.forks import require_threads
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.elements import Buffer
 from magnet_arrow.helm.eras import ALWAYS_WRITTEN, FIRST, Era, era_of
@@ -128,12 +129,14 @@ def validate(
 
     Raises:
         SourceNotFoundError: nothing there, or no run in it.
+        ForkedError: this process was forked from one that had used Polars.
 
     >>> from magnet_arrow import HelmOutputs
     >>> report = validate(HelmOutputs.demo().path)
     >>> len(report.runs), report.is_clean, [str(era) for era in report.eras]
     (9, True, ['0.5.5 to 0.5.16'])
     """
+    require_threads()
     found = layout.find_all(source, follow_links=follow_links)
     look = _Look([(place, stamps_of(place)) for place in found.places], progress)
     findings = look.through()

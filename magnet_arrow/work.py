@@ -11,6 +11,7 @@ from magnet_arrow.cache.manifest import RejectedRun, RunEntry, Segment
 from magnet_arrow.cache.segments import SegmentWriter
 from magnet_arrow.columns import Batch
 from magnet_arrow.errors import BadFileError
+from magnet_arrow.forks import require_threads
 from magnet_arrow.helm.elements import Buffer
 from magnet_arrow.helm.source import Fingerprint, SystemReadError, content_digest
 from magnet_arrow.meter import Meter
@@ -33,7 +34,9 @@ def carry_out(order: Order, meter: Meter | None = None, buffer: Buffer | None = 
 
     Raises:
         CacheNotWritableError: the disk refused. Nothing is left of the segment, as after any other exception.
+        ForkedError: this process was forked from one that had used Polars.
     """
+    require_threads()
     work = _Work(order, Meter() if meter is None else meter, Buffer() if buffer is None else buffer)
     try:
         work.take_all()

@@ -16,6 +16,7 @@ from magnet_arrow.cache.damage import CheckReport
 from magnet_arrow.cache.manifest import RejectedRun, RunEntry
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.errors import Rejected
+from magnet_arrow.forks import require_threads
 from magnet_arrow.helm.source import plain_name
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ class Cache:
         Raises:
             CacheDamagedError: the manifest cannot be read.
             CacheVersionError: it is of a later format.
+            ForkedError: this process was forked from one that had used Polars.
         """
+        require_threads()
         return Snapshot(self.path, manifest.read_manifest(self.path))
 
     def scan(self, table: str) -> pl.LazyFrame:
