@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeAlias
 
@@ -35,7 +36,7 @@ from magnet_arrow.errors import (
 from magnet_arrow.hands import Failed, Hands, Lost
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.elements import Buffer
-from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.helm.layout import Found, RunPlace
 from magnet_arrow.helm.source import Fingerprint, SourceFile, content_digest, plain_name, read_error
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Order, Outcome, Todo
@@ -127,7 +128,8 @@ def ingest(
         cache: the cache or its folder; None for the default one.
         runs: pattern of run folders to take.
         retry: read rejected runs again though their files have not changed.
-        prune: take runs out of the cache that their source no longer has.
+        prune: take runs out of the cache that are gone from their source, of those that `source` and `runs` name. What
+            cannot be looked into is not gone.
         partial: take what is there of a run that lacks files or has one that ends early; it is marked everywhere.
             Such runs that were rejected before are read again.
         strict: reject a run with unknown fields, or with values of a type that HELM does not declare.
@@ -160,6 +162,7 @@ def ingest(
     found = layout.find_all(source, pattern=runs, follow_links=follow_links)
     work = _Work(cache.path, cache.snapshot(), Rules(partial, strict, pictures, content_hash), progress)
     plan = work.plan(found.places, retry=retry)
+    plan.vanished = work.vanished(found, plan.all_sources, runs)
     done = work.carry_out(plan, staff, prune=prune)
     return IngestReport(
         runs=done.runs,
@@ -185,7 +188,8 @@ def ingest(
 
 def _stale(snapshot: Snapshot, plan: "_Plan") -> tuple[StaleRun, ...]:
     """The stale runs among those that were asked for."""
-    stale = {key: why for key, why in snapshot.stale.items() if key in plan.keys}
+    named = plan.keys.union(plan.vanished)
+    stale = {key: why for key, why in snapshot.stale.items() if key in named}
     held = snapshot.among(sorted(stale))
     return tuple(StaleRun(f"{run.entry.suite}/{run.entry.folder}", stale[key]) for key, run in held.items())
 
@@ -250,6 +254,7 @@ class _Plan:
     partial: int = 0
     lacking: list[Rejected] = field(default_factory=list)
     keys: frozenset[str] = frozenset()
+    vanished: list[str] = field(default_factory=list)
 
     def skip(self, held: CachedRun) -> None:
         """The cache has this run, or what is beside those of a suite, as it is now."""
@@ -378,8 +383,8 @@ class _Work:
 
     def carry_out(self, plan: _Plan, staff: Staff, *, prune: bool = False) -> _Done:
         """Have read what is to be read, and commit it as it comes."""
-        pruned = self._vanished(plan.all_sources) if prune else []
-        self._pending = Change(pruned=pruned, recovered=plan.recovered)
+        pruned = plan.vanished if prune else []
+        self._pending = Change(pruned=pruned, recovered=plan.recovered, gone=[] if prune else self._unmarked(plan))
         self.done.pruned = sum(not key.endswith("/") for key in pruned)  # runs; what stands beside them is no run
         n_runs = sum(bool(todo.place.folder) for todo in plan.todo)
         self._meter = Meter(self._progress, sum(todo.size_bytes for todo in plan.todo), n_runs)
@@ -399,6 +404,11 @@ class _Work:
                     sweeping.discard(self._cache, order.name)
             raise
         return self.done
+
+    def _unmarked(self, plan: _Plan) -> list[str]:
+        """Cached runs that are gone, and not marked so yet."""
+        marked = frozenset(self.snapshot.manifest.gone)
+        return [key for key in plan.vanished if key not in marked and key in self.snapshot.runs]
 
     def _have_done(self, waiting: deque[Order], hands: Hands) -> None:
         """Hand out orders and commit what comes back, in whatever order it comes.
@@ -457,7 +467,7 @@ class _Work:
         pending, done = self._pending, self.done
         done.count(outcome)
         pending.segment, pending.rejected = outcome.segment, outcome.rejected
-        if pending.segment or pending.rejected or pending.pruned or pending.recovered:
+        if pending.segment or pending.rejected or pending.pruned or pending.recovered or pending.gone:
             pending.damaged = self.cure.segments
             done.snapshot = changes.apply(self._cache, pending)
         self._pending = Change()
@@ -472,22 +482,34 @@ class _Work:
         except CacheError as error:
             self.done.notes.append(f"Small segments could not be merged: {error.message}")
 
-    def _vanished(self, sources: Sequence[str]) -> list[str]:
-        """Keys of cached or rejected runs, and of suites, of these sources whose folder is gone."""
-        paths = {source.id: Path(source.path) for source in self.snapshot.manifest.sources}
+    def vanished(self, found: Found, sources: Collection[str], pattern: str) -> list[str]:
+        """Keys of cached or rejected runs, and of suites, that were asked for and were seen to be gone.
+
+        Args:
+            found: what the source holds.
+            sources: ids of the outputs folders of these runs. Where no run is left, a disk may not be mounted.
+            pattern: run folders that were asked for.
+        """
+        if not found.patterns and {place.path for place in found.places if place.folder}.issuperset(found.roots):
+            return []  # single runs were named, which are there
+        paths = {source.id: Path(source.path) for source in self.snapshot.manifest.sources if source.id in sources}
         entries = self.snapshot.entries
-        held = [(key, run.entry.source, run.entry.suite, run.entry.folder) for key, run in entries.items()]
-        held += [(key, run.source, run.suite, run.folder) for key, run in self.snapshot.rejected.items()]
+        held = {key: (run.entry.source, run.entry.suite, run.entry.folder) for key, run in entries.items()}
+        held |= {key: (run.source, run.suite, run.folder) for key, run in self.snapshot.rejected.items()}
+        there = {(place.source, place.suite, place.folder) for place in found.places}
         return [
             key
-            for key, source, suite, folder in held
-            if source in sources
-            and source in paths
-            and not any(
-                layout.is_run(root / suite / folder) if folder else (root / suite).exists()
-                for root in (paths[source] / "runs", paths[source])
-            )
+            for key, (source, suite, folder) in held.items()
+            if source in paths
+            and (paths[source], suite, folder) not in there
+            and (folder == pattern or fnmatchcase(folder, pattern))
+            and _is_gone(found, [root / suite / folder for root in (paths[source] / "runs", paths[source])], folder)
         ]
+
+
+def _is_gone(found: Found, ways: Sequence[Path], folder: str) -> bool:
+    """Whether a folder was asked for and seen to be gone, with and without the level `runs`."""
+    return any(map(found.covers, ways)) and all(layout.is_gone(way, run=bool(folder)) for way in ways)
 
 
 @dataclass(frozen=True, slots=True)
