@@ -14,6 +14,7 @@ The package is imported inside the commands, so that `--help` does not wait for 
 """
 
 import enum
+import io
 import os
 import signal
 import sys
@@ -90,6 +91,12 @@ CacheDir = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+FollowLinks = Annotated[
+    bool,
+    typer.Option(
+        " /--no-follow-links", help="Skip linked folders, and reject runs with linked files.", show_default=False
+    ),
+]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print a JSON object a row, each on its line, for scripts.")]
 
 # Plain help: laying it out by rich takes three times as long as all the rest of typer.
@@ -110,6 +117,9 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _raise_terminated)
     if sys.stdout is None:  # closed by whoever started this: what is written there is lost, as asked for
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (open until the process ends)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a locale cannot show is written out, and ends nothing
+            stream.reconfigure(errors="backslashreplace")
     with _warnings_shown() as warned:
         code = _run()
     raise SystemExit(ExitCode.REPORTED if warned and code == ExitCode.DONE else code)
@@ -245,6 +255,7 @@ def ingest(
     content_hash: Annotated[
         bool, typer.Option("--content-hash", help="Notice changed files by their bytes, not by size and date alone.")
     ] = False,
+    follow_links: FollowLinks = True,
     workers: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Processes that read; one a core where that pays.")
     ] = None,
@@ -271,6 +282,7 @@ def ingest(
         strict=strict,
         pictures=pictures,
         content_hash=content_hash,
+        follow_links=follow_links,
         workers=workers,
         memory_bytes=None if memory is None else parse_bytes(memory),
     )
@@ -281,7 +293,7 @@ def ingest(
 
 
 @app.command()
-def validate(paths: Sources, json: Json = False) -> None:
+def validate(paths: Sources, follow_links: FollowLinks = True, json: Json = False) -> None:
     """Look through runs without taking them.
 
     Tells what is there, what HELM does not declare, what would be rejected, and which releases of HELM wrote it.
@@ -299,12 +311,13 @@ def validate(paths: Sources, json: Json = False) -> None:
     from magnet_arrow.validation import validate
 
     with progress_bar(_stderr()) as progress:
-        found = validate(paths, progress=progress)
+        found = validate(paths, follow_links=follow_links, progress=progress)
     if json:
         print(as_json(validation_facts(found)))
     else:
         print(validation_summary(found))
-        texts = [findings_text(one) for one in (*found.runs, *found.suites) if not one.is_clean]
+        texts = [str(one) for one in found.unreadable]
+        texts += [findings_text(one) for one in (*found.runs, *found.suites) if not one.is_clean]
         for text in filter(
             None, (first_of(texts, rest="; --json has all"), first_of(found.notes, rest="; --json has all"))
         ):
@@ -392,10 +405,12 @@ def schemas(
 ) -> None:
     """Show the columns of every table, or write schemas/."""
     from magnet_arrow import schema
+    from magnet_arrow.paths import absolute
     from magnet_arrow.report import as_json
 
     published = {name: table.to_json() for name, table in schema.TABLES.items()}
     if write:
+        write = absolute(write)
         write.mkdir(parents=True, exist_ok=True)
         for name, contract in published.items():
             (write / f"{name}.json").write_text(as_json(contract, indent=2) + "\n", encoding="utf-8")
@@ -541,7 +556,7 @@ def predict(
 
 
 @app.command()
-def verify(paths: Sources, cache: CacheDir = None, json: Json = False) -> None:
+def verify(paths: Sources, cache: CacheDir = None, follow_links: FollowLinks = True, json: Json = False) -> None:
     """Rebuild every file from the cache, and compare.
 
     A run or a file that the cache lacks is a difference, a rejected run is reported. Nothing is ingested for it.
@@ -558,7 +573,7 @@ def verify(paths: Sources, cache: CacheDir = None, json: Json = False) -> None:
     from magnet_arrow.verification import verify
 
     with progress_bar(_stderr()) as progress:
-        report = verify(paths, _cache(cache), progress=progress)
+        report = verify(paths, _cache(cache), follow_links=follow_links, progress=progress)
     if not report.runs:
         _complain("No run of it is cached. `magnet-arrow ingest PATH` takes runs into the cache.")
     if json:
@@ -631,9 +646,10 @@ def _existing_cache(path: Path | None) -> "Cache":
     """A cache that was named, and is there; or the default one, which need not be."""
     from magnet_arrow.errors import MagnetError
 
-    if path is not None and not path.exists():
-        raise MagnetError(f"There is no cache in {path}.")
-    return _cache(path)
+    cache = _cache(path)
+    if path is not None and not cache.path.exists():
+        raise MagnetError(f"There is no cache in {cache.path}.")
+    return cache
 
 
 def _ingest(paths: list[str], store: "Cache", **options: Any) -> "IngestReport":

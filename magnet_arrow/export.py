@@ -28,6 +28,7 @@ from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.errors import ColumnNotFoundError, FolderNotEmptyError, NoRunsError
 from magnet_arrow.freeform import settled
+from magnet_arrow.paths import own_folder
 from magnet_arrow.scan import Selection, select_runs
 from magnet_arrow.schema import TABLES, Table
 from magnet_arrow.text import for_terminal
@@ -165,7 +166,7 @@ def export_tables(
     if partition_by is not None:
         _check_partition(partition_by, handles)
     done = []
-    with _beside(Path(to)) as folder:
+    with _beside(own_folder(to, "An export")) as folder:
         rows_total = sum(handle.n_rows for handle in handles)
         rows_done = 0
         for handle in handles:

@@ -241,6 +241,11 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
         self._source = layout.written_out(source), pattern
         self.places = found.places
         self.notes = found.notes
+        if found.rejected:
+            reasons = " ".join(f"{one.run}: {one.reason}" for one in found.rejected[:5])
+            warn(
+                f"{counted(len(found.rejected), 'place')} in the source could not be read, so runs may lack. {reasons}"
+            )
         self._reading = _reading_of(source, cache, partial, strict)
 
     @classmethod

@@ -281,6 +281,7 @@ def validation_facts(report: "ValidationReport") -> dict[str, Any]:
         "odd": odd_facts(report.odd),
         "eras": [{"helm": era_facts(era), "runs": count} for era, count in report.eras.items()],
         "notes": list(report.notes),
+        "unreadable": [rejected_facts(rejected) for rejected in report.unreadable],
         "runs": [findings_facts(found) for found in report.runs],
         "suites": [findings_facts(found) for found in report.suites],
     }

@@ -25,6 +25,7 @@ from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.errors import CacheDamagedError, RestoreError, Where
 from magnet_arrow.helm.source import plain_name
 from magnet_arrow.helm.wire import BESIDE, Residual, dumps
+from magnet_arrow.paths import absolute
 from magnet_arrow.schema import ENTRY, ROW, RUN, RUN_NAME, RUN_TABLES, TABLES, Form, Table
 from magnet_arrow.stored import StoredTables, stored_types
 
@@ -299,9 +300,9 @@ def restore(snapshot: Snapshot, run: CachedRun, out: Path, *, stored: StoredTabl
 
     Raises:
         CacheDamagedError: what is stored of it can't be read.
-        RestoreError: the run's folder is there already, or its name leads out of `out`.
+        RestoreError: the run's folder is there already, its name leads out of `out`, or the locale cannot write it.
     """
-    target = _target(run, out)
+    target = _target(run, absolute(out))
     staged = target.with_name(f".restoring-{secrets.token_hex(8)}")
     staged.mkdir(parents=True)
     try:
@@ -325,6 +326,11 @@ def _target(run: CachedRun, out: Path) -> Path:
     if not (_is_name(suite) and _is_name(folder)):
         raise RestoreError(f"The run {run.key!r} cannot be restored: its name leads out of {out}.")
     target = out / "runs" / suite / folder
+    try:
+        os.fsencode(target)
+    except UnicodeEncodeError:
+        hint = "Set PYTHONUTF8=1, or a locale such as LC_ALL=C.UTF-8."
+        raise RestoreError(f"The name of {run.key!r} cannot be written under this locale.", hint=hint) from None
     if not target.parent.resolve().is_relative_to(out.resolve()):
         raise RestoreError(f"{target.parent} leads out of {out}.", hint="A link is in the way: name another folder.")
     if os.path.lexists(target):

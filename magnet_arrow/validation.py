@@ -264,9 +264,9 @@ class _Look:
     def _look_at(self, place: RunPlace, stamps: Fingerprint) -> Findings:
         """What reading a run tells; what its row groups tell is known when these are full."""
         bare = Findings(place.path, place.suite, place.folder, sum(stamp.size_bytes for stamp in stamps))
+        if (wrong := unfit(where_of(place), place.path, stamps)) is not None:
+            return replace(bare, rejected=Rejected.from_error(where_of(place), wrong))
         try:
-            if (wrong := unfit(where_of(place), place.path, stamps)) is not None:
-                raise wrong
             entry = self._take(place, stamps)
         except Exception as error:
             if error is self._stopped_by:

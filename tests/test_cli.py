@@ -872,3 +872,33 @@ def test_compact_leaves_what_is_damaged_and_says_so(run: Run, outputs: Path, cac
     assert done.code == 1
     assert done.out.startswith("3 segments became 2, ")
     assert f"{first} is damaged" in done.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names there are no bytes")
+@pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0"}], ids=["as it is", "C"])
+def test_names_and_texts_that_cannot_be_shown_end_nothing(
+    outputs: Path, tmp_path: Path, locale: dict[str, str]
+) -> None:
+    """A folder in Latin-1, as an old zip leaves it, and one with letters that the locale C has not."""
+    made = outputs / "runs/made"
+    shutil.copytree(made / "tide:n=0", made / os.fsdecode(b"caf\xe9:n=3"))
+    shutil.copytree(made / "tide:n=0", made / os.fsdecode("gr\u00fcn:n=4".encode()))
+    environment = {**os.environ, **locale}
+
+    def shell(*args: str | bytes | Path) -> Ended:
+        code = "from magnet_arrow_start import main; main()"
+        ended = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, env=environment, cwd=tmp_path)
+        assert b"Traceback" not in ended.stderr
+        return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+    n_taken = 3 if locale else 4
+    ended = shell("ingest", outputs, "--cache", "c")
+    assert ended.code == 1
+    assert f"{n_taken} taken, 0 unchanged, {5 - n_taken} rejected" in ended.out
+    assert "made/caf\\udce9:n=3" in ended.err
+    assert ("Set PYTHONUTF8=1" in ended.err) == bool(locale)
+    assert shell("ls", "--cache", "c").out.count("tide:n=") == 3
+    ended = shell("validate", outputs)
+    assert ended.code == 1
+    assert "made/caf\\udce9:n=3" in ended.out
+    assert shell("cache", "path", "--cache", b"caf\xe9").code == 2

@@ -18,6 +18,7 @@ from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.errors import Rejected
 from magnet_arrow.forks import require_threads
 from magnet_arrow.helm.source import plain_name
+from magnet_arrow.paths import own_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -28,7 +29,7 @@ CACHE_DIR_VARIABLE = "MAGNET_ARROW_CACHE_DIR"
 def default_path() -> Path:
     """`$MAGNET_ARROW_CACHE_DIR`, else a folder in the platform's place for caches."""
     named = os.environ.get(CACHE_DIR_VARIABLE)
-    return Path(named) if named else platformdirs.user_cache_path("magnet_arrow") / "cache"
+    return own_folder(named or platformdirs.user_cache_path("magnet_arrow") / "cache", "The cache")
 
 
 class Cache:
@@ -36,11 +37,15 @@ class Cache:
 
     Args:
         path: the folder; None for `$MAGNET_ARROW_CACHE_DIR`, else the platform's place for caches. It need not be
-            there: an empty cache has all tables, without rows.
+            there: an empty cache has all tables, without rows. `~` is the home folder, and a relative path is that of
+            now: the cache stays where it is when the process goes elsewhere.
+
+    Raises:
+        SettingError: the folder's name is no UTF-8, which Arrow and Polars need, or it is a URL.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        self.path = Path(path) if path is not None else default_path()
+        self.path = own_folder(path, "The cache") if path is not None else default_path()
 
     def __repr__(self) -> str:
         return f"Cache({str(self.path)!r})"
