@@ -20,11 +20,11 @@ import pyarrow.compute as pc
 from msgspec import Raw
 from msgspec.structs import astuple
 
-from magnet_arrow.freeform import taken
 from magnet_arrow.helm.decode import ESCAPED_QUOTE, QUOTE, ElementDecoder, NotPlainError, is_extreme, is_utf8
 from magnet_arrow.helm.searching import count_byte, has
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape
 from magnet_arrow.helm.wire import INTERNED, Residual, twin
+from magnet_arrow.interning import taken
 from magnet_arrow.schema import arrow_type
 from magnet_arrow.splitting import require_whole
 

@@ -12,13 +12,13 @@ import contextlib
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from magnet_arrow import schema
+from magnet_arrow import interning, schema
 from magnet_arrow.collectors import InexactError, Shared, int32
 from magnet_arrow.freeform import Kind
 from magnet_arrow.helm.decode import BadPieceError, NotPlainError
@@ -50,16 +50,42 @@ class Batch:
     @property
     def nbytes(self) -> int:
         """Bytes in memory."""
-        return sum(column.nbytes for column in chain(self.registered.values(), self.dynamic.values()))
+        return sum(column.nbytes for _, column in self.columns())
+
+    def columns(self) -> "Iterator[tuple[str, pa.Array]]":
+        """All columns, by name."""
+        return chain(self.registered.items(), self.dynamic.items())
+
+    def parts(self, size_bytes: int) -> "Iterator[Batch]":
+        """The rows in batches whose repeated lists have items of at most so many bytes; of one row at least."""
+        sizes = [
+            interning.item_bytes(column) for _, column in self.columns() if interning.is_interned_list(column.type)
+        ]
+        if sum(pc.sum(size).as_py() or 0 for size in sizes) <= size_bytes:
+            yield self
+            return
+        begin, filled = 0, 0
+        for row, size in enumerate(map(sum, zip(*(size.to_pylist() for size in sizes), strict=True))):
+            if row > begin and filled + size > size_bytes:
+                yield self._slice(begin, row)
+                begin, filled = row, 0
+            filled += size
+        yield self._slice(begin, self.rows)
+
+    def _slice(self, begin: int, end: int) -> "Batch":
+        runs = []
+        for run in self.runs:
+            first, last = max(run.first, begin), min(run.first + run.rows, end)
+            if first < last:
+                runs.append(replace(run, first=first - begin, rows=last - first, dynamic=dict(run.dynamic)))
+        registered = {name: column.slice(begin, end - begin) for name, column in self.registered.items()}
+        dynamic = {name: column.slice(begin, end - begin) for name, column in self.dynamic.items()}
+        return Batch(self.table, end - begin, registered, dynamic, self.kinds, runs)
 
 
 def plain_columns(batch: Batch) -> dict[str, pa.Array]:
     """All columns of a batch in their registered or stored types: a dictionary is only how one was made."""
-    columns = {**batch.registered, **batch.dynamic}
-    return {
-        name: column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        for name, column in columns.items()
-    }
+    return {name: interning.dense(column) for name, column in batch.columns()}
 
 
 @dataclass(slots=True)
@@ -290,13 +316,18 @@ def moved(residual: Residual, pointer: str) -> Residual:
 
 
 def _residual_column(residuals: dict[int, Residual], rows: int) -> pa.Array:
-    if not residuals:
+    """The residuals as texts; what is one object for several rows is one text."""
+    if not any(residuals.values()):
         return pa.nulls(rows, pa.string())
-    texts: list[str | None] = [None] * rows
+    texts: list[str] = []
+    known: dict[int, int] = {}
+    codes: list[int | None] = [None] * rows
     for row, residual in residuals.items():
-        if residual:
-            texts[row] = residual_text(residual)
-    return pa.array(texts, pa.string())
+        if residual and id(residual) not in known:
+            known[id(residual)] = len(texts)
+            texts.append(residual_text(residual))
+        codes[row] = known.get(id(residual))
+    return interning.texts_of(codes, texts)
 
 
 def _note_occurring(

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from magnet_arrow.helm.wire import INT64_MAX, INT64_MIN, dumps, escape
+from magnet_arrow.interning import taken
 from magnet_arrow.schema import LEVELS, key_part
 
 
@@ -156,12 +157,23 @@ class Cells:
     nulls: list[str] = field(default_factory=list)
 
 
-def spread(value: Any, levels: int = LEVELS) -> Cells | None:
-    """The cells of a parsed object; None if it must stay JSON text (no object, empty, or an unspeakable key)."""
+def spread(value: Any, levels: int = LEVELS, most_items: int | None = None) -> Cells | None:
+    """The cells of a parsed object; None if it must stay JSON text (no object, empty, or an unspeakable key).
+
+    Args:
+        value: the object.
+        levels: how many levels of objects become columns.
+        most_items: a list of more stays JSON text.
+    """
     if not isinstance(value, dict) or not value:
         return None
     cells = Cells()
-    return cells if _spread_into(cells, value, "", "", levels) else None
+    if not _spread_into(cells, value, "", "", levels):
+        return None
+    if most_items is not None:
+        long = [name for name, entry in cells.values.items() if isinstance(entry, list) and len(entry) > most_items]
+        cells.kinds |= dict.fromkeys(long, Kind.JSON)
+    return cells
 
 
 def _spread_into(cells: Cells, value: dict[str, Any], prefix: str, pointer: str, levels: int) -> bool:
@@ -210,6 +222,8 @@ def convert(column: pa.Array, have: CellType, want: CellType) -> pa.Array:
     if want == NOTHING or have == NOTHING or column.null_count == len(column):
         # Where the chosen runs have nothing, the type that other runs gave the stored column says nothing either.
         return pa.nulls(len(column), want.arrow)
+    if pa.types.is_dictionary(column.type):
+        return taken(convert(column.dictionary, have, want), column.indices)
     if not have.is_json and not want.is_json and want.arrow != _EMPTY_LISTS:
         return column.cast(want.arrow)
     # Values recur, and each distinct one is converted once.
@@ -221,17 +235,3 @@ def convert(column: pa.Array, have: CellType, want: CellType) -> pa.Array:
     if not want.is_json and pa.types.is_floating(want.arrow):
         values = [float(value) for value in values]
     return array_of(values, want).take(encoded.indices)
-
-
-def taken(column: pa.Array, codes: pa.Array) -> pa.Array:
-    """A column's values at these places; of texts a dictionary, whose distinct values are not copied.
-
-    Most columns of most dumps hold nothing, which costs nothing to repeat.
-    """
-    if column.null_count == len(column) and not pa.types.is_dictionary(column.type):
-        return pa.nulls(len(codes), column.type)
-    if pa.types.is_string(column.type):
-        column = column.dictionary_encode()
-    if pa.types.is_dictionary(column.type):
-        return pa.DictionaryArray.from_arrays(column.indices.take(codes), column.dictionary)
-    return column.take(codes)

@@ -12,8 +12,10 @@ import pyarrow as pa
 from magnet_arrow import freeform, schema
 from magnet_arrow.freeform import Cells, Kind
 from magnet_arrow.helm.wire import Residual, dumps, unescape
+from magnet_arrow.interning import Numbers, coded, dense, taken, texts_of
 from magnet_arrow.schema import Spread, Table
 
+_MOST_ITEMS = 1024
 _STAT_PLACE = re.compile(r"^/stats/\d+")
 
 
@@ -41,22 +43,28 @@ def row_place(table: Table, place: str) -> str:
     return _STAT_PLACE.sub("", place) if table.name == "per_instance_stats" else place
 
 
-def undeclared(spread: Spread, table: Table, residuals: dict[int, Residual], rows: int) -> pa.Array:
+def undeclared(spread: Spread, table: Table, residuals: dict[int, Residual], rows: int) -> pa.DictionaryArray:
     """Of an object that is open: its undeclared members, taken out of the residuals, as JSON text of an object."""
     declared = {column.pointer for column in table.columns}
     stem = spread.pointer + "/"
-    texts: list[str | None] = [None] * rows
-    for row, residual in residuals.items():
-        found = {}
-        for place, value in residual.items():
-            inner = row_place(table, place)
-            is_member = inner.startswith(stem) and "/" not in inner[len(stem) :]
-            if is_member and inner not in declared and value is not None:
-                found[place] = unescape(inner[len(stem) :])
-        if found:
-            texts[row] = dumps({key: residual[place] for place, key in found.items()}).decode("ascii")
-            residuals[row] = {place: value for place, value in residual.items() if place not in found}
-    return pa.array(texts, pa.string()).dictionary_encode()
+    codes: list[int | None] = [None] * rows
+    numbers: Numbers[str] = Numbers()
+    # Rows of one entry share a residual, which is looked through once: its texts may be long.
+    known: dict[int, tuple[int | None, Residual]] = {}
+    before = dict(residuals)  # which keeps them alive, and so their ids apart
+    for row, residual in before.items():
+        if id(residual) not in known:
+            found = {}
+            for place, value in residual.items():
+                inner = row_place(table, place)
+                is_member = inner.startswith(stem) and "/" not in inner[len(stem) :]
+                if is_member and inner not in declared and value is not None:
+                    found[place] = unescape(inner[len(stem) :])
+            rest = {place: value for place, value in residual.items() if place not in found} if found else residual
+            text = dumps({key: residual[place] for place, key in found.items()}).decode("ascii")
+            known[id(residual)] = numbers[text] if found else None, rest
+        codes[row], residuals[row] = known[id(residual)]
+    return texts_of(codes, list(numbers))
 
 
 def bounded(kinds: Mapping[str, Kind], by_run: Iterable[Iterable[str]]) -> tuple[dict[str, Kind], list[str]]:
@@ -85,22 +93,34 @@ def with_overflow(
     """The residual column with the values of columns that there is no room for.
 
     Args:
-        extra: the residual column.
+        extra: the residual column, texts or a dictionary of them; so is what comes out.
         columns: where these columns are, by name, as stored.
         table: which table.
         kinds: of these columns.
     """
-    residuals = [{} if text is None else dict(freeform.parse_many([text])[0]) for text in extra.to_pylist()]
+    stored: list[tuple[str, list[Any], list[int | None]]] = []
     for name, kind in kinds.items():
         spread = table.spread_of(name)
         assert spread is not None, name
-        place = schema.pointer_of(spread, name)
-        is_json = freeform.stored_type(kind).is_json
-        for row, value in enumerate(columns[name].to_pylist()):
-            if value is not None:
-                residuals[row][place] = freeform.parse_many([value])[0] if is_json else value
-    texts = [residual_text(residual) if residual else None for residual in residuals]
-    return pa.array(texts, pa.string())
+        values, codes = coded(columns[name])
+        if freeform.stored_type(kind).is_json:
+            values = [freeform.parse_many([value])[0] for value in values]
+        stored.append((schema.pointer_of(spread, name), values, codes))
+    residuals, numbers = coded(extra)
+    residuals = freeform.parse_many(residuals)
+    # Rows that are alike in all of it have one text between them.
+    alike: Numbers[tuple[int | None, ...]] = Numbers()
+    rows = [alike[row] for row in zip(numbers, *(codes for _, _, codes in stored), strict=True)]
+    texts: Numbers[str] = Numbers()
+    places: list[int | None] = []
+    for number, *others in alike:
+        residual = {} if number is None else dict(residuals[number])
+        for (place, values, _), code in zip(stored, others, strict=True):
+            if code is not None:
+                residual[place] = values[code]
+        places.append(texts[residual_text(residual)] if residual else None)
+    found = texts_of([places[row] for row in rows], list(texts))
+    return found if pa.types.is_dictionary(extra.type) else dense(found)
 
 
 def residual_text(residual: Residual) -> str:
@@ -124,10 +144,13 @@ class Spreader:
         if not distinct:
             return
         codes: list[int | None] = texts.indices.to_pylist()
-        # Of an open object, what is no single value stays JSON text, and its nulls stay in the residual.
-        levels = 1 if spread.open else schema.LEVELS
+        # Of an open object, what is no single value stays JSON text, and its nulls stay in the residual. A long list
+        # would stand in each row of an entry, where a text is shared.
+        levels, most_items = (1, _MOST_ITEMS) if spread.open else (schema.LEVELS, None)
         values = enumerate(freeform.parse_many(distinct))
-        cells = {code: found for code, value in values if (found := freeform.spread(value, levels)) is not None}
+        cells = {
+            code: found for code, value in values if (found := freeform.spread(value, levels, most_items)) is not None
+        }
         kinds = {code: tuple(found.kinds.items()) for code, found in cells.items()}
         forms = list(dict.fromkeys(kinds.values()))
         numbers = {form: number for number, form in enumerate(forms)}
@@ -156,7 +179,7 @@ class Spreader:
                 run.dynamic[spread.name] = Kind.JSON
         self._add_flat(spread, flat, cells)
         if any(code is not None for code in whole):
-            self.columns[spread.name] = freeform.taken(pa.array(distinct, pa.string()), pa.array(whole, pa.int32()))
+            self.columns[spread.name] = taken(pa.array(distinct, pa.string()), pa.array(whole, pa.int32()))
             self.kinds[spread.name] = Kind.JSON
 
     def _spread_out(self, spread: Spread, run: RunRows, met: set[int], cells: dict[int, Cells]) -> set[int]:
@@ -202,4 +225,4 @@ class Spreader:
                 values[code] = cells[code].values.get(name)
             cell_type = freeform.stored_type(self.kinds[full])
             if cell_type != freeform.NOTHING:
-                self.columns[full] = freeform.taken(freeform.array_of(values, cell_type), numbers)
+                self.columns[full] = taken(freeform.array_of(values, cell_type), numbers)

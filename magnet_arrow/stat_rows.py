@@ -14,7 +14,6 @@ from msgspec import Raw
 from magnet_arrow import schema, splitting
 from magnet_arrow.collectors import Objects, Shared, int32, require_plain, scalar
 from magnet_arrow.columns import Rows, int64, repeated
-from magnet_arrow.freeform import taken
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import (
     KEY_MARK,
@@ -29,6 +28,7 @@ from magnet_arrow.helm.decode import (
 )
 from magnet_arrow.helm.elements import Stretch
 from magnet_arrow.helm.wire import Residual
+from magnet_arrow.interning import taken
 
 
 class StatRows(Rows):

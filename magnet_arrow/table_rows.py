@@ -11,6 +11,7 @@ from msgspec import Struct
 from magnet_arrow import schema, splitting
 from magnet_arrow.collectors import Objects, Shared, require_plain
 from magnet_arrow.columns import Rows
+from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import (
     ESCAPED_QUOTE,
@@ -29,6 +30,8 @@ from magnet_arrow.stat_rows import InstanceStatRows, StatRows
 
 _HOT_BYTES = 3 << 18
 """How much is decoded before it becomes columns: a long stretch as a whole would leave the processor's caches."""
+MOST_ITEMS = 1 << 29
+"""Items of lists that may stand in the rows of a run because they stand once in its file."""
 _STATE_END = b"\n    }"
 
 
@@ -174,6 +177,8 @@ class StateRows(Rows):
 
     def __init__(self) -> None:
         self._rest_value: Any = None
+        self._rest_items = 0
+        self._run_rows = 0
         self._recur = True  # whether instances were met more than once in the run at hand
         super().__init__("scenario_state")
 
@@ -189,6 +194,7 @@ class StateRows(Rows):
     def stage_rest(self, rest: Any) -> None:
         """What stands beside the request states of the run at hand, before the first of them."""
         self._rest_value, self._rest_number = rest, None
+        self._rest_items = _items_of(rest)
 
     def stage_documents(self, files: Sequence[Stretch]) -> None:
         """As `stage_plain`, with whole files instead of their arrays."""
@@ -207,6 +213,9 @@ class StateRows(Rows):
             rests += documents
         if 0 in counts:
             raise NotPlainError  # no row is there to hold what stands beside them
+        # A list has fewer items than its file bytes.
+        if any(count * (file.end - file.begin) > MOST_ITEMS for count, file in zip(counts, files, strict=True)):
+            raise NotPlainError
         first = self._rest.objects.count
         _require_quotes(files, quotes + self._rest.objects.extend(rests, exact=False))
         for number, count in enumerate(counts, first):
@@ -229,6 +238,8 @@ class StateRows(Rows):
                 file.count += len(states)
             self._rest.codes.extend(array("i", [self._rest_number]) * file.count)
         _require_quotes(files, quotes)
+        if (self._run_rows + sum(file.count for file in files)) * self._rest_items > MOST_ITEMS:
+            raise NotPlainError
         return [file.count for file in files]
 
     def _extend(self, states: Sequence[Any]) -> int:
@@ -255,6 +266,21 @@ class StateRows(Rows):
         self._rest.codes.extend(array("i", [self._rest_number]) * len(numbers))
         self._staged_residuals = decoded.residuals
         self._add_staged(len(numbers))
+        self._require_few_items(stretch, len(numbers))
+
+    def _require_few_items(self, stretch: Stretch, rows: int) -> None:
+        rows += self._run_rows
+        if rows * self._rest_items > MOST_ITEMS:
+            where = Where(stretch.where.run, stretch.where.file, "$")
+            expected = f"lists beside the request states with at most {MOST_ITEMS:,} items in all rows together"
+            found = f"{self._rest_items:,} items for each of {rows:,} rows"
+            hint = "Every request state would have them. Shorten the lists of `adapter_spec`, or leave the run out."
+            raise BadFileError("", where=where, expected=expected, found=found, hint=hint)
+
+    def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
+        """See `Rows`."""
+        self._run_rows += self._parts[0] if self._parts else 0
+        super().keep(key, name, json_bytes)
 
     def drop(self) -> None:
         """See `Rows`."""
@@ -264,11 +290,21 @@ class StateRows(Rows):
     def end_run(self) -> None:
         """See `Rows`."""
         self._recur = True
+        self._run_rows = 0
         super().end_run()
 
     def _columns(self) -> Iterator[tuple[str, pa.Array]]:
         yield from self._requests.columns(self._PREFIX)
         yield from super()._columns()
+
+
+def _items_of(held: Any) -> int:
+    """Items of the lists in a wire struct, and in those within."""
+    if isinstance(held, list):
+        return len(held)
+    if not isinstance(held, Struct):
+        return 0
+    return sum(_items_of(getattr(held, name)) for name in held.__struct_fields__ if name != "request_states")
 
 
 def _hot(files: Sequence[Stretch]) -> Iterator[list[Stretch]]:

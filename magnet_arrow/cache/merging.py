@@ -85,22 +85,26 @@ class _TableMerger:
         path.parent.mkdir(exist_ok=True)
         entries = {run.segment.id: run.segment.tables[name] for run in self._runs}
         with contextlib.ExitStack() as stack:
-            files = {key: stack.enter_context(segments.open_table(self._cache, one)) for key, one in entries.items()}
+            files = {
+                key: stack.enter_context(segments.open_table(self._cache, one, interned=True))
+                for key, one in entries.items()
+            }
             reader = _Reader(files)
-            writer = stack.enter_context(segments.open_writer(path, self._table, self._stored, self._occurs))
+            writer = stack.enter_context(
+                segments.open_writer(path, self._table, self._stored, self._occurs, segments.EVERY_TEXT)
+            )
             for number, pieces in enumerate(self._groups(reader)):
                 self._place(number, pieces)
-                rows = self._rows_of(reader, pieces, entries).select(writer.schema.names)
-                writer.write_table(rows, row_group_size=max(1, rows.num_rows))
+                segments.write_group(writer, self._rows_of(reader, pieces, entries, writer.schema))
                 pa.default_memory_pool().release_unused()  # else what was freed stays with the process
         kinds = {column: int(self._kinds[column]) for column in self._stored}
         rows_in_all = sum(run.rows(name).rows for run in self._runs)
         return TableEntry(integrity.file_entry(path, self._cache), rows_in_all, kinds)
 
     def _groups(self, reader: "_Reader") -> Iterator[list[_Piece]]:
-        """What goes into each row group: see `columns.GROUP_ROWS`."""
+        """What goes into each row group: see `columns.GROUP_ROWS`, and `segments.PART_BYTES`."""
         pieces: list[_Piece] = []
-        rows, json_bytes = 0, 0.0
+        rows, json_bytes, item_bytes = 0, 0.0, 0.0
         for run in self._runs:
             stamps = run.fingerprint
             size = sum(stamp.size_bytes for stamp in stamps if plain_name(stamp.name) == self._table.file)
@@ -108,9 +112,10 @@ class _TableMerger:
                 pieces.append(piece)
                 rows += piece.rows
                 json_bytes += size * piece.rows / run.rows(self._table.name).rows
-                if rows >= GROUP_ROWS or json_bytes >= GROUP_BYTES:
+                item_bytes += reader.item_bytes(piece) * piece.rows
+                if rows >= GROUP_ROWS or json_bytes >= GROUP_BYTES or item_bytes >= segments.PART_BYTES:
                     yield pieces
-                    pieces, rows, json_bytes = [], 0, 0.0
+                    pieces, rows, json_bytes, item_bytes = [], 0, 0.0, 0.0
         if pieces:
             yield pieces
 
@@ -126,7 +131,9 @@ class _TableMerger:
                 placed.groups = group - placed.group + 1
             before += piece.rows
 
-    def _rows_of(self, reader: "_Reader", pieces: Sequence[_Piece], entries: Mapping[str, TableEntry]) -> pa.Table:
+    def _rows_of(
+        self, reader: "_Reader", pieces: Sequence[_Piece], entries: Mapping[str, TableEntry], fields: pa.Schema
+    ) -> pa.Table:
         """The rows of a row group. Those of one segment are refitted together, then all are put in order."""
         by_segment: dict[str, list[_Piece]] = {}
         for piece in pieces:
@@ -136,13 +143,15 @@ class _TableMerger:
             part = pa.concat_tables(reader.read(piece) for piece in of_segment)
             written = {column: Kind(kind) for column, kind in entries[segment].dynamic.items()}
             occurring = self._occurring(of_segment)
-            parts.append(segments.restored_table(part, self._table, written, self._stored, occurring))
+            restored = segments.restored_table(part, self._table, written, self._stored, occurring)
+            parts.append(segments.fitted(restored, fields))
             for piece in of_segment:
                 begins[id(piece)] = rows
                 rows += piece.rows
         whole = pa.concat_tables(parts)
         if len(parts) == 1:
             return whole
+        whole = segments.fitted(whole, fields)
         order = [row for piece in pieces for row in range(begins[id(piece)], begins[id(piece)] + piece.rows)]
         return whole.take(pa.array(order, pa.int64()))
 
@@ -169,10 +178,19 @@ class _Reader:
         self._group_rows = {segment: file.group_rows for segment, file in files.items()}
         self._kept: OrderedDict[tuple[str, int], pa.Table] = OrderedDict()
         self._kept_bytes = 0
+        self._item_bytes: dict[tuple[str, int], float] = {}
 
     def rows(self, segment: str, group: int) -> int:
         """How many rows a row group has."""
         return self._group_rows[segment][group]
+
+    def item_bytes(self, piece: _Piece) -> float:
+        """What the items of lists take in a row of a piece's row group, see `TableFile.item_bytes`."""
+        place = piece.run.segment.id, piece.group
+        if place not in self._item_bytes:
+            rows = max(1, self.rows(*place))
+            self._item_bytes[place] = self._files[place[0]].item_bytes(piece.group) / rows
+        return self._item_bytes[place]
 
     def read(self, piece: _Piece) -> pa.Table:
         """The rows of a piece, as they are stored."""

@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from magnet_arrow import freeform, schema
+from magnet_arrow import freeform, interning, schema
 from magnet_arrow.cache import commit, encodings, evolution, manifest, shared_text
 from magnet_arrow.cache.evolution import Other
 from magnet_arrow.cache.integrity import check_digest, damaged, file_entry, mark, missing
@@ -27,6 +27,8 @@ from magnet_arrow.spreading import RunRows, bounded, residual_text, with_overflo
 
 _HELD_BYTES = 16 << 20
 """Arrow bytes of a table held back before its file is begun: the longer, the more columns are known by then."""
+PART_BYTES = 32 << 20
+"""Bytes that the items of repeated lists may take in a row group. It is otherwise bounded by rows and JSON bytes."""
 
 
 @dataclass(slots=True)
@@ -81,9 +83,14 @@ class TableWriter:
         self._writer: pq.ParquetWriter | None = None
         self._written: dict[str, CellType] = {}
         self._written_bits = 0
+        self._interned: Set[str] = frozenset()
 
     def add(self, batch: Batch) -> None:
-        """One row group."""
+        """One row group; several, where lists that belong to many rows make it too long."""
+        for part in batch.parts(PART_BYTES):
+            self._add(part)
+
+    def _add(self, batch: Batch) -> None:
         for name, kind in batch.kinds.items():
             self.kinds[name] = self.kinds.get(name, Kind(0)) | kind
         for run in batch.runs:
@@ -126,14 +133,17 @@ class TableWriter:
     def _begin_due_part(self, occurs: int) -> None:
         """Begin a part with the columns met so far, and these registered ones, unless there is one that has them."""
         stored = self._stored()
+        interned = _interned_in(self._held)
         if self._writer is not None and stored == self._written and not occurs & ~self._written_bits:
-            return
+            late = interned - self._interned
+            if not late or _dense_bytes(self._held, late) <= PART_BYTES:
+                return
         self._close()
         part = self.path.with_suffix(f".part{len(self._parts)}")
         self.path.parent.mkdir(exist_ok=True)
         self._parts[part] = {name: self.kinds[name] for name in stored}
-        self._written, self._written_bits = stored, occurs
-        self._writer = open_writer(part, self.table, stored, occurs, _texts_in(self._held))
+        self._written, self._written_bits, self._interned = stored, occurs, interned
+        self._writer = open_writer(part, self.table, stored, occurs, interned)
 
     def _write_held(self) -> None:
         assert self._writer is not None
@@ -165,15 +175,15 @@ class TableWriter:
         return TableEntry(file_entry(self.path, self.path.parent.parent), self.rows, kinds)
 
     def _join_parts(self) -> None:
-        with open_writer(self.path, self.table, self._written, self._occurs()) as writer:
+        with open_writer(self.path, self.table, self._written, self._occurs(), EVERY_TEXT) as writer:
             for part, written in self._parts.items():
                 kinds = {name: int(kind) for name, kind in written.items()}
-                with contextlib.closing(TableFile(part, self.table, kinds)) as file:
-                    for group, rows in enumerate(file.group_rows):
+                with contextlib.closing(TableFile(part, self.table, kinds, interned=True)) as file:
+                    for group in range(len(file.group_rows)):
                         found = restored_table(
                             file.read(group, [*self.table.names, *written]), self.table, written, self._written
                         )
-                        writer.write_table(found.select(writer.schema.names), row_group_size=max(1, rows))
+                        write_group(writer, found)
         for part in self._parts:
             part.unlink()
 
@@ -190,7 +200,7 @@ _ALL_BITS = -1
 
 
 def open_writer(
-    path: Path, table: Table, stored: Mapping[str, CellType], occurs: int, texts: Set[str] = frozenset()
+    path: Path, table: Table, stored: Mapping[str, CellType], occurs: int, interned: Set[str]
 ) -> pq.ParquetWriter:
     """A writer of a table's file with these columns beside the registered ones.
 
@@ -200,7 +210,7 @@ def open_writer(
         stored: the columns found in the data that it is to have, and their types.
         occurs: bit set over the registered columns; those without a bit are left out, but for hidden ones. Of the
             many columns that HELM could have, few dumps have half, and an empty one costs 300 bytes a row group.
-        texts: columns that came as dictionaries; where they are texts in the file, they are to be written as such.
+        interned: columns that come as dictionaries; the texts in them are to be written as such.
 
     Raises:
         CacheNotWritableError: the file can't be made.
@@ -214,7 +224,10 @@ def open_writer(
     fields = [pa.field(name, arrow) for name, arrow in types.items()]
     options = encodings.writer_options(table, fields)
     fields = [
-        field.with_type(_TEXTS) if field.name in texts and pa.types.is_string(field.type) else field for field in fields
+        field.with_type(interning.interned_type(field.type))
+        if (field.name in interned or interned is EVERY_TEXT) and not encodings.is_plain_text(field.name)
+        else field
+        for field in fields
     ]
     try:
         return pq.ParquetWriter(path, pa.schema(fields, evolution.file_metadata(table, types)), **options)
@@ -222,17 +235,42 @@ def open_writer(
         raise commit.not_writable(path, error) from error
 
 
-_TEXTS = pa.dictionary(pa.int32(), pa.string())
+EVERY_TEXT: Set[str] = frozenset({"*"})
+"""To `open_writer`: every column of texts, or of lists with texts in them, comes as a dictionary."""
 
 
-def _texts_in(batches: Iterable[Batch]) -> set[str]:
-    """Columns that came as dictionaries of texts, from which they can be written."""
-    return {
+def write_group(writer: pq.ParquetWriter, rows: pa.Table) -> None:
+    """Write a table as one row group."""
+    writer.write_table(fitted(rows, writer.schema), row_group_size=max(1, rows.num_rows))
+
+
+def fitted(rows: pa.Table, fields: pa.Schema) -> pa.Table:
+    """A table with just these columns in these types, each in one piece.
+
+    So each column has one dictionary throughout: where it changes, Parquet's writer goes over to texts.
+    """
+    arrays = [interning.as_type(interning.combined(rows.column(field.name)), field.type) for field in fields]
+    return pa.table(arrays, schema=fields)
+
+
+def _interned_in(batches: Iterable[Batch]) -> Set[str]:
+    """Columns that came as dictionaries, and can be written so; the residual, which overflows into one, too."""
+    return frozenset([schema.EXTRA]) | frozenset(
         name
         for batch in batches
-        for name, column in (*batch.registered.items(), *batch.dynamic.items())
-        if column.type == _TEXTS and not encodings.is_plain_text(name)
-    }
+        for name, column in batch.columns()
+        if pa.types.is_dictionary(column.type) and not encodings.is_plain_text(name)
+    )
+
+
+def _dense_bytes(batches: Iterable[Batch], names: Set[str]) -> int:
+    """Bytes that these columns take where no text is shared."""
+    return sum(
+        interning.dense_bytes(column)
+        for batch in batches
+        for name, column in batch.columns()
+        if name in names and pa.types.is_dictionary(column.type)
+    )
 
 
 def _without_empty(batch: Batch) -> Batch:
@@ -245,22 +283,19 @@ def _stored_table(batch: Batch, stored: dict[str, CellType], fields: pa.Schema) 
     columns = dict(batch.registered)
     overflow = {name: batch.kinds[name] for name in batch.dynamic if name not in stored}
     if overflow:
-        extra = columns.get(schema.EXTRA, pa.nulls(batch.rows, pa.string()))
+        extra = columns.get(schema.EXTRA, pa.nulls(batch.rows, interning.TEXTS))
         columns[schema.EXTRA] = with_overflow(extra, batch.dynamic, batch.table, overflow)
     for name, cell_type in stored.items():
         column = batch.dynamic.get(name)
         if column is not None:
             columns[name] = freeform.convert(column, freeform.stored_type(batch.kinds[name]), cell_type)
-    return pa.table([_as(columns.get(field.name), field.type, batch.rows) for field in fields], schema=fields)
-
-
-def _as(column: pa.Array | None, arrow: pa.DataType, rows: int) -> pa.Array:
-    """A column in the type that it is written in: a dictionary or its values."""
-    if column is None:
-        return pa.nulls(rows, arrow)
-    if column.type == arrow:
-        return column
-    return column.dictionary_encode() if pa.types.is_dictionary(arrow) else column.cast(arrow)
+    arrays = [
+        pa.nulls(batch.rows, field.type)
+        if columns.get(field.name) is None
+        else interning.as_type(columns[field.name], field.type)
+        for field in fields
+    ]
+    return pa.table(arrays, schema=fields)
 
 
 def restored_table(
@@ -291,7 +326,7 @@ def restored_table(
     columns |= _out_of_residual(columns[schema.EXTRA], table, found)
     for name, cell_type in stored.items():
         if name in written and name in met:
-            column = part.column(name).combine_chunks()
+            column = interning.combined(part.column(name))
             columns[name] = freeform.convert(column, freeform.stored_type(written[name]), cell_type)
         elif name not in met:
             columns[name] = pa.nulls(part.num_rows, cell_type.arrow)
@@ -300,16 +335,20 @@ def restored_table(
 
 def _out_of_residual(extra: pa.Array, table: Table, types: Mapping[str, CellType]) -> dict[str, pa.Array]:
     """These columns with the values that the residual has of them, and the residual without."""
-    residuals = [{} if text is None else dict(freeform.parse_many([text])[0]) for text in extra.to_pylist()]
-    columns = {}
+    if not types:
+        return {}
+    distinct, codes = interning.coded(extra)
+    residuals = freeform.parse_many(distinct)
+    numbers = pa.array(codes, pa.int32())
+    columns: dict[str, pa.Array] = {}
     for name, cell_type in types.items():
         spread = table.spread_of(name)
         assert spread is not None, name
         place = schema.pointer_of(spread, name)
         values = [None if residual.get(place) is None else residual.pop(place) for residual in residuals]
-        columns[name] = freeform.array_of(values, cell_type)
+        columns[name] = interning.taken(freeform.array_of(values, cell_type), numbers)
     texts = [residual_text(residual) if residual else None for residual in residuals]
-    return {**columns, schema.EXTRA: pa.array(texts, pa.string())} if types else {}
+    return {**columns, schema.EXTRA: interning.taken(pa.array(texts, pa.string()), numbers)}
 
 
 class SegmentWriter:
@@ -467,6 +506,12 @@ class TableFile:
         """Names of all columns, the registered ones that it has no values of too."""
         gone = {other.name for other in self.others if other.want is None}
         return [name for name in self._types | self._names if name not in gone]
+
+    def item_bytes(self, group: int) -> int:
+        """About how many bytes the items of the lists in a row group take, but for their texts."""
+        found = self._file.metadata.row_group(group)
+        values = sum(found.column(number).num_values for number in range(found.num_columns))
+        return interning.ITEM_BYTES * int(values - found.num_rows * found.num_columns)
 
     @property
     def group_rows(self) -> list[int]:

@@ -6,7 +6,7 @@ hand-edited file is behind it.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape
@@ -26,15 +26,23 @@ def oddities(residuals: Iterable[Residual], shape: Object, root: str = "$") -> C
         root: JSON path of an element, such as `$[]`.
     """
     found: Counter[tuple[str, str]] = Counter()
-    for residual in residuals:
-        for pointer, value in residual.items():
-            if pointer == DUPLICATES:
-                found.update((DUPLICATE, _path(place, root)) for place in value)
-            elif pointer != TEXT_FORM and value is not None:
-                met = _met(pointer, value, shape, root)
-                if met is not None:
-                    found[met] += 1
+    # Rows of one entry share a residual, which may be long.
+    alive = list(residuals)
+    times = Counter(map(id, alive))
+    for residual in {id(residual): residual for residual in alive}.values():
+        for met in _all_met(residual, shape, root):
+            found[met] += times[id(residual)]
     return found
+
+
+def _all_met(residual: Residual, shape: Object, root: str) -> Iterator[tuple[str, str]]:
+    for pointer, value in residual.items():
+        if pointer == DUPLICATES:
+            yield from ((DUPLICATE, _path(place, root)) for place in value)
+        elif pointer != TEXT_FORM and value is not None:
+            met = _met(pointer, value, shape, root)
+            if met is not None:
+                yield met
 
 
 def _path(pointer: str, root: str) -> str:
