@@ -170,13 +170,13 @@ class HelmRun(_Reader, Frames):
             hint="`.msgspec` gives structs with the same field names and defaults, `.json` plain values.",
         )
 
-    def scan(self, table: str, *, columns: Columns = "occurring") -> pl.LazyFrame:
+    def scan(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> pl.LazyFrame:
         """The rows of one table, lazily; see `Frames.scan`."""
-        return self.dataframe.scan(table, columns=columns)
+        return self.dataframe.scan(table, columns=columns, key=key)
 
-    def table(self, table: str, *, columns: Columns = "occurring") -> TableHandle:
+    def table(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> TableHandle:
         """The rows of one table as an Arrow stream; see `Frames.table`."""
-        return self.dataframe.table(table, columns=columns)
+        return self.dataframe.table(table, columns=columns, key=key)
 
     def __eq__(self, other: object) -> bool:
         return self.path == other.path if isinstance(other, HelmRun) else NotImplemented
@@ -381,15 +381,15 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
         """
         return look_at(self.places, self.cache, partial=self._reading.partial).rejects()
 
-    def scan(self, table: str, *, columns: Columns = "occurring") -> pl.LazyFrame:
+    def scan(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> pl.LazyFrame:
         """The rows of one table, lazily; see `Frames.scan`."""
         table_of_runs(table)  # before anything is ingested for it
-        return self.cached().scan(table, columns=columns)
+        return self.cached().scan(table, columns=columns, key=key)
 
-    def table(self, table: str, *, columns: Columns = "occurring") -> TableHandle:
+    def table(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> TableHandle:
         """The rows of one table as an Arrow stream; see `Frames.table`."""
         table_of_runs(table)
-        return self.cached().table(table, columns=columns)
+        return self.cached().table(table, columns=columns, key=key)
 
     def _like(self, places: Iterable[RunPlace]) -> "HelmRuns":
         """Others of these runs, perhaps none, which no source stands for."""

@@ -15,9 +15,10 @@ import pyarrow as pa
 from polars.io.plugins import register_io_source
 
 from magnet_arrow import freeform, schema
-from magnet_arrow.cache import row_places, segments, shared_text
+from magnet_arrow.cache import row_places, run_columns, segments, shared_text
 from magnet_arrow.cache.manifest import Segment, TableEntry
 from magnet_arrow.cache.row_places import Visit
+from magnet_arrow.cache.run_columns import RUN_COLUMNS
 from magnet_arrow.cache.shown import (
     Columns,
     Residuals,
@@ -35,7 +36,7 @@ from magnet_arrow.cache.shown import (
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.columns import Batch, plain_columns
 from magnet_arrow.freeform import Kind
-from magnet_arrow.schema import EXTRA, RUN, Table
+from magnet_arrow.schema import EXTRA, RUN, RUN_NAME, Table
 from magnet_arrow.spreading import with_overflow
 
 _BATCH_ROWS = 65_536
@@ -111,16 +112,46 @@ class Selection:
 
 
 def select_runs(
-    snapshot: Snapshot, table: str, keys: Sequence[str], columns: Columns = "occurring", *, hidden: bool = False
+    snapshot: Snapshot,
+    table: str,
+    keys: Sequence[str],
+    columns: Columns = "occurring",
+    *,
+    hidden: bool = False,
+    key: bool = False,
+    telling: Sequence[str] | None = None,
 ) -> Selection:
     """What `read_runs` with the same arguments reads; it raises the same."""
     registry = schema.table(table)
     runs = snapshot.chosen(keys)
-    shown = shown_columns(registry, runs, columns)
+    shown = _shown(snapshot, registry, runs, columns, telling)
+    there = {column.name for column in shown}
     if hidden:
-        there = {column.name for column in shown}
         shown += [column for column in hidden_columns(registry, runs) if column.name not in there]
+    elif key and RUN not in there:
+        shown.append(registered(registry, RUN))
     return Selection(snapshot.path, registry, tuple(runs), tuple(shown))
+
+
+def _shown(
+    snapshot: Snapshot, table: Table, runs: Sequence[CachedRun], columns: Columns, telling: Sequence[str] | None
+) -> list[Shown]:
+    """The columns that are asked for; those that say where a run is stand behind the run's name."""
+
+    def run_column(name: str) -> Shown:
+        sources = {source.id: source.path for source in snapshot.manifest.sources}
+        values = run_columns.values_by_run(name, runs, sources)
+        return Shown(name, run_columns.TYPE, registered=False, by_run=values)
+
+    if not isinstance(columns, str):
+        others = iter(shown_columns(table, runs, [name for name in columns if name not in RUN_COLUMNS]))
+        return [run_column(name) if name in RUN_COLUMNS else next(others) for name in columns]
+    shown = shown_columns(table, runs, columns)
+    if columns == "occurring" and table.of == "run":
+        names = run_columns.telling_apart(runs) if telling is None else telling
+        behind = [column.name for column in shown].index(RUN_NAME) + 1
+        shown[behind:behind] = map(run_column, names)
+    return shown
 
 
 def read_runs(
@@ -130,6 +161,8 @@ def read_runs(
     columns: Columns = "occurring",
     *,
     hidden: bool = False,
+    key: bool = False,
+    telling: Sequence[str] | None = None,
 ) -> pl.LazyFrame:
     """The rows of chosen runs: runs as given, then file order.
 
@@ -139,8 +172,11 @@ def read_runs(
         keys: of the runs, in order.
         columns: "occurring" for those whose key occurs in one of these runs, "registered" for the full stable
             schema, or names. `run_spec` keeps HELM's order (free-form keys sorted, where their object stands); the
-            others are `run_spec.name`, then by code point.
+            others are `run_spec.name`, then by code point. Names may be `run_columns.RUN_COLUMNS`, too.
         hidden: with `magnet.run`, `magnet.row` and their like, at the end.
+        key: with `magnet.run`, at the end.
+        telling: those of `run_columns.RUN_COLUMNS` that "occurring" has; None for those that are needed to tell these
+            runs apart.
 
     Raises:
         RunNotCachedError: a key is not in the snapshot.
@@ -148,7 +184,7 @@ def read_runs(
     When collected:
         CacheDamagedError: a segment that the manifest names is missing, cut, or has a flipped bit.
     """
-    chosen = select_runs(snapshot, table, keys, columns, hidden=hidden)
+    chosen = select_runs(snapshot, table, keys, columns, hidden=hidden, key=key, telling=telling)
     return register_io_source(partial(_read, chosen), schema=frame_schema(chosen.shown), is_pure=True)
 
 
@@ -228,8 +264,11 @@ def _stored_names(entry: TableEntry, shown: Sequence[Shown]) -> list[str]:
     names = [column.name for column in shown if column.registered or column.name in entry.dynamic]
     names += [name for column in shown for name in column.overflow if name in entry.dynamic]
     known = set(names)
+    of_runs = [column for column in shown if column.by_run is not None]
+    if of_runs and RUN not in known:
+        names.append(RUN)
     elsewhere = [column for column in shown if column.name not in known and column.type != freeform.NOTHING]
-    if elsewhere and EXTRA not in known:
+    if len(elsewhere) > len(of_runs) and EXTRA not in known:
         names.append(EXTRA)
     return names or [RUN]
 
@@ -271,6 +310,8 @@ def _shape(part: pa.Table, table: Table, dynamic: Mapping[str, int], shown: Sequ
             if any(name not in dynamic for name in column.shown):
                 values = without_shown(values, table, column, dynamic)
             columns.append(with_overflow(values, part, table, stored) if stored else values)
+        elif column.by_run is not None:
+            columns.append(run_columns.column(part.column(RUN), column.by_run))
         elif column.type == freeform.NOTHING:
             columns.append(pa.nulls(part.num_rows))
         elif column.name in dynamic:

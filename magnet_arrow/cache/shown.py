@@ -32,6 +32,7 @@ class Shown:
             shown in it, as everything else that has no column.
         shown: of the residual column: columns of the frame that a segment had no room for. Their values stand in the
             stored residual, and are not shown in it.
+        by_run: of a column that says where a run is: its values by `magnet.run`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Shown:
     registered: bool
     overflow: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
+    by_run: Mapping[str, str] | None = None
 
 
 def shown_columns(table: Table, runs: Sequence[CachedRun], columns: Columns) -> list[Shown]:
