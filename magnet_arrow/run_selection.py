@@ -4,7 +4,6 @@ It is decided from the sources as they are now, and not from what earlier ingest
 one give the same.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -133,14 +132,12 @@ def _reason(one: LeftOut) -> Rejected:
 
 
 def _left_out_text(bad: Sequence[LeftOut], n_runs: int) -> str:
-    """How many of some runs are left out, and why the first is."""
-    n_partial = sum(one.is_partial for one in bad)
-    counts = Counter({"cannot be read": len(bad) - n_partial, "partial": n_partial})
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
-    ways = "`rejects()` tells why, HelmRuns(…, strict=True) raises"
-    ways += ", HelmRuns(…, partial=True) reads what is there of partial ones." if n_partial else "."
+    """How many of some runs are left out. The same whether or not the cache has a part of one."""
     first = Where(bad[0].rejected.run, bad[0].rejected.file)
-    return f"{len(bad):,} of {counted(n_runs, 'run')} left out ({kinds}). The first: {first}. {ways}"
+    return (
+        f"{len(bad):,} of {counted(n_runs, 'run')} left out, as they cannot be read, are partial or have vanished. The "
+        f"first: {first}. `rejects()` tells why; with partial=True partial runs are read, with strict=True this raises."
+    )
 
 
 def _outdated_text(outdated: Sequence[LeftOut]) -> str:

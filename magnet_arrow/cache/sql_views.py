@@ -1,4 +1,4 @@
-"""Views for DuckDB, one a table, over the Parquet files of a snapshot. DuckDB reads the files itself.
+"""Views for DuckDB, one a table, over the Parquet files of a snapshot, which DuckDB reads itself; and one of the runs.
 
 DuckDB tells the columns of a file apart by name without regard to case: of `x.A` and `x.a` it calls the second
 `x.a_1`, and gives the first for both. So columns are taken by their place in the file, and named anew.
@@ -8,6 +8,7 @@ at before it is filtered away, so no conversion of it may fail (`TRY`).
 """
 
 import glob
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from magnet_arrow.cache.shown import Shown, kinds_of, registered
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.freeform import JSON_TEXT, NOTHING, CellType, Kind, settled
 from magnet_arrow.helm.wire import BESIDE, dumps, escape
-from magnet_arrow.schema import EXTRA, RUN, TABLES, Table
+from magnet_arrow.schema import EXTRA, RUN, RUN_NAME, TABLES, Table, sql_name
 from magnet_arrow.spreading import bounded
 
 if TYPE_CHECKING:
@@ -42,7 +43,37 @@ def create(snapshot: Snapshot, connection: "DuckDBPyConnection") -> pl.DataFrame
         query = " UNION ALL ".join(selects) or _no_rows(shown, names)
         connection.execute(f"CREATE OR REPLACE VIEW {_name(table.name)} AS {query}")
         rows += [(table.name, column.name, names[column.name], _sql_type(column.type.arrow)) for column in shown]
+    rows += _create_runs(snapshot, connection)
     return pl.DataFrame(rows, schema=["table", "column", "sql_name", "type"], orient="row")
+
+
+def _create_runs(snapshot: Snapshot, connection: "DuckDBPyConnection") -> list[tuple[str, str, str, str]]:
+    """Make the view `runs`; its rows of the frame that tells the views' columns.
+
+    The rows are in the view's text, as JSON: DuckDB reads 10,000 in 20 ms, and as VALUES in 500.
+    """
+    paths = {source.id: source.path for source in snapshot.manifest.sources}
+    runs = [
+        (run.key, paths[run.entry.source], run.entry.suite, run.entry.folder, run.name, *_states(snapshot, run))
+        for run in snapshot.runs.values()
+    ]
+    names = [sql_name(column) for column in RUNS_COLUMNS]
+    rows = json.dumps([dict(zip(names, run, strict=True)) for run in runs])
+    types = json.dumps([dict(zip(names, RUNS_COLUMNS.values(), strict=True))])
+    query = f"SELECT unnest(from_json({_text(rows)}, {_text(types)}), recursive := true)"
+    connection.execute(f"CREATE OR REPLACE VIEW runs AS {query}")
+    return [("runs", column, name, RUNS_COLUMNS[column]) for column, name in zip(RUNS_COLUMNS, names, strict=True)]
+
+
+def _states(snapshot: Snapshot, run: CachedRun) -> tuple[bool, bool]:
+    return run.entry.is_partial, run.key in snapshot.stale
+
+
+RUNS_COLUMNS = {
+    **dict.fromkeys((RUN, "source", "suite", "folder", RUN_NAME), "VARCHAR"),
+    **dict.fromkeys(("partial", "stale"), "BOOLEAN"),
+}
+"""Columns of the view `runs`, as in `Cache.runs`, and their types."""
 
 
 def _shown(snapshot: Snapshot, table: Table) -> list[Shown]:

@@ -132,7 +132,7 @@ class Cache:
         return len(keys & snapshot.runs.keys())
 
     def to_duckdb(self, connection: "DuckDBPyConnection") -> pl.DataFrame:
-        """Make one view a table in a DuckDB database, over the cache's files; nothing is copied.
+        """Make one view a table in a DuckDB database, over the cache's files; nothing is copied. And a view `runs`.
 
         Rows: those of `scan`, in no promised order. The views show the cache as it is now: call this again to see
         what was ingested since.
@@ -142,10 +142,13 @@ class Cache:
         list, is text here. Numbers that a frame shows as JSON text, as others in their column are none, are
         written DuckDB's way.
 
+        `runs` has a row a cached run, which joins with the others on `magnet_run`: source (path), suite, folder,
+        run_spec_name, partial, and stale, as in `runs()`.
+
         DuckDB ignores page checksums, like Polars in `scan`; the same is checked here.
 
         Args:
-            connection: views of the tables' names in its current schema are replaced.
+            connection: views of the tables' names, and `runs`, in its current schema are replaced.
 
         Returns:
             One row a column of a view: table, column (as in a frame), sql_name, type.

@@ -36,6 +36,47 @@ def test_an_empty_cache_has_every_view_without_rows(tmp_path: Path) -> None:
     assert columns.filter(pl.col("sql_name") == "run_spec_groups")["type"].to_list() == ["VARCHAR[]"]
 
 
+def test_the_runs_are_a_view_that_joins(tmp_path: Path) -> None:
+    """Of two sources that have suites and runs of the same names; one is partial, one has been rejected since."""
+    for source in ("x", "y'z"):
+        for suite in ("one", "two"):
+            write_runs(tmp_path / source, [make_run("a:é"), make_run('b"')], suite=suite)
+    (tmp_path / "x/runs/one/a:é/stats.json").unlink()
+    ingest([tmp_path / "x", tmp_path / "y'z"], tmp_path / "cache", partial=True)
+    (tmp_path / "x/runs/two/a:é/stats.json").write_text("{")
+    ingest(tmp_path / "x", tmp_path / "cache")
+    with duckdb.connect() as connection:
+        columns = Cache(tmp_path / "cache").to_duckdb(connection)
+        runs = connection.execute("SELECT * EXCLUDE magnet_run FROM runs ORDER BY source, suite, folder")
+        names = [column[0] for column in runs.description]
+        found = runs.fetchall()
+        sql = "SELECT source, suite, count(*) FROM stats JOIN runs USING (magnet_run) GROUP BY ALL ORDER BY ALL"
+        counts = connection.execute(sql).fetchall()
+    assert names == ["source", "suite", "folder", "run_spec_name", "partial", "stale"]
+    x, y = str(tmp_path / "x"), str(tmp_path / "y'z")
+    assert found == [
+        (
+            source,
+            suite,
+            name,
+            name,
+            (source, suite, name) == (x, "one", "a:é"),
+            (source, suite, name) == (x, "two", "a:é"),
+        )
+        for source in (x, y)
+        for suite in ("one", "two")
+        for name in ("a:é", 'b"')
+    ]
+    assert counts == [(x, "one", 2), (x, "two", 4), (y, "one", 4), (y, "two", 4)]
+    own = columns.filter(pl.col("table") == "runs").select("column", "sql_name", "type").rows()
+    assert own[0] == ("magnet.run", "magnet_run", "VARCHAR")
+    assert own[4:6] == [("run_spec.name", "run_spec_name", "VARCHAR"), ("partial", "partial", "BOOLEAN")]
+
+
+def test_the_view_of_runs_of_an_empty_cache_is_empty(tmp_path: Path) -> None:
+    assert query(tmp_path, "SELECT source, partial FROM runs") == []
+
+
 def test_names_need_no_quotes_and_case_does_not_matter(tmp_path: Path) -> None:
     write_runs(tmp_path / "outputs", [make_run("a", args={"Subject Area": "x", "k.1": 1, "ÄÖ": 2})])
     ingest(tmp_path / "outputs", tmp_path / "cache")
