@@ -37,7 +37,7 @@ STAGES: tuple[tuple[type, str, str, Callable[[Any], str]], ...] = (
     (table_rows.ElementRows, "_stage_plain", "decode", _table),
     (table_rows.StateRows, "_stage_plain", "decode", _table),
     (table_rows.StateRows, "_stage_documents", "decode", _table),
-    (stat_rows.StatRows, "_stage_plain", "decode", _table),
+    (stat_rows.RecurringRows, "_stage_plain", "decode", _table),
     (stat_rows.InstanceStatRows, "_stage_plain", "decode", _table),
     (Shared, "learn", "  of it: learn what is new", lambda shared: shared.prefix),
     (columns.Rows, "flush", "columns", _table),

@@ -295,6 +295,7 @@ class Objects:
         self._empty = twin(shape.struct)()
         self._nothing = astuple(self._empty)
         self._is_there = _Chunks(pa.bool_())
+        self._absent = 0  # objects met last, none of which is there: their fields are told when another one comes
         self.fields: list[Collector | None] = [
             None if field.name in shared else collector(field.shape) for field in shape.fields
         ]
@@ -310,6 +311,7 @@ class Objects:
         if absent == count:
             self.extend_absent(count)
             return 0
+        self._tell_absent()
         if absent:
             there = [value is not None for value in values]
             values = [self._empty if value is None else value for value in values]
@@ -348,6 +350,12 @@ class Objects:
 
     def extend_absent(self, count: int) -> None:
         """See `Collector`."""
+        self._absent += count
+
+    def _tell_absent(self) -> None:
+        count, self._absent = self._absent, 0
+        if not count:
+            return
         for part in self.fields:
             if part is not None:
                 part.extend_absent(count)
@@ -355,6 +363,7 @@ class Objects:
 
     def truncate(self, count: int) -> None:
         """See `Collector`."""
+        self._tell_absent()
         self._is_there.truncate(count)
         for part in self.fields:
             if part is not None:
@@ -362,6 +371,7 @@ class Objects:
 
     def array(self) -> pa.Array:
         """See `Collector`. A struct; see `columns` for the flattened form."""
+        self._tell_absent()
         parts = [part.array() for part in self.fields if part is not None]
         fields = [pa.field(field.name, arrow_type(field.shape)) for field in self.shape.fields]
         parts = [part.cast(pa.string()) if pa.types.is_dictionary(part.type) else part for part in parts]
@@ -371,6 +381,7 @@ class Objects:
 
     def columns(self, prefix: str) -> "Iterator[tuple[str, pa.Array]]":
         """The flattened columns, by dotted name."""
+        self._tell_absent()
         for field_, part in zip(self.shape.fields, self.fields, strict=True):
             name = f"{prefix}.{field_.name}"
             if isinstance(part, Objects):
@@ -381,7 +392,7 @@ class Objects:
     @property
     def count(self) -> int:
         """Objects collected so far."""
-        return self._is_there.count
+        return self._is_there.count + self._absent
 
 
 def collector(shape: Shape) -> Collector:

@@ -16,8 +16,10 @@ from magnet_arrow.helm.elements import BLOCK_BYTES, Stretch
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
 from magnet_arrow.helm.source import FileStamp, Fingerprint, read_into
 
-BATCH_BYTES = 4 << 20
-"""JSON bytes of the runs that are taken together; they are not much more than what is cut at once."""
+BATCH_BYTES = 8 << 20
+"""JSON bytes of the runs that are taken together: the more, the less a column costs beside its values."""
+_SHORT_BYTES = 4 << 20
+"""A run with a longer file is taken by itself."""
 _TABLES = {table.file: table.name for table in schema.RUN_TABLES if table.file}
 _REQUIRED = frozenset(RUN_FILES)
 
@@ -68,7 +70,7 @@ def batches(runs: Iterable[R], size_bytes: int = BATCH_BYTES) -> Iterator[tuple[
 
 def _looks_ordinary(run: Run) -> bool:
     names = {stamp.name for stamp in run.stamps}
-    short = all(stamp.size_bytes < min(BATCH_BYTES, BLOCK_BYTES) for stamp in run.stamps)
+    short = all(stamp.size_bytes < min(_SHORT_BYTES, BATCH_BYTES, BLOCK_BYTES) for stamp in run.stamps)
     return bool(run.place.folder) and short and names >= _REQUIRED and names <= _TABLES.keys()
 
 

@@ -1,4 +1,4 @@
-"""The `Rows` of stats: of a run as a whole, and of its instances. The same ones recur again and again."""
+"""The `Rows` of what recurs again and again: stats of a run as a whole and of its instances, and the instances."""
 
 from array import array
 from bisect import bisect_right
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from magnet_arrow import schema, splitting
 from magnet_arrow.collectors import Objects, Shared, int32, require_plain, scalar
@@ -21,6 +21,7 @@ from magnet_arrow.helm.decode import (
     BadPieceError,
     ElementDecoder,
     NotPlainError,
+    decoder_of,
     key_marks,
     no_object,
     parse,
@@ -31,26 +32,26 @@ from magnet_arrow.helm.wire import Residual
 from magnet_arrow.interning import taken
 
 
-class StatRows(Rows):
-    """`stats`: one row a stat."""
+class RecurringRows(Rows):
+    """A table whose file is an array of objects of which many recur, in a run or from run to run: one row an element."""
 
-    _STAT = ElementDecoder(structs.Stat)
     _OPENING, _CLOSING = b"\n  {\n", b"\n  }"
 
-    def __init__(self) -> None:
-        super().__init__("stats")
+    def __init__(self, name: str, struct: type[Struct]) -> None:
+        self._decoder = decoder_of(struct)
+        super().__init__(name)
 
     def _reset(self) -> None:
         super()._reset()
-        self._stats = Shared("stats", "", Objects(self._STAT.shape), self._STAT)
-        self._shared = (self._stats,)
+        self._elements = Shared(self.table.name, "", Objects(self._decoder.shape), self._decoder)
+        self._shared = (self._elements,)
 
     def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
         counts = [0] * len(files)
         for owners, regions in _batches(files, self._OPENING, self._CLOSING):
             found = splitting.split(regions, self._CLOSING + b"," + self._OPENING)
-            numbers = pa.array(self._stats.number_insides(found.distinct.to_pylist()), pa.int32())
-            _extend_codes(self._stats.codes, numbers.take(found.codes))
+            numbers = pa.array(self._elements.number_insides(found.distinct.to_pylist()), pa.int32())
+            _extend_codes(self._elements.codes, numbers.take(found.codes))
             for owner, count in zip(owners, found.counts, strict=True):
                 counts[owner] += count
         for file, count in zip(files, counts, strict=True):
@@ -60,8 +61,15 @@ class StatRows(Rows):
     def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
         raws = raw_elements(stretch, carefully=carefully)
         _require_objects(raws)
-        self._stats.codes.extend(self._stats.number_pieces(raws))
+        self._elements.codes.extend(self._elements.number_pieces(raws))
         self._add_staged(len(raws))
+
+
+class StatRows(RecurringRows):
+    """`stats`: one row a stat."""
+
+    def __init__(self) -> None:
+        super().__init__("stats", structs.Stat)
 
 
 _PARAMETERS = "/perturbation/"

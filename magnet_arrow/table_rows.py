@@ -26,7 +26,7 @@ from magnet_arrow.helm.searching import count_byte, has
 from magnet_arrow.helm.shapes import Object, object_shape
 from magnet_arrow.helm.wire import Residual
 from magnet_arrow.schema import Form, Table
-from magnet_arrow.stat_rows import InstanceStatRows, StatRows
+from magnet_arrow.stat_rows import InstanceStatRows, RecurringRows, StatRows
 
 _HOT_BYTES = 3 << 18
 """How much is decoded before it becomes columns: a long stretch as a whole would leave the processor's caches."""
@@ -121,12 +121,20 @@ class ElementRows(Rows):
 
     def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
         quotes = 0
+        held: list[Any] = []
+        held_bytes = 0
         for file in files:
             file.count = 0
             for region in splitting.cuts(file, splitting.ELEMENT_END, _HOT_BYTES):
                 values = region.decoded_by(self._decoder.plain)
-                quotes += self._objects.extend(values, exact=False)
                 file.count += len(values)
+                held += values
+                held_bytes += region.end - region.begin
+                if held_bytes >= _HOT_BYTES:
+                    quotes += self._objects.extend(held, exact=False)
+                    held, held_bytes = [], 0
+        if held:
+            quotes += self._objects.extend(held, exact=False)
         _require_quotes(files, quotes)
         return [file.count for file in files]
 
@@ -333,6 +341,8 @@ def rows_of(table: Table) -> Rows:
     own = {"scenario_state": StateRows, "stats": StatRows, "per_instance_stats": InstanceStatRows}
     if table.name in own:
         return own[table.name]()
+    if table.name == "instances":  # runs of other models have the same ones
+        return RecurringRows(table.name, _struct_of(table))
     if table.name == "groups":
         return FiledRows(table.name)
     if table.of == "suite" and table.form is Form.ARRAY:
