@@ -33,7 +33,7 @@ from magnet_arrow.interning import taken
 
 
 class RecurringRows(Rows):
-    """A table whose file is an array of objects, many of which recur in a run or from run to run: one row an element."""
+    """A table of an array of objects, many of which recur in a run or from run to run: one row an element."""
 
     _OPENING, _CLOSING = b"\n  {\n", b"\n  }"
 
