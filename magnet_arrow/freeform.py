@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from magnet_arrow.helm.wire import INT64_MAX, INT64_MIN, dumps, escape
-from magnet_arrow.interning import taken
+from magnet_arrow.interning import taken, used
 from magnet_arrow.schema import LEVELS, key_part
 
 
@@ -223,6 +223,7 @@ def convert(column: pa.Array, have: CellType, want: CellType) -> pa.Array:
         # Where the chosen runs have nothing, the type that other runs gave the stored column says nothing either.
         return pa.nulls(len(column), want.arrow)
     if pa.types.is_dictionary(column.type):
+        column = used(column)
         return taken(convert(column.dictionary, have, want), column.indices)
     if not have.is_json and not want.is_json and want.arrow != _EMPTY_LISTS:
         return column.cast(want.arrow)

@@ -99,14 +99,24 @@ def combined(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
-def coded(column: pa.Array | pa.ChunkedArray) -> tuple[list[Any], list[int | None]]:
-    """Distinct values in Python, and the number of each row's; None where it is null."""
+def used(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column of texts, or a dictionary, as a dictionary of the values that occur.
+
+    They may be few of those of its row group, and those of other runs may be of other kinds.
+    """
     column = combined(column)
     if not pa.types.is_dictionary(column.type):
-        if pa.types.is_nested(column.type):
-            values = column.to_pylist()
-            return values, [None if value is None else number for number, value in enumerate(values)]
-        column = column.dictionary_encode()
+        return column.dictionary_encode()
+    codes = pc.unique(column.indices).drop_null()
+    return pa.DictionaryArray.from_arrays(pc.index_in(column.indices, codes), column.dictionary.take(codes))
+
+
+def coded(column: pa.Array | pa.ChunkedArray) -> tuple[list[Any], list[int | None]]:
+    """Distinct values in Python, and the number of each row's; None where it is null."""
+    if pa.types.is_nested(column.type):
+        values = column.to_pylist()
+        return values, [None if value is None else number for number, value in enumerate(values)]
+    column = used(column)
     return column.dictionary.to_pylist(), column.indices.to_pylist()
 
 

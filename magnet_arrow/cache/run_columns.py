@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from magnet_arrow.cache import shared_text
+from magnet_arrow import interning
 from magnet_arrow.cache.snapshot import CachedRun
 from magnet_arrow.freeform import CellType
 
@@ -62,6 +62,6 @@ def values_by_run(name: str, runs: Iterable[CachedRun], sources: Mapping[str, st
 
 def column(keys: pa.ChunkedArray, values: Mapping[str, str]) -> pa.DictionaryArray:
     """The column for some rows, by their `magnet.run`."""
-    found = shared_text.used(keys)
+    found = interning.used(keys)
     distinct = pa.array([values[key] for key in found.dictionary.to_pylist()], pa.string())
     return pa.DictionaryArray.from_arrays(found.indices, distinct)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from magnet_arrow import freeform
+from magnet_arrow import freeform, interning
 from magnet_arrow.freeform import CellType
 
 _VIEW = pa.binary(16)
@@ -59,18 +59,8 @@ def converted(column: pa.ChunkedArray, have: CellType, want: CellType) -> pa.Arr
         return column
     if not pa.types.is_dictionary(column.type):
         return freeform.convert(column.combine_chunks(), have, want)
-    texts = used(column)
+    texts = interning.used(column)
     return freeform.convert(texts.dictionary, have, want).take(texts.indices)
-
-
-def used(texts: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
-    """A column of texts as a dictionary of those that occur, which may be few of those of its row group."""
-    if isinstance(texts, pa.ChunkedArray):
-        texts = texts.combine_chunks()
-    if not pa.types.is_dictionary(texts.type):
-        return texts.dictionary_encode()
-    codes = pc.unique(texts.indices).drop_null()
-    return pa.DictionaryArray.from_arrays(pc.index_in(texts.indices, codes), texts.dictionary.take(codes))
 
 
 def _has_dictionary(arrow: pa.DataType) -> bool:

@@ -7,8 +7,7 @@ from typing import Literal, TypeAlias
 import polars as pl
 import pyarrow as pa
 
-from magnet_arrow import freeform, schema
-from magnet_arrow.cache import shared_text
+from magnet_arrow import freeform, interning, schema
 from magnet_arrow.cache.snapshot import CachedRun
 from magnet_arrow.errors import ColumnNotFoundError, SettingError
 from magnet_arrow.freeform import CellType, Kind
@@ -204,7 +203,7 @@ class Residuals:
     @classmethod
     def of(cls, extra: pa.Array | pa.ChunkedArray) -> "Residuals":
         """Those of a stored column."""
-        encoded = shared_text.used(extra)
+        encoded = interning.used(extra)
         return cls(freeform.parse_many(encoded.dictionary.to_pylist()), encoded.indices)
 
     def column(self, table: Table, column: Shown) -> pa.Array:
