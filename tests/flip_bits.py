@@ -3,9 +3,10 @@
     python tests/flip_bits.py 1000
 
 The cache has several segments, one of them with deleted runs. Files are chosen by kind, so that small ones (manifest,
-run lists, deletion files) have their share. Who looks knows nothing of the cache from before. A flip counts as found
-if its file is named, and each run that it affects; as cured if an ingest leaves the cache sound and with the rows that
-it had. Of a manifest, which nothing else tells the content of, an ingest has to say that it is damaged.
+run lists, deletion files) and the headers of pages have their share. Who looks knows nothing of the cache from before.
+A flip counts as found if `check` names its file, and each run that it affects; as silent if a frame has other rows than
+it had, and no error says so; as cured if an ingest leaves the cache sound and with the rows that it had. Of a manifest,
+which nothing else tells the content of, an ingest has to say that it is damaged.
 """
 
 import argparse
@@ -22,14 +23,16 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 from makedump import make_run, write_runs
+from page_headers import page_headers
 from reading import all_tables, forget_run_lists
 
 from magnet_arrow.cache.manifest import read_manifest
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.errors import CacheDamagedError
 from magnet_arrow.ingestion import ingest
+from magnet_arrow.scan import read_runs
 
-KINDS = ("data page", "footer", "manifest", "run list", "deletion file")
+KINDS = ("data page", "page header", "footer", "manifest", "run list", "deletion file")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Flip:
     byte: int
     bit: int
     runs: frozenset[str]
+    column: str = ""
 
 
 def make_cache(folder: Path) -> Path:
@@ -83,8 +87,13 @@ def flips(cache: Path, count: int, seed: int) -> Iterator[Flip]:
                 runs = frozenset(key for key in runs if snapshot.entries[key].rows(table).rows)
         size = (cache / file).stat().st_size
         begin = size - 8 - pq.ParquetFile(cache / file).metadata.serialized_size if file.endswith("parquet") else 0
-        byte = rng.randrange(begin) if kind == "data page" else rng.randrange(begin, size)
-        yield Flip(kind, file, byte, rng.randrange(8), runs)
+        column, end = "", size
+        if kind == "data page":
+            begin, end = 0, begin
+        elif kind == "page header":  # no checksum covers it
+            column, begin, end = rng.choice(list(page_headers(cache / file)))
+        byte = rng.randrange(begin, end)
+        yield Flip(kind, file, byte, rng.randrange(8), runs, column)
 
 
 @contextlib.contextmanager
@@ -106,6 +115,33 @@ def is_found(cache: Path, flip: Flip) -> bool:
     return len(damages) == 1 and flip.runs <= set(damages[0].keys)
 
 
+def is_silent(cache: Path, flip: Flip, expected: dict[str, pl.DataFrame]) -> bool:
+    """Whether a frame has other rows than it had, and no error says so: of the column that is hit, or of all."""
+    table = flip.file.partition("/")[0]
+    if table not in expected:
+        return False
+    rows = expected[table]
+    for columns in ([flip.column] if flip.column else [], rows.columns):
+        with contextlib.suppress(CacheDamagedError):
+            found = read_runs(Cache(cache).snapshot(), table, runs_of(rows), columns).collect() if columns else None
+            if found is not None and not found.equals(rows.select(columns)):
+                return True
+    return False
+
+
+def frames(cache: Path) -> dict[str, pl.DataFrame]:
+    """The four tables of all runs, with all that occurs in them."""
+    snapshot = Cache(cache).snapshot()
+    return {
+        table: read_runs(snapshot, table, list(snapshot.runs), hidden=True).collect()
+        for table in ("run_spec", "scenario_state", "stats", "per_instance_stats")
+    }
+
+
+def runs_of(rows: pl.DataFrame) -> list[str]:
+    return rows.get_column("magnet.run").unique(maintain_order=True).to_list()
+
+
 def is_cured(cache: Path, outputs: Path, flip: Flip, rows: dict[str, pl.DataFrame]) -> bool:
     """Whether an ingest brings back what the bit has taken. A bad page it knows of if someone has met it."""
     try:
@@ -123,18 +159,19 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         cache = make_cache(Path(folder))
-        rows = all_tables(cache)
-        tried, missed, uncured = Counter[str](), [], []
+        rows, expected = all_tables(cache), frames(cache)
+        tried, missed, silent, uncured = Counter[str](), [], [], []
         for flip in flips(cache, options.count, options.seed):
             tried[flip.kind] += 1
             with flipped(cache, flip) as copy:
+                silent += [flip] if is_silent(copy, flip, expected) else []
                 missed += [] if is_found(copy, flip) else [flip]
                 uncured += [] if is_cured(copy, Path(folder) / "outputs", flip, rows) else [flip]
     for kind, count in tried.items():
-        found, cured = (sum(flip.kind == kind for flip in these) for these in (missed, uncured))
-        print(f"{kind:15} {count:5} flips, {found} not found, {cured} not cured")
-    print(*missed, *uncured, sep="\n", end="")
-    sys.exit(bool(missed or uncured))
+        counts = [sum(flip.kind == kind for flip in these) for these in (missed, silent, uncured)]
+        print(f"{kind:15} {count:5} flips, {counts[0]} not found, {counts[1]} other rows, {counts[2]} not cured")
+    print(*missed, *silent, *uncured, sep="\n", end="")
+    sys.exit(bool(missed or silent or uncured))
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ def writer_options(table: Table, fields: Iterable[pa.Field]) -> dict[str, Any]:
         "compression_level": 3,
         # A page is compressed by itself: prompts and answers that recur far apart meet (2 % of mmlu's).
         "data_page_size": 4 << 20,
+        "max_rows_per_page": 2**31 - 1,  # a chunk of one page tells by its footer whether all of it was read (`pages`)
         "use_dictionary": [path for path, encoding in leaves.items() if encoding is None],
         "column_encoding": {path: encoding for path, encoding in leaves.items() if encoding is not None},
         # For other tools, which look for runs by name, and for numbers; we go by the run lists. Those of other texts

@@ -44,8 +44,8 @@ class FileEntry(Struct, frozen=True):
         path: relative to the cache, `/` between its parts.
         size_bytes: as written.
         digest: BLAKE2b of the whole file; of a Parquet file of its footer, whose pages have checksums of their own.
-        content_digest: of a Parquet file, BLAKE2b of the whole of it, which covers page headers too. For `check`: it
-            is not needed for reading, since no fault in a header was ever seen to give other rows.
+        content_digest: of a Parquet file, BLAKE2b of the whole of it, which covers page headers too. `check` looks at
+            it, and whoever could not read the file; who reads holds what was read against the footer (`pages`).
     """
 
     path: str

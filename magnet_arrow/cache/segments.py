@@ -20,6 +20,7 @@ from magnet_arrow.cache import commit, encodings, evolution, manifest, shared_te
 from magnet_arrow.cache.evolution import Other
 from magnet_arrow.cache.integrity import check_digest, damaged, file_entry, mark, missing
 from magnet_arrow.cache.manifest import FileEntry, Profile, RunEntry, RunList, Segment, StoredRows, TableEntry
+from magnet_arrow.cache.pages import PageCheck
 from magnet_arrow.columns import Batch
 from magnet_arrow.freeform import CellType, Kind
 from magnet_arrow.schema import Table
@@ -499,7 +500,10 @@ class TableFile:
         except (OSError, pa.ArrowException) as error:
             raise damaged(path, str(error)) from error
         self._names = dict.fromkeys(fields.names)
-        self.others = evolution.others(table, fields, dynamic, self._file.metadata.metadata or {})
+        told = self._file.metadata.metadata or {}
+        is_new = evolution.JSON_TEXT_KEY in told
+        self._check = PageCheck(path, self._file.metadata, fields, has_long_pages=is_new)
+        self.others = evolution.others(table, fields, dynamic, told)
 
     @property
     def names(self) -> list[str]:
@@ -536,6 +540,10 @@ class TableFile:
         except (OSError, pa.ArrowException) as error:
             mark(self._path)
             raise damaged(self._path, str(error)) from error
+        fault = self._check.fault(found, group)
+        if fault is not None:
+            mark(self._path)
+            raise damaged(self._path, fault)
         stored = dict(zip(there, found.columns, strict=True))
         if others:
             stored = evolution.adapted(stored, others)

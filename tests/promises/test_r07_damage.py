@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from flip_bits import KINDS, flipped, flips, is_cured, is_found, make_cache
+from flip_bits import KINDS, flipped, flips, frames, is_cured, is_found, is_silent, make_cache
 from makedump import make_run, write_runs
 from polars.testing import assert_frame_equal
 from reading import all_tables, cached_places, forget_run_lists, read
@@ -46,13 +46,14 @@ def flip(path: Path, at: int, bit: int = 0) -> None:
 def test_flipped_bits_are_all_found_and_cured(tmp_path: Path) -> None:
     """60 of the 1,000 that `flip_bits.py` tries."""
     cache = make_cache(tmp_path)
-    rows = all_tables(cache)
+    rows, expected = all_tables(cache), frames(cache)
     report = Cache(cache).check()
     assert (report.runs, report.damages, report.strays) == (15, (), ())
     tried = list(flips(cache, 60, seed=0))
     assert {flip.kind for flip in tried} == set(KINDS)
     for flip in tried:
         with flipped(cache, flip) as copy:
+            assert not is_silent(copy, flip, expected), flip
             assert is_found(copy, flip), flip
             assert is_cured(copy, tmp_path / "outputs", flip, rows), flip
 
