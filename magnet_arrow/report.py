@@ -113,11 +113,12 @@ def ingest_summary(report: "IngestReport") -> str:
 
 
 def lacking_text(report: "IngestReport") -> str:
-    """What partial runs lack; empty if there are none."""
+    """What partial runs lack, and broken files beside runs; empty if there are none."""
     if not report.lacking:
         return ""
     told = first_of([rejected_text(one) for one in report.lacking], rest="; `magnet-arrow rejects` lists all")
-    return f"Of partial runs the cache lacks:\n{told}"
+    of = "partial runs" if report.partial or report.skipped_partial else "files beside runs"
+    return f"Of {of} the cache lacks:\n{told}"
 
 
 def stale_text(report: "IngestReport") -> str:
@@ -153,7 +154,7 @@ def odd_facts(odd: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
 
 def rejection(row: Mapping[str, Any]) -> str:
     """One row of `Cache.rejects()` in words, with a sample of what stands there."""
-    run = f"{row['suite']}/{row['folder']}"
+    run = f"{row['suite']}/{row['folder']}".rstrip("/")
     known = {name: row[name] for name in ("file", "reason", "json_path", "byte", "hint")}
     return "\n".join(filter(None, [rejected_text(Rejected(run=run, **known)), sample_line(row)]))
 

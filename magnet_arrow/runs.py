@@ -5,7 +5,6 @@ in a segment of its own, which is discarded as a whole if the run turns out to b
 a suite (`helm-summarize` writes it) is taken the same way, as a run without a folder.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -267,7 +266,8 @@ class RunTaker(Generic[T]):
     def _stage_files(self, place: RunPlace, entry: RunEntry, long: bool, *, by_layout: bool) -> RunEntry:
         names = {plain_name(stamp.name) for stamp in entry.fingerprint}
         if not place.folder:
-            return msgspec.structs.replace(entry, not_kept=tuple(self._stage_suite(place, names)))
+            left = tuple(self._stage_suite(place, names))
+            return msgspec.structs.replace(entry, not_kept=left, rejected=tuple(self.run.rejected))
         residuals: dict[str, Residual] = {}
         missing, pictures, cut = [], [], {}
         others = set(filter(self._takes, names - _FILES_OF_RUNS))
@@ -478,6 +478,9 @@ class RunTaker(Generic[T]):
             whole = None if name in _DERIVED else self._stage_text("suite_files", place, name)
             if whole is None:
                 not_kept.append(name)
+                if name not in _DERIVED:
+                    error = BadFileError(f"It is not kept: {why_not_kept(name)}.", where=Where(where_of(place), name))
+                    self.run.rejected.append(rejected_of(where_of(place), place.path, error))
             elif _shown_in(name) is not None:
                 shown.append((name, whole))
             if sum(len(whole) for _, whole in shown) >= _SHOWN_BYTES:
@@ -498,9 +501,14 @@ class RunTaker(Generic[T]):
             if _is_staged_whole(rows, of_table):
                 continue
             for name, whole in of_table:
-                # What can't be shown as a table is there as text.
-                with contextlib.suppress(BadFileError):
+                try:
                     self._show(rows, name, whole, Where(where_of(place), name))
+                except BadFileError as error:
+                    rejected = rejected_of(where_of(place), place.path, error)
+                    hint = (
+                        f"It is not in table {table_name}, but kept as text in suite_files. Run helm-summarize again."
+                    )
+                    self.run.rejected.append(msgspec.structs.replace(rejected, hint=hint))
 
     def _show(self, rows: Rows, name: str, whole: bytes, where: Where) -> None:
         if _is_staged_whole(rows, [(name, whole)]):

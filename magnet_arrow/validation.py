@@ -276,6 +276,8 @@ class _Look:
             partial, era = self._partial_of(place, stamps)
             return replace(bare, rejected=rejected, partial=partial, era=era)
         odd = dict(sorted(self._taker.run.odd.items()))
+        if not place.folder:
+            odd |= {(f"in no table, as {one.reason}", f"{one.file} {one.json_path or '$'}"): 1 for one in entry.lacking}
         return replace(bare, key=entry.key, name=entry.name or None, odd=odd, not_kept=entry.not_kept)
 
     def _take(self, place: RunPlace, stamps: Fingerprint) -> RunEntry:

@@ -216,7 +216,8 @@ class RunEntry(Struct, frozen=True):
         not_kept: JSON files of its folder that are not in the cache: derived ones, and what is no text.
         elements: what the files with a table hold, by file, counted as they were decoded: each element is a row, and
             of per-instance stats each stat of an entry. `segments` holds the rows written against it.
-        rejected: what was left out of files that ended early, and why files are missing.
+        rejected: what was left out of files that ended early, and why files are missing; of a suite, which files are
+            in no table, and why.
         content: digest of its files' bytes, made before they were read; empty where an ingest was not asked to make
             one. If they changed while they were read, it is not that of the rows, and the run is taken anew next time.
     """
@@ -247,6 +248,8 @@ class RunEntry(Struct, frozen=True):
 
     def left_out(self, lacking: Rejected) -> str:
         """What of a file is lacking, in the words of `Cache.rejects`."""
+        if not self.folder:
+            return "file" if lacking.file in self.not_kept else "table"
         return "file" if plain_name(lacking.file) in self.missing else "rest of file"
 
     @property

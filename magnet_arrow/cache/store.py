@@ -216,9 +216,11 @@ class Cache:
     def rejects(self) -> pl.DataFrame:
         """What was left out, and why: one row a run, and of partial runs one row a file that is missing or ends early.
 
-        Columns: source (path), suite, folder, left_out ("run", "rest of file" or "file"), file, json_path, byte,
-        begin_byte and end_byte (the range at fault, as closely as it is known), expected, found, reason, hint, sample
-        (the first bytes of that range, escaped).
+        A file beside the runs of a suite that is broken has a row without a folder.
+
+        Columns: source (path), suite, folder, left_out ("run", "rest of file", "file", or "table" where it is kept as
+        text), file, json_path, byte, begin_byte and end_byte (the range at fault, as closely as it is known),
+        expected, found, reason, hint, sample (the first bytes of that range, escaped).
         """
         snapshot = self.snapshot()
         paths = {source.id: source.path for source in snapshot.manifest.sources}
@@ -226,7 +228,7 @@ class Cache:
             (run, "run", run.rejected) for run in snapshot.manifest.rejected
         ]
         found += [
-            (run.entry, run.entry.left_out(one), one) for run in snapshot.runs.values() for one in run.entry.lacking
+            (run.entry, run.entry.left_out(one), one) for run in snapshot.entries.values() for one in run.entry.lacking
         ]
         return rejects_frame(
             (paths.get(run.source), run.suite, run.folder, left_out, rejected) for run, left_out, rejected in found
