@@ -220,6 +220,8 @@ def _shape_at(shape: Shape, pointer: str) -> Shape | None:
 
 def _spans_in(values: pa.Array, shape: Shape) -> Iterator[Span]:
     """The spans of the fields that some object in a list column has."""
+    if isinstance(values, pa.DictionaryArray):  # its values may be those of other runs too
+        values = values.dictionary.take(values.indices.unique().drop_null())
     if isinstance(shape, ListOf):
         yield from _spans_in(values.flatten(), shape.item)
     elif isinstance(shape, Object):
