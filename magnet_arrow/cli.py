@@ -21,7 +21,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
@@ -114,18 +114,21 @@ app.add_typer(cache_app, name="cache")
 
 def main() -> NoReturn:
     """Run the command that the arguments name, and exit with its code."""
-    signal.signal(signal.SIGTERM, _raise_terminated)
+    warned: list[str] = []
+    try:
+        with _signals_raising(), _warnings_shown() as warned:
+            code = _run()
+    except (KeyboardInterrupt, Terminated) as end:  # it came in one of these lines
+        code = _stopped(end)
+    raise SystemExit(ExitCode.REPORTED if warned and code == ExitCode.DONE else code)
+
+
+def _run() -> int:
     if sys.stdout is None:  # closed by whoever started this: what is written there is lost, as asked for
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (open until the process ends)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a locale cannot show is written out, and ends nothing
             stream.reconfigure(errors="backslashreplace")
-    with _warnings_shown() as warned:
-        code = _run()
-    raise SystemExit(ExitCode.REPORTED if warned and code == ExitCode.DONE else code)
-
-
-def _run() -> int:
     try:
         try:
             app()
@@ -133,18 +136,77 @@ def _run() -> int:
             sys.stdout.flush()
     except SystemExit as end:  # typer ends each command by one, and Ctrl-C too
         if end.code == ExitCode.INTERRUPTED:
-            print("Interrupted. What was committed stays.", file=sys.stderr)
+            return _stopped(KeyboardInterrupt())
         if isinstance(end.__context__, BrokenPipeError):  # typer and rich make a SystemExit of it
             return _cut_short()
         return end.code if isinstance(end.code, int) else ExitCode.DONE
-    except Terminated:
-        print("Terminated. What was committed stays.", file=sys.stderr)
-        return ExitCode.TERMINATED
+    except (KeyboardInterrupt, Terminated) as end:
+        return _stopped(end)
     except BrokenPipeError:
         return _cut_short()
     except Exception as err:
+        if _came:  # what was interrupted made another error of it
+            return _stopped(KeyboardInterrupt() if _came[0] == signal.SIGINT else Terminated())
         return _failed(err)
     return ExitCode.DONE
+
+
+def _stopped(end: BaseException) -> ExitCode:
+    """Say what a signal leaves."""
+    is_ctrl_c = isinstance(end, KeyboardInterrupt)
+    print(f"{'Interrupted' if is_ctrl_c else 'Terminated'}. What was committed stays.", file=sys.stderr)
+    return ExitCode.INTERRUPTED if is_ctrl_c else ExitCode.TERMINATED
+
+
+_came: list[int] = []
+"""The signals that came."""
+
+
+@contextmanager
+def _signals_raising() -> "Iterator[None]":
+    """Ctrl-C and SIGTERM raise in here, so that every `with` is ended in order."""
+    _came.clear()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    try:
+        for number in ours:
+            signal.signal(number, _on_signal)
+        yield
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+
+
+def _on_signal(number: int, frame: "FrameType | None") -> None:
+    _came.append(number)
+    if len(_came) == 2:  # `timeout` sends it to the process, and to its group: what is being ended in order goes on
+        return
+    if len(_came) > 2 or _is_importing(frame):
+        with suppress(OSError):
+            os.write(2, b"Interrupted.\n" if number == signal.SIGINT else b"Terminated.\n")
+        os._exit(128 + number)
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+def _is_importing(frame: "FrameType | None") -> bool:
+    """Whether a command is importing what it needs, and has done nothing yet.
+
+    What is imported makes other errors of an exception that comes in between, or says that it ignores it.
+    """
+    inner: list[FrameType] = []
+    while frame is not None and frame.f_code is not main.__code__:
+        inner.append(frame)
+        frame = frame.f_back
+    for one in reversed(inner):
+        file = one.f_code.co_filename
+        if file.startswith("<frozen importlib"):
+            return True
+        if file.startswith(_PACKAGE) and file != __file__ and one.f_code.co_name != "<module>":
+            return False
+    return False
+
+
+_PACKAGE = os.path.join(os.path.dirname(__file__), "")
 
 
 def _cut_short() -> ExitCode:
@@ -767,7 +829,3 @@ def _complain(text: str) -> None:
     from magnet_arrow.text import for_terminal
 
     print("\n".join(map(for_terminal, text.split("\n"))), file=sys.stderr)
-
-
-def _raise_terminated(number: int, frame: "FrameType | None") -> NoReturn:
-    raise Terminated

@@ -36,12 +36,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     def run(*args: str | Path) -> Ended:
         monkeypatch.setattr(sys, "argv", ["magnet-arrow", *map(str, args)])
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as end:
-                cli.main()
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
         assert isinstance(end.value.code, int)
         return Ended(int(end.value.code), *capsys.readouterr())
 

@@ -61,6 +61,28 @@ def test_an_interrupted_ingest(number: int, code: int, where: str, call: int, wo
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_a_second_ctrl_c_does_not_disturb_what_the_first_ends_in_order(tmp_path: Path) -> None:
+    """`timeout` sends a signal to the process and to its group: it comes twice."""
+    outputs, cache = make_outputs(tmp_path), tmp_path / "cache"
+    prelude = AT.format(where="ingestion.changes.apply", call=9, signal=int(signal.SIGINT))
+    prelude += """
+from magnet_arrow import hands
+stop = hands.OwnHands.stop
+def stop_again(self):
+    os.kill(os.getpid(), signal.SIGINT)
+    stop(self)
+    print("stopped")
+hands.OwnHands.stop = stop_again
+"""
+    child = start_ingest([outputs], cache, prelude=prelude)
+    said, complaint = child.communicate()
+    assert (child.returncode, said, complaint) == (130, "stopped\n", "Interrupted. What was committed stays.\n")
+    there = Cache(cache).runs().height
+    assert 0 < there < N_RUNS
+    assert ingest(outputs, cache).runs == N_RUNS - there
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 def test_ctrl_c_goes_to_the_workers_of_a_terminal_too(tmp_path: Path) -> None:
     """It comes when they are at work; and again while they begin, when they could not yet say that they ignore it."""
     outputs, cache = make_outputs(tmp_path), tmp_path / "cache"
