@@ -37,7 +37,7 @@ from magnet_arrow.hands import Failed, Hands, Lost
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.elements import Buffer
 from magnet_arrow.helm.layout import Found, RunPlace
-from magnet_arrow.helm.source import Fingerprint, SourceFile, content_digest, plain_name, read_error
+from magnet_arrow.helm.source import Fingerprint, SourceFile, content_digest, is_unchanged, plain_name, read_error
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Order, Outcome, Todo
 from magnet_arrow.parts import Parts
@@ -212,9 +212,9 @@ def _is_as_it_was(known: RunEntry | RejectedRun, todo: Todo) -> bool:
 
 def _has_same_run_spec(place: RunPlace, stamps: Fingerprint) -> bool:
     """Whether the run's run spec is as it was, whatever became of its other files."""
-    before = next(stamp for stamp in stamps if plain_name(stamp.name) == RUN_SPEC)
+    before = next(stamp for stamp in stamps if stamp.name == RUN_SPEC or plain_name(stamp.name) == RUN_SPEC)
     try:
-        now = os.stat(os.path.join(place.path, before.name))
+        now = os.stat(f"{place.path}{os.sep}{before.name}")
     except OSError:
         return False
     return (now.st_size, now.st_mtime_ns) == (before.size_bytes, before.mtime_ns)
@@ -259,8 +259,9 @@ class _Plan:
     def skip(self, held: CachedRun) -> None:
         """The cache has this run, or what is beside those of a suite, as it is now."""
         self.skipped += bool(held.entry.folder)
-        self.partial += held.entry.is_partial
-        self.lacking += held.entry.lacking
+        if held.entry.is_partial:
+            self.partial += 1
+            self.lacking += held.entry.lacking
 
 
 @dataclass(slots=True)
@@ -320,10 +321,11 @@ class _Work:
         places = list(places)
         _require_own_folder(self._cache, places)
         self.snapshot = self.done.snapshot = self.cure.readable(self.snapshot)
+        places = self._without_unchanged(places, plan)
         stamped = [(place, stamps_of(place)) for place in places]
         ids = self._source_ids(stamped)
         todos = [Todo(place, ids.id_of(place), stamps) for place, stamps in stamped]
-        plan.keys = frozenset(todo.key for todo in todos)
+        plan.keys |= frozenset(todo.key for todo in todos)
         gone = frozenset(self.snapshot.manifest.gone)
         cached = self.snapshot.among([todo.key for todo in todos])
         for todo in self._with_contents(todos, cached):
@@ -342,8 +344,31 @@ class _Work:
             else:
                 plan.todo.append(todo)
         plan.todo.sort(key=lambda todo: todo.key)
-        plan.all_sources = sorted({ids.id_of(place) for place, _ in stamped})
+        plan.all_sources = sorted({*plan.all_sources, *(ids.id_of(place) for place, _ in stamped)})
         return plan
+
+    def _without_unchanged(self, places: Sequence[RunPlace], plan: _Plan) -> Sequence[RunPlace]:
+        """Skip the runs that the cache has as they are now, and give the others, which need another look.
+
+        This is most of what a frame of many cached runs costs beside its rows.
+        """
+        if self._rules.content_hash:
+            return places
+        snapshot = self.snapshot
+        keys = snapshot.keys_of(places)
+        cached = snapshot.among([key for key in keys if key is not None])
+        special = {*snapshot.manifest.gone, *snapshot.rejected}
+        left, unchanged = [], []
+        for place, key in zip(places, keys, strict=True):
+            held = None if key is None or key in special or not place.folder else cached.get(key)
+            if held is not None and is_unchanged(place.path, held.entry.fingerprint) and self._is_good(held):
+                plan.skip(held)
+                unchanged.append(held.entry)
+            else:
+                left.append(place)
+        plan.keys = frozenset(entry.key for entry in unchanged)
+        plan.all_sources = list({entry.source for entry in unchanged})
+        return left
 
     def _with_contents(self, todos: Iterable[Todo], cached: Mapping[str, CachedRun]) -> Iterable[Todo]:
         """With the digests of those whose dates say that they are what they were, if they are to be made."""
@@ -612,7 +637,7 @@ class RunSpecs:
         bad: why others cannot be read, by which of the runs it is.
     """
 
-    rows: pl.DataFrame
+    rows: pl.LazyFrame
     readable: list[int]
     json_columns: frozenset[str]
     bad: Mapping[int, BadFileError]
@@ -626,13 +651,15 @@ def readable_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> R
         cache: the cache or its folder.
     """
     snapshot = Cache.coerce(cache).snapshot()
-    ids = SourceIds(snapshot, [(place, stamps_of(place)) for place in places if snapshot.key_of(place) is None])
+    known = snapshot.keys_of(places)
+    ids = SourceIds(snapshot, [(place, stamps_of(place)) for place, key in zip(places, known, strict=True) if not key])
+    cached = snapshot.among([key for key in known if key])
     rows = ObjectRows("run_spec")
     buffer = Buffer()
     keys, readable, bad = [], [], {}
     for index, place in enumerate(places):
-        key = run_key(ids.id_of(place), place.suite, place.folder)
-        held = snapshot.runs.get(key)
+        key = known[index] or run_key(ids.id_of(place), place.suite, place.folder)
+        held = cached.get(key)
         if held is None or not _has_same_run_spec(place, held.fingerprint):
             try:
                 with SourceFile(place.path, RUN_SPEC, where_of(place)) as file:
@@ -658,4 +685,4 @@ def read_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> pl.Da
     found = readable_run_specs(places, cache)
     for error in found.bad.values():
         raise error
-    return found.rows
+    return found.rows.collect()

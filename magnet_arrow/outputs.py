@@ -356,8 +356,9 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
         table = TABLES["run_spec"]
         found = readable_run_specs(self.places, self.cache)
         specs = found.rows.drop(table.hidden, strict=False)
-        missing = {name: kind for name, kind in registered_types(table).items() if name not in specs.columns}
-        return specs.lazy().with_columns(pl.lit(None, kind).alias(name) for name, kind in missing.items()), found
+        there = specs.collect_schema()
+        missing = {name: kind for name, kind in registered_types(table).items() if name not in there}
+        return specs.with_columns(pl.lit(None, kind).alias(name) for name, kind in missing.items()), found
 
     def cached(self) -> CachedRuns:
         """Those that frames hold, as the cache has them; what it lacks, or what has changed, is ingested first.
@@ -710,7 +711,7 @@ def _mixed_text(predicate: pl.Expr, found: RunSpecs, places: Sequence[RunPlace])
     texts = []
     for name in predicate.meta.root_names():
         kinds: dict[str, list[str]] = {}
-        values = found.rows[name] if name in found.json_columns else ()
+        values = found.rows.select(name).collect()[name] if name in found.json_columns else ()
         for index, value in zip(found.readable, values, strict=False):
             if value not in (None, "null"):
                 kinds.setdefault(_JSON_KINDS.get(value[0], "numbers"), []).append(places[index].folder)

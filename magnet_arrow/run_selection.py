@@ -94,7 +94,7 @@ def look_at(places: Sequence[RunPlace], cache: Cache, *, partial: bool) -> Selec
     """The same without a word: neither a warning nor an error for a run."""
     ensured = ensure_cached(places, cache, partial=partial)
     snapshot = ensured.snapshot
-    keys = [snapshot.key_of(place) or "" for place in places]
+    keys = [key or "" for key in snapshot.keys_of(places)]
     held = snapshot.among(keys)
     kept, left_out = [], []
     for key, place in zip(keys, places, strict=True):

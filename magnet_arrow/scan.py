@@ -105,8 +105,8 @@ class Selection:
         with _Reader(self) as reader:
             for window in row_places.windows(reader.visits(), _WINDOW_ROWS, _WINDOW_BYTES, name):
                 found, order = row_places.merged(window)
-                if len(found) == len(window):
-                    yield from map(reader.frame, window)
+                if order is None:
+                    yield from map(reader.frame, found)
                 else:
                     yield pl.concat(map(reader.frame, found))[order]
 
@@ -184,7 +184,10 @@ def read_runs(
     When collected:
         CacheDamagedError: a segment that the manifest names is missing, cut, or has a flipped bit.
     """
-    chosen = select_runs(snapshot, table, keys, columns, hidden=hidden, key=key, telling=telling)
+    return _lazy(select_runs(snapshot, table, keys, columns, hidden=hidden, key=key, telling=telling))
+
+
+def _lazy(chosen: Selection) -> pl.LazyFrame:
     return register_io_source(partial(_read, chosen), schema=frame_schema(chosen.shown), is_pure=True)
 
 
@@ -275,26 +278,28 @@ def _stored_names(entry: TableEntry, shown: Sequence[Shown]) -> list[str]:
 
 def read_run_specs_of(
     snapshot: Snapshot, keys: Sequence[str], batch: Batch | None
-) -> tuple[pl.DataFrame, frozenset[str]]:
+) -> tuple[pl.LazyFrame, frozenset[str]]:
     """The run specs of some runs, those in `batch` from there and the others from the cache: row i is of key i.
 
     Columns: those that occur, as in `read_runs`, and `magnet.run` at the end. And which of these are JSON text.
     """
     table = schema.table("run_spec")
     fresh = {run.key for run in batch.runs} if batch else set()
-    cached = tuple(snapshot.chosen([key for key in dict.fromkeys(keys) if key not in fresh]))
+    cached = snapshot.chosen([key for key in keys if key not in fresh])
     bits, kinds = bits_of(table, cached), kinds_of(table, cached)
     for run in batch.runs if batch else ():
         bits |= run.occurs
         merge_kinds(kinds, run.dynamic)
     shown = (*occurring_columns(table, bits, kinds), registered(table, RUN))
-    frames = [pl.DataFrame(schema=frame_schema(shown)), *Selection(snapshot.path, table, cached, shown).frames()]
-    if batch:
-        stored = {name: int(kind) for name, kind in batch.kinds.items()}
-        frames.append(shared_text.frame_of(_shape(pa.table(plain_columns(batch)), table, stored, shown)))
-    rows = pl.concat(frames)
+    chosen = Selection(snapshot.path, table, tuple(cached), shown)
+    json_columns = frozenset(column.name for column in shown if column.type.is_json)
+    if batch is None:
+        return _lazy(chosen), json_columns
+    stored = {name: int(kind) for name, kind in batch.kinds.items()}
+    read = shared_text.frame_of(_shape(pa.table(plain_columns(batch)), table, stored, shown))
+    rows = pl.concat([*chosen.frames(), read])
     place = {key: row for row, key in enumerate(rows.get_column(RUN))}
-    return rows[[place[key] for key in keys]], frozenset(column.name for column in shown if column.type.is_json)
+    return rows[[place[key] for key in keys]].lazy(), json_columns
 
 
 def _shape(part: pa.Table, table: Table, dynamic: Mapping[str, int], shown: Sequence[Shown]) -> pa.Table:

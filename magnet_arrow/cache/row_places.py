@@ -96,8 +96,13 @@ def windows(visits: Iterable[Visit], max_rows: int, max_bytes: float, table: str
         yield window
 
 
-def merged(visits: Sequence[Visit]) -> tuple[list[Visit], list[int]]:
-    """Visits with one for each row group, by segment and group; and where the rows are then: the row of each row."""
+def merged(visits: Sequence[Visit]) -> tuple[list[Visit], list[int] | None]:
+    """Visits with one for each row group, by segment and group, and where each row is then.
+
+    The visits as they are, and None, if no row group is visited twice.
+    """
+    if len({visit.key for visit in visits}) == len(visits):
+        return list(visits), None
     by_group: dict[tuple[str, int], list[Visit]] = {}
     for visit in visits:
         by_group.setdefault(visit.key, []).append(visit)

@@ -86,7 +86,7 @@ def _with_views(array: pa.Array) -> pa.Array:
         return _views(array)
     if not _has_dictionary(array.type):
         return array
-    array = _compact(array)
+    array = _compact(array) if array.offset else array
     children = [_with_views(child) for child in _children(array)]
     arrow = _type_with(array.type, pa.string_view())
     own = array.buffers()[: 2 if pa.types.is_list(arrow) else 1]

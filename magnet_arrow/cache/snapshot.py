@@ -1,7 +1,7 @@
 """The cache at one commit: which runs it has, and where. Segments are immutable, so it stays readable."""
 
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -170,6 +170,17 @@ class Snapshot:
         """The key of a place; None if nothing was ever taken from its source."""
         source = self.source_ids.get(str(place.source))
         return None if source is None else run_key(source, place.suite, place.folder)
+
+    def keys_of(self, places: Iterable[RunPlace]) -> list[str | None]:
+        """The keys of places, as `key_of` tells them; thousands of runs are of one source."""
+        ids: dict[Path, str | None] = {}
+        keys = []
+        for place in places:
+            if place.source not in ids:
+                ids[place.source] = self.source_ids.get(str(place.source))
+            source = ids[place.source]
+            keys.append(None if source is None else run_key(source, place.suite, place.folder))
+        return keys
 
     def lookup(self, place: RunPlace) -> CachedRun | None:
         """The run at a place, whether or not it is as it was when it was read."""
