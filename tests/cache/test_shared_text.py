@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from magnet_arrow import interning
 from magnet_arrow.cache import shared_text
 from magnet_arrow.freeform import JSON_TEXT, CellType
 
@@ -53,7 +54,7 @@ def test_texts_in_lists_are_shared_too(part: slice, tmp_path: Path) -> None:
 def test_several_chunks_have_dictionaries_of_their_own() -> None:
     column = pa.chunked_array([interned(["a", LONG]), interned([LONG, None, "b"])])
     assert shared_text.frame_of(pa.table({"t": column}))["t"].to_list() == ["a", LONG, LONG, None, "b"]
-    used = shared_text.used(column)
+    used = interning.used(column)
     assert used.to_pylist() == ["a", LONG, LONG, None, "b"]
     assert used.dictionary.to_pylist() == ["a", LONG, "b"]
 
