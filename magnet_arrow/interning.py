@@ -87,7 +87,7 @@ ITEM_BYTES = 16
 def item_bytes(column: pa.DictionaryArray) -> pa.Int64Array:
     """About how many bytes the items of each row's list take where each row has its own, but for their texts."""
     lengths = pc.list_value_length(column.dictionary).cast(pa.int64())
-    return pc.multiply(lengths, ITEM_BYTES).fill_null(0).take(column.indices).fill_null(0)
+    return pc.multiply(lengths, pa.scalar(ITEM_BYTES, pa.int64())).fill_null(0).take(column.indices).fill_null(0)
 
 
 def combined(column: pa.Array | pa.ChunkedArray) -> pa.Array:
