@@ -97,6 +97,9 @@ FollowLinks = Annotated[
         " /--no-follow-links", help="Skip linked folders, and reject runs with linked files.", show_default=False
     ),
 ]
+SkipDamaged = Annotated[
+    bool, typer.Option("--skip-damaged", help="Leave out runs that damage of the cache affects; reads all of it.")
+]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print a JSON object a row, each on its line, for scripts.")]
 
 # Plain help: laying it out by rich takes three times as long as all the rest of typer.
@@ -243,7 +246,7 @@ def _stops(err: "MagnetError") -> bool:
         return False
     stopping = (
         *(errors.BadFileError, errors.CacheError, errors.WorkersLostError),
-        *(errors.FilterError, errors.PredictionError),
+        *(errors.FilterError, errors.PredictionError, errors.FolderNotWritableError),
     )
     return isinstance(err, stopping)
 
@@ -410,6 +413,7 @@ def head(
     columns: Annotated[str | None, typer.Option(metavar="A,B", help="Only these columns, divided by commas.")] = None,
     run: Annotated[str, typer.Option(metavar="GLOB", help="Only runs whose name matches.")] = "*",
     n: Annotated[int, typer.Option("-n", min=1, metavar="ROWS", help="So many rows.")] = 3,
+    skip_damaged: SkipDamaged = False,
     cache: CacheDir = None,
     json: JsonLines = False,
 ) -> None:
@@ -418,7 +422,9 @@ def head(
     from magnet_arrow.report import records
 
     chosen = [name.lstrip() for name in columns.split(",")] if columns else "occurring"
-    frame = first_rows(_cache(cache), table.value, runs=run, columns=chosen, rows=n)
+    frame = first_rows(
+        _cache(cache), table.value, runs=run, columns=chosen, rows=n, skip_damaged=skip_damaged, tell=_complain
+    )
     if frame.is_empty():
         _complain(f"No rows of {table.value} are cached for {run!r}.")
     if json:
@@ -439,23 +445,38 @@ def export(
         str | None,
         typer.Option(metavar="COLUMN", help="Divide the tables that have this column into a folder a value."),
     ] = None,
+    skip_damaged: SkipDamaged = False,
     cache: CacheDir = None,
     json: Json = False,
 ) -> None:
     """Write what is cached as plain Parquet, a folder a table.
 
-    Any tool can read it. A README in the folder says what each table is.
+    Any tool can read it. A README in the folder says what each table is, and the table `runs` which runs are partial or
+    stale.
     """
     import polars as pl
 
-    from magnet_arrow.export import export_tables
+    from magnet_arrow.export import export_tables, remove_leftovers
     from magnet_arrow.report import rows_bar
 
     names = [table.value for table in tables or ()]
+    told: list[str] = []
+    for path in remove_leftovers(to):
+        _complain(f"{path} was removed: an export that was killed had left it.")
     with rows_bar(_stderr()) as progress:
-        done = export_tables(_cache(cache), to, tables=names, partition_by=partition_by, progress=progress)
+        done = export_tables(
+            _cache(cache),
+            to,
+            tables=names,
+            partition_by=partition_by,
+            skip_damaged=skip_damaged,
+            progress=progress,
+            tell=told.append,
+        )
     _print_frame(pl.DataFrame(done), json=json)
-    _complain(f"The tables lie in {to}")
+    for text in [*told, f"The tables lie in {to}"]:
+        _complain(text)
+    raise typer.Exit(ExitCode.REPORTED if told else ExitCode.DONE)
 
 
 @app.command()
@@ -660,12 +681,14 @@ def restore(
     Nothing is overwritten.
     """
     from magnet_arrow.cache.named import find_cached
-    from magnet_arrow.restoring import restore
+    from magnet_arrow.restoring import remove_leftovers, restore
     from magnet_arrow.stored import StoredTables
     from magnet_arrow.text import for_terminal
 
     snapshot = _cache(cache).snapshot()
     stored = StoredTables(snapshot)
+    for path in remove_leftovers(out):
+        _complain(f"{path} was removed: a restoration that was killed had left it.")
     for run in [find_cached(snapshot, name) for name in runs]:
         print(for_terminal(str(restore(snapshot, run, out, stored=stored))))
 

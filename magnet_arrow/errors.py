@@ -22,6 +22,7 @@
     ├── RestoreError           (ValueError)           a run cannot be restored where it was asked to be
     ├── ColumnNotFoundError    (ValueError)           no such column; offers the near name
     ├── FolderNotEmptyError    (FileExistsError)      there is something where a folder was to be written
+    ├── FolderNotWritableError (OSError)              a folder that was to be written cannot be: rights, disk full
     └── UnsupportedError       (NotImplementedError)  MAGNET has it, this package does not
 
     MagnetWarning              (UserWarning)          done, but not all that was asked for
@@ -209,6 +210,10 @@ class ColumnNotFoundError(MagnetError, ValueError):
 
 class FolderNotEmptyError(MagnetError, FileExistsError):
     """A folder that was to be written is there and holds something, or is a file."""
+
+
+class FolderNotWritableError(MagnetError, OSError):
+    """A folder that was to be written, not the cache, cannot be: no rights, read-only, or the disk is full."""
 
 
 class UnsupportedError(MagnetError, NotImplementedError):

@@ -1,7 +1,8 @@
 """What is cached, for other tools: tables as Arrow streams, and a folder of plain Parquet files.
 
     <folder>/
-      README.md                                  what each table is
+      README.md                                  what each table is; its head is read by Hugging Face's `datasets`
+      runs/part-00000.parquet                    where each run came from, and if it is partial or stale
       <table>/part-00000.parquet                 all rows, or
       <table>/<column>=<value>/part-00000.parquet   those with one value of a column, which stays in the file
 
@@ -10,9 +11,9 @@ Columns are those of the frames, with the hidden ones. Nothing of this package i
 
 import hashlib
 import os
+import re
 import secrets
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +24,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from magnet_arrow import schema
+from magnet_arrow import beside, schema
+from magnet_arrow.cache import sound
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.store import Cache
-from magnet_arrow.errors import ColumnNotFoundError, FolderNotEmptyError, NoRunsError
+from magnet_arrow.errors import (
+    ColumnNotFoundError,
+    FolderNotEmptyError,
+    FolderNotWritableError,
+    MagnetError,
+    NoRunsError,
+    warn,
+)
 from magnet_arrow.freeform import settled
 from magnet_arrow.paths import own_folder
 from magnet_arrow.scan import Selection, select_runs
 from magnet_arrow.schema import TABLES, Table
-from magnet_arrow.text import for_terminal
+from magnet_arrow.text import counted, for_terminal, where_to_write
 
 _HELD_BYTES = 32 << 20
 """Arrow bytes of a partitioned table gathered before they are written, a file a value."""
@@ -107,9 +116,9 @@ def cached_table(cache: Cache, name: str) -> TableHandle:
     return _all_rows(cache.snapshot(), name)
 
 
-def _all_rows(snapshot: Snapshot, name: str) -> TableHandle:
+def _all_rows(snapshot: Snapshot, name: str, without: Set[str] = frozenset()) -> TableHandle:
     entries = snapshot.runs if schema.table(name).of == "run" else snapshot.suites
-    chosen = select_runs(snapshot, name, list(entries), hidden=True)
+    chosen = select_runs(snapshot, name, [key for key in entries if key not in without], hidden=True)
     return TableHandle(chosen if chosen.n_rows else select_runs(snapshot, name, (), "registered", hidden=True))
 
 
@@ -138,35 +147,41 @@ def export_tables(
     *,
     tables: Sequence[str] = (),
     partition_by: str | None = None,
+    skip_damaged: bool = False,
     progress: Callable[[ExportProgress], None] | None = None,
+    tell: Callable[[str], None] = warn,
 ) -> tuple[ExportedTable, ...]:
     """Write what is cached as plain Parquet, one folder a table, and a README that says what they are.
 
-    The folder is there when it is complete, or not at all. Memory does not grow with the tables.
+    Beside these is the table `runs`: where each run came from, and whether it is partial or stale. The folder is there
+    when it is complete, or not at all. Memory does not grow with the tables.
 
     Args:
         cache: all its runs, and what stands beside them.
         to: a folder that is not there yet, or is empty.
         tables: names; by default those that have rows.
         partition_by: a column with one value a row. Tables that have it are divided into a folder a value.
+        skip_damaged: leave out runs that damage of the cache affects. All that it holds is read twice for that.
         progress: told after each batch.
+        tell: told what is left out, how many runs are stale, and which folders of killed exports to the same place
+            were removed; by default a `MagnetWarning`.
 
     Raises:
         NoRunsError: the cache is empty.
         FolderNotEmptyError: there is something in the folder.
         ColumnNotFoundError: no such table, or none of them has the column.
         CacheDamagedError: a file of the cache is missing, cut, or has a flipped bit.
-        OSError: the disk refused.
+        FolderNotWritableError: the disk refused, or there are no rights.
     """
-    snapshot = cache.snapshot()
-    if not snapshot.entries:
+    snapshot, damaged = sound.snapshot_of(cache.path, skip_damaged=skip_damaged, tell=tell)
+    if not snapshot.entries.keys() - damaged:
         raise NoRunsError(f"The cache in {cache.path} is empty.", hint="`magnet-arrow ingest PATH` takes runs into it.")
-    handles = [_all_rows(snapshot, name) for name in dict.fromkeys(tables or TABLES)]
+    handles = [_all_rows(snapshot, name, damaged) for name in dict.fromkeys(tables or TABLES)]
     handles = [handle for handle in handles if tables or handle.n_rows]
     if partition_by is not None:
         _check_partition(partition_by, handles)
     done = []
-    with _beside(own_folder(to, "An export")) as folder:
+    with _beside(own_folder(to, "An export"), tell) as folder, sound.going_on():
         rows_total = sum(handle.n_rows for handle in handles)
         rows_done = 0
         for handle in handles:
@@ -180,8 +195,49 @@ def export_tables(
                     progress(ExportProgress(handle.table.name, rows_done, rows_total))
             writer.close()
             done.append(_exported(handle, folder))
-        (folder / "README.md").write_text(_readme(handles, snapshot, partition_by), encoding="utf-8")
+        runs = _runs(snapshot, damaged)
+        done.append(_export_runs(runs, folder / "runs"))
+        if n_stale := sum(runs.column("stale").to_pylist()):
+            tell(
+                f"{counted(n_stale, 'run')} stale: the table `runs` says which. Their source has rejected or lost them."
+            )
+        (folder / "README.md").write_text(_readme(handles, runs, partition_by), encoding="utf-8")
     return tuple(done)
+
+
+def _runs(snapshot: Snapshot, without: Set[str]) -> pa.Table:
+    """Where the runs came from, and what their rows in the tables are worth."""
+    paths = {source.id: source.path for source in snapshot.manifest.sources}
+    rows = [
+        {
+            schema.RUN: key,
+            "source": paths.get(run.entry.source),
+            "suite": run.entry.suite,
+            "folder": run.entry.folder,
+            schema.RUN_NAME: run.name,
+            "partial": run.entry.is_partial,
+            "stale": key in snapshot.stale,
+        }
+        for key, run in snapshot.runs.items()
+        if key not in without
+    ]
+    return pa.Table.from_pylist(rows, schema=_RUNS)
+
+
+_RUNS = pa.schema(
+    [
+        *((name, pa.string()) for name in (schema.RUN, "source", "suite", "folder", schema.RUN_NAME)),
+        *((name, pa.bool_()) for name in ("partial", "stale")),
+    ]
+)
+
+
+def _export_runs(runs: pa.Table, folder: Path) -> ExportedTable:
+    writer = _WholeWriter(runs.schema, folder)
+    writer.write(runs)
+    writer.close()
+    size = (folder / "part-00000.parquet").stat().st_size
+    return ExportedTable("runs", runs.num_rows, 1, size)
 
 
 def _check_partition(column: str, handles: Sequence[TableHandle]) -> None:
@@ -195,23 +251,32 @@ def _exported(handle: TableHandle, folder: Path) -> ExportedTable:
     return ExportedTable(handle.table.name, handle.n_rows, len(sizes), sum(sizes))
 
 
+def remove_leftovers(to: str | os.PathLike[str]) -> list[Path]:
+    """Remove what exports to the same place have left that were killed; which folders these were."""
+    target = own_folder(to, "An export")
+    name = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.partial")
+    return beside.remove_leftovers(target.parent, name)
+
+
 @contextmanager
-def _beside(target: Path) -> Iterator[Path]:
+def _beside(target: Path, tell: Callable[[str], None]) -> Iterator[Path]:
     """A folder to write into, that takes the place of `target` when all went well, and goes away otherwise."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise FolderNotEmptyError(f"{target} is there, and not empty.", hint="Name another folder, or remove it.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
-    folder.mkdir()
     try:
-        yield folder
-        _flush(folder)
-        if target.exists():
-            target.rmdir()
-        folder.rename(target)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise FolderNotEmptyError(f"{target} is there, and not empty.", hint="Name another folder, or remove it.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for path in remove_leftovers(target):
+            tell(f"{path} was removed: an export that was killed had left it.")
+        with beside.replacing(target, lambda: f".{target.name}.{secrets.token_hex(4)}.partial") as folder:
+            yield folder
+            _flush(folder)
+    except BrokenPipeError:  # of whoever is told of the progress
         raise
+    except OSError as error:
+        if isinstance(error, MagnetError):
+            raise
+        text = f"{target} cannot be written: {error.strerror or error}."
+        raise FolderNotWritableError(text, hint=where_to_write(error, "with to= or --to")) from error
 
 
 def _flush(folder: Path) -> None:
@@ -324,6 +389,17 @@ def _folder_key(handle: TableHandle, column: str) -> str:
     return _quoted(names[column], _LONGEST_KEY)
 
 
+_HEAD = """\
+---
+configs:
+{configs}---
+
+"""
+_CONFIG = """\
+- config_name: {name}
+  data_files: "{name}/**/*.parquet"
+"""
+
 _README = """\
 # What HELM wrote, as Parquet
 
@@ -337,7 +413,11 @@ SELECT * FROM '{example}/**/*.parquet'       -- DuckDB
 polars.scan_parquet("{example}/**/*.parquet", hive_partitioning=False)
 pandas.read_parquet("{example}", partitioning=None)
 pyarrow.dataset.dataset("{example}")
+datasets.load_dataset(folder, "{example}")   # Hugging Face; a configuration a table
 ```
+
+- The table `runs` says where each run came from. `partial`: files of it are missing, or end early. `stale`: its source
+  has rejected or lost it since it was read, so these rows are what it was. Partial: {n_partial:,}, stale: {n_stale:,}.
 
 - `magnet.run` is the place of a run: source, suite and folder. It tells runs apart and joins the tables. Of a table
   of suites it is the place of the suite.
@@ -357,9 +437,15 @@ _PARTITIONED = """\
 """
 
 
-def _readme(handles: Sequence[TableHandle], snapshot: Snapshot, partition_by: str | None) -> str:
+def _readme(handles: Sequence[TableHandle], runs: pa.Table, partition_by: str | None) -> str:
     """What is in the folder, in the words of the registry."""
-    text = _README.format(n_runs=len(snapshot.runs), example=handles[0].table.name)
+    names = [*(handle.table.name for handle in handles), "runs"]
+    default = "stats" if "stats" in names else names[0]
+    configs = [_CONFIG.format(name=name) + "  default: true\n" * (name == default) for name in names]
+    n_partial, n_stale = (sum(runs.column(name).to_pylist()) for name in ("partial", "stale"))
+    text = _HEAD.format(configs="".join(configs)) + _README.format(
+        n_runs=runs.num_rows, example=names[0], n_partial=n_partial, n_stale=n_stale
+    )
     divided = [handle for handle in handles if partition_by in handle.schema.names]
     if partition_by is not None and divided:
         text += _PARTITIONED.format(column=for_terminal(partition_by), key=_folder_key(divided[0], partition_by))

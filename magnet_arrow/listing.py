@@ -1,18 +1,21 @@
 """What lies in a source or in the cache, as frames to look through. Nothing is ingested for it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 import polars as pl
 
+from magnet_arrow.cache import sound
 from magnet_arrow.cache.manifest import RunEntry
 from magnet_arrow.cache.shown import Columns
-from magnet_arrow.cache.store import Cache
-from magnet_arrow.errors import NoRunsError
+from magnet_arrow.cache.snapshot import Snapshot
+from magnet_arrow.cache.store import Cache, runs_frame
+from magnet_arrow.errors import NoRunsError, warn
 from magnet_arrow.helm.layout import RUN_FILES, Source
 from magnet_arrow.outputs import HelmRuns
 from magnet_arrow.scan import read_runs
 from magnet_arrow.schema import RUN, RUN_NAME, RUN_TABLES, SUITE_TABLES, TABLES, Form
+from magnet_arrow.text import counted
 
 _SPEC = TABLES["run_spec"]
 _MODEL, _SCENARIO = _SPEC.named("adapter_spec.model"), _SPEC.named("scenario_spec.class_name")
@@ -64,12 +67,12 @@ def cached_runs(cache: Cache) -> pl.DataFrame:
     Raises:
         NoRunsError: the cache is empty.
     """
-    runs = _runs(cache)
-    specs = read_runs(cache.snapshot(), _SPEC.name, runs[RUN].to_list(), [_MODEL, _SCENARIO]).select(_what()).collect()
+    snapshot = cache.snapshot()
+    runs = _runs(cache, snapshot)
+    specs = read_runs(snapshot, _SPEC.name, runs[RUN].to_list(), [_MODEL, _SCENARIO]).select(_what()).collect()
     places = runs.select("source", "suite", pl.col("folder").alias("run"))
-    held = cache.snapshot().runs
-    entries = [held[key].entry if key in held else None for key in runs[RUN]]
-    state = pl.DataFrame({"lacks": [entry and lacks(entry) for entry in entries]}, schema={"lacks": pl.String})
+    entries = [snapshot.runs[key].entry for key in runs[RUN]]
+    state = pl.DataFrame({"lacks": list(map(lacks, entries))}, schema={"lacks": pl.String})
     rows = runs.rename(_ROWS)
     parts = [places, specs, rows.select("partial", "stale"), state, rows.select(_LISTED)]
     return _without_unused(pl.concat(parts, how="horizontal"), _LISTED[len(_ALWAYS) :])
@@ -145,16 +148,37 @@ def columns(table: str) -> pl.DataFrame:
     return pl.DataFrame(contract["columns"]).select("name", "type", "nullable", "description")
 
 
-def first_rows(cache: Cache, table: str, *, runs: str, columns: Columns, rows: int) -> pl.DataFrame:
+def first_rows(
+    cache: Cache,
+    table: str,
+    *,
+    runs: str,
+    columns: Columns,
+    rows: int,
+    skip_damaged: bool = False,
+    tell: Callable[[str], None] = warn,
+) -> pl.DataFrame:
     """The first rows of a table, over the cached runs whose folder or name matches the pattern `runs`.
 
     Of a table of suites, over the suites that match, and the releases, which are called `releases/<version>`.
 
+    Args:
+        cache: the cache.
+        table: which table.
+        runs: the pattern.
+        columns: as for `HelmRuns.scan`.
+        rows: how many.
+        skip_damaged: leave out runs that damage of the cache affects; all that it holds is read for that.
+        tell: told what is left out, and which of these rows are of stale runs; by default a `MagnetWarning`.
+
     Raises:
         NoRunsError: the cache is empty, or no run in it matches.
         ColumnNotFoundError: `columns` names one that the table does not have.
+        CacheDamagedError: a file that is to be read is missing or damaged.
     """
-    known = _runs(cache) if TABLES[table].of == "run" else _suites(cache, table)
+    snapshot, damaged = sound.snapshot_of(cache.path, skip_damaged=skip_damaged, tell=tell)
+    known = _runs(cache, snapshot) if TABLES[table].of == "run" else _suites(snapshot, table)
+    known = known.filter(~pl.col(RUN).is_in(sorted(damaged)))
     matches = [
         any(fnmatchcase(name, runs) or name == runs for name in names)
         for names in known.select("folder", RUN_NAME).iter_rows()
@@ -169,19 +193,24 @@ def first_rows(cache: Cache, table: str, *, runs: str, columns: Columns, rows: i
     # As few runs as hold that many rows: the rest need not be opened.
     before = kept[f"rows.{table}"].cum_sum().shift(1, fill_value=0)
     keys = kept.filter(before < rows)[RUN].to_list()
-    return read_runs(cache.snapshot(), table, keys, columns).head(rows).collect()
+    if stale := [key for key in keys if key in snapshot.stale]:
+        tell(
+            f"{counted(len(stale), 'run')} of these stale, such as {stale[0].partition('/')[2]}: see `magnet-arrow ls`."
+        )
+    with sound.going_on():
+        return read_runs(snapshot, table, keys, columns).head(rows).collect()
 
 
-def _suites(cache: Cache, table: str) -> pl.DataFrame:
+def _suites(snapshot: Snapshot, table: str) -> pl.DataFrame:
     """The suites and releases, in the columns that `first_rows` looks at."""
-    suites = cache.snapshot().suites
+    suites = snapshot.suites
     rows = [(key, suite.entry.suite, suite.entry.suite, suite.rows(table).rows) for key, suite in suites.items()]
     columns = {RUN: pl.String, "folder": pl.String, RUN_NAME: pl.String, f"rows.{table}": pl.Int64}
     return pl.DataFrame(rows, schema=columns, orient="row").sort(RUN)
 
 
-def _runs(cache: Cache) -> pl.DataFrame:
-    runs = cache.runs()
+def _runs(cache: Cache, snapshot: Snapshot) -> pl.DataFrame:
+    runs = runs_frame(snapshot)
     if runs.is_empty():
         raise NoRunsError(f"The cache in {cache.path} is empty.", hint="`magnet-arrow ingest PATH` takes runs into it.")
     return runs

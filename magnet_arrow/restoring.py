@@ -4,7 +4,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,15 +18,16 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from magnet_arrow import freeform, rebuild
+from magnet_arrow import beside, freeform, rebuild
 from magnet_arrow.cache.named import find_cached as find_cached
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
-from magnet_arrow.errors import CacheDamagedError, RestoreError, Where
+from magnet_arrow.errors import CacheDamagedError, FolderNotWritableError, MagnetError, RestoreError, Where
 from magnet_arrow.helm.source import plain_name
 from magnet_arrow.helm.wire import BESIDE, Residual, dumps
 from magnet_arrow.paths import absolute
 from magnet_arrow.schema import ENTRY, ROW, RUN, RUN_NAME, RUN_TABLES, TABLES, Form, Table
 from magnet_arrow.stored import StoredTables, stored_types
+from magnet_arrow.text import where_to_write
 
 _STATS = TABLES["stats"]
 _TABLE_OF = {table.file: table for table in RUN_TABLES if table.file}
@@ -301,23 +301,41 @@ def restore(snapshot: Snapshot, run: CachedRun, out: Path, *, stored: StoredTabl
     Raises:
         CacheDamagedError: what is stored of it can't be read.
         RestoreError: the run's folder is there already, its name leads out of `out`, or the locale cannot write it.
+        FolderNotWritableError: the disk refused, or there are no rights.
     """
     target = _target(run, absolute(out))
-    staged = target.with_name(f".restoring-{secrets.token_hex(8)}")
-    staged.mkdir(parents=True)
     try:
-        files = RunFiles(stored or StoredTables(snapshot), run)
-        for name in files.names:
-            if not _is_name(name):
-                raise RestoreError(f"The file {name!r} of {run.key!r} cannot be restored: its name leads elsewhere.")
-            with (staged / name).open("wb") as file:
-                for text in files.rebuild(name).texts():
-                    file.write(text.encode("utf-8"))
-        staged.rename(target)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with beside.replacing(target, lambda: f".restoring-{secrets.token_hex(8)}") as staged:
+            _write_files(RunFiles(stored or StoredTables(snapshot), run), run, staged)
+    except OSError as error:
+        if isinstance(error, MagnetError):
+            raise
+        text = f"{target} cannot be written: {error.strerror or error}."
+        raise FolderNotWritableError(text, hint=where_to_write(error, "with out= or --out")) from error
     return target
+
+
+_LEFTOVER = re.compile(r"\.restoring-[0-9a-f]{16}")
+
+
+def remove_leftovers(out: Path) -> list[Path]:
+    """Remove what restorations into this folder have left that were killed; which folders these were."""
+    runs = absolute(out) / "runs"
+    try:
+        suites = [runs / name for name in sorted(os.listdir(runs))]
+    except OSError:  # it is not there; or writing will tell
+        return []
+    return [path for suite in suites for path in beside.remove_leftovers(suite, _LEFTOVER)]
+
+
+def _write_files(files: RunFiles, run: CachedRun, folder: Path) -> None:
+    for name in files.names:
+        if not _is_name(name):
+            raise RestoreError(f"The file {name!r} of {run.key!r} cannot be restored: its name leads elsewhere.")
+        with (folder / name).open("wb") as file:
+            for text in files.rebuild(name).texts():
+                file.write(text.encode("utf-8"))
 
 
 def _target(run: CachedRun, out: Path) -> Path:

@@ -5,6 +5,7 @@ move the cursor or set the clipboard, marks that turn the reading direction, or 
 terminal can encode.
 """
 
+import errno
 import html
 import re
 
@@ -43,6 +44,28 @@ def counted(count: int, one: str) -> str:
     ('1 run', '2,000 runs')
     """
     return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
+
+
+def where_to_write(error: OSError, other: str) -> str:
+    """What to do about a folder that the system does not let be written.
+
+    Args:
+        error: what it said.
+        other: how another folder is named, to follow "name another folder".
+
+    >>> where_to_write(PermissionError(13, "Permission denied"), "with --to")
+    'You may not write there: ask for the right to, or name another folder with --to.'
+    """
+    match error.errno:
+        case errno.EACCES | errno.EPERM:
+            begin = "You may not write there: ask for the right to, or name"
+        case errno.EROFS:
+            begin = "Its file system is mounted for reading only: name"
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            begin = "Free some space, or name"
+        case _:
+            begin = "Name"
+    return f"{begin} another folder {other}."
 
 
 def as_options(hint: str) -> str:

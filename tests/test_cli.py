@@ -13,10 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+import polars as pl
 import pytest
 from makedump import make_run, write_run, write_runs
 
 from magnet_arrow import cli, ingestion
+from magnet_arrow.cache.store import default_path
 from magnet_arrow.errors import CacheLockedError, MagnetWarning
 from magnet_arrow.schema import TABLES
 
@@ -208,10 +210,32 @@ def test_a_run_that_is_rejected_since_is_marked_wherever_the_cache_is_shown(
         assert [row["stale"] for row in rows(run(*args, "--json"))] == [False, True, False]
     (info,) = rows(run("cache", "info", "--json"))
     assert (info["runs"], info["stale"]) == (3, 1)
+    shown = run("head", "stats", "-n", "100", "--columns", "run_spec.name", "--json")
+    assert (shown.code, len(rows(shown))) == (0, 6)
+    assert shown.err == "1 run of these stale, such as made/tide:n=1: see `magnet-arrow ls`.\n"
+    exported = run("export", "--to", tmp_path / "out")
+    assert (exported.code, "1 run stale" in exported.err) == (1, True)
+    assert pl.read_parquet(tmp_path / "out" / "runs" / "*.parquet").filter("stale")["folder"].to_list() == ["tide:n=1"]
     assert run("cache", "remove", "tide:n=1").out == "1 run removed from the cache.\n"
     assert [row["run"] for row in rows(run("ls", "--json"))] == ["tide:n=0", "tide:n=2"]
     again = run("ingest", outputs)
     assert (again.code, "1 rejected" in again.out, "stale" in again.out) == (1, True, False)
+
+
+def test_what_is_sound_is_shown_and_exported_beside_damage(run: Run, outputs: Path, tmp_path: Path) -> None:
+    run("ingest", outputs, "--runs", "tide:n=0")
+    run("ingest", outputs)
+    first, _ = sorted((default_path() / "stats").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    first.write_bytes(first.read_bytes()[:-1])
+    commands = [["head", "stats", "-n", "100", "--json"], ["export", "--to", tmp_path / "out"]]
+    for command in commands:
+        ended = run(*command)
+        assert (ended.code, "--skip-damaged leaves the damaged runs out" in ended.err) == (3, True)
+    for command in commands:
+        ended = run(*command, "--skip-damaged")
+        assert "1 run left out, as the cache is damaged: made/tide:n=0." in ended.err
+    assert ended.code == 1
+    assert pl.read_parquet(tmp_path / "out" / "stats" / "*.parquet").height == 4
 
 
 def test_runs_are_removed_though_their_source_is_gone(run: Run, outputs: Path) -> None:
@@ -434,7 +458,7 @@ def test_what_is_cached_is_exported(run: Run, outputs: Path, tmp_path: Path) -> 
     done = run("export", "--to", tmp_path / "out", "--json")
     assert (done.code, done.err) == (0, f"The tables lie in {tmp_path / 'out'}\n")
     rows = {row["table"]: row["rows"] for row in map(json.loads, done.out.splitlines())}
-    assert rows == {"run_spec": 3, "scenario_state": 6, "stats": 6, "per_instance_stats": 12}
+    assert rows == {"run_spec": 3, "scenario_state": 6, "stats": 6, "per_instance_stats": 12, "runs": 3}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(["README.md", *rows])
     again = run("export", "--to", tmp_path / "out")
     assert (again.code, again.out) == (2, "")
@@ -448,7 +472,11 @@ def test_chosen_tables_are_exported_in_parts(
     run("ingest", outputs)
     done = run("export", "--table", "stats", "--table", "run_spec", "--partition-by", "stats.name.name")
     assert (done.code, done.err) == (0, "The tables lie in magnet-export\n")
-    assert [line.split()[:3] for line in done.out.splitlines()[1:]] == [["stats", "6", "2"], ["run_spec", "3", "1"]]
+    assert [line.split()[:3] for line in done.out.splitlines()[1:]] == [
+        ["stats", "6", "2"],
+        ["run_spec", "3", "1"],
+        ["runs", "3", "1"],
+    ]
     wrong = run("export", "--to", "other", "--partition-by", "stats.name.nam")
     assert (wrong.code, wrong.out) == (2, "")
     assert "Did you mean 'stats.name.name'?" in wrong.err

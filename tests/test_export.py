@@ -1,7 +1,12 @@
 """Tables as Arrow streams, and the folder of Parquet files: what is in it, and that it is whole or not there."""
 
+import errno
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -12,9 +17,18 @@ from makedump import make_run, write_runs
 from makesegment import commit_runs, key_of
 
 from magnet_arrow import export, scan
+from magnet_arrow.cache import snapshot
 from magnet_arrow.cache.changes import Change, apply
+from magnet_arrow.cache.manifest import read_manifest
 from magnet_arrow.cache.store import Cache
-from magnet_arrow.errors import CacheDamagedError, ColumnNotFoundError, FolderNotEmptyError, NoRunsError
+from magnet_arrow.errors import (
+    CacheDamagedError,
+    ColumnNotFoundError,
+    FolderNotEmptyError,
+    FolderNotWritableError,
+    MagnetWarning,
+    NoRunsError,
+)
 from magnet_arrow.export import ExportProgress, cached_table, export_tables
 from magnet_arrow.ingestion import ingest
 from magnet_arrow.outputs import HelmRuns
@@ -122,17 +136,21 @@ def test_a_folder_a_table_and_a_readme(cache: Cache, tmp_path: Path) -> None:
     done = export_tables(cache, tmp_path / "new" / "out", progress=steps.append)
     assert [path.relative_to(tmp_path / "new").as_posix() for path in sorted(tmp_path.rglob("new/**/*.*"))] == [
         "out/README.md",
+        "out/runs/part-00000.parquet",
         "out/stats/part-00000.parquet",
     ]
-    size = (tmp_path / "new" / "out" / "stats" / "part-00000.parquet").stat().st_size
-    assert [(one.table, one.rows, one.files, one.size_bytes) for one in done] == [("stats", 4, 1, size)]
+    sizes = {name: (tmp_path / "new/out" / name / "part-00000.parquet").stat().st_size for name in ("runs", "stats")}
+    assert [(one.table, one.rows, one.files, one.size_bytes) for one in done] == [
+        ("stats", 4, 1, sizes["stats"]),
+        ("runs", 3, 1, sizes["runs"]),
+    ]
     assert [(step.table, step.rows_done, step.rows_total) for step in steps] == [("stats", 4, 4)]
     assert means(pq.read_table(tmp_path / "new" / "out" / "stats")) == [3, 4, 5, 6]
 
 
 def test_chosen_tables_are_written_even_without_rows(cache: Cache, tmp_path: Path) -> None:
     done = export_tables(cache, tmp_path / "out", tables=["groups", "stats", "groups"])
-    assert [(one.table, one.rows) for one in done] == [("groups", 0), ("stats", 4)]
+    assert [(one.table, one.rows) for one in done] == [("groups", 0), ("stats", 4), ("runs", 3)]
     assert "groups.title" in pq.read_schema(tmp_path / "out" / "groups" / "part-00000.parquet").names
 
 
@@ -141,7 +159,7 @@ def test_the_readme_says_what_each_table_and_column_is(tmp_path: Path) -> None:
     ingest(tmp_path / "outputs", tmp_path / "cache")
     export_tables(Cache(tmp_path / "cache"), tmp_path / "out")
     text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert text.startswith("# What HELM wrote, as Parquet\n\n1 runs and")
+    assert "\n---\n\n# What HELM wrote, as Parquet\n\n1 runs and" in text
     for table in ("run_spec", "scenario_state", "stats", "per_instance_stats"):
         assert f"\n## {table}\n\nOne row is one " in text
         for name in pq.read_schema(tmp_path / "out" / table / "part-00000.parquet").names:
@@ -199,7 +217,7 @@ def test_only_tables_that_have_the_column_are_partitioned(tmp_path: Path) -> Non
     folders = sorted(
         path.parent.relative_to(tmp_path / "out").as_posix() for path in tmp_path.rglob("out/**/*.parquet")
     )
-    assert folders == ["per_instance_stats", "run_spec", "scenario_state", "stats/stats_count=1"]
+    assert folders == ["per_instance_stats", "run_spec", "runs", "scenario_state", "stats/stats_count=1"]
     assert "folders `stats_count=<value>`" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 
@@ -235,7 +253,7 @@ def test_what_is_there_is_never_overwritten(is_file: bool, cache: Cache, tmp_pat
 def test_an_empty_folder_is_filled(cache: Cache, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     export_tables(cache, tmp_path / "out")
-    assert sorted(os.listdir(tmp_path / "out")) == ["README.md", "stats"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["README.md", "runs", "stats"]
 
 
 def test_an_export_that_is_interrupted_leaves_nothing(cache: Cache, tmp_path: Path) -> None:
@@ -247,3 +265,114 @@ def test_an_export_that_is_interrupted_leaves_nothing(cache: Cache, tmp_path: Pa
     with pytest.raises(KeyboardInterrupt):
         export_tables(cache, tmp_path / "out", progress=interrupt)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache"]
+
+
+def read_runs_table(folder: Path) -> list[tuple[Any, ...]]:
+    return pl.read_parquet(folder / "runs" / "*.parquet").drop("magnet.run").sort("folder").rows()
+
+
+def test_stale_and_partial_runs_are_marked(cache: Cache, tmp_path: Path) -> None:
+    apply(cache.path, Change(gone=[key_of("c")]))
+    with pytest.warns(MagnetWarning, match="1 run stale"):
+        export_tables(cache, tmp_path / "out")
+    assert read_runs_table(tmp_path / "out") == [
+        ("/dumps/s0", "v1", "b", "name of b", False, False),
+        ("/dumps/s0", "v1", "c", "name of c", False, True),
+        ("/dumps/s0", "v1", "d", "name of d", False, False),
+    ]
+    stale = duckdb.sql(
+        f"SELECT \"stats.mean\" FROM '{tmp_path}/out/stats/*.parquet' JOIN '{tmp_path}/out/runs/*.parquet' "
+        'USING ("magnet.run") WHERE stale ORDER BY ALL'
+    )
+    assert stale.fetchall() == [(4,), (5,)]
+    assert "Partial: 0, stale: 1." in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_has_a_configuration_a_table(tmp_path: Path) -> None:
+    """As Hugging Face's `datasets` reads it: YAML between two lines of dashes."""
+    write_runs(tmp_path / "outputs", [make_run("a")])
+    ingest(tmp_path / "outputs", tmp_path / "cache")
+    export_tables(Cache(tmp_path / "cache"), tmp_path / "out", partition_by="stats.count")
+    begin, head, _ = (tmp_path / "out" / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    assert (begin, head.splitlines()[0]) == ("", "configs:")
+    entries = re.findall(r'- config_name: (.*)\n  data_files: "(.*)"\n(  default: true\n)?', head)
+    tables = sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir())
+    assert sorted(name for name, _, _ in entries) == tables
+    assert [name for name, _, default in entries if default] == ["stats"]
+    for name, pattern, _ in entries:
+        assert sorted((tmp_path / "out").glob(pattern)) == sorted((tmp_path / "out" / name).rglob("*.parquet")) != []
+
+
+def test_damage_does_not_keep_the_others_from_being_exported(cache: Cache, tmp_path: Path) -> None:
+    """The flipped bit is in the row group of a, which is no longer in the cache, and b."""
+    damage(cache)
+    with pytest.raises(CacheDamagedError, match="skip_damaged=True"):
+        export_tables(cache, tmp_path / "out")
+    with pytest.warns(MagnetWarning, match="1 run left out, as the cache is damaged: v1/b"):
+        export_tables(cache, tmp_path / "out", skip_damaged=True)
+    assert means(pq.read_table(tmp_path / "out" / "stats")) == [4, 5, 6]
+    assert [row[2] for row in read_runs_table(tmp_path / "out")] == ["c", "d"]
+
+
+def test_a_run_list_that_is_damaged_does_not_either(cache: Cache, tmp_path: Path) -> None:
+    segment = next(one for one in read_manifest(cache.path).segments if one.n_runs == 1)
+    (cache.path / segment.runs.path).write_bytes(b"nothing")
+    snapshot.listed.cache_clear()  # what a new process has not read yet
+    with pytest.raises(CacheDamagedError, match="skip_damaged=True"):
+        export_tables(cache, tmp_path / "out")
+    with pytest.warns(MagnetWarning, match="1 run left out, as the cache is damaged: v1/d"):
+        export_tables(cache, tmp_path / "out", skip_damaged=True)
+    assert means(pq.read_table(tmp_path / "out" / "stats")) == [3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.EACCES, "You may not write there"),
+        (errno.EROFS, "mounted for reading only"),
+        (errno.ENOSPC, "Free some space"),
+        (errno.EIO, "Name another folder with to= or --to"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_with_the_reason(
+    number: int, hint: str, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(FolderNotWritableError, match=os.strerror(number)) as caught:
+        export_tables(cache, tmp_path / "out")
+    assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks on folders")
+def test_what_a_killed_export_has_left_is_named_and_removed(cache: Cache, tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom magnet_arrow.cache.store import Cache\n"
+        "from magnet_arrow.export import export_tables\n"
+        "kill = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "export_tables(Cache(sys.argv[1]), sys.argv[2], progress=kill)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(cache.path), str(tmp_path / "out")], check=False)
+    [left] = [path for path in tmp_path.iterdir() if path.name.startswith(".out")]
+    others = [tmp_path / name for name in (".out.0123abcd.other", ".other.0123abcd.partial")]
+    for other in others:
+        other.mkdir()
+    with pytest.warns(MagnetWarning, match=f"{re.escape(str(left))} was removed"):
+        export_tables(cache, tmp_path / "out")
+    assert sorted(tmp_path.iterdir()) == sorted([cache.path, tmp_path / "out", *others])
+
+
+def test_an_export_that_is_under_way_is_left_alone(cache: Cache, tmp_path: Path) -> None:
+    seen: list[list[Path]] = []
+
+    def look(_: ExportProgress) -> None:
+        before = sorted(tmp_path.glob(".out.*"))
+        assert export.remove_leftovers(tmp_path / "out") == []
+        assert sorted(tmp_path.glob(".out.*")) == before
+        seen.append(before)
+
+    export_tables(cache, tmp_path / "out", progress=look)
+    assert seen
+    assert all(len(paths) == 1 for paths in seen)

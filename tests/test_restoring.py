@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,10 @@ from makedump import make_run, write_run
 from strategies import json_values
 
 from magnet_arrow.cache.store import Cache
-from magnet_arrow.errors import CacheDamagedError, RestoreError, RunNotCachedError
+from magnet_arrow.errors import CacheDamagedError, FolderNotWritableError, RestoreError, RunNotCachedError
 from magnet_arrow.ingestion import ingest
 from magnet_arrow.outputs import HelmRuns
-from magnet_arrow.restoring import RebuiltFile, find_cached, helm_text, restore
+from magnet_arrow.restoring import RebuiltFile, find_cached, helm_text, remove_leftovers, restore
 from magnet_arrow.verification import verify
 
 
@@ -178,3 +180,32 @@ def test_the_cut_part_of_a_partial_run_is_not_made_up(outputs: Path, tmp_path: P
     snapshot = Cache(tmp_path / "cache").snapshot()
     target = restore(snapshot, find_cached(snapshot, "tide:n=1"), tmp_path / "out")
     assert json.loads((target / "stats.json").read_bytes()) == whole[:-1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks on folders")
+def test_what_a_killed_restoration_has_left_is_removed(cache: Path, tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom magnet_arrow import restoring\n"
+        "from magnet_arrow.cache.store import Cache\n"
+        "restoring.RunFiles.rebuild = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "snapshot = Cache(sys.argv[1]).snapshot()\n"
+        "restoring.restore(snapshot, restoring.find_cached(snapshot, 'v2/tide:n=2'), Path(sys.argv[2]))\n"
+    )
+    out = tmp_path / "out"
+    subprocess.run([sys.executable, "-c", code, str(cache), str(out)], check=False)
+    [left] = (out / "runs" / "v2").iterdir()
+    assert remove_leftovers(out) == [left]
+    assert list((out / "runs" / "v2").iterdir()) == []
+    snapshot = Cache(cache).snapshot()
+    assert restore(snapshot, find_cached(snapshot, "v2/tide:n=2"), out).name == "tide:n=2"
+    assert remove_leftovers(out) == remove_leftovers(tmp_path / "nowhere") == []
+
+
+def test_a_place_that_cannot_be_written_is_told(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    snapshot = Cache(cache).snapshot()
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(FolderNotWritableError, match="You may not write there: ask for the right to, or name another"):
+        restore(snapshot, find_cached(snapshot, "v2/tide:n=2"), tmp_path / "out")

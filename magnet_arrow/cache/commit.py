@@ -22,6 +22,7 @@ import filelock
 from magnet_arrow.cache import manifest
 from magnet_arrow.cache.manifest import Manifest
 from magnet_arrow.errors import CacheError, CacheLockedError, CacheNotWritableError
+from magnet_arrow.text import where_to_write
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 LOCK_TIMEOUT_S = 120.0
@@ -177,14 +178,5 @@ def _sync(path: Path, flags: int) -> None:
 
 def not_writable(path: Path, error: OSError) -> CacheNotWritableError:
     """The error for a cache that refuses to be written."""
-    other = "name another folder with cache=, --cache or MAGNET_ARROW_CACHE_DIR."
-    match error.errno:
-        case errno.EACCES | errno.EPERM:
-            hint = f"You may not write there: ask for the right to, or {other}"
-        case errno.EROFS:
-            hint = f"Its file system is mounted for reading only: {other}"
-        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
-            hint = f"Free some space, or {other}"
-        case _:
-            hint = f"N{other[1:]}"
+    hint = where_to_write(error, "with cache=, --cache or MAGNET_ARROW_CACHE_DIR")
     return CacheNotWritableError(f"{path} cannot be written: {error.strerror or error}.", hint=hint)

@@ -165,24 +165,7 @@ class Cache:
         rejected or lost it since, and this is what it was), missing (list of names of files that are not there, or end
         early), rows.<table> for each table of runs, size_bytes (of its JSON).
         """
-        snapshot = self.snapshot()
-        paths = {source.id: source.path for source in snapshot.manifest.sources}
-        rows = [
-            {
-                schema.RUN: run.key,
-                "source": paths.get(run.entry.source),
-                "suite": run.entry.suite,
-                "folder": run.entry.folder,
-                schema.RUN_NAME: run.name,
-                "partial": run.entry.is_partial,
-                "stale": run.key in snapshot.stale,
-                "missing": sorted({*run.entry.missing, *run.entry.cut}),
-                **{f"rows.{table.name}": run.rows(table.name).rows for table in schema.RUN_TABLES},
-                "size_bytes": sum(stamp.size_bytes for stamp in run.fingerprint),
-            }
-            for run in snapshot.runs.values()
-        ]
-        return pl.DataFrame(rows, schema=_RUNS_SCHEMA).sort("source", "suite", "folder")
+        return runs_frame(self.snapshot())
 
     def files(self) -> pl.DataFrame:
         """What became of each file that has a table, of each cached run: `elements` = `rows` + `rejected`.
@@ -233,6 +216,27 @@ class Cache:
         return rejects_frame(
             (paths.get(run.source), run.suite, run.folder, left_out, rejected) for run, left_out, rejected in found
         ).sort("source", "suite", "folder", "file")
+
+
+def runs_frame(snapshot: Snapshot) -> pl.DataFrame:
+    """See `Cache.runs`."""
+    paths = {source.id: source.path for source in snapshot.manifest.sources}
+    rows = [
+        {
+            schema.RUN: run.key,
+            "source": paths.get(run.entry.source),
+            "suite": run.entry.suite,
+            "folder": run.entry.folder,
+            schema.RUN_NAME: run.name,
+            "partial": run.entry.is_partial,
+            "stale": run.key in snapshot.stale,
+            "missing": sorted({*run.entry.missing, *run.entry.cut}),
+            **{f"rows.{table.name}": run.rows(table.name).rows for table in schema.RUN_TABLES},
+            "size_bytes": sum(stamp.size_bytes for stamp in run.fingerprint),
+        }
+        for run in snapshot.runs.values()
+    ]
+    return pl.DataFrame(rows, schema=_RUNS_SCHEMA).sort("source", "suite", "folder")
 
 
 def rejects_frame(found: Iterable[tuple[str | None, str, str, str, Rejected]]) -> pl.DataFrame:

@@ -1,0 +1,89 @@
+"""Folders that are complete or not there: written beside their place under another name, and renamed at the end.
+
+Whoever is killed in between leaves such a folder. Its writer holds a lock on the folder itself, which goes with the
+process; so the next one knows which are left over, and removes them. Windows has no locks on folders: there they stay.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextlib.contextmanager
+def replacing(target: Path, new_name: Callable[[], str]) -> Iterator[Path]:
+    """A folder to write into, that takes the place of `target` when all went well, and goes away otherwise.
+
+    Args:
+        target: is not there yet, or is an empty folder. The folder that it is in is there.
+        new_name: a name that no other folder beside it has.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    folder, lock = _made(target.parent, new_name)
+    try:
+        yield folder
+        if target.exists():
+            target.rmdir()
+        folder.rename(target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def remove_leftovers(parent: Path, name: re.Pattern[str]) -> list[Path]:
+    """Remove the folders of this name that writers have left who are no more; which these were."""
+    try:
+        named = [parent / entry for entry in sorted(os.listdir(parent)) if name.fullmatch(entry)]
+    except OSError:  # it is not there; or writing will tell
+        return []
+    removed = []
+    for path in named:
+        if os.path.islink(path) or not os.path.isdir(path):
+            continue
+        lock = _locked(path, wait=False)
+        if lock is None:  # someone is at work in it, or nobody can tell
+            continue
+        try:
+            shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(lock)
+        removed += [] if os.path.lexists(path) else [path]
+    return removed
+
+
+def _made(parent: Path, new_name: Callable[[], str]) -> tuple[Path, int | None]:
+    while True:
+        folder = parent / new_name()
+        folder.mkdir()
+        lock = _locked(folder, wait=True)
+        if lock is None or folder.is_dir():
+            return folder, lock
+        os.close(lock)  # between these two lines somebody took it for left over
+
+
+def _locked(folder: Path, *, wait: bool) -> int | None:
+    """A descriptor that holds the lock on a folder; None if it cannot be had."""
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # it is held, or the file system has none
+        os.close(descriptor)
+        return None
+    return descriptor
