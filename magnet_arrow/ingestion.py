@@ -302,10 +302,12 @@ class _Work:
         snapshot: Snapshot,
         rules: Rules,
         progress: Callable[[Progress], None] | None = None,
+        *,
+        drops: bool = True,
     ) -> None:
         self._cache, self.snapshot, self._rules, self._progress = cache, snapshot, rules, progress
         self.done = _Done(snapshot)
-        self.cure = Cure(cache)
+        self.cure = Cure(cache, drops=drops)
         self._pending = Change()
         self._meter = Meter()
         self._open: dict[str, Order] = {}
@@ -403,7 +405,7 @@ class _Work:
         ids = SourceIds(self.snapshot, stamped)
         if not ids.new:
             return ids
-        self.snapshot = self.done.snapshot = changes.apply(self._cache, Change(sources=ids.new))
+        self.snapshot = self.done.snapshot = self._apply(Change(sources=ids.new))
         return SourceIds(self.snapshot, stamped)
 
     def carry_out(self, plan: _Plan, staff: Staff, *, prune: bool = False) -> _Done:
@@ -494,14 +496,20 @@ class _Work:
         pending.segment, pending.rejected = outcome.segment, outcome.rejected
         if pending.segment or pending.rejected or pending.pruned or pending.recovered or pending.gone:
             pending.damaged = self.cure.segments
-            done.snapshot = changes.apply(self._cache, pending)
+            done.snapshot = self._apply(pending)
         self._pending = Change()
         for order in ended:
             del self._open[order.name]
         self._merge_due()
 
+    def _apply(self, change: Change) -> Snapshot:
+        change.skipped = self.cure.skipped
+        return changes.apply(self._cache, change)
+
     def _merge_due(self) -> None:
         """Merge segments where there are many; what was committed does not depend on it."""
+        if self.cure.skipped:  # this snapshot is not all of the cache
+            return
         try:
             self.done.snapshot = compaction.merge_due(self.done.snapshot)
         except CacheError as error:
@@ -569,7 +577,7 @@ def ensure_cached(places: Sequence[RunPlace], cache: CacheLike = None, *, partia
         CacheLockedError: the same, as another process does not let go of the lock.
     """
     cache = Cache.coerce(cache)
-    work = _Work(cache.path, cache.snapshot(), Rules(partial=partial))
+    work = _Work(cache.path, cache.snapshot(), Rules(partial=partial), drops=False)
     plan = work.plan(places)
     for note in work.cure.notes:
         warn(note)
@@ -606,7 +614,7 @@ def ingest_now(
         CacheLockedError: something is to be ingested, and another process does not let go of the lock.
     """
     cache = Cache.coerce(cache)
-    work = _Work(cache.path, cache.snapshot(), Rules(partial))
+    work = _Work(cache.path, cache.snapshot(), Rules(partial), drops=False)
     plan = work.plan(places, retry=True)
     for note in work.cure.notes:
         warn(note)

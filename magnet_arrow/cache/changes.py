@@ -29,6 +29,7 @@ class Change:
         gone: keys of runs whose folder is gone; what the cache has of them stays, marked.
         damaged: ids of segments whose runs are replaced even by what was read in the same state.
         unreadable: ids of segments that are to go, since nobody can tell which runs are in them.
+        skipped: ids of such segments that are to stay all the same.
     """
 
     segment: Segment | None = None
@@ -39,6 +40,7 @@ class Change:
     gone: Collection[str] = ()
     damaged: Collection[str] = ()
     unreadable: Collection[str] = ()
+    skipped: Collection[str] = ()
 
 
 def apply(cache: Path, change: Change) -> Snapshot:
@@ -47,18 +49,30 @@ def apply(cache: Path, change: Change) -> Snapshot:
     Runs that the cache has in the same state by now are not taken twice; those that it has in another state are
     replaced. A run that is rejected leaves what the cache has of it from better days.
 
+    Returns:
+        The cache as it is then, without segments that were skipped.
+
     Raises:
         CacheLockedError: another process does not let go of the lock.
         CacheNotWritableError: the disk refused; the cache is as it was.
+        CacheNotReadableError: so did it when it was to be read; the cache is as it was.
         SnapshotExpiredError: the segment lay about for so long that it was swept; the cache is as it was.
     """
     if change.segment is not None:
         _flush(cache, change.segment)
     with commit.locked(cache):
         now = manifest.read_manifest(cache)
-        readable = tuple(segment for segment in now.segments if segment.id not in change.unreadable)
-        before = Snapshot(cache, msgspec.structs.replace(now, segments=readable))
-        return _swap(cache, now, _Merge(before, change).result())
+        before = Snapshot(cache, _without(now, {*change.unreadable, *change.skipped}))
+        after = _Merge(before, change).result()
+        if change.skipped:
+            skipped = [segment for segment in now.segments if segment.id in change.skipped]
+            after = msgspec.structs.replace(after, segments=(*skipped, *after.segments))
+        committed = _swap(cache, now, after)
+        return Snapshot(cache, _without(committed.manifest, change.skipped)) if change.skipped else committed
+
+
+def _without(held: Manifest, segments: Collection[str]) -> Manifest:
+    return msgspec.structs.replace(held, segments=tuple(one for one in held.segments if one.id not in segments))
 
 
 def replace(cache: Path, segment: Segment, merged: Sequence[Segment]) -> bool:

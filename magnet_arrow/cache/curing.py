@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+
 from magnet_arrow.cache import changes, damage
 from magnet_arrow.cache.changes import Change
 from magnet_arrow.cache.manifest import Segment
@@ -15,12 +17,21 @@ class Cure:
     A damaged segment stays until the last of its runs has been read anew: those of other sources may be sound in it,
     and their sources gone.
 
+    Only damage is cured. What cannot be read for another reason is an error, and nothing changes.
+
+    Args:
+        cache: its folder.
+        drops: take segments out of the cache of which nobody can tell the runs. Who only reads leaves them there, as
+            the sources of their runs may be gone, and someone may know how to repair a file.
+
     Attributes:
         notes: a sentence or two for each.
+        skipped: ids of segments that are left there like this.
     """
 
-    def __init__(self, cache: Path) -> None:
-        self._cache = cache
+    def __init__(self, cache: Path, *, drops: bool = True) -> None:
+        self._cache, self._drops = cache, drops
+        self.skipped: list[str] = []
         self._looked_at: dict[str, bool] = {}
         self.notes: list[str] = []
 
@@ -28,6 +39,7 @@ class Cure:
         """The cache without segments whose runs nobody can tell, which keep all others from being read.
 
         Raises:
+            CacheNotReadableError: the system refuses to say whether there are some.
             CacheNotWritableError: there are some, and the disk refused.
             CacheLockedError: there are some, and another process does not let go of the lock.
         """
@@ -39,12 +51,18 @@ class Cure:
             return snapshot
         segments = snapshot.manifest.segments
         found = [(one, error) for one in segments if (error := damage.of_run_list(self._cache, one))]
+        so = "are no longer in the cache" if self._drops else "cannot be found in it"
         self.notes += [
-            f"{error.message} The {one.n_runs} runs of its segment are no longer in the cache; those of this source "
-            "are read again, others when their source is ingested."
+            f"{error.message} The {one.n_runs} runs of its segment {so}; those of this source are read again, others "
+            "when their source is ingested."
             for one, error in found
         ]
-        return changes.apply(self._cache, Change(unreadable=[one.id for one, _ in found]))
+        ids = [one.id for one, _ in found]
+        if self._drops:
+            return changes.apply(self._cache, Change(unreadable=ids))
+        self.skipped = ids
+        kept = tuple(one for one in segments if one.id not in ids)
+        return Snapshot(snapshot.path, msgspec.structs.replace(snapshot.manifest, segments=kept))
 
     def is_damaged(self, segment: Segment) -> bool:
         """Whether the runs of a segment are to be read again though they have not changed."""

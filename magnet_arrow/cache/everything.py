@@ -40,7 +40,8 @@ def scan(snapshot: Snapshot, table: str) -> pl.LazyFrame:
             continue
         frame = pl.scan_parquet(integrity.check_digest(snapshot.path, entry.file), glob=False)
         others = segments.others(snapshot.path, segment, table)
-        frame = _with_registered(_adapted(frame, others) if others else frame, registry)
+        with integrity.reading(snapshot.path, entry.file):
+            frame = _with_registered(_adapted(frame, others) if others else frame, registry)
         dead = snapshot.deleted(segment)
         if dead:
             frame = frame.filter(~pl.col(RUN).is_in(sorted(dead)))

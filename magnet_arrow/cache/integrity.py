@@ -1,7 +1,10 @@
 """Whether a file of the cache is what was written: its size, its digest, and what it means if it is not.
 
 A Parquet file's pages have checksums of their own, which every read verifies; so its footer's digest is looked at when
-it is opened, that of all of it by `check` alone.
+it is opened, that of all of it by `check`, and by a read that has failed.
+
+Only a file that is missing or other than it was written is damaged. What the system refuses for a moment (rights, a
+limit, a disk that fails) is a `CacheNotReadableError`, and nobody draws conclusions from it.
 """
 
 import contextlib
@@ -11,9 +14,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import polars as pl
+import pyarrow as pa
+
 from magnet_arrow.cache import manifest
 from magnet_arrow.cache.manifest import FileEntry
-from magnet_arrow.errors import CacheDamagedError, SnapshotExpiredError
+from magnet_arrow.errors import CacheDamagedError, CacheError, SnapshotExpiredError
 
 _blake2b = partial(hashlib.blake2b, digest_size=16)
 
@@ -45,6 +51,7 @@ def check_file(cache: Path, entry: FileEntry) -> Path:
 
     Raises:
         CacheDamagedError: it is not.
+        CacheNotReadableError: the system refuses to say.
         SnapshotExpiredError: it is not there, and the cache has moved on since it was.
     """
     path = cache / entry.path
@@ -60,6 +67,7 @@ def check_digest(cache: Path, entry: FileEntry) -> Path:
 
     Raises:
         CacheDamagedError: it is not.
+        CacheNotReadableError: the system refuses to say.
         SnapshotExpiredError: it is not there, and the cache has moved on since it was.
     """
     path = check_file(cache, entry)
@@ -75,6 +83,7 @@ def check_content(cache: Path, entry: FileEntry) -> Path:
 
     Raises:
         CacheDamagedError: it is not.
+        CacheNotReadableError: the system refuses to say.
         SnapshotExpiredError: it is not there, and the cache has moved on since it was.
     """
     path = check_digest(cache, entry)
@@ -85,19 +94,70 @@ def check_content(cache: Path, entry: FileEntry) -> Path:
     return path
 
 
+def read_whole(cache: Path, entry: FileEntry) -> bytes:
+    """The bytes of a small file, found to be those that were written.
+
+    Raises:
+        CacheDamagedError: they are not.
+        CacheNotReadableError: the system refuses to read them.
+        SnapshotExpiredError: it is not there, and the cache has moved on since it was.
+    """
+    path = check_file(cache, entry)
+    with missing(cache, entry):
+        data = path.read_bytes()
+    if _blake2b(data).hexdigest() != entry.digest:
+        raise damaged(path, "its content has changed")
+    return data
+
+
 @contextlib.contextmanager
 def missing(cache: Path, entry: FileEntry) -> Iterator[None]:
-    """What a file that can't be opened means: one that the manifest names is damaged, another one was swept."""
+    """What a file that can't be opened means.
+
+    If it is not there, one that the manifest names is damaged, and another one was swept. Else nothing is known of it.
+    """
     path = cache / entry.path
     try:
         yield
-    except FileNotFoundError as error:
+    except CacheError:
+        raise
+    except (FileNotFoundError, NotADirectoryError) as error:
         if entry.path in manifest.read_manifest(cache).files_by_path():
             raise damaged(path, error.strerror or "missing") from None
         hint = "Look at the cache again: open it, or make the frame, anew."
         raise SnapshotExpiredError(f"{path} is gone: the cache has moved on since.", hint=hint) from None
-    except OSError as error:
-        raise damaged(path, error.strerror or "unreadable") from None
+    except IsADirectoryError:
+        raise damaged(path, "it is a folder") from None
+    except (OSError, MemoryError, RuntimeError) as error:  # of the last kind is a thread that can't start
+        raise manifest.not_readable(path, error) from error
+
+
+@contextlib.contextmanager
+def reading(cache: Path, entry: FileEntry) -> Iterator[None]:
+    """What it means that a library could not read a file of the cache; see `explained`."""
+    try:
+        yield
+    except CacheError:
+        raise
+    except (OSError, MemoryError, RuntimeError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        raise explained(cache, entry, error) from error
+
+
+def explained(cache: Path, entry: FileEntry, error: Exception) -> CacheError:
+    """What a failed read means: size and digest decide. If they are as written, it was the system that refused."""
+    path = cache / entry.path
+    try:
+        check_content(cache, entry)
+    except CacheDamagedError as found:
+        mark(path)
+        return damaged(path, str(error)) if path.exists() else found
+    except CacheError as found:
+        return found
+    is_covered = entry.content_digest is not None or path.suffix != ".parquet"
+    if is_covered or isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
+        return manifest.not_readable(path, error)
+    mark(path)  # the first caches have a digest of the footer alone
+    return damaged(path, str(error))
 
 
 def damaged(path: Path, what: str) -> CacheDamagedError:
@@ -109,6 +169,8 @@ def damaged(path: Path, what: str) -> CacheDamagedError:
 
 def mark(path: Path) -> None:
     """Remember that a table's file is damaged where only reading all of it would show that, for the next ingest."""
+    if path.suffix != ".parquet":
+        return
     marks = path.parent.parent / manifest.MARKS
     with contextlib.suppress(OSError):  # a reader may not be allowed to write
         marks.mkdir(exist_ok=True)

@@ -327,7 +327,7 @@ def read_bytes(cache: Path) -> bytes | None:
         return None
     except IsADirectoryError as error:
         raise _damaged(path, "it is a folder") from error
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, RuntimeError) as error:
         raise not_readable(path, error) from error
 
 
@@ -391,6 +391,8 @@ def decode(data: bytes, kind: type[T], path: Path) -> T:
     """
     try:
         return msgspec.json.decode(_unpacked(data), type=kind)
+    except MemoryError as error:  # Arrow's is one of its own errors too
+        raise not_readable(path, error) from error
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
 

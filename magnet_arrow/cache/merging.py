@@ -20,6 +20,7 @@ from magnet_arrow.cache.segments import Placed, TableFile
 from magnet_arrow.cache.shown import bits_of, kinds_of
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.columns import GROUP_BYTES, GROUP_ROWS
+from magnet_arrow.errors import CacheError
 from magnet_arrow.freeform import Kind
 from magnet_arrow.helm.source import plain_name
 from magnet_arrow.schema import Table
@@ -64,7 +65,7 @@ def merge(snapshot: Snapshot, chosen: Sequence[Segment]) -> Segment:
         entry = segments.write_runs(snapshot.path, new, (run.entry for run in live), placed)
     except BaseException as error:
         sweeping.discard(snapshot.path, new)
-        if isinstance(error, OSError | pa.ArrowException):
+        if isinstance(error, OSError | pa.ArrowException) and not isinstance(error, CacheError):
             raise commit.not_writable(snapshot.path, OSError(str(error))) from error
         raise
     return Segment(new, tables, entry, len(live), schema_version=schema.SCHEMA_VERSION)

@@ -7,8 +7,10 @@ four of 5,000 runs are read without touching the rest. Pages carry checksums, an
 import contextlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnet_arrow import freeform, interning, schema
-from magnet_arrow.cache import commit, encodings, evolution, manifest, shared_text
+from magnet_arrow.cache import commit, encodings, evolution, integrity, manifest, shared_text
 from magnet_arrow.cache.evolution import Other
-from magnet_arrow.cache.integrity import check_digest, damaged, file_entry, mark, missing
+from magnet_arrow.cache.integrity import check_digest, file_entry
 from magnet_arrow.cache.manifest import FileEntry, Profile, RunEntry, RunList, Segment, StoredRows, TableEntry
 from magnet_arrow.cache.pages import PageCheck
 from magnet_arrow.columns import Batch
@@ -478,14 +480,24 @@ class TableFile:
         table: which table.
         dynamic: kinds in the columns that were found in the data.
         interned: give texts that the file has dictionaries of as dictionaries, also those in lists.
+        reading: within it the file is read; what fails there becomes one of our errors.
 
     Attributes:
         others: columns that are not as the registry has them.
     """
 
-    def __init__(self, path: Path, table: Table, dynamic: Mapping[str, int], *, interned: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        table: Table,
+        dynamic: Mapping[str, int],
+        *,
+        interned: bool = False,
+        reading: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
         self._path, self._types = path, {column.name: column.type for column in table.columns}
-        try:
+        self._reading = reading
+        with reading():
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
             fields = self._file.schema_arrow
             if interned:
@@ -495,10 +507,6 @@ class TableFile:
                 self._file = pq.ParquetFile(
                     path, metadata=footer, read_dictionary=names, page_checksum_verification=True
                 )
-        except FileNotFoundError:
-            raise
-        except (OSError, pa.ArrowException) as error:
-            raise damaged(path, str(error)) from error
         self._names = dict.fromkeys(fields.names)
         told = self._file.metadata.metadata or {}
         is_new = evolution.JSON_TEXT_KEY in told
@@ -530,20 +538,17 @@ class TableFile:
 
         Raises:
             CacheDamagedError: cut, or a bit flipped.
+            CacheNotReadableError: the file is as it was written, but can't be read.
         """
         others = [other for other in self.others if schema.EXTRA in columns or other.name in columns]
         there = [name for name in columns if name in self._names]
         there += [other.name for other in others if other.name not in columns]
-        try:
+        with self._reading():
             # A name also brings the columns below it in the file's eyes (`a` brings `a.b`); select drops them.
             found = self._file.read_row_group(group, columns=there).select(there)
-        except (OSError, pa.ArrowException) as error:
-            mark(self._path)
-            raise damaged(self._path, str(error)) from error
-        fault = self._check.fault(found, group)
-        if fault is not None:
-            mark(self._path)
-            raise damaged(self._path, fault)
+            fault = self._check.fault(found, group)
+            if fault is not None:
+                raise pa.ArrowInvalid(fault)
         stored = dict(zip(there, found.columns, strict=True))
         if others:
             stored = evolution.adapted(stored, others)
@@ -577,11 +582,12 @@ def open_table(cache: Path, entry: TableEntry, *, interned: bool = False) -> Ite
 
     Raises:
         CacheDamagedError: the file is missing, has another size, or another footer than was written.
+        CacheNotReadableError: the system refuses to open it.
         SnapshotExpiredError: the file is missing, and the cache has moved on since it was there.
     """
     path = check_digest(cache, entry.file)
-    with missing(cache, entry.file):
-        file = TableFile(path, schema.table(path.parent.name), entry.dynamic, interned=interned)
+    reading = partial(integrity.reading, cache, entry.file)
+    file = TableFile(path, schema.table(path.parent.name), entry.dynamic, interned=interned, reading=reading)
     try:
         yield file
     finally:

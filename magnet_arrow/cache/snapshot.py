@@ -261,12 +261,10 @@ def listed(cache: Path, entry: FileEntry) -> Listed:
     Raises:
         CacheDamagedError: it is missing, or not what was written.
     """
-    path = integrity.check_digest(cache, entry)
-    return Listed(path, path.read_bytes())
+    return Listed(cache / entry.path, integrity.read_whole(cache, entry))
 
 
 @lru_cache(maxsize=512)
 def _deleted(cache: Path, entry: FileEntry) -> frozenset[str]:
     """The keys in a deletion file; read once a process, as a run list is."""
-    path = integrity.check_digest(cache, entry)
-    return frozenset(manifest.decode(path.read_bytes(), Deleted, path).keys)
+    return frozenset(manifest.decode(integrity.read_whole(cache, entry), Deleted, cache / entry.path).keys)

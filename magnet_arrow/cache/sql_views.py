@@ -118,10 +118,12 @@ def _alike(snapshot: Snapshot, table: Table) -> dict[_Files, list[Path]]:
     alike: dict[_Files, list[Path]] = {}
     for segment in snapshot.manifest.segments:
         if segment.id in runs:
-            path = integrity.check_digest(snapshot.path, segment.tables[table.name].file)
+            entry = segment.tables[table.name].file
+            path = integrity.check_digest(snapshot.path, entry)
             dead = tuple(sorted(snapshot.deleted(segment)))
             others = segments.others(snapshot.path, segment, table.name)
-            files = _files(path, segment, table, runs[segment.id], dead, others)
+            with integrity.reading(snapshot.path, entry):
+                files = _files(path, segment, table, runs[segment.id], dead, others)
             alike.setdefault(files, []).append(path.absolute())
     return alike
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from magnet_arrow.cache import commit, manifest
 from magnet_arrow.cache.changes import GRACE_S
 from magnet_arrow.cache.manifest import Manifest
+from magnet_arrow.errors import CacheError
 from magnet_arrow.schema import TABLES
 
 FOLDERS = (*TABLES, manifest.RUNS, "deleted", manifest.MARKS)
@@ -45,18 +46,27 @@ def sweep(cache: Path, *, grace_s: float = GRACE_S) -> Swept:
         CacheLockedError: another process does not let go of the lock.
         CacheNotWritableError: the cache's folder can't be written.
     """
-    files = n_bytes = 0
     with commit.locked(cache):
-        now_s = time.time()
-        for inside, since_s, was_named in _unnamed(cache, manifest.read_manifest(cache)):
-            if now_s - since_s < (grace_s if was_named else GRACE_S):
-                continue
-            path = cache / inside
-            commit.require_lock(cache)  # else the manifest may name it by now
-            with contextlib.suppress(OSError):  # another user's, or open on Windows: it stays for the next time
-                size = path.stat().st_size
-                path.unlink()
-                files, n_bytes = files + 1, n_bytes + size
+        try:
+            return _sweep(cache, grace_s)
+        except CacheError:
+            raise
+        except OSError as error:  # a folder that can't be listed
+            raise commit.not_writable(cache, error) from error
+
+
+def _sweep(cache: Path, grace_s: float) -> Swept:
+    files = n_bytes = 0
+    now_s = time.time()
+    for inside, since_s, was_named in _unnamed(cache, manifest.read_manifest(cache)):
+        if now_s - since_s < (grace_s if was_named else GRACE_S):
+            continue
+        path = cache / inside
+        commit.require_lock(cache)  # else the manifest may name it by now
+        with contextlib.suppress(OSError):  # another user's, or open on Windows: it stays for the next time
+            size = path.stat().st_size
+            path.unlink()
+            files, n_bytes = files + 1, n_bytes + size
     return Swept(files, n_bytes)
 
 

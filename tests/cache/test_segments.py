@@ -12,9 +12,9 @@ from msgspec import Raw
 
 from magnet_arrow import schema
 from magnet_arrow.cache import segments
-from magnet_arrow.cache.integrity import check_digest, check_file
+from magnet_arrow.cache.integrity import check_digest, check_file, file_entry
 from magnet_arrow.cache.manifest import TableEntry
-from magnet_arrow.cache.segments import SegmentWriter, TableFile, TableWriter
+from magnet_arrow.cache.segments import SegmentWriter, TableWriter
 from magnet_arrow.cache.snapshot import listed
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.collectors import Texts
@@ -276,9 +276,13 @@ def test_a_file_that_is_missing_because_the_cache_has_moved_on(tmp_path: Path) -
 
 
 def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
-    (tmp_path / "x.parquet").write_bytes(b"PAR1 not really PAR1")
-    with pytest.raises(CacheDamagedError):
-        TableFile(tmp_path / "x.parquet", schema.table("stats"), {})
+    (tmp_path / "stats").mkdir()
+    path = tmp_path / "stats" / "x.parquet"
+    path.write_bytes(b"PAR1 not really PAR1")
+    entry = TableEntry(file_entry(path, tmp_path), 1, {})
+    path.write_bytes(b"PAR1 not a bit, PAR1")
+    with pytest.raises(CacheDamagedError, match=r"x\.parquet is damaged"), segments.open_table(tmp_path, entry):
+        pass
 
 
 def test_a_column_does_not_bring_those_whose_names_it_begins(tmp_path: Path) -> None:
