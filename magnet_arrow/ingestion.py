@@ -542,7 +542,9 @@ class _Work:
 
 def _is_gone(found: Found, ways: Sequence[Path], folder: str) -> bool:
     """Whether a folder was asked for and seen to be gone, with and without the level `runs`."""
-    return any(map(found.covers, ways)) and all(layout.is_gone(way, run=bool(folder)) for way in ways)
+    return any(found.covers(way, run=bool(folder)) for way in ways) and all(
+        layout.is_gone(way, run=bool(folder)) for way in ways
+    )
 
 
 @dataclass(frozen=True, slots=True)

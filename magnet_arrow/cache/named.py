@@ -22,7 +22,7 @@ def find_cached(snapshot: Snapshot, name: str) -> CachedRun:
     if name in snapshot.runs:
         return snapshot.runs[name]
     sources = {source.id: Path(source.path) for source in snapshot.manifest.sources}
-    path = Path(os.path.realpath(name))
+    path = Path(os.path.realpath(os.path.expanduser(name)))
     chosen: list[CachedRun] = []
     for is_meant in (
         lambda run: _lies_at(run, sources, path),

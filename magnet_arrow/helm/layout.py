@@ -50,6 +50,7 @@ class Found:
             source finds out about that again; nothing of it is kept in a cache.
         roots: folders that the source names, and those that links in them lead to; absolute, links resolved.
         patterns: patterns that the source names, as the parts of their paths.
+        pattern: of the run folders that were kept.
     """
 
     places: tuple[RunPlace, ...]
@@ -57,9 +58,17 @@ class Found:
     rejected: tuple[Rejected, ...] = ()
     roots: tuple[Path, ...] = ()
     patterns: tuple[tuple[str, ...], ...] = ()
+    pattern: str = "*"
 
-    def covers(self, folder: Path) -> bool:
-        """Whether the source names a folder, or one above it, though it may not be there any more."""
+    def covers(self, folder: Path, *, run: bool = True) -> bool:
+        """Whether the source names a folder, or one above it, though it may not be there any more.
+
+        Args:
+            folder: of a run.
+            run: False if it is the folder of a suite or release.
+        """
+        if run and not _matching({folder.name}, self.pattern):
+            return False
         if any(folder.is_relative_to(root) for root in self.roots):
             return True
         parts = folder.parts
@@ -118,9 +127,8 @@ def find_runs(source: Source, *, pattern: str = "*", follow_links: bool = True) 
     kept = [place for place in found.places if place.folder in chosen]
     if not kept:
         raise no_runs_left(pattern, [place.folder for place in found.places], [one.reason for one in found.rejected])
-    if not follow_links:
-        return _without_linked_files(replace(found, places=tuple(kept)))
-    return replace(found, places=tuple(kept))
+    found = replace(found, places=tuple(kept), pattern=pattern)
+    return found if follow_links else _without_linked_files(found)
 
 
 def find_all(source: Source, *, pattern: str = "*", follow_links: bool = True) -> Found:
@@ -266,8 +274,8 @@ def _find_at(path: str, follow_links: bool) -> Found:
         roots = find_release(Path(folder), walk)
         return _found(walk, roots)
     walk.visit(folder)
-    if not walk.places:
-        raise no_runs_in(path, folder, [*walk.notes, *(one.reason for one in walk.rejected)])
+    if not walk.places and not walk.rejected:
+        raise no_runs_in(path, folder, list(walk.notes))
     return _found(walk, [folder])
 
 
@@ -287,12 +295,12 @@ def _find_by_glob(pattern: str, follow_links: bool) -> Found:
         parts.append(_found(walk, [os.path.realpath(folder)]))
     named = Path(os.path.realpath(head)).parts + tail
     found = _together([Found((), tuple(notes), patterns=(named,)), *parts])
-    if not found.places:
+    if not found.places and not found.rejected:
         raise NoRunsError(
             f"No run matches {pattern!r}.",
             expected=f"folders that hold {MARK}",
             found=in_words(folders, "folder") + " that matched" if folders else "no such folder",
-            hint=" ".join([*notes, *(one.reason for one in found.rejected)]) or None,
+            hint=" ".join(notes) or None,
         )
     return _in_order(found)
 

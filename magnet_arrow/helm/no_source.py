@@ -148,11 +148,12 @@ def no_runs_in(path: str, folder: str, notes: list[str]) -> NoRunsError:
     )
 
 
-def no_runs_left(pattern: str, folders: list[str], notes: list[str]) -> NoRunsError:
+def no_runs_left(pattern: str, folders: list[str], rejected: list[str]) -> NoRunsError:
     """The error for sources without runs, or a pattern that none of their folders matches."""
+    if not folders and rejected:
+        return NoRunsError("No run is left.", expected=f"folders that hold {MARK}", hint=" ".join(rejected[:5]))
     if not folders:
-        hint = " ".join(notes[:5]) or None
-        return NoRunsError("No run was given.", expected="a path, a pattern, or runs", found="none", hint=hint)
+        return NoRunsError("No run was given.", expected="a path, a pattern, or runs", found="none")
     return NoRunsError(
         f"No run matches {pattern!r}.",
         expected="a pattern of run folders' names",

@@ -23,8 +23,10 @@ def find_release(release: Path, walk: Walk) -> list[str]:
     Raises:
         NoRunsError: the file cannot be read, or none of the runs is there.
     """
+    if not walk.follow_links and (release / _FILE).is_symlink():
+        raise NoRunsError(f"{release / _FILE} is a link, and links are not followed.")
     entries = _entries(release / _FILE)
-    runs = Path(os.path.realpath(release.parent.parent / RUNS))
+    runs = release.parent.parent / RUNS
     roots, missing = [str(release)], []
     for run, suite in sorted(entries, key=str):
         if (wrong := _why_not(run, suite)) is not None:
@@ -44,9 +46,8 @@ def find_release(release: Path, walk: Walk) -> list[str]:
         else:
             missing.append(f"{suite}/{folder.name}")
         roots.append(real)
-    if not walk.places:
-        why = " ".join(one.reason for one in walk.rejected) or None
-        raise NoRunsError(f"None of the {len(entries)} runs of {release} is below {runs}.", hint=why)
+    if not walk.places and not walk.rejected:
+        raise NoRunsError(f"None of the {len(entries)} runs of {release} is below {runs}.")
     if missing:
         walk.note(f"The release {release.name} names runs that are not there: {in_words(missing, 'run')}.")
     return roots

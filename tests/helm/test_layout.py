@@ -380,8 +380,11 @@ def test_a_folder_that_refuses_is_rejected_and_ends_nothing(outputs: Path, deny:
         ("v1/a:x", f"{outputs}/runs/v1/a:x cannot be looked into (Permission denied)."),
         ("runs/v2", f"{outputs}/runs/v2 cannot be looked into (Permission denied)."),
     ]
-    with pytest.raises(NoRunsError, match="cannot be read \\(Permission denied\\)"):
+    with pytest.raises(NoRunsError, match="cannot be looked into \\(Permission denied\\)"):
         find_runs(outputs / "runs" / "v2")
+    several = find_runs([outputs / "runs/v2", outputs / "runs/v1/B:x"])
+    assert (names(several), len(several.rejected)) == (["v1/B:x"], 1), "one that refuses does not end the others"
+    assert len(find_runs([f"{outputs}/runs/v2*", outputs / "runs/v1"]).rejected) == 2
 
 
 @pytest.fixture
@@ -436,6 +439,10 @@ def test_a_source_covers_what_it_names_though_it_is_gone(outputs: Path, tmp_path
     assert not pattern.covers(runs / "v2/b:x")
     assert find_runs(f"{runs}/v*").covers(runs / "v3/a:gone")
     assert not find_runs(runs / "v1/a:x").covers(runs / "v1/c:x")
+    some = find_runs(outputs, pattern="a*")
+    assert some.covers(runs / "v1/a:gone")
+    assert not some.covers(runs / "v1/c:x")
+    assert some.covers(runs / "v3", run=False)
 
 
 # --- nothing found hides what else there is
@@ -547,6 +554,13 @@ def test_links_are_followed_unless_they_are_not_to_be(outputs: Path, tmp_path: P
     ]
     assert names(find_runs(f"{runs}/*/*", follow_links=False)) == ["v1/B:x", "v1/c:x", "v2/b:x"]
     assert names(find_runs(release, follow_links=False)) == ["v2/b:x"]
+    (runs).rename(tmp_path / "moved")
+    runs.symlink_to(tmp_path / "moved")
+    assert len(find_runs(release).places) == 2
+    with pytest.raises(NoRunsError, match="links are not followed"):
+        find_runs(release, follow_links=False)
+    runs.unlink()
+    (tmp_path / "moved").rename(runs)
     (tmp_path / "way").symlink_to(outputs)
     assert len(find_runs(tmp_path / "way", follow_links=False).places) == 3, "what is named may be a link"
 
