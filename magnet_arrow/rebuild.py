@@ -236,7 +236,7 @@ def put(element: Any, residual: Residual) -> Any:
 
 def with_integer_zeros(stat: Any) -> Any:
     """A stat of no values as HELM writes it: its sums are still the integers that they began with."""
-    if stat.get("count") == 0:
+    if isinstance(stat, dict) and stat.get("count") == 0:
         stat.update({name: 0 for name in ("sum", "sum_squared") if str(stat.get(name)) == "0.0"})
     return stat
 

@@ -11,7 +11,9 @@ import msgspec
 
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm import structs
+from magnet_arrow.helm.json_faults import Fault, first_fault
 from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.helm.scanning import END_OF_FILE
 from magnet_arrow.helm.source import SourceFile
 
 T = TypeVar("T")
@@ -104,9 +106,10 @@ def _loads(data: bytes, where: Where) -> Any:
     try:
         return json.loads(data)
     except json.JSONDecodeError as error:
-        byte = len(error.doc[: error.pos].encode(errors="surrogatepass"))
-        found = "the end of the file" if byte >= len(data.rstrip()) else error.msg
-        where = Where(where.run, where.file, byte=byte)
+        text = error.doc.encode(errors="surrogatepass")
+        fault = first_fault(text) or Fault(0, error.msg)
+        found = END_OF_FILE if fault.byte >= len(text.rstrip()) else fault.what
+        where = Where(where.run, where.file, byte=fault.byte)
         raise BadFileError("", where=where, expected="JSON", found=found) from error
     except RecursionError as error:
         raise BadFileError("", where=where, expected="JSON", found="too many levels of it") from error

@@ -400,7 +400,7 @@ class RunTaker(Generic[T]):
     def _stage_rest(self, reader: Reader, entry: RunEntry, where: Where) -> Residual:
         if not reader.has_array:
             raw = reader.members.get("request_states")
-            found = "none" if raw is None else kind(parse_document(raw, where))
+            found = "no such key" if raw is None else kind(parse_document(raw, where))
             place = Where(where.run, where.file, "$.request_states")
             raise BadFileError("", where=place, expected="an array", found=found)
         text = b",".join(dumps(name) + b":" + raw for name, raw in reader.members.items())
@@ -627,9 +627,9 @@ def read_run_spec(buffer: Buffer, file: SourceFile) -> tuple[Any, Residual]:
     raw = bytes(whole.buffer[whole.begin : whole.end])
     spec, residual = document(raw, object_shape(structs.RunSpec), file.where, offset=whole.offset + whole.begin)
     if not isinstance(spec.name, str) or "/name" in residual:
-        found = kind(residual["/name"]) if "/name" in residual else "none"
-        if found == "a text":
+        found = kind(residual["/name"]) if "/name" in residual else "no such key"
+        if found == "a string":
             found += " with half a surrogate pair"
         place = Where(file.where.run, file.where.file, "$.name")
-        raise BadFileError("", where=place, expected="a text", found=found)
+        raise BadFileError("", where=place, expected="a string", found=found)
     return spec, residual

@@ -3,7 +3,7 @@
 from array import array
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, islice, pairwise
 from typing import Any, NamedTuple
 
@@ -22,8 +22,8 @@ from magnet_arrow.helm.decode import (
     ElementDecoder,
     NotPlainError,
     decoder_of,
+    is_no_object,
     key_marks,
-    no_object,
     parse,
     raw_elements,
 )
@@ -60,7 +60,6 @@ class RecurringRows(Rows):
 
     def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
         raws = raw_elements(stretch, carefully=carefully)
-        _require_objects(raws)
         self._elements.codes.extend(self._elements.number_pieces(raws))
         self._add_staged(len(raws))
 
@@ -72,6 +71,7 @@ class StatRows(RecurringRows):
         super().__init__("stats", structs.Stat)
 
 
+_NO_STAT = Raw(b"")
 _PARAMETERS = "/perturbation/"
 _DECLARED = frozenset(column.pointer for column in schema.table("per_instance_stats").columns)
 
@@ -190,19 +190,19 @@ class InstanceStatRows(Rows):
 
     def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
         decoded = self._ENTRY.stretch(stretch, carefully=carefully)
-        raws = list(chain.from_iterable(filter(None, (entry.stats for entry in decoded.structs))))
-        if carefully:
-            _require_stats(decoded.structs, stretch)
-        else:
-            _require_objects(raws)
+        # An entry that is no object has a row, without a stat.
+        no_objects = {index for index, residual in decoded.residuals.items() if is_no_object(residual)}
+        raws_of = [
+            [_NO_STAT] if index in no_objects else entry.stats or [] for index, entry in enumerate(decoded.structs)
+        ]
         self._entries.extend(decoded.structs, decoded.exact)
-        numbers = self._stats.number_pieces(raws)
+        numbers = self._stats.number_pieces(list(chain.from_iterable(raws_of)))
         self._stats.codes.extend(numbers)
-        lengths = [len(entry.stats or ()) for entry in decoded.structs]
+        lengths = list(map(len, raws_of))
         self._staged_lengths.append(lengths)
         if not decoded.exact:
             _require_single_keys(stretch, decoded.structs, self._stats.marks(KEY_MARK, numbers))
-        self._add_staged(len(raws))
+        self._add_staged(len(numbers))
         if 0 in lengths:
             self._stage_rowless(stretch, lengths)
         first = 0
@@ -305,19 +305,6 @@ def _batches(
 def _extend_codes(codes: "array[int]", more: pa.Int32Array) -> None:
     data = more.buffers()[1]
     codes.frombytes(memoryview(data)[4 * more.offset : 4 * (more.offset + len(more))])
-
-
-def _require_objects(raws: Iterable[Raw]) -> None:
-    """A row must be an object; the careful way says which one is not."""
-    if not all(memoryview(raw)[0] == 0x7B for raw in raws):
-        raise BadPieceError
-
-
-def _require_stats(entries: Iterable[Any], stretch: Stretch) -> None:
-    for index, entry in enumerate(entries):
-        for place, raw in enumerate(entry.stats or ()):
-            if memoryview(raw)[0] != 0x7B:
-                raise no_object(stretch, index, f".stats[{place}]", parse(raw))
 
 
 def _require_single_keys(stretch: Stretch, entries: list[Any], marks: int) -> None:

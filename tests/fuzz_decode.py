@@ -35,7 +35,7 @@ from magnet_arrow.restoring import restore
 BATCH = 25
 BATCH_SECONDS = 60
 ELEMENTS = 3
-KINDS = ("an array", "an object", "a text", "an array 'request_states'")
+KINDS = ("an array", "an object", "a string", "an array 'request_states'")
 """What a rejection may miss in a file that is JSON."""
 
 Parts = dict[str, bytes]

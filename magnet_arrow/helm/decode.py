@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm import wire
 from magnet_arrow.helm.elements import Stretch, items
+from magnet_arrow.helm.json_faults import Fault, first_fault
 from magnet_arrow.helm.scanning import END_OF_FILE
 from magnet_arrow.helm.shapes import ListOf, Object, Shape, object_shape
 from magnet_arrow.helm.wire import Residual
@@ -89,12 +90,14 @@ class ElementDecoder:
     def stretch(self, stretch: Stretch, *, carefully: bool = False) -> Decoded:
         """The elements of a stretch.
 
+        One that is no object leaves an empty struct, and stands in its residual as a whole.
+
         Args:
             stretch: of a file.
             carefully: look at each element by itself.
 
         Raises:
-            BadFileError: an element is no JSON, or no object.
+            BadFileError: an element is no JSON.
         """
         if not carefully and not stretch.has(b"null"):
             try:
@@ -145,16 +148,14 @@ class ElementDecoder:
             return None
         return held if data.count(KEY_MARK) == key_marks(held) else None
 
-    def _careful(self, raw: bytes | memoryview, residual: Residual, *, bare: bool = False) -> Any:
-        """As `wire.conform` has it; `bare`: what is no object leaves an empty one."""
+    def _careful(self, raw: bytes | memoryview, residual: Residual) -> Any:
+        """As `wire.conform` has it; what is no object leaves an empty one."""
         value = parse(raw, residual)
         try:
             return wire.conform(value, self.shape, "", residual)
         except wire.Nowhere:
-            if bare:
-                residual[""] = value
-                return self._twin()
-            raise _BadElementError(0, "an object", kind(value)) from None
+            residual[""] = value
+            return self._twin()
 
     def pieces(self, pieces: Sequence[bytes], *, carefully: bool = False) -> Decoded:
         """Elements that were cut out of others before; the careful way is taken for those that need it.
@@ -182,7 +183,7 @@ class ElementDecoder:
             residual: Residual = {}
             if held is None:
                 try:
-                    held = self._careful(piece, residual, bare=True)
+                    held = self._careful(piece, residual)
                 except _BadElementError as error:
                     raise BadPieceError(error.found) from None
             if residual:
@@ -262,6 +263,11 @@ class BadPieceError(Exception):
     """A piece of an element is no JSON. Whoever cut it out decodes the element carefully, to say where."""
 
 
+def is_no_object(residual: Residual) -> bool:
+    """Whether an element that left this is no object: it stands there as a whole."""
+    return "" in residual and residual[""] != {}
+
+
 def is_utf8(data: bytes) -> bool:
     """Whether raw parts, which msgspec does not look into, are text."""
     if data.isascii():
@@ -280,10 +286,10 @@ class _BadElementError(Exception):
 
 
 def raw_elements(stretch: Stretch, *, carefully: bool = False) -> list[Raw]:
-    """The elements of a stretch, none decoded; carefully: parsed, found to be objects, and written anew.
+    """The elements of a stretch, none decoded; carefully: each parsed.
 
     Raises:
-        BadFileError: one is no JSON, or no object.
+        BadFileError: one is no JSON.
     """
     if not carefully:
         try:
@@ -295,23 +301,13 @@ def raw_elements(stretch: Stretch, *, carefully: bool = False) -> list[Raw]:
     raws = []
     for begin, end in stretch.elements():
         try:
-            value = parse(memoryview(stretch.buffer)[begin:end])
-            if not isinstance(value, dict):
-                raise _BadElementError(0, "an object", kind(value))
+            parse(memoryview(stretch.buffer)[begin:end])
         except _BadElementError as error:
             begin = _place(stretch, len(raws))
             raise stretch.error(begin + error.byte, error.expected, error.found, len(raws)) from None
         raws.append(Raw(bytes(stretch.buffer[begin:end]).strip()))
     stretch.count = len(raws)
     return raws
-
-
-def no_object(stretch: Stretch, index: int, inner: str, value: Any) -> BadFileError:
-    """The error for a part of an element that had to be an object; `inner` is its JSON path in the element."""
-    error = stretch.error(_place(stretch, index), "an object", kind(value), index)
-    assert error.where is not None
-    error.where = replace(error.where, json_path=f"{error.where.json_path}{inner}")
-    return error
 
 
 def _place(stretch: Stretch, index: int) -> int:
@@ -405,10 +401,10 @@ def parse(raw: bytes | memoryview | Raw, residual: Residual | None = None) -> An
     except UnicodeDecodeError as error:
         raise _BadElementError(error.start, "UTF-8 text", f"byte 0x{data[error.start]:02x}") from None
     except json.JSONDecodeError as error:
-        byte = len(error.doc[: error.pos].encode("utf-8", "surrogatepass"))
-        rest = error.doc[error.pos : error.pos + 24]
-        found = END_OF_FILE if not error.doc[error.pos :].strip() else f"{rest!r} ({error.msg})"
-        raise _BadElementError(byte, "JSON", found) from None
+        fault = first_fault(data) or Fault(0, error.msg)
+        rest = data[fault.byte :].decode("utf-8", "replace")
+        found = END_OF_FILE if not rest.strip() else f"{rest[:24]!r} ({fault.what})"
+        raise _BadElementError(fault.byte, "JSON", found) from None
     except RecursionError:
         found = "more than can be read from so deep in the stack"
         raise _BadElementError(0, f"JSON of at most {MOST_LEVELS} levels", found) from None
@@ -481,5 +477,5 @@ def _places(value: Any, keys: dict[int, list[str]], pointer: str) -> Iterator[st
 
 def kind(value: Any) -> str:
     """What a parsed JSON value is, in words."""
-    kinds = {dict: "an object", list: "an array", str: "a text", bool: "true or false", type(None): "null"}
+    kinds = {dict: "an object", list: "an array", str: "a string", bool: "true or false", type(None): "null"}
     return kinds.get(type(value), "a number")

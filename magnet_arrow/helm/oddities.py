@@ -15,6 +15,10 @@ from magnet_arrow.helm.wire import DUPLICATES, TEXT_FORM, Residual, unescape
 UNKNOWN = "unknown field"
 OTHER_TYPE = "value of another type"
 DUPLICATE = "duplicate key"
+_TOO_LARGE = {
+    float: "integer past 2^53, null in its column",  # that a float does not hold
+    int: "integer past 64 bits, null in its column",
+}
 
 
 def oddities(residuals: Iterable[Residual], shape: Object, root: str = "$") -> Counter[tuple[str, str]]:
@@ -39,7 +43,7 @@ def _all_met(residual: Residual, shape: Object, root: str) -> Iterator[tuple[str
     for pointer, value in residual.items():
         if pointer == DUPLICATES:
             yield from ((DUPLICATE, _path(place, root)) for place in value)
-        elif pointer != TEXT_FORM and value is not None:
+        elif pointer != TEXT_FORM:
             met = _met(pointer, value, shape, root)
             if met is not None:
                 yield met
@@ -53,7 +57,9 @@ def _path(pointer: str, root: str) -> str:
 
 def _met(pointer: str, value: Any, shape: Shape, path: str) -> tuple[str, str] | None:
     """What a residual's value is, and where; None if HELM itself writes it so."""
+    is_item = True
     for key in (unescape(part) for part in pointer.split("/")[1:]):
+        is_item = isinstance(shape, ListOf)
         if isinstance(shape, ListOf):
             shape, path = shape.item, f"{path}[]"
             continue
@@ -65,8 +71,12 @@ def _met(pointer: str, value: Any, shape: Shape, path: str) -> tuple[str, str] |
         path = f"{path}.{key}"
         if field is None:
             is_open = isinstance(shape, Object) and shape.open
-            return None if is_open else (UNKNOWN, path)
+            return None if is_open or value is None else (UNKNOWN, path)
         shape = field.shape
+    if value is None:  # HELM leaves members out, but no element of a list is null
+        return (OTHER_TYPE, path) if is_item else None
+    if isinstance(shape, Scalar) and type(value) is int and shape.python in _TOO_LARGE:
+        return _TOO_LARGE[shape.python], path
     expected = isinstance(shape, Scalar) and shape.python is str and (isinstance(value, str) or shape.or_int)
     empty = isinstance(shape, Object) and value == {}
     return None if expected or empty else (OTHER_TYPE, path)

@@ -101,11 +101,15 @@ def deep(levels: int) -> str:
 
 
 FAULTS = [
-    pytest.param("[{}, 3]", "an object", "a number", "$[1]", 5, id="a number for an element"),
-    pytest.param("[{}, null]", "an object", "null", "$[1]", 5, id="null for an element"),
-    pytest.param('[{}, ["a"]]', "an object", "an array", "$[1]", 5, id="an array for an element"),
-    pytest.param('[{}, {"mean": tru}]', "JSON", "'tru}' (Expecting value)", "$[1]", 14, id="no JSON"),
-    pytest.param('[{}, {"é": 1,}]', "JSON", None, "$[1]", 14, id="a comma too many behind a letter of two bytes"),
+    pytest.param('[{}, {"mean": tru}]', "JSON", "'tru}' (no value)", "$[1]", 14, id="no JSON"),
+    pytest.param(
+        '[{}, {"é": 1,}]',
+        "JSON",
+        "'}' (no key in quotation marks)",
+        "$[1]",
+        14,
+        id="a comma too many behind a letter of two bytes",
+    ),
     pytest.param('[{"mean": 1} {"mean": 2}]', "JSON", None, "$[0]", 13, id="no comma between"),
     pytest.param('[{}, {"mean": ' + "1" * 5000 + "}]", "a number that can be read", None, "$[1]", 5, id="5000 digits"),
     pytest.param("[{}, " + deep(500) + "]", "JSON of at most 500 levels", None, "$[1]", 5, id="one level too deep"),
@@ -182,7 +186,7 @@ def test_a_file_that_is_one_object() -> None:
     shape = object_shape(structs.RunSpec)
     spec, residual = document(b' {"name": "x", "groups": null, "more": 1}', shape, WHERE)
     assert (spec.name, spec.groups, residual) == ("x", None, {"/groups": None, "/more": 1})
-    for raw, found, byte in ((b" [1]", "an array", 100), (b' {"name": }', "'}' (Expecting value)", 110)):
+    for raw, found, byte in ((b" [1]", "an array", 100), (b' {"name": }', "'}' (no value)", 110)):
         with pytest.raises(BadFileError) as caught:
             document(raw, shape, WHERE, offset=100)
         assert caught.value.found == found
@@ -207,7 +211,7 @@ def test_a_key_that_stands_twice_is_told_by_its_place() -> None:
 
 def test_what_values_are_called() -> None:
     values = ({}, [], "", True, None, 1, 0.5)
-    words = ["an object", "an array", "a text", "true or false", "null", "a number", "a number"]
+    words = ["an object", "an array", "a string", "true or false", "null", "a number", "a number"]
     assert [decode.kind(value) for value in values] == words
 
 

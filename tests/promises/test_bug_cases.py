@@ -122,7 +122,7 @@ OUTCOMES = {number: Outcome() for number in CASES} | {
             "tide:null for stats": ("stats.json", "$", 0, "an array", "'null'"),
             "tide:an object for entries": ("per_instance_stats.json", "$", 0, "an array", "'{"),
             "tide:an array for states": ("scenario_state.json", "$", 0, "an object", "'[]'"),
-            "tide:a text for the spec": ("run_spec.json", "$", 0, "an object", "a text"),
+            "tide:a text for the spec": ("run_spec.json", "$", 0, "an object", "a string"),
         },
         lacking={f"tide:{what}": [file] for what, (file, _) in WRONG_KIND.items() if file != "run_spec.json"},
     ),
