@@ -10,11 +10,12 @@ import io
 import logging
 import random
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import polars as pl
 
+from magnet_arrow.cache.run_columns import RUN_COLUMNS, telling_apart, telling_names_apart
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError, warn
 from magnet_arrow.frames import CachedRuns
@@ -151,6 +152,7 @@ def draw(
         kept = [index for index, other in zip(train, names, strict=True) if other != name]
         train = sorted(kept + _other_runs(runs, {*train, held_out}, name, len(train) - len(kept), random_seed))
         cached = _ingest_drawn(runs.take([*train, held_out]), include_partial=include_partial)
+    cached = replace(cached, telling=_telling(runs, cached))
     examples, one = cached.take(range(len(train))), cached.take([len(train)])
     ids = one.scan("scenario_state", columns=[INSTANCE_ID]).collect()[INSTANCE_ID]
     _check_enough(len(ids), num_eval_samples, insufficient_eval_sample_policy)
@@ -189,6 +191,15 @@ def _incomplete(runs: HelmRuns, snapshot: Snapshot, include_partial: bool) -> li
     """Those of the runs that the cache has a part of, unless these may be drawn too."""
     held = [] if include_partial else [(place, snapshot.lookup(place)) for place in runs.places]
     return [place for place, run in held if run is not None and run.entry.is_partial]
+
+
+def _telling(runs: HelmRuns, drawn: CachedRuns) -> tuple[str, ...]:
+    """The columns that tell runs apart where drawn ones bear a name twice, or folders of those drawn from do."""
+    needed = set(telling_apart(drawn.snapshot.chosen(drawn.keys)))
+    places = runs.places
+    if len({place.folder for place in places}) < len(places):
+        needed |= set(telling_names_apart((one.folder, one.suite, str(one.source), one.folder) for one in places))
+    return tuple(name for name in RUN_COLUMNS if name in needed)
 
 
 def _other_runs(runs: HelmRuns, drawn: Collection[int], name: str, n_runs: int, random_seed: int) -> list[int]:

@@ -205,7 +205,9 @@ class RunPredictor(Predictor, ABC):
         source = _only_one(helm_runs, helm_suites)
         train_split, test_split = self.prepare_all_dataframes(source)
         predictions = self.predict(train_split, test_split.sequester())
-        comparison = compare_runs(frame(_listed(predictions)), test_split.stats.lazy()).collect()
+        comparison = compare_runs(
+            frame(_listed(predictions)), test_split.stats.lazy(), test_split.run_specs.lazy()
+        ).collect()
         _warn_without_truth(comparison)
         return comparison
 

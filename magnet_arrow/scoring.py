@@ -2,14 +2,16 @@
 
 import polars as pl
 
+from magnet_arrow.cache.run_columns import RUN_COLUMNS
 from magnet_arrow.predictions import PERTURBATION, STAT_MEAN, STAT_NAME, STAT_SPLIT, STAT_SUB_SPLIT
 from magnet_arrow.schema import RUN_NAME
 
 _ROW = "prediction"
 _ACTUAL = "actual_mean"
+_KNOWN = " known"
 
 
-def compare_runs(predictions: pl.LazyFrame, stats: pl.LazyFrame) -> pl.LazyFrame:
+def compare_runs(predictions: pl.LazyFrame, stats: pl.LazyFrame, run_specs: pl.LazyFrame | None = None) -> pl.LazyFrame:
     """Each prediction beside the stats that it foretells.
 
     A stat is foretold if it is of the same run and split and has the same name, the same perturbation and,
@@ -21,38 +23,48 @@ def compare_runs(predictions: pl.LazyFrame, stats: pl.LazyFrame) -> pl.LazyFrame
     is no truth to compare with either, and `without_truth` gives both.
 
     Columns: `run_spec`, `split`, `stat_name`, `predicted_mean`, `actual_mean`, `perturbation_<parameter>` in
-    the predictions' order, and `sub_split`: the stat's, or the prediction's where nothing matched.
+    the predictions' order, and `sub_split`: the stat's, or the prediction's where nothing matched. Behind `run_spec`,
+    where `stats` has them, the columns that tell runs of equal names apart (`magnet.suite` and its like).
 
     Args:
         predictions: as `predictions.frame` makes it.
         stats: rows of table `stats` of the evaluated runs; columns that occur in none may be missing.
+        run_specs: rows of table `run_spec` of these runs: where the run of a prediction without a match is.
     """
     types = predictions.collect_schema()
     perturbation = [name for name in types if name.startswith(PERTURBATION)]
     keys = [RUN_NAME, STAT_SPLIT, STAT_NAME, *perturbation]
     predictions = predictions.with_row_index(_ROW)
-    stats = _truth(stats, {key: types[key] for key in [*keys, STAT_SUB_SPLIT, STAT_MEAN]})
+    telling = [name for name in RUN_COLUMNS if name in stats.collect_schema()]
+    strings = dict.fromkeys(telling, pl.String())
+    stats = _truth(stats, {key: types[key] for key in [*keys, STAT_SUB_SPLIT, STAT_MEAN]} | strings)
     any_part = predictions.filter(pl.col(STAT_SUB_SPLIT).is_null()).drop(STAT_SUB_SPLIT)
     one_part = predictions.filter(pl.col(STAT_SUB_SPLIT).is_not_null())
     matches = [_joined(any_part, stats, keys), _joined(one_part, stats, [*keys, STAT_SUB_SPLIT])]
-    return (
-        pl.concat(matches, how="diagonal")
-        .sort(_ROW, maintain_order=True)
-        .select(
-            pl.col(RUN_NAME).alias("run_spec"),
-            pl.col(STAT_SPLIT).alias("split"),
-            pl.col(STAT_NAME).alias("stat_name"),
-            pl.col(STAT_MEAN).alias("predicted_mean"),
-            _ACTUAL,
-            *(pl.col(name).alias("perturbation_" + name.removeprefix(PERTURBATION)) for name in perturbation),
-            pl.col(STAT_SUB_SPLIT).alias("sub_split"),
-        )
+    return _with_runs(pl.concat(matches, how="diagonal").sort(_ROW, maintain_order=True), telling, run_specs).select(
+        pl.col(RUN_NAME).alias("run_spec"),
+        *telling,
+        pl.col(STAT_SPLIT).alias("split"),
+        pl.col(STAT_NAME).alias("stat_name"),
+        pl.col(STAT_MEAN).alias("predicted_mean"),
+        _ACTUAL,
+        *(pl.col(name).alias("perturbation_" + name.removeprefix(PERTURBATION)) for name in perturbation),
+        pl.col(STAT_SUB_SPLIT).alias("sub_split"),
     )
 
 
 def without_truth(comparison: pl.LazyFrame) -> pl.LazyFrame:
     """The rows of a comparison that have nothing to be compared with."""
     return comparison.filter(pl.col(_ACTUAL).is_null())
+
+
+def _with_runs(compared: pl.LazyFrame, telling: list[str], run_specs: pl.LazyFrame | None) -> pl.LazyFrame:
+    """With the columns that tell where a run is, also for predictions that match nothing, if one run has their name."""
+    if run_specs is None or not telling:
+        return compared
+    known = run_specs.select(RUN_NAME, *telling).unique(RUN_NAME, keep="none")
+    found = compared.join(known, on=RUN_NAME, how="left", suffix=_KNOWN, maintain_order="left")
+    return found.with_columns(pl.coalesce(name, name + _KNOWN) for name in telling)
 
 
 def _truth(stats: pl.LazyFrame, types: dict[str, pl.DataType]) -> pl.LazyFrame:

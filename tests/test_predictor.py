@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import polars as pl
 import pytest
-from makedump import make_run, write_run, write_runs
+from makedump import make_run, stat, write_run, write_runs
 
 import magnet_arrow.predictor
 from magnet_arrow import ingestion
@@ -30,7 +30,7 @@ from magnet_arrow.errors import (
 )
 from magnet_arrow.ingestion import ingest
 from magnet_arrow.outputs import HelmOutputs, HelmRuns
-from magnet_arrow.predictor import Predictor, RunPrediction, RunPredictor
+from magnet_arrow.predictor import Predictor, RunPrediction, RunPredictor, SequesteredTestSplit, TrainSplit
 
 NAME = "run_spec.name"
 
@@ -495,3 +495,31 @@ def test_equal_names_in_two_suites_do_not_leak(tmp_path: Path):
         assert test_split.stats.height == 2
         assert set(test_split.stats["stats.mean"]) in ({0.25, 2.0}, {0.75, 2.0})
         assert not {*train_split.run_specs[NAME]} & {*test_split.run_specs[NAME]}
+
+
+@pytest.mark.filterwarnings("ignore:.*had the name of the held-out run")
+def test_comparisons_and_splits_tell_runs_of_equal_names_apart(tmp_path: Path):
+    """Those of the runs drawn from; the truth of one run is missing."""
+    for suite, value in (("one", 0.25), ("two", 0.75)):
+        for name in "abc":
+            run = make_run(name)
+            run["stats"] = [stat("exact_match", value)]
+            write_run(tmp_path, run, suite=suite)
+
+    class Guess(RunPredictor):
+        def predict(self, train_split: TrainSplit, sequestered_test_split: SequesteredTestSplit) -> list[RunPrediction]:
+            for frame in (train_split.stats, train_split.run_specs, sequestered_test_split.scenario_state):
+                assert frame.columns[:2] == ["run_spec.name", "magnet.suite"]
+            (name,) = sequestered_test_split.run_specs["run_spec.name"]
+            return [RunPrediction(name, "test", stat_name, 0.5) for stat_name in ("exact_match", "rouge_l")]
+
+    suites = set()
+    for seed in range(6):
+        comparison = Guess(2, 1, seed)(helm_runs=tmp_path)
+        assert comparison.columns[:2] == ["run_spec", "magnet.suite"]
+        (suite,) = comparison["magnet.suite"].unique()
+        assert comparison["actual_mean"].to_list() == [{"one": 0.25, "two": 0.75}[suite], None]
+        suites.add(suite)
+    assert suites == {"one", "two"}
+    train_split, _ = Predictor(2, 1).prepare_all_dataframes(tmp_path / "runs" / "one")
+    assert [name for name in train_split.stats.columns if name.startswith("magnet.")] == []

@@ -3,9 +3,12 @@
 import contextlib
 import io
 import re
+import warnings
 from pathlib import Path
 
+import pytest
 import typer.main
+from makedump import make_run, write_runs
 
 from magnet_arrow import cli
 from magnet_arrow.schema import TABLES, Form
@@ -23,6 +26,30 @@ def test_the_python_blocks_print_what_stands_below_them() -> None:
         with contextlib.redirect_stdout(printed):
             exec(code, names)
         assert printed.getvalue() == expected
+
+
+@pytest.mark.parametrize("lacks", ["perturbations", "means", "stats", "request states", "one run"])
+def test_the_first_lines_work_on_any_dump(lacks: str, tmp_path: Path) -> None:
+    run = make_run("a")
+    match lacks:
+        case "means":
+            run["stats"] = [{key: value for key, value in one.items() if key != "mean"} for one in run["stats"]]
+        case "stats":
+            run["stats"] = run["per_instance_stats"] = []
+        case "request states":
+            run["scenario_state"]["request_states"] = []
+    write_runs(tmp_path / "outputs", [run, make_run("b")] if lacks == "one run" else [run])
+    if lacks == "one run":
+        (tmp_path / "outputs/runs/made/b/stats.json").unlink()
+    code = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)[0]
+    code = code.replace("HelmOutputs.demo()", f"HelmOutputs({str(tmp_path / 'outputs')!r})").replace("my-suite", "made")
+    printed = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(printed):
+        warnings.simplefilter("ignore" if lacks == "one run" else "error")
+        exec(code, {})
+    accuracy = {"means": "[None]", "stats": "[]"}.get(lacks, "[0.5]")
+    n_runs, n_stats = (2 if lacks == "one run" else 1), (0 if lacks == "stats" else 2)
+    assert printed.getvalue() == f"{n_runs} runs with {n_stats} stats; accuracy {accuracy}\n"
 
 
 def test_every_command_is_in_the_readme_and_has_help() -> None:

@@ -171,3 +171,22 @@ def test_without_truth_gives_what_matched_nothing_and_what_has_no_mean():
 
 def test_no_predictions_compare_to_nothing():
     assert compare_runs(frame([]), stats(stat(0.25))).collect().height == 0
+
+
+def test_runs_of_equal_names_are_told_apart():
+    """A prediction that matches nothing is of the one run that has its name; of a name that two have nobody knows."""
+    places = [("tides", "one", 0.25), ("tides", "two", 0.75), ("moon", "one", 0.125)]
+    truth = stats(*(stat(mean, run=run) | {"magnet.suite": suite} for run, suite, mean in places))
+    specs = pl.LazyFrame(
+        {"run_spec.name": ["tides", "tides", "moon"], "magnet.suite": ["one", "two", "one"], "more": [1, 2, 3]}
+    )
+    made = [prediction(), prediction(run_spec_name="moon", stat_name="rouge_l"), prediction(stat_name="rouge_l")]
+    comparison = compare_runs(frame(made), truth, specs).collect()
+    assert comparison.columns[:3] == ["run_spec", "magnet.suite", "split"]
+    assert comparison.select("run_spec", "magnet.suite", "actual_mean").rows() == [
+        ("tides", "one", 0.25),
+        ("tides", "two", 0.75),
+        ("moon", "one", None),
+        ("tides", None, None),
+    ]
+    assert compare_runs(frame(made), truth).collect()["magnet.suite"].to_list() == ["one", "two", None, None]
