@@ -809,22 +809,30 @@ def _print_comparison(comparison: "pl.DataFrame", *, title: str = "", to: "TextI
 
 def _print_frame(frame: "pl.DataFrame", *, title: str = "", json: bool = False, fold: bool = False) -> None:
     """Print it; where `fold` is false, a row stays one line, which a narrow terminal breaks better than we could."""
-    from magnet_arrow.report import rows_as_json, table
+    from magnet_arrow.tables import lines
 
     if json:
+        from magnet_arrow.report import rows_as_json
+
         for line in rows_as_json(frame):
             print(line)
+        return
+    if title:
+        print(title)
+    if fold and sys.stdout.isatty():
+        from magnet_arrow.report import table
+
+        _stdout().print(table(frame))
     else:
-        if title:
-            print(title)
-        _stdout(fold=fold).print(table(frame))
+        for line in lines(frame):
+            print(line)
 
 
-def _stdout(*, fold: bool = True) -> "Console":
-    """Where data goes; in a file or a pipe no line is cut or folded, on a terminal only if `fold` is true."""
+def _stdout() -> "Console":
+    """Where data goes; in a file or a pipe no line is cut or folded."""
     from rich.console import Console
 
-    return Console(width=None if fold and sys.stdout.isatty() else 10_000, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
 
 
 def _stderr() -> "Console":

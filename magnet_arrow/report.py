@@ -28,6 +28,7 @@ from rich.text import Text
 
 from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.layout import RUN_FILES
+from magnet_arrow.tables import cell_text
 from magnet_arrow.text import as_options, counted, for_terminal
 
 if TYPE_CHECKING:
@@ -410,12 +411,8 @@ def rows_bar(console: Console) -> "Iterator[Callable[[ExportProgress], None] | N
 
 def _cell(value: Any, *, most: int | None = None) -> Text:
     if value is None:
-        return Text("–", style="dim")
-    if isinstance(value, float):
-        return Text(f"{value:.6g}")
-    if isinstance(value, pl.Series):
-        value = value.to_list()
-    text = str(value)
+        return Text(cell_text(value), style="dim")
+    text = cell_text(value)
     if most and len(text) > most:
         text = text[: most - 1] + "…"
     return Text(for_terminal(text))
