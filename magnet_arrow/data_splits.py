@@ -16,15 +16,13 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from magnet_arrow.cache.run_columns import RUN_COLUMNS, telling_apart, telling_names_apart
-from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError, warn
 from magnet_arrow.frames import CachedRuns
-from magnet_arrow.helm.layout import RunPlace
-from magnet_arrow.ingestion import ingest_now, read_run_specs, rejected_error
+from magnet_arrow.ingestion import read_run_specs, rejected_error
 from magnet_arrow.outputs import HelmRuns
+from magnet_arrow.run_selection import Selected, look_at, reason_of
 from magnet_arrow.schema import RUN_NAME, TABLES
 from magnet_arrow.text import counted, for_terminal
-from magnet_arrow.validation import validate
 
 SamplePolicy = Literal["error", "warn", "ignore"]
 
@@ -161,36 +159,35 @@ def draw(
 
 def _ingest_all(runs: HelmRuns, *, include_partial: bool, skip_unreadable: bool) -> HelmRuns:
     """The runs that may be drawn, once all have been ingested."""
-    snapshot, rejected = ingest_now(runs.places, runs.cache, partial=include_partial)
+    selected = _ingest(runs, include_partial=include_partial)
     if not skip_unreadable:
         return runs
-    skipped = {snapshot.key_of(place) for place in _incomplete(runs, snapshot, include_partial)} | rejected.keys()
-    left = runs.take(index for index, place in enumerate(runs.places) if snapshot.key_of(place) not in skipped)
-    if skipped:
+    keys = frozenset(selected.keys)
+    left = runs.take(index for index, place in enumerate(runs.places) if selected.snapshot.key_of(place) in keys)
+    if len(left) < len(runs):
         warn(f"{len(runs) - len(left)} of {counted(len(runs), 'run')} are not drawn from, as they cannot be read.")
     return left
 
 
 def _ingest_drawn(runs: HelmRuns, *, include_partial: bool) -> CachedRuns:
-    """The runs that were drawn, as they are now.
+    """The runs that were drawn.
 
     Raises:
         BadFileError: one cannot be ingested. The same whether or not the cache has a part of it.
     """
-    snapshot, rejected = ingest_now(runs.places, runs.cache, partial=include_partial)
-    bad = list(rejected.values())
-    incomplete = _incomplete(runs, snapshot, include_partial)
-    if incomplete:
-        bad += validate(incomplete).rejected  # what reading them would say
+    selected = _ingest(runs, include_partial=include_partial)
+    bad = [reason_of(one) for one in selected.left_out if one.what == "run"]
     if bad:
-        raise rejected_error(sorted(bad, key=lambda rejected: rejected.run), go_on=_GO_ON)
-    return CachedRuns(snapshot, tuple(run.key for run in map(snapshot.lookup, runs.places) if run))
+        raise rejected_error(bad, go_on=_GO_ON)
+    return CachedRuns(selected.snapshot, selected.keys)
 
 
-def _incomplete(runs: HelmRuns, snapshot: Snapshot, include_partial: bool) -> list[RunPlace]:
-    """Those of the runs that the cache has a part of, unless these may be drawn too."""
-    held = [] if include_partial else [(place, snapshot.lookup(place)) for place in runs.places]
-    return [place for place, run in held if run is not None and run.entry.is_partial]
+def _ingest(runs: HelmRuns, *, include_partial: bool) -> Selected:
+    """The runs as they are now; what an earlier ingest made of them does not matter, nor an older state."""
+    selected = look_at(runs.places, runs.cache, partial=include_partial, retry=True)
+    if selected.error is not None:
+        raise selected.error
+    return selected
 
 
 def _telling(runs: HelmRuns, drawn: CachedRuns) -> tuple[str, ...]:

@@ -566,13 +566,16 @@ class Ensured:
     error: CacheNotWritableError | CacheLockedError | None = None
 
 
-def ensure_cached(places: Sequence[RunPlace], cache: CacheLike = None, *, partial: bool = False) -> Ensured:
+def ensure_cached(
+    places: Sequence[RunPlace], cache: CacheLike = None, *, partial: bool = False, retry: bool = False
+) -> Ensured:
     """A snapshot that has these runs as they are now: what is missing or has changed is ingested.
 
     Args:
         places: of the runs.
         cache: the cache or its folder.
         partial: ingest what is there of a run that lacks files or has one that ends early.
+        retry: read runs again that an earlier ingest has rejected, whatever for.
 
     Raises:
         CacheNotWritableError: a run is not in the cache at all, and can't be put there.
@@ -580,7 +583,7 @@ def ensure_cached(places: Sequence[RunPlace], cache: CacheLike = None, *, partia
     """
     cache = Cache.coerce(cache)
     work = _Work(cache.path, cache.snapshot(), Rules(partial=partial), drops=False)
-    plan = work.plan(places)
+    plan = work.plan(places, retry=retry)
     for note in work.cure.notes:
         warn(note)
     error = None
@@ -601,27 +604,6 @@ def _outdated(plan: _Plan, snapshot: Snapshot, rejected: Collection[str], error:
     if len(held) < len(left):
         raise error
     return frozenset(todo.key for todo in left if not _is_as_it_was(held[todo.key].entry, todo))
-
-
-def ingest_now(
-    places: Sequence[RunPlace], cache: CacheLike = None, *, partial: bool = False
-) -> tuple[Snapshot, dict[str, Rejected]]:
-    """A snapshot that has these runs as they are now, and by key why others could not be ingested.
-
-    What follows does not depend on earlier ingests: rejected runs are read again, as others may take what an ingest
-    with strict=True does not, and no older state stands for a run. Runs that were ingested in part stay so.
-
-    Raises:
-        CacheNotWritableError: something is to be ingested, and the disk refused.
-        CacheLockedError: something is to be ingested, and another process does not let go of the lock.
-    """
-    cache = Cache.coerce(cache)
-    work = _Work(cache.path, cache.snapshot(), Rules(partial), drops=False)
-    plan = work.plan(places, retry=True)
-    for note in work.cure.notes:
-        warn(note)
-    done = work.carry_out(plan, Staff()) if plan.todo else _Done(work.snapshot)
-    return done.snapshot, {bad.key: bad.rejected for bad in [*plan.known_bad, *done.rejected]}
 
 
 def rejected_error(bad: Sequence[Rejected], *, go_on: str) -> BadFileError:

@@ -55,7 +55,8 @@ class Selected:
     def rejects(self) -> pl.DataFrame:
         """What is left out, in the columns of `Cache.rejects`."""
         return rejects_frame(
-            (str(one.place.source), one.place.suite, one.place.folder, one.what, _reason(one)) for one in self.left_out
+            (str(one.place.source), one.place.suite, one.place.folder, one.what, reason_of(one))
+            for one in self.left_out
         )
 
 
@@ -79,7 +80,7 @@ def select_runs(places: Sequence[RunPlace], cache: Cache, *, partial: bool, stri
     bad = [one for one in selected.left_out if one.what == "run"]
     if bad and (strict or not selected.keys):
         go_on = "Without strict=True frames hold the other runs." if selected.keys else "There is no other run."
-        raise rejected_error([_reason(bad[0]), *(one.rejected for one in bad[1:])], go_on=go_on)
+        raise rejected_error([reason_of(bad[0]), *(one.rejected for one in bad[1:])], go_on=go_on)
     outdated = [one for one in selected.left_out if one.what == "newer state"]
     if outdated and strict and selected.error is not None:
         raise type(selected.error)(selected.error.message, hint=_outdated_text(outdated))
@@ -90,9 +91,9 @@ def select_runs(places: Sequence[RunPlace], cache: Cache, *, partial: bool, stri
     return selected
 
 
-def look_at(places: Sequence[RunPlace], cache: Cache, *, partial: bool) -> Selected:
-    """The same without a word: neither a warning nor an error for a run."""
-    ensured = ensure_cached(places, cache, partial=partial)
+def look_at(places: Sequence[RunPlace], cache: Cache, *, partial: bool, retry: bool = False) -> Selected:
+    """The same without a word: neither a warning nor an error for a run. `retry` is that of `ensure_cached`."""
+    ensured = ensure_cached(places, cache, partial=partial, retry=retry)
     snapshot = ensured.snapshot
     keys = [key or "" for key in snapshot.keys_of(places)]
     held = snapshot.among(keys)
@@ -125,7 +126,7 @@ def _faults(ensured: Ensured, key: str, run: CachedRun | None, place: RunPlace, 
     return faults
 
 
-def _reason(one: LeftOut) -> Rejected:
+def reason_of(one: LeftOut) -> Rejected:
     """Why a run is left out; of one that the cache has a part of, what reading it all would say."""
     found = validate([one.place]).rejected if one.is_partial and one.what == "run" else ()
     return found[0] if found else one.rejected
