@@ -7,6 +7,7 @@ to two invented models; suite `perturbed` has the same with misspellings and HEL
 import hashlib
 import io
 import os
+import re
 import tarfile
 import tempfile
 from importlib.resources import files
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from magnet_arrow.errors import CacheNotWritableError
 
+FOLDER = re.compile(r"demo-[0-9a-f]{12}")
+"""What a folder is called that the demo was unpacked into: a copy of ours, and nobody's runs."""
 # Windows has no ':' in a file name, and HELM's run folders have one.
 _COLON = "-" if os.name == "nt" else ":"
 

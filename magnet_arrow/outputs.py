@@ -33,7 +33,6 @@ from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import RUN_FILES, Found, RunPlace, Source, find_outputs, find_runs, find_suites, is_run
 from magnet_arrow.helm.run_place import place_of
 from magnet_arrow.ingestion import RunSpecs, readable_run_specs
-from magnet_arrow.paths import absolute
 from magnet_arrow.run_selection import look_at, select_runs
 from magnet_arrow.run_views import JsonView, StructsView
 from magnet_arrow.runs import stamps_of
@@ -108,7 +107,7 @@ class HelmRun(_Reader, Frames):
         strict: bool | None = None,
     ) -> None:
         self._place = path if isinstance(path, RunPlace) else None
-        self.path = path.path if isinstance(path, RunPlace) else absolute(path)
+        self.path = path.path if isinstance(path, RunPlace) else layout.named_folder(path)
         self._reading = _reading_of(None, cache, partial, strict)
 
     @property
@@ -440,7 +439,7 @@ class HelmSuite(_Reader):
         partial: bool | None = None,
         strict: bool | None = None,
     ) -> None:
-        self.path = absolute(path)
+        self.path = layout.named_folder(path)
         self._reading = _reading_of(None, cache, partial, strict)
 
     @property
@@ -509,9 +508,13 @@ class HelmSuites(_Reader, Sequence[HelmSuite]):
     @property
     def places(self) -> tuple[RunPlace, ...]:
         """Where the runs of all of them lie."""
-        places = tuple({place.path: place for suite in self for place in _places_or_none(suite)}.values())
+        return self.find_places().places
+
+    def find_places(self) -> Found:
+        """What is there now."""
+        found = layout.together([_found_in(suite) for suite in self])
         # Where there is none at all, looking once more raises the error that says what is there instead.
-        return places or find_runs([suite.path for suite in self]).places
+        return found if found.places else find_runs([suite.path for suite in self])
 
     def existing(self) -> "HelmSuites":
         """Those whose folder is (still) there."""
@@ -568,7 +571,7 @@ class HelmOutputs(_Reader):
         strict: bool | None = None,
     ) -> None:
         self.path = find_outputs(root_dir)
-        self._root = absolute(root_dir)
+        self._root = layout.named_folder(root_dir)
         self._reading = _reading_of(None, cache, partial, strict)
 
     @classmethod
@@ -640,7 +643,7 @@ class HelmOutputs(_Reader):
                 sum(_is_partial(snapshot, place) for place in places),
             )
             for suite in self.suites()
-            for places in [_places_or_none(suite)]
+            for places in [_found_in(suite).places]
         ]
         columns = {"suite": pl.String(), **dict.fromkeys(("runs", "cached", "partial"), pl.Int64())}
         return pl.DataFrame(rows, schema=columns, orient="row")
@@ -699,11 +702,12 @@ def _suite_paths(source: Source) -> Iterator[Path]:
         yield from (place.path.parent for place in find_runs(source).places)
 
 
-def _places_or_none(suite: HelmSuite) -> tuple[RunPlace, ...]:
+def _found_in(suite: HelmSuite) -> Found:
+    """The runs of a suite, of which there may be none."""
     try:
-        return suite.places
+        return suite.find_places()
     except NoRunsError:
-        return ()
+        return Found(())
 
 
 def _mixed_text(predicate: pl.Expr, found: RunSpecs, places: Sequence[RunPlace]) -> str:

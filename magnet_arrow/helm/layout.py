@@ -205,6 +205,15 @@ def find_suites(path: str | os.PathLike[str], pattern: str = "*") -> tuple[list[
     return [Path(path) for path in kept if os.path.basename(path) in chosen], list(listing.notes)
 
 
+def named_folder(path: str | os.PathLike[str]) -> Path:
+    """The absolute path of a folder of a dump, which need not be there. Links stay as they are.
+
+    Raises:
+        SourceNotFoundError: it is on another machine.
+    """
+    return Path(_written_out(path)).absolute()
+
+
 def written_out(source: Source) -> Source:
     """The same source, its paths absolute: it means the same wherever the process is later."""
     if isinstance(source, RunPlace | Findable | HasPlaces):
@@ -224,10 +233,10 @@ def _find(source: Source, follow_links: bool) -> Found:
     if isinstance(source, Findable):
         return source.find_places()
     if isinstance(source, HasPlaces):
-        return _together([_find(place, follow_links) for place in source.places])
+        return together([_find(place, follow_links) for place in source.places])
     if isinstance(source, str | os.PathLike):
         return _find_at(_written_out(source), follow_links)
-    found = _together([_find(item, follow_links) for item in _listed(source)])
+    found = together([_find(item, follow_links) for item in _listed(source)])
     return _in_order(found) if isinstance(source, Set) else found
 
 
@@ -243,7 +252,7 @@ def _written_out(path: str | os.PathLike[str]) -> str:
     return os.path.expanduser(text)
 
 
-def _together(parts: Sequence[Found]) -> Found:
+def together(parts: Sequence[Found]) -> Found:
     """What several sources hold, in their order, each run once."""
     places: dict[Path, RunPlace] = {}
     for found in parts:
@@ -292,9 +301,9 @@ def _find_by_glob(pattern: str, follow_links: bool) -> Found:
         walk = Walk(follow_links)
         if not walk.visit(os.path.realpath(folder)) and os.path.basename(folder) not in NOT_RUNS:
             walk.pass_over(folder)
-        parts.append(_found(walk, [os.path.realpath(folder)]))
+        parts.append(_found(walk, [os.path.realpath(folder)] if walk.places or walk.rejected else []))
     named = Path(os.path.realpath(head)).parts + tail
-    found = _together([Found((), tuple(notes), patterns=(named,)), *parts])
+    found = together([Found((), tuple(notes), patterns=(named,)), *parts])
     if not found.places and not found.rejected:
         raise NoRunsError(
             f"No run matches {pattern!r}.",

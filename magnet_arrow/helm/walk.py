@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from magnet_arrow import demo
 from magnet_arrow.errors import BadFileError, Rejected
 from magnet_arrow.helm.run_place import MARK, RUNS, RunPlace, is_run, is_utf8, place_of
 
@@ -76,6 +77,8 @@ class Walk:
         is_suite = _is_in_runs(folder) or (not is_runs and any(is_run(child.real) for child in children))
         for child in children:
             if child is runs or (is_suite and child.name in NOT_RUNS):
+                continue
+            if demo.FOLDER.fullmatch(child.name):
                 continue
             if child.name.startswith(".") and not is_runs and not is_run(child.real):
                 continue

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from magnet_arrow import HelmRun, HelmSuite
 from magnet_arrow.errors import NoRunsError, SettingError, SourceNotFoundError
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import (
@@ -351,7 +352,8 @@ def test_what_stands_beside_the_runs(outputs: Path) -> None:
         assert everything[:4] == places
         assert around == {("v1", ""), ("v2", ""), ("releases/v1.0.0", "")}
     assert find_all(places[0].path).places == places[:1], "a single run is asked for, and nothing else"
-    assert find_all([places[0].path, f"{outputs}/runs/v1/c*"]).places == (places[0], places[2])
+    (outputs / "runs/v1/groups").mkdir()
+    assert find_all([places[0].path, f"{outputs}/runs/v1/[cg]*"]).places == (places[0], places[2])
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
@@ -679,7 +681,7 @@ def test_an_archive_is_to_be_unpacked(tmp_path: Path, name: str, begin: bytes, l
 def test_a_source_on_another_machine_is_not_supported_yet(
     url: str, line: str, kind: Callable[[str], str | Path]
 ) -> None:
-    for find in (find_runs, find_outputs):
+    for find in (find_runs, find_outputs, HelmRun, HelmSuite):
         with pytest.raises(SourceNotFoundError, match="not supported yet") as caught:
             find(kind(url))
         assert line.rstrip("/'") in str(caught.value)

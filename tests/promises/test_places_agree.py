@@ -88,6 +88,12 @@ def test_links_are_not_followed_where_that_is_asked(repo: Path, cache: Path) -> 
     assert len(validate(source, follow_links=False).runs) == verify(source, cache, follow_links=False).runs == 3
 
 
+def test_the_demo_in_a_cache_beside_the_outputs_is_no_run_of_theirs(repo: Path) -> None:
+    HelmOutputs.demo(cache=repo / "benchmark_output/cache")
+    assert len(HelmRuns(repo)) == len(HelmRuns(repo / "benchmark_output")) == 4
+    assert len(HelmOutputs.demo(cache=repo / "benchmark_output/cache").places) == 9
+
+
 @pytest.fixture
 def deny(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Makes a folder refuse everybody, the way it does for anyone but root."""
@@ -122,5 +128,6 @@ def test_a_folder_that_cannot_be_looked_into_is_rejected_and_its_runs_stay(
     assert Cache(cache).runs().equals(before)
     assert [one.run for one in validate(repo).rejected] == [report.rejected[0].run]
     if at != "made/groups":
-        with pytest.warns(MagnetWarning, match="1 place in the source could not be read"):
-            HelmRuns(repo, cache=cache)
+        for source in (repo, HelmOutputs(repo), HelmOutputs(repo).suites(), [repo]):
+            with pytest.warns(MagnetWarning, match="1 place in the source could not be read"):
+                HelmRuns(source, cache=cache)
