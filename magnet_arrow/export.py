@@ -40,7 +40,7 @@ from magnet_arrow.freeform import settled
 from magnet_arrow.paths import own_folder
 from magnet_arrow.scan import Selection, select_runs
 from magnet_arrow.schema import TABLES, Table
-from magnet_arrow.text import counted, for_terminal, where_to_write
+from magnet_arrow.text import counted, for_terminal, of_system, where_to_write
 
 _HELD_BYTES = 32 << 20
 """Arrow bytes of a partitioned table gathered before they are written, a file a value."""
@@ -275,7 +275,7 @@ def _beside(target: Path, tell: Callable[[str], None]) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, MagnetError):
             raise
-        text = f"{target} cannot be written: {error.strerror or error}."
+        text = f"{target} cannot be written: {of_system(error)}."
         raise FolderNotWritableError(text, hint=where_to_write(error, "with to= or --to")) from error
 
 

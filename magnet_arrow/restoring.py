@@ -27,7 +27,7 @@ from magnet_arrow.helm.wire import BESIDE, Residual, dumps
 from magnet_arrow.paths import absolute
 from magnet_arrow.schema import ENTRY, ROW, RUN, RUN_NAME, RUN_TABLES, TABLES, Form, Table
 from magnet_arrow.stored import StoredTables, stored_types
-from magnet_arrow.text import where_to_write
+from magnet_arrow.text import of_system, where_to_write
 
 _STATS = TABLES["stats"]
 _TABLE_OF = {table.file: table for table in RUN_TABLES if table.file}
@@ -311,7 +311,7 @@ def restore(snapshot: Snapshot, run: CachedRun, out: Path, *, stored: StoredTabl
     except OSError as error:
         if isinstance(error, MagnetError):
             raise
-        text = f"{target} cannot be written: {error.strerror or error}."
+        text = f"{target} cannot be written: {of_system(error)}."
         raise FolderNotWritableError(text, hint=where_to_write(error, "with out= or --out")) from error
     return target
 

@@ -7,6 +7,7 @@ terminal can encode.
 
 import errno
 import html
+import os
 import re
 
 _SHOWN_AS_THEY_ARE = frozenset("\u00a0\u3000\u200d\ufe0f")
@@ -44,6 +45,15 @@ def counted(count: int, one: str) -> str:
     ('1 run', '2,000 runs')
     """
     return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
+
+
+def of_system(error: OSError) -> str:
+    """What the system said, without what a library made of it.
+
+    >>> of_system(OSError(13, "Failed to open local file '/x'. Detail: [errno 13] Permission denied"))
+    'Permission denied'
+    """
+    return os.strerror(error.errno) if error.errno else error.strerror or str(error)
 
 
 def where_to_write(error: OSError, other: str) -> str:

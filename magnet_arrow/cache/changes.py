@@ -192,7 +192,8 @@ class _Merge:
     def _gone(self, taken: set[str]) -> tuple[str, ...]:
         there = {*taken, *self._change.pruned, *self._change.recovered}
         there.update(run_key(run.source, run.suite, run.folder) for run in self._change.rejected)
-        return tuple(sorted({*self._before.manifest.gone, *self._change.gone} - there))
+        gone = self._before.among(sorted(self._change.gone))  # another may have removed some meanwhile
+        return tuple(sorted({*self._before.manifest.gone, *gone} - there))
 
     def _rejections(self, taken: set[str]) -> tuple[RejectedRun, ...]:
         rejected = dict(self._before.rejected)

@@ -22,7 +22,7 @@ import filelock
 from magnet_arrow.cache import manifest
 from magnet_arrow.cache.manifest import Manifest
 from magnet_arrow.errors import CacheError, CacheLockedError, CacheNotWritableError
-from magnet_arrow.text import where_to_write
+from magnet_arrow.text import of_system, where_to_write
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 LOCK_TIMEOUT_S = 120.0
@@ -179,4 +179,4 @@ def _sync(path: Path, flags: int) -> None:
 def not_writable(path: Path, error: OSError) -> CacheNotWritableError:
     """The error for a cache that refuses to be written."""
     hint = where_to_write(error, "with cache=, --cache or MAGNET_ARROW_CACHE_DIR")
-    return CacheNotWritableError(f"{path} cannot be written: {error.strerror or error}.", hint=hint)
+    return CacheNotWritableError(f"{path} cannot be written: {of_system(error)}.", hint=hint)

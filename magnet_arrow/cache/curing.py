@@ -9,6 +9,7 @@ from magnet_arrow.cache.changes import Change
 from magnet_arrow.cache.manifest import Segment
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.errors import CacheDamagedError
+from magnet_arrow.text import counted
 
 
 class Cure:
@@ -53,7 +54,7 @@ class Cure:
         found = [(one, error) for one in segments if (error := damage.of_run_list(self._cache, one))]
         so = "are no longer in the cache" if self._drops else "cannot be found in it"
         self.notes += [
-            f"{error.message} The {one.n_runs} runs of its segment {so}; those of this source are read again, others "
+            f"{error.message} The {_runs(one)} of its segment {so}; those of this source are read again, others "
             "when their source is ingested."
             for one, error in found
         ]
@@ -77,3 +78,9 @@ class Cure:
     def segments(self) -> list[str]:
         """Ids of the damaged segments."""
         return [segment for segment, is_damaged in self._looked_at.items() if is_damaged]
+
+
+def _runs(segment: Segment) -> str:
+    """How many runs a segment has whose run list cannot be read, which has an entry for each suite too."""
+    spec = segment.tables.get("run_spec")
+    return counted(spec.rows if spec else 0, "run")

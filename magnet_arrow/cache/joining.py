@@ -6,11 +6,10 @@ from pathlib import Path
 import msgspec
 
 from magnet_arrow import schema
-from magnet_arrow.cache import manifest
+from magnet_arrow.cache import commit, manifest
 from magnet_arrow.cache.integrity import file_entry
 from magnet_arrow.cache.manifest import FileEntry, RunEntry, RunList, Segment, TableEntry
 from magnet_arrow.cache.snapshot import listed
-from magnet_arrow.errors import CacheNotWritableError
 from magnet_arrow.helm.source import plain_name
 
 
@@ -40,7 +39,7 @@ def join(cache: Path, segment: Segment, other: Segment) -> tuple[Segment, RunEnt
         path.write_bytes(manifest.run_list_bytes(RunList(profiles, (entry,), ours.columns | theirs.columns)))
         (cache / other.runs.path).unlink()
     except OSError as error:
-        raise CacheNotWritableError(f"The cache {cache} cannot be written: {error}.") from error
+        raise commit.not_writable(cache, error) from error
     return msgspec.structs.replace(segment, tables=segment.tables | moved, runs=file_entry(path, cache)), entry
 
 

@@ -24,6 +24,7 @@ from magnet_arrow.cache.integrity import check_digest, file_entry
 from magnet_arrow.cache.manifest import FileEntry, Profile, RunEntry, RunList, Segment, StoredRows, TableEntry
 from magnet_arrow.cache.pages import PageCheck
 from magnet_arrow.columns import Batch
+from magnet_arrow.errors import CacheError
 from magnet_arrow.freeform import CellType, Kind
 from magnet_arrow.schema import Table
 from magnet_arrow.spreading import RunRows, bounded, residual_text, with_overflow
@@ -415,6 +416,9 @@ class SegmentWriter:
     def _all_or_nothing(self) -> Iterator[None]:
         try:
             yield
+        except CacheError:
+            self.discard()
+            raise
         except OSError as error:  # anything else that Arrow raises is about the rows
             self.discard()
             raise commit.not_writable(self._cache, error) from error

@@ -141,6 +141,14 @@ def test_what_was_rejected_or_lost_since_is_stale(tmp_path: Path) -> None:
     assert stale(tmp_path) == []
 
 
+def test_no_mark_is_left_of_a_run_that_another_has_removed(tmp_path: Path) -> None:
+    commit_runs(tmp_path, {"a": [1]})
+    apply(tmp_path, Change(gone=[key_of("a"), key_of("b")]))
+    assert read_manifest(tmp_path).gone == (key_of("a"),)
+    Cache(tmp_path).remove("a")
+    assert read_manifest(tmp_path).gone == ()
+
+
 def test_a_mark_outlives_other_commits_and_a_merge(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"a": [1], "b": [2]})
     apply(tmp_path, Change(gone=[key_of("b")]))

@@ -211,3 +211,16 @@ def test_a_cache_that_may_only_be_read_still_tells_what_is_bad(
     monkeypatch.setattr(Path, "touch", refuse)
     with pytest.raises(CacheDamagedError):
         read(cached_places(outputs, cache), "stats", cache)
+
+
+def test_of_a_lost_run_list_runs_are_counted_and_no_suites(outputs: Path, tmp_path: Path) -> None:
+    """Three runs; and the suite, beside whose runs is a file, is an entry of the run list too."""
+    (outputs / "runs" / "made" / "summary.json").write_text("{}")
+    cache = tmp_path / "with suite"
+    ingest(outputs, cache)
+    [segment] = read_manifest(cache).segments
+    assert segment.n_runs == 4
+    damage_of("run list", cache, segment)
+    forget_run_lists()
+    [note] = [note for note in ingest(outputs, cache).notes if "of its segment" in note]
+    assert "The 3 runs of its segment are no longer in the cache" in note
