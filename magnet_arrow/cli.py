@@ -5,7 +5,7 @@ Exit codes (the one table; the README shows the same):
     0    done
     1    done, but something is reported: runs rejected, partial or stale, missing truth, what validate or verify find
     2    wrong use, source not found, no runs in it
-    3    stopped: disk full, cache locked or damaged, all runs rejected, an error in a predictor
+    3    stopped: disk full, cache locked, damaged or not readable, all runs rejected, an error in a predictor
     130  interrupted (Ctrl-C)
     143  terminated (SIGTERM)
 
@@ -151,7 +151,21 @@ def _run() -> int:
         if _came:  # what was interrupted made another error of it
             return _stopped(KeyboardInterrupt() if _came[0] == signal.SIGINT else Terminated())
         return _failed(err)
+    except BaseException as err:
+        if not _is_no_thread(err):
+            raise
+        return _failed(RuntimeError(str(err)))
     return ExitCode.DONE
+
+
+def _is_no_thread(err: BaseException) -> bool:
+    """Whether the system refused to start a thread: Python's error, or the panic that Polars makes of it."""
+    text = str(err)
+    return (
+        type(err).__name__ in ("RuntimeError", "PanicException")
+        and "thread" in text
+        and ("spawn" in text or "start new" in text)
+    )
 
 
 def _stopped(end: BaseException) -> ExitCode:
@@ -233,6 +247,8 @@ def _failed(err: Exception) -> ExitCode:
             return ExitCode.STOPPED if _stops(err) else ExitCode.WRONG_USE
         case OSError(strerror=str(reason)):
             _complain(f"{err.filename or 'magnet-arrow'}: {reason}")
+        case _ if _is_no_thread(err):
+            _complain(f"No thread could be started: {err}\nWhat was committed stays. See to the limit on processes.")
         case _:  # a mistake of ours
             traceback.print_exception(err)
     return ExitCode.STOPPED
@@ -336,7 +352,7 @@ def ingest(
     from magnet_arrow.staff import parse_bytes
 
     store = _cache(cache)
-    known = () if retry or partial else {found.rejected for found in store.snapshot().rejected.values()}
+    known = () if retry or partial else {found.rejected for found in store.snapshot_to_ingest().rejected.values()}
     done = _ingest(
         paths,
         store,

@@ -15,7 +15,7 @@ import msgspec
 import polars as pl
 
 from magnet_arrow import orders, schema
-from magnet_arrow.cache import changes, compaction, sweeping
+from magnet_arrow.cache import changes, compaction, manifest, sweeping
 from magnet_arrow.cache.changes import Change
 from magnet_arrow.cache.curing import Cure
 from magnet_arrow.cache.manifest import RejectedRun, RunEntry, run_key
@@ -160,7 +160,9 @@ def ingest(
     staff = Staff(workers, memory_bytes, executor)
     cache = Cache.coerce(cache)
     found = layout.find_all(source, pattern=runs, follow_links=follow_links)
-    work = _Work(cache.path, cache.snapshot(), Rules(partial, strict, pictures, content_hash), progress)
+    lost = manifest.lost(cache.path)
+    snapshot = cache.snapshot_to_ingest()
+    work = _Work(cache.path, snapshot, Rules(partial, strict, pictures, content_hash), progress)
     plan = work.plan(found.places, retry=retry)
     plan.vanished = work.vanished(found, plan.all_sources, runs)
     done = work.carry_out(plan, staff, prune=prune)
@@ -176,7 +178,7 @@ def ingest(
                 [*found.rejected, *(bad.rejected for bad in [*plan.known_bad, *done.rejected])], key=lambda one: one.run
             )
         ),
-        notes=(*found.notes, *work.cure.notes, *done.notes),
+        notes=(*found.notes, *_lost_notes(lost), *work.cure.notes, *done.notes),
         pruned=done.pruned,
         odd=dict(sorted(done.odd.items())),
         partial=done.partial,
@@ -192,6 +194,11 @@ def _stale(snapshot: Snapshot, plan: "_Plan") -> tuple[StaleRun, ...]:
     stale = {key: why for key, why in snapshot.stale.items() if key in named}
     held = snapshot.among(sorted(stale))
     return tuple(StaleRun(f"{run.entry.suite}/{run.entry.folder}", stale[key]) for key, run in held.items())
+
+
+def _lost_notes(lost: CacheError | None) -> Iterator[str]:
+    if lost is not None:
+        yield f"{lost.message} The cache is begun again; files of runs that are not ingested again go after a day."
 
 
 def _require_own_folder(cache: Path, places: Sequence[RunPlace]) -> None:

@@ -926,3 +926,24 @@ def test_names_and_texts_that_cannot_be_shown_end_nothing(
     assert ended.code == 1
     assert "made/caf\\udce9:n=3" in ended.out
     assert shell("cache", "path", "--cache", b"caf\xe9").code == 2
+
+
+def test_a_thread_that_can_not_be_started_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Polars panics then, which is no `Exception`."""
+
+    class PanicException(BaseException):
+        pass
+
+    def panic(*_: object) -> None:
+        raise PanicException("OS can't spawn worker thread: Resource temporarily unavailable (os error 11)")
+
+    monkeypatch.setattr(cli, "app", panic)
+    monkeypatch.setattr(sys, "argv", ["magnet-arrow", "ls"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 3
+    complaint = capsys.readouterr().err
+    assert "No thread could be started: OS can't spawn worker thread" in complaint
+    assert "Traceback" not in complaint

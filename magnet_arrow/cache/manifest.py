@@ -14,6 +14,7 @@ is removed some time later (`sweeping`).
 """
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -329,6 +330,19 @@ def read_bytes(cache: Path) -> bytes | None:
         raise _damaged(path, "it is a folder") from error
     except (OSError, MemoryError, RuntimeError) as error:
         raise not_readable(path, error) from error
+
+
+def lost(cache: Path) -> CacheDamagedError | None:
+    """The error for a cache without a manifest that has run lists: it had one before its first run."""
+    try:
+        if os.path.lexists(cache / MANIFEST) or not os.listdir(cache / RUNS):
+            return None
+    except OSError:
+        return None
+    return CacheDamagedError(
+        f"{cache / MANIFEST} is missing.",
+        hint="Put it back if there is a copy; else ingest the sources again. `magnet-arrow check` names the runs.",
+    )
 
 
 def not_readable(path: Path, error: BaseException) -> CacheNotReadableError:

@@ -59,10 +59,18 @@ class Cache:
         """The cache as it is now.
 
         Raises:
-            CacheDamagedError: the manifest cannot be read.
+            CacheDamagedError: the manifest is not what was written, or is missing though there are run lists.
+            CacheNotReadableError: the system refuses to read it.
             CacheVersionError: it is of a later format.
             ForkedError: this process was forked from one that had used Polars.
         """
+        found = self.snapshot_to_ingest()
+        if not found.manifest.segments and (error := manifest.lost(self.path)):
+            raise error
+        return found
+
+    def snapshot_to_ingest(self) -> Snapshot:
+        """As `snapshot`, but a cache that has lost its manifest is an empty one: its runs are to be ingested again."""
         require_threads()
         return Snapshot(self.path, manifest.read_manifest(self.path))
 

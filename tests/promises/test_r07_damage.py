@@ -183,10 +183,16 @@ def test_a_damaged_manifest_is_named_with_all_runs(cache: Path, outputs: Path) -
 
 def test_a_manifest_that_is_gone_is_damage(cache: Path, outputs: Path) -> None:
     (cache / "manifest.json").unlink()
+    for use in (Cache(cache).runs, lambda: ensure_cached(find_runs(outputs).places, Cache(cache))):
+        with pytest.raises(CacheDamagedError, match=r"manifest\.json is missing") as caught:
+            use()
+        assert "ingest the sources again" in str(caught.value)
     (found,) = Cache(cache).check().damages
     assert found.what == f"{cache / 'manifest.json'} is missing."
     assert found.runs == tuple(f"made/tide:n={number}" for number in range(3))
-    assert ingest(outputs, cache).runs == 3
+    report = ingest(outputs, cache)
+    assert report.runs == 3
+    assert any("manifest.json is missing. The cache is begun again" in note for note in report.notes)
     assert Cache(cache).check().damages == ()
 
 
