@@ -16,10 +16,10 @@ from typing import Any, Protocol
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 from msgspec import Raw
 from msgspec.structs import astuple
 
+from magnet_arrow import arrow_compute as pc
 from magnet_arrow.helm.decode import ESCAPED_QUOTE, QUOTE, ElementDecoder, NotPlainError, is_extreme, is_utf8
 from magnet_arrow.helm.searching import count_byte, has
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape

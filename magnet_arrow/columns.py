@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from magnet_arrow import arrow_compute as pc
 from magnet_arrow import interning, schema
 from magnet_arrow.collectors import InexactError, Shared, int32
 from magnet_arrow.freeform import Kind

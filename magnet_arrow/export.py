@@ -21,9 +21,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from magnet_arrow import arrow_compute as pc
 from magnet_arrow import beside, schema
 from magnet_arrow.cache import sound
 from magnet_arrow.cache.snapshot import Snapshot

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from magnet_arrow import arrow_compute as pc
 from magnet_arrow.helm.wire import INT64_MAX, INT64_MIN, dumps, escape
 from magnet_arrow.interning import taken, used
 from magnet_arrow.schema import LEVELS, key_part

@@ -10,7 +10,8 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from magnet_arrow import arrow_compute as pc
 
 T = TypeVar("T", bound=Hashable)
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from magnet_arrow import arrow_compute as pc
 from magnet_arrow import beside, freeform, rebuild
 from magnet_arrow.cache.named import find_cached as find_cached
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot

@@ -12,8 +12,8 @@ from typing import TypeVar, cast
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from magnet_arrow import arrow_compute as pc
 from magnet_arrow.helm.decode import REFUSED, NotPlainError
 from magnet_arrow.helm.elements import Stretch, items
 

@@ -8,9 +8,9 @@ from itertools import accumulate, chain, islice, pairwise
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from msgspec import Raw, Struct
 
+from magnet_arrow import arrow_compute as pc
 from magnet_arrow import schema, splitting
 from magnet_arrow.collectors import Objects, Shared, int32, require_plain, scalar
 from magnet_arrow.columns import Rows, int64, repeated

@@ -26,8 +26,23 @@ def test_nothing_else_is_public() -> None:
     assert public <= set(magnet_arrow.__all__)
 
 
+def test_only_public_names_are_shown() -> None:
+    assert dir(magnet_arrow) == sorted(magnet_arrow.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'HelmRunz'"):
+        magnet_arrow.HelmRunz  # noqa: B018
+
+
+def loaded_by(code: str) -> list[str]:
+    code = f"import sys, magnet_arrow; {code}; print(*sorted(sys.modules))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_names_are_imported_when_they_are_used() -> None:
+    assert not {"polars", "pyarrow"} & set(loaded_by("magnet_arrow.__version__"))
+    assert "magnet_arrow.verification" not in loaded_by("magnet_arrow.HelmRuns")
+
+
 def test_import_leaves_out_what_only_some_need() -> None:
-    code = "import sys, magnet_arrow; print(*sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = loaded_by("[getattr(magnet_arrow, name) for name in magnet_arrow.__all__]")
     assert "polars" in loaded
     assert not {"duckdb", "helm", "pandas", "torch", "typer", "rich", "magnet_arrow.cli"} & set(loaded)

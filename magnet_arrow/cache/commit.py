@@ -17,8 +17,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import filelock
-
 from magnet_arrow.cache import manifest
 from magnet_arrow.cache.manifest import Manifest
 from magnet_arrow.errors import CacheError, CacheLockedError, CacheNotWritableError
@@ -54,6 +52,8 @@ def locked(cache: Path) -> Iterator[None]:
         CacheLockedError: another process has held it for two minutes.
         CacheNotWritableError: the cache's folder can't be written.
     """
+    import filelock  # for writers alone
+
     lock = filelock.FileLock(cache / manifest.LOCK)
     owner = cache / f"{manifest.LOCK}.owner"
     try:

@@ -13,8 +13,9 @@ from io import FileIO
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from magnet_arrow import arrow_compute as pc
 
 _ONE_PAGE_ROWS = 20_000
 _ONE_PAGE_BYTES = 1 << 20

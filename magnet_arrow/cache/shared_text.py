@@ -9,9 +9,9 @@ from itertools import chain
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from magnet_arrow import arrow_compute as pc
 from magnet_arrow import freeform, interning
 from magnet_arrow.freeform import CellType
 

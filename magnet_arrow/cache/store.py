@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
 import polars as pl
 
 from magnet_arrow import freeform, schema
@@ -29,6 +28,8 @@ CACHE_DIR_VARIABLE = "MAGNET_ARROW_CACHE_DIR"
 def default_path() -> Path:
     """`$MAGNET_ARROW_CACHE_DIR`, else a folder in the platform's place for caches."""
     named = os.environ.get(CACHE_DIR_VARIABLE)
+    import platformdirs  # asked for by few: most name a cache
+
     return own_folder(named or platformdirs.user_cache_path("magnet_arrow") / "cache", "The cache")
 
 

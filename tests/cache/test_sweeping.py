@@ -4,6 +4,7 @@ import os
 import time
 from pathlib import Path
 
+import filelock
 import pytest
 from makesegment import commit_runs, key_of, make_segment
 from reading import forget_run_lists
@@ -134,14 +135,14 @@ def test_nothing_is_swept_without_the_lock(tmp_path: Path, monkeypatch: pytest.M
     commit_runs(tmp_path, {"a": [2]}, state=2)
     before = files(tmp_path)
     monkeypatch.setattr(commit, "LOCK_TIMEOUT_S", 0.01)
-    monkeypatch.setattr(commit.filelock.FileLock, "acquire", _timed_out)
+    monkeypatch.setattr(filelock.FileLock, "acquire", _timed_out)
     with pytest.raises(CacheLockedError):
         sweeping.sweep(tmp_path, grace_s=0)
     assert files(tmp_path) == before
 
 
 def _timed_out(lock: object, timeout: float) -> None:
-    raise commit.filelock.Timeout(str(lock))
+    raise filelock.Timeout(str(lock))
 
 
 def test_ingests_sweep_once_an_hour(tmp_path: Path, clock: list[float]) -> None:
