@@ -15,7 +15,7 @@ import pyarrow as pa
 from magnet_arrow.cache.manifest import Manifest
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.comparison import Comparison, n_values, n_values_of_text
-from magnet_arrow.errors import CacheDamagedError, Where
+from magnet_arrow.errors import CacheDamagedError, CacheError, Where
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.shapes import ListOf, Object, Shape, file_shape
 from magnet_arrow.helm.source import plain_name
@@ -153,6 +153,8 @@ class _Work:
                 self._compare_values(where, data, files.rebuild(name))
         except CacheDamagedError as error:
             self.found.comparison.note(where, "a file", f"a damaged one ({error.reason})")
+        except CacheError:  # nobody knows what the cache holds
+            raise
         except (OSError, ValueError, RecursionError) as error:
             self.found.comparison.note(where, f"a file that cannot be read ({error})", "one that could be")
 

@@ -19,6 +19,7 @@ from magnet_arrow.cache.store import Cache
 from magnet_arrow.errors import CacheDamagedError, CacheNotReadableError, MagnetWarning
 from magnet_arrow.helm.layout import find_runs
 from magnet_arrow.ingestion import ensure_cached, ingest
+from magnet_arrow.verification import verify
 
 REFUSALS: dict[str, Exception] = {
     name: OSError(getattr(errno, name), os.strerror(getattr(errno, name)))
@@ -98,7 +99,11 @@ def test_what_the_system_refuses_is_an_error_and_changes_nothing(
     before = files_of(cache)
     places = find_runs(tmp_path / "first").places
     refuse(file, error)
-    uses: list[Callable[[], object]] = [lambda: read(places, "stats", cache)]
+    uses: list[Callable[[], object]] = [
+        lambda: read(places, "stats", cache),
+        lambda: verify(tmp_path / "first", cache),
+        lambda: Cache(cache).check(),
+    ]
     if file.parent.name != "stats":
         uses += [lambda: Cache(cache).runs(), lambda: ensure_cached(places, cache)]
         uses += [lambda: ingest(tmp_path / "second", cache)]
