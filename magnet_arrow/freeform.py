@@ -49,6 +49,8 @@ _TYPES: dict[Kind, pa.DataType] = {
     Kind.BOOLEANS: pa.list_(pa.bool_()),
     Kind.TEXTS: pa.list_(pa.string()),
 }
+MOST_CELLS = 8192
+"""Of an object with more keys few could be columns, and each would cost 34 µs."""
 _EMPTY_LISTS = pa.list_(pa.null())  # of lists without items; no cast leads there
 _LISTS = Kind.INTEGERS | Kind.FLOATS | Kind.BOOLEANS | Kind.TEXTS
 
@@ -158,7 +160,9 @@ class Cells:
 
 
 def spread(value: Any, levels: int = LEVELS, most_items: int | None = None) -> Cells | None:
-    """The cells of a parsed object; None if it must stay JSON text (no object, empty, or an unspeakable key).
+    """The cells of a parsed object; None if it must stay JSON text.
+
+    It is no object, is empty, has a key that no column can be named after, or too many of them.
 
     Args:
         value: the object.
@@ -188,6 +192,8 @@ def _spread_into(cells: Cells, value: dict[str, Any], prefix: str, pointer: str,
             continue
         if entry is None:
             cells.nulls.append(f"{pointer}/{escape(key)}")
+        if len(cells.values) == MOST_CELLS:
+            return False
         cells.values[name] = entry
         cells.kinds[name] = kind_of(entry)
     return True

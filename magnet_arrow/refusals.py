@@ -14,15 +14,19 @@ _SAMPLE_BYTES = 40
 
 
 class LongRunError(Exception):
-    """The run is to be taken again, as a long one: a compressed file holds more than a block, or one ends early.
+    """The run is to be taken again, as a long one.
+
+    A compressed file holds more than a block, one ends early, or one is not in HELM's layout, if it is JSON at all.
 
     Attributes:
         salvage: the files that end early.
+        by_layout: whether HELM's layout may be trusted; else files are scanned.
     """
 
-    def __init__(self, salvage: frozenset[str] = frozenset()) -> None:
+    def __init__(self, salvage: frozenset[str] = frozenset(), *, by_layout: bool = True) -> None:
         super().__init__()
         self.salvage = salvage
+        self.by_layout = by_layout
 
 
 class StrictError(BadFileError):

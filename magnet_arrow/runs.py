@@ -113,6 +113,7 @@ class RunTaker(Generic[T]):
         *,
         long: bool,
         salvage: frozenset[str] = frozenset(),
+        by_layout: bool = True,
         share: Share | None = None,
     ) -> RunEntry:
         """Take one run, or what stands beside the runs of a suite; its entry, without places of rows.
@@ -123,22 +124,23 @@ class RunTaker(Generic[T]):
             stamps: its fingerprint, made before.
             long: keep it stretch by stretch; it is to be alone in the sink.
             salvage: files of a long run that are known to end early.
+            by_layout: of a long run, trust HELM's layout to tell where elements end; else its files are scanned.
             share: those of a long run's files that are to be taken; None for all.
 
         Raises:
             BadFileError: it can't be taken. Nothing of it is in the sink; but if it is long, the sink is of no use
                 any more.
             LongRunError: it is long, though its size does not show it, and nothing of it is in the sink; or it was
-                taken as a long one, one of its files ends early, and the sink is of no use any more.
+                taken as a long one, which must be done in another way, and the sink is of no use any more.
             CacheNotWritableError: the disk refused.
         """
         self.run, self._salvage, self._share = Taken(), salvage, share
         with collector_off():
-            return self._take(place, source, stamps, long)
+            return self._take(place, source, stamps, long, by_layout)
 
-    def _take(self, place: RunPlace, source: str, stamps: Fingerprint, long: bool) -> RunEntry:
+    def _take(self, place: RunPlace, source: str, stamps: Fingerprint, long: bool, by_layout: bool) -> RunEntry:
         try:
-            entry = self._read(place, source, stamps, long)
+            entry = self._read(place, source, stamps, long, by_layout)
             now = stamps_of(place)
             if now != stamps:
                 raise changed(where_of(place), stamps, now)
@@ -228,7 +230,7 @@ class RunTaker(Generic[T]):
         for table in self._tables.values():
             self._flush_if(table.is_full, table)
 
-    def _read(self, place: RunPlace, source: str, stamps: Fingerprint, long: bool) -> RunEntry:
+    def _read(self, place: RunPlace, source: str, stamps: Fingerprint, long: bool, by_layout: bool) -> RunEntry:
         """Stage the run's files, or keep them as they come if it is long."""
         if not stamps:
             _require_listing(place)
@@ -241,14 +243,16 @@ class RunTaker(Generic[T]):
                 self._staged(self._tables["run_spec"], entry, 0, long)
         before = self.run.copy()
         try:
-            return self._stage_files(place, entry, long, by_layout=True)
+            return self._stage_files(place, entry, long, by_layout=by_layout)
         except (StrictError, SystemReadError):
             raise
         except BadFileError:
             # A file in another layout may have been cut in the wrong places. It is read once more, scanned; what is
             # bad then is bad.
-            if long:
+            if not by_layout:
                 raise
+            if long:  # some of it is in the sink
+                raise LongRunError(self._salvage, by_layout=False) from None
             for name, table in self._tables.items():
                 if name != "run_spec":
                     table.drop()
@@ -285,7 +289,7 @@ class RunTaker(Generic[T]):
                 continue
             except BadFileError as error:
                 kept_already = long and self.run.elements[table.file]
-                if kept_already or (by_layout and not long) or (required and not self._rules.partial):
+                if kept_already or by_layout or (required and not self._rules.partial):
                     raise
                 self._forget(table)
                 if required:
@@ -326,10 +330,10 @@ class RunTaker(Generic[T]):
             raise
         except BadFileError:
             is_array = table.form is not Form.OBJECT
-            if not (self._rules.partial and is_array) or (by_layout and not long):
+            if not (self._rules.partial and is_array) or by_layout:
                 raise
             if long and self.run.elements[table.file]:
-                raise LongRunError(self._salvage | {table.file}) from None
+                raise LongRunError(self._salvage | {table.file}, by_layout=False) from None
         self._forget(table)
         with SourceFile(place.path, table.file, where_of(place)) as file:
             return self._stage_file(table, file, place, entry, long, by_layout, salvage=True)

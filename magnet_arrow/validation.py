@@ -290,23 +290,27 @@ class _Look:
                 pass
         # A long run that is bad leaves a taker of no use: what it holds of others is seen to before.
         self._taker.finish()
-        self._taker = self._new_taker()
-        try:
-            return self._taker.take(place, str(place.source), stamps, long=True)
-        except BadFileError:
+        by_layout = True
+        while True:
             self._taker = self._new_taker()
-            raise
+            try:
+                return self._taker.take(place, str(place.source), stamps, long=True, by_layout=by_layout)
+            except LongRunError as error:
+                by_layout = error.by_layout
+            except BadFileError:
+                self._taker = self._new_taker()
+                raise
 
     def _partial_of(self, place: RunPlace, stamps: Fingerprint) -> tuple[tuple[str, ...] | None, Era | None]:
         """The files that would be missing, or end early, if the run were taken all the same; what tells its era."""
-        long, salvage = is_long(stamps), frozenset[str]()
+        long, salvage, by_layout = is_long(stamps), frozenset[str](), True
         while True:
             evidence = _Evidence()
             taker = RunTaker(evidence, self._buffer, lambda _: None, Rules(partial=True))
             try:
-                entry = taker.take(place, str(place.source), stamps, long=long, salvage=salvage)
+                entry = taker.take(place, str(place.source), stamps, long=long, salvage=salvage, by_layout=by_layout)
             except LongRunError as error:
-                long, salvage = True, error.salvage
+                long, salvage, by_layout = True, error.salvage, error.by_layout
             except Exception:  # the run is rejected already
                 return None, None
             else:

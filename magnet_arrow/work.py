@@ -136,16 +136,24 @@ class _Work:
             self._meter.end(bool(run.place.folder))
 
     def _take_long(self, run: Todo) -> None:
-        """Take a run whose rows are written as they come; again, where one of its files turns out to end early."""
+        """Take a run whose rows are written as they come; again, where that turns out to need another way."""
         self._meter.begin(where_of(run.place))
-        salvage = run.salvage
+        salvage, by_layout = run.salvage, True
         while True:
             try:
-                self._taker.take(run.place, run.source, run.stamps, long=True, salvage=salvage, share=run.share)
+                self._taker.take(
+                    run.place,
+                    run.source,
+                    run.stamps,
+                    long=True,
+                    salvage=salvage,
+                    by_layout=by_layout,
+                    share=run.share,
+                )
             except LongRunError as error:
                 self._taker.discard()
                 self._begin_segment()
-                salvage = error.salvage
+                salvage, by_layout = error.salvage, error.by_layout
             except BadFileError as error:
                 self._taker.discard()
                 self._begin_segment()

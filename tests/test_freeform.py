@@ -190,3 +190,11 @@ def test_runs_without_a_value_fit_any_type(want: Kind) -> None:
     found = freeform.convert(stored, CellType(pa.float64()), frame_type(want))
     assert found.type == frame_type(want).arrow
     assert found.to_pylist() == [None] * 3
+
+
+def test_an_object_with_too_many_keys_stays_text() -> None:
+    value = {f"k{number}": {"a": number, "b": number} for number in range(freeform.MOST_CELLS // 2)}
+    cells = spread(value)
+    assert cells is not None
+    assert len(cells.values) == freeform.MOST_CELLS
+    assert spread({**value, "one more": 1}) is None

@@ -267,19 +267,6 @@ def test_a_run_that_is_not_as_it_was_is_not_taken(tmp_path: Path) -> None:
             "$.request_states",
             id="no request states",
         ),
-        pytest.param(
-            lambda run: run["scenario_state"]["request_states"].append(7),
-            "scenario_state.json",
-            "$.request_states[2]",
-            id="a request state that is none",
-        ),
-        pytest.param(lambda run: run["stats"].append("x"), "stats.json", "$[2]", id="a stat that is none"),
-        pytest.param(
-            lambda run: run["per_instance_stats"][1]["stats"].append([]),
-            "per_instance_stats.json",
-            "$[1].stats[2]",
-            id="a stat of an instance that is none",
-        ),
     ],
 )
 def test_a_run_that_lacks_what_makes_rows_is_rejected(change: Edit, file: str, path: str, tmp_path: Path) -> None:

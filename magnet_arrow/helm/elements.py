@@ -31,7 +31,8 @@ from magnet_arrow.helm.source import SourceFile
 BLOCK_BYTES = 16 << 20
 STRETCH_BYTES = 4 << 20
 """How much of a block is looked at at once: row groups end between stretches."""
-MOST_ELEMENT_BYTES = 256 << 20
+MOST_ELEMENT_BYTES = 64 << 20
+"""No element, and no document that is one object, may be longer: what is made of it takes a few times as much."""
 _TAIL_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _MEMBER = b'\n  "'
@@ -249,6 +250,16 @@ class Document:
             raise self.error(self.begin, expected, sample(self.buffer, self.begin, self.end))
 
 
+def _spells(text: bytes, key: str) -> bool:
+    """Whether a JSON string says this; it may be written with escapes."""
+    if b"\\" not in text:
+        return text == f'"{key}"'.encode()
+    try:
+        return bool(json.loads(text) == key)
+    except ValueError:
+        return False
+
+
 def _array_end(data: bytes | bytearray, begin: int, end: int) -> int:
     """Where HELM's layout closes an array that is a member of the document, looked for near the document's end.
 
@@ -313,12 +324,11 @@ class Reader:
         buffer.clear()
         if len(buffer.data) < BLOCK_BYTES:
             buffer.data = bytearray(BLOCK_BYTES)
-        self._filled = file.read_into(memoryview(buffer.data)[:BLOCK_BYTES])
-        self._is_read = self._filled < BLOCK_BYTES
+        array = self._read_beginning()
         self._is_whole = self._is_read and not salvage
         document = _whole(buffer.data, 0, self._filled, file.where)
         if not self._is_whole:
-            self._open_long(document)
+            self._open_long(document, array)
             if self._is_read:
                 self._salvage_read()
         elif key is None:
@@ -336,20 +346,49 @@ class Reader:
         """The stretches, once.
 
         Raises:
-            BadFileError: the file ends early, goes on after its end, or one element passes 256 MiB.
+            BadFileError: the file ends early, goes on after its end, or one element passes `MOST_ELEMENT_BYTES`.
         """
         if not self._is_read:
             yield from self._blocks()
         if self._last is not None:
             yield self._last
 
-    def _open_long(self, document: Document) -> None:
+    def _read_beginning(self) -> int | None:
+        """Read a block, or as much as it takes to know where the array begins; where that is, if that must be known."""
+        buffer, size = self._buffer, BLOCK_BYTES
+        self._filled, self._array = 0, 0
+        while True:
+            self._filled += self._file.read_into(memoryview(buffer.data)[self._filled : size])
+            self._is_read = self._filled < size
+            if self._is_read and not self._salvage:
+                return None
+            begin = skip_space(buffer.data, len(_BOM) if buffer.data.startswith(_BOM) else 0, self._filled)
+            is_open = begin == self._filled
+            array = None
+            if not is_open and self._key is not None and buffer.data.startswith(b"{", begin):
+                array = self._find_array(self._key, begin)
+                is_open = array is None
+            if not is_open or self._is_read:
+                return array
+            if size >= MOST_ELEMENT_BYTES:
+                path = "$" if self._key is None else f"$.{self._key}"
+                where = Where(self._file.where.run, self._file.where.file, path)
+                expected = f"an array that begins in the first {MOST_ELEMENT_BYTES >> 20} MiB"
+                raise BadFileError("", where=where, expected=expected, found="none")
+            size = min(2 * size, MOST_ELEMENT_BYTES)
+            if len(buffer.data) < size:
+                buffer.data = buffer.data + bytearray(size - len(buffer.data))
+
+    def _open_long(self, document: Document, array: int | None) -> None:
         data = self._buffer.data
         self._document = document
         if self._key is None:
             self._array = document.array().begin
         else:
-            self._array = self._find_array(self._key)
+            document.object()
+            if array is None:
+                raise document.error(document.begin, f"an array {self._key!r}", "none", f"$.{self._key}")
+            self._array = array
             if self._ahead:
                 self.members = self._members_around(self._array, self._key)
             elif self._salvage:
@@ -372,9 +411,9 @@ class Reader:
             raise self._document.error(array, "members before the array", "what is no JSON") from None
         return {name: bytes(raw) for name, raw in members.items() if name != key}
 
-    def _find_array(self, key: str) -> int:
-        self._document.object()
-        data, begin, end = self._document.buffer, self._document.begin, self._filled
+    def _find_array(self, key: str, begin: int) -> int | None:
+        """Where the array begins that is a member of the object at `begin`; None if not in what has been read."""
+        data, end = self._buffer.data, self._filled
         at = data.find(f'\n  "{key}": ['.encode(), begin, end)
         if at >= 0 and self._by_layout and data.startswith(b'{\n  "', begin):
             return data.index(b"[", at, end)
@@ -383,7 +422,7 @@ class Reader:
             token = data[match.start()]
             if token == 0x22 and depth == 1:
                 colon = skip_space(data, match.end(), end)
-                if data.startswith(b":", colon) and data[match.start() : match.end()] == f'"{key}"'.encode():
+                if data.startswith(b":", colon) and _spells(bytes(data[match.start() : match.end()]), key):
                     value = skip_space(data, colon + 1, end)
                     if data.startswith(b"[", value):
                         return value
@@ -391,7 +430,7 @@ class Reader:
                 depth += 1
             elif token in OPENERS.values():
                 depth -= 1
-        raise self._document.error(begin, f"an array {key!r} in the first {end >> 20} MB", "none")
+        return None
 
     def _members_around(self, array: int, key: str) -> dict[str, bytes]:
         """What stands beside the array: read at the file's end where the layout shows it, else by a first pass."""

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -309,11 +310,40 @@ def test_a_member_given_twice_is_known(
     assert reader.doubled == ["a"]
 
 
-def test_a_long_state_without_its_array_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_state_without_its_array_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elements, "BLOCK_BYTES", 64)
     write(tmp_path, json.dumps({"a": ["x" * 90]}))
-    with pytest.raises(BadFileError, match="expected an array 'request_states'"):
+    with SourceFile(tmp_path, "x.json", "suite/run") as file:
+        reader = Reader(file, Buffer(), KEY)
+        assert not reader.has_array
+        assert {name: json.loads(raw) for name, raw in reader.members.items()} == {"a": ["x" * 90]}
+
+
+def test_an_array_that_begins_past_the_limit_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elements, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(elements, "MOST_ELEMENT_BYTES", 1 << 20)
+    write(tmp_path, json.dumps({"a": "x" * (2 << 20), KEY: []}))
+    with pytest.raises(BadFileError, match="expected an array that begins in the first 1 MiB, found none"):
         read(tmp_path, KEY)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda text: text.replace(f'"{KEY}"', '"request\\u005fstates"'), id="a key with an escape"),
+        pytest.param(lambda text: " " * 5_000 + text, id="blanks before"),
+        pytest.param(lambda text: text.replace("{", '{"before": [{"x": "' + "b" * 9_000 + '"}],', 1), id="much before"),
+    ],
+)
+def test_an_array_that_is_not_where_helm_has_it(
+    change: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elements, "BLOCK_BYTES", 1000)
+    text = change(json.dumps({"adapter_spec": {}, KEY: ELEMENTS}, indent=2))
+    write(tmp_path, text)
+    members, found, _ = read(tmp_path, KEY)
+    assert repr(found) == repr(ELEMENTS)
+    assert {**members, KEY: found} == json.loads(text)
 
 
 def test_a_long_text_behind_a_long_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
