@@ -77,6 +77,19 @@ class TableName(enum.StrEnum):
     SUITE_FILES = "suite_files"
 
 
+def _table(name: str) -> TableName:
+    """The table of this name; else a guess at which one was meant."""
+    import difflib
+
+    if name in list(TableName):
+        return TableName(name)
+    near = difflib.get_close_matches(name, list(TableName), n=1)
+    raise typer.BadParameter(
+        f"there is no table {name!r}. "
+        + (f"Did you mean {str(near[0])!r}?" if near else f"There are {', '.join(TableName)}.")
+    )
+
+
 Sources = Annotated[
     list[str],
     typer.Argument(metavar="PATH", help="Outputs folders, suites, runs, or glob patterns of these."),
@@ -425,7 +438,7 @@ def ls(
 
 @app.command()
 def head(
-    table: Annotated[TableName, typer.Argument(metavar="TABLE", help=f"One of {', '.join(TableName)}.")],
+    table: Annotated[TableName, typer.Argument(parser=_table, metavar="TABLE", help=f"One of {', '.join(TableName)}.")],
     columns: Annotated[str | None, typer.Option(metavar="A,B", help="Only these columns, divided by commas.")] = None,
     run: Annotated[str, typer.Option(metavar="GLOB", help="Only runs whose name matches.")] = "*",
     n: Annotated[int, typer.Option("-n", min=1, metavar="ROWS", help="So many rows.")] = 3,
@@ -455,7 +468,8 @@ def export(
         "magnet-export"
     ),
     tables: Annotated[
-        list[TableName] | None, typer.Option("--table", metavar="TABLE", help="Only this one; may be repeated.")
+        list[TableName] | None,
+        typer.Option("--table", parser=_table, metavar="TABLE", help="Only this one; may be repeated."),
     ] = None,
     partition_by: Annotated[
         str | None,
@@ -715,11 +729,14 @@ def rejects(cache: CacheDir = None, json: JsonLines = False) -> None:
 
     Of partial runs, the files that end early. With the range of bytes, and a sample of what stands there.
     """
+    import polars as pl
+
     from magnet_arrow.report import plain, rejection
+    from magnet_arrow.text import as_options
 
     rejected = _existing_cache(cache).rejects()
     if json:
-        _print_frame(rejected, json=True)
+        _print_frame(rejected.with_columns(pl.col("hint").map_elements(as_options, pl.String)), json=True)
     else:
         for row in rejected.iter_rows(named=True):
             _stdout().print(plain(f"{rejection(row)}\n  It lies in {row['source']}."))

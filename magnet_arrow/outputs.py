@@ -377,7 +377,8 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
         Rows: one a run that is left out; of partial runs that are read, one a file that is missing or ends early; one a
         run that is read in an older state, as the cache cannot be written.
 
-        Columns: those of `Cache.rejects`. `left_out` is "run", "rest of file" or "newer state".
+        Columns: those of `Cache.rejects`. `left_out` is "run"; of a partial run that is read "file" or "rest
+        of file"; of one in an older state "newer state".
         """
         return look_at(self.places, self.cache, partial=self._reading.partial).rejects()
 

@@ -312,8 +312,9 @@ def era_facts(era: "Era") -> dict[str, Any]:
 
 
 def rejected_facts(rejected: "Rejected") -> dict[str, Any]:
-    """A rejection's attributes by name."""
-    return {name: getattr(rejected, name) for name in rejected.__struct_fields__}
+    """A rejection's attributes by name, for scripts in a shell."""
+    facts = {name: getattr(rejected, name) for name in rejected.__struct_fields__}
+    return facts | {"hint": rejected.hint and as_options(rejected.hint)}
 
 
 def check_summary(report: "CheckReport") -> str:

@@ -18,7 +18,7 @@ import pytest
 from makedump import make_run, write_run, write_runs
 
 from magnet_arrow import cli, ingestion
-from magnet_arrow.cache.store import default_path
+from magnet_arrow.cache.store import Cache, default_path
 from magnet_arrow.errors import CacheLockedError, MagnetWarning
 from magnet_arrow.schema import TABLES
 
@@ -676,6 +676,24 @@ def test_no_predictor_is_2(run: Run, outputs: Path, name: str) -> None:
     assert ended.code == 2
     assert "Traceback" not in ended.err
     assert name.partition(":")[0] in ended.err
+
+
+@pytest.mark.parametrize("args", [("head", "stat"), ("export", "--table", "stat")])
+def test_a_table_is_guessed_by_a_near_name(run: Run, args: tuple[str, ...]) -> None:
+    ended = run(*args)
+    assert ended.code == 2
+    assert "there is no table 'stat'. Did you mean 'stats'?" in ended.err
+
+
+def test_hints_speak_of_options_wherever_a_shell_shows_them(run: Run, broken: Path) -> None:
+    """And of arguments where Python does."""
+    facts = json.loads(run("ingest", broken, "--json").out)
+    (row,) = rows(run("rejects", "--json"))
+    shown = [facts["rejected"][0]["hint"], row["hint"], run("rejects").out, run("validate", broken).out]
+    for text in (*shown, run("ingest", broken).err):
+        assert "--partial" in text
+        assert "partial=True" not in text
+    assert "partial=True" in Cache().rejects()["hint"].item()
 
 
 def test_rejects_are_listed(run: Run, broken: Path) -> None:
