@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from magnet_arrow.cache.run_columns import RUN_COLUMNS, telling_apart, telling_names_apart
-from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError, warn
+from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError, Where, warn
 from magnet_arrow.frames import CachedRuns
 from magnet_arrow.ingestion import read_run_specs, rejected_error
 from magnet_arrow.outputs import HelmRuns
@@ -165,7 +165,11 @@ def _ingest_all(runs: HelmRuns, *, include_partial: bool, skip_unreadable: bool)
     keys = frozenset(selected.keys)
     left = runs.take(index for index, place in enumerate(runs.places) if selected.snapshot.key_of(place) in keys)
     if len(left) < len(runs):
-        warn(f"{len(runs) - len(left)} of {counted(len(runs), 'run')} are not drawn from, as they cannot be read.")
+        first = next(one.rejected for one in selected.left_out if one.what == "run")
+        warn(
+            f"{len(runs) - len(left)} of {counted(len(runs), 'run')} cannot be read, and will not be drawn. "
+            f"The first: {Where(first.run, first.file)}."
+        )
     return left
 
 

@@ -139,7 +139,7 @@ def ingest(
         follow_links: follow links in the source, also those that lead out of it. Else linked folders are noted, and
             runs with a linked file rejected; what is named itself may be a link all the same.
         workers: processes that read; 1 for this one alone. None for one a core where there is enough to read for that
-            to be faster.
+            to be faster. A daemonic process, such as a worker of `multiprocessing.Pool`, always reads alone.
         memory_bytes: what all processes together may take, this one included; there are fewer workers if need be. It
             says nothing to the workers of an executor.
         executor: what is to read in place of processes of our own, on other machines too if they share the file system

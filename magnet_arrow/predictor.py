@@ -217,7 +217,8 @@ def _with_run_spec(runs: HelmRuns) -> HelmRuns:
     buffer = Buffer()
     left = runs.take(index for index, place in enumerate(runs.places) if _has_run_spec(place, buffer))
     if len(left) < len(runs):
-        warn(f"{len(runs) - len(left)} of {counted(len(runs), 'run')} are not drawn from: no run spec can be read.")
+        n_bad = len(runs) - len(left)
+        warn(f"{n_bad} of {counted(len(runs), 'run')} have no run spec that can be read, and will not be drawn.")
     return left
 
 

@@ -655,7 +655,7 @@ def test_a_drawn_run_that_is_broken_is_3_unless_such_runs_are_skipped(
         codes.add(ended.code)
         skipped = run("predict", *args, "--skip-unreadable", "--json")
         assert skipped.code == 1
-        assert "1 of 3 runs are not drawn from" in skipped.err
+        assert "1 of 3 runs cannot be read" in skipped.err
         *_, held_out = (("tide:n=0", "tide:n=2")[index] for index in random.Random(seed).sample(range(2), 2))
         assert rows(skipped)[0]["run_spec"] == held_out
     assert codes == {0, 3}
