@@ -527,12 +527,14 @@ class _Work:
 
         Args:
             found: what the source holds.
-            sources: ids of the outputs folders of these runs. Where no run is left, a disk may not be mounted.
+            sources: ids of the outputs folders of these runs. Where neither one of its runs nor the suite is left, a
+                disk may not be mounted.
             pattern: run folders that were asked for.
         """
         if not found.patterns and {place.path for place in found.places if place.folder}.issuperset(found.roots):
             return []  # single runs were named, which are there
-        paths = {source.id: Path(source.path) for source in self.snapshot.manifest.sources if source.id in sources}
+        paths = {source.id: Path(source.path) for source in self.snapshot.manifest.sources}
+        paths = {source: path for source, path in paths.items() if source in sources or _may_cover(found, path)}
         entries = self.snapshot.entries
         held = {key: (run.entry.source, run.entry.suite, run.entry.folder) for key, run in entries.items()}
         held |= {key: (run.source, run.suite, run.folder) for key, run in self.snapshot.rejected.items()}
@@ -543,8 +545,21 @@ class _Work:
             if source in paths
             and (paths[source], suite, folder) not in there
             and (folder == pattern or fnmatchcase(folder, pattern))
-            and _is_gone(found, [root / suite / folder for root in (paths[source] / "runs", paths[source])], folder)
+            and (source in sources or any((root / suite).is_dir() for root in _roots(paths[source])))
+            and _is_gone(found, [root / suite / folder for root in _roots(paths[source])], folder)
         ]
+
+
+def _roots(source: Path) -> tuple[Path, Path]:
+    """The folders that suites may be in."""
+    return source / "runs", source
+
+
+def _may_cover(found: Found, source: Path) -> bool:
+    """Whether a folder of this source may have been asked for."""
+    return bool(found.patterns) or any(
+        root.is_relative_to(source) or source.is_relative_to(root) for root in found.roots
+    )
 
 
 def _is_gone(found: Found, ways: Sequence[Path], folder: str) -> bool:

@@ -192,6 +192,27 @@ def test_only_what_is_named_is_pruned_or_marked(
     assert cached(cache) == [name for name in "abcd" if name not in pruned]
 
 
+def test_the_last_run_of_a_linked_suite_is_marked(tmp_path: Path, cache: Path) -> None:
+    """Its source is another: the folder that the suite really is in."""
+    write_runs(tmp_path / "outputs", [make_run("a")], suite="v1")
+    write_runs(tmp_path / "elsewhere", [make_run("b")], suite="v2")
+    (tmp_path / "outputs" / "runs" / "v2").symlink_to(tmp_path / "elsewhere" / "runs" / "v2")
+    ingest(tmp_path / "outputs", cache)
+    shutil.rmtree(tmp_path / "elsewhere" / "runs" / "v2" / "b")
+    assert stale(ingest(tmp_path / "outputs", cache)) == [("v2/b", "gone from its source")]
+
+
+def test_a_disk_that_is_not_mounted_is_not_gone(tmp_path: Path, cache: Path) -> None:
+    """Of two dumps in a folder one is an empty folder for a while."""
+    for name in ("one", "other"):
+        write_runs(tmp_path / "dumps" / name, [make_run(name)])
+    ingest(tmp_path / "dumps", cache)
+    (tmp_path / "dumps" / "other").rename(tmp_path / "away")
+    (tmp_path / "dumps" / "other").mkdir()
+    report = ingest(tmp_path / "dumps", cache, prune=True)
+    assert (report.pruned, stale(report), cached(cache)) == (0, [], ["one", "other"])
+
+
 def test_a_suite_that_is_gone_is_pruned_with_what_is_beside_its_runs(tmp_path: Path, cache: Path) -> None:
     outputs = tmp_path / "outputs"
     write_runs(outputs, [make_run("a")], suite="v1")
