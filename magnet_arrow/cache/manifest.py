@@ -15,6 +15,7 @@ is removed some time later (`sweeping`).
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -332,10 +333,13 @@ def read_bytes(cache: Path) -> bytes | None:
         raise not_readable(path, error) from error
 
 
+_RUN_LIST = re.compile(r"[0-9a-f]{16}\.(json|zst)")  # an outputs folder has a folder of this name too
+
+
 def lost(cache: Path) -> CacheDamagedError | None:
     """The error for a cache without a manifest that has run lists: it had one before its first run."""
     try:
-        if os.path.lexists(cache / MANIFEST) or not os.listdir(cache / RUNS):
+        if os.path.lexists(cache / MANIFEST) or not any(map(_RUN_LIST.fullmatch, os.listdir(cache / RUNS))):
             return None
     except OSError:
         return None
