@@ -301,7 +301,7 @@ def test_frames_have_the_rows_of_the_runs_as_given(dump: Path):
 
 
 def test_frames_have_the_columns_that_are_asked_for(dump: Path):
-    runs = HelmRuns(dump)
+    runs = HelmOutputs(dump).suites("one").runs()
     assert runs.stats(columns=["stats.mean"]).columns == ["stats.mean"]
     occurring, registered = runs.stats().columns, runs.stats(columns="registered").columns
     assert "stats.name.sub_split" not in occurring
