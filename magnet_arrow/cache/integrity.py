@@ -163,8 +163,8 @@ def explained(cache: Path, entry: FileEntry, error: Exception) -> CacheError:
 def damaged(path: Path, what: str) -> CacheDamagedError:
     """The error for a damaged file of the cache."""
     hint = (
-        "Ingest the source again: the runs in it are taken anew. `magnet-arrow check` names them; if the source is "
-        "gone, `magnet-arrow cache remove RUN…` takes them out, and the others can be read."
+        "Ingest the source again: its runs are taken anew. `magnet-arrow check` names them. If the source is gone, "
+        "`export` and `head` leave them out with --skip-damaged, and `magnet-arrow cache remove RUN…` takes them out."
     )
     text = " ".join(what.split()).rstrip(".")  # Arrow's has several lines
     return CacheDamagedError(f"{path} is damaged: {text}.", hint=hint)

@@ -57,12 +57,14 @@ class PageCheck:
         several: list[pq.ColumnChunkMetaData] = []
         for name, column in zip(found.column_names, found.columns, strict=True):
             is_nested = column.type.num_fields > 0
+            if not is_nested and not all(map(_has_its_texts, column.chunks)):
+                return f"{name} without all its texts"
             if is_nested:
                 written = [chunks.column(leaf).num_values for leaf in self._leaves[name]]
                 if _values(column) != written:
                     return f"other values of {name} than were written"
             # Where a page has no nulls, nothing is left behind its last value that could be taken for one.
-            if may_have_pages and (is_nested or column.null_count):
+            if may_have_pages and (is_nested or column.null_count or pa.types.is_dictionary(column.type)):
                 found_chunks = map(chunks.column, self._leaves[name])
                 several += [chunk for chunk in found_chunks if self._may_have_pages(chunk, chunks.num_rows)]
         if several and not self._agree(several):
@@ -75,7 +77,10 @@ class PageCheck:
     def _agree(self, chunks: Iterable[pq.ColumnChunkMetaData]) -> bool:
         """Whether the headers of all pages of some chunks tell of the values that the footer tells of."""
         with self._path.open("rb", buffering=0) as file:
-            return all(_values_by_headers(file, chunk) == chunk.num_values for chunk in chunks)
+            return all(
+                _values_by_headers(file, chunk) == chunk.num_values and _has_its_dictionary(file, chunk)
+                for chunk in chunks
+            )
 
 
 def _values_by_headers(file: FileIO, chunk: pq.ColumnChunkMetaData) -> int:
@@ -90,6 +95,30 @@ def _values_by_headers(file: FileIO, chunk: pq.ColumnChunkMetaData) -> int:
         values += fields.get(_DATA_PAGE_VALUES, 0)
         at += length + max(0, fields.get(_COMPRESSED_SIZE, 0))
     return values if at == end else -1
+
+
+def _has_its_dictionary(file: FileIO, chunk: pq.ColumnChunkMetaData) -> bool:
+    """Whether the header of a page of texts tells how many are in it.
+
+    Where texts of other pages are added to a dictionary, one that lacks some has texts at their places all the same.
+    """
+    at = chunk.dictionary_page_offset
+    if at is None or chunk.physical_type != "BYTE_ARRAY":
+        return True
+    file.seek(at)
+    fields, length = _header(file.read(_HEADER_BYTES))
+    file.seek(at + length)
+    body = file.read(max(0, fields.get(_COMPRESSED_SIZE, 0)))
+    codec = str(chunk.compression).lower()
+    try:
+        page = body if codec == "uncompressed" else pa.decompress(body, fields.get(_SIZE, 0), codec, asbytes=True)
+    except (pa.ArrowException, OSError):
+        return False
+    place = texts = 0
+    while place < len(page):
+        place += 4 + int.from_bytes(page[place : place + 4], "little")
+        texts += 1
+    return place == len(page) and texts == fields.get(_DICTIONARY_VALUES)
 
 
 @lru_cache(maxsize=512)
@@ -108,7 +137,7 @@ def _values(column: pa.ChunkedArray) -> list[int]:
 def _leaf_values(array: pa.Array, empty: int) -> Iterator[int]:
     """Values of each leaf below an array, `empty` of them for lists further out that have no items."""
     if not array.type.num_fields:
-        yield len(array) + empty
+        yield len(array) + empty if _has_its_texts(array) else -1
     elif array.null_count == len(array):
         yield from [len(array) + empty] * _n_leaves(array.type)
     elif pa.types.is_struct(array.type):
@@ -124,8 +153,16 @@ def _leaf_values(array: pa.Array, empty: int) -> Iterator[int]:
             yield from _leaf_values(array.values.slice(begin, end - begin), empty + without)
 
 
-_COMPRESSED_SIZE = (3,)
-_DATA_PAGE_VALUES = (5, 1)
+def _has_its_texts(array: pa.Array) -> bool:
+    """Whether a column that is read as a dictionary has all that it refers to, which Arrow does not look at."""
+    if not pa.types.is_dictionary(array.type):
+        return True
+    last = pc.max(array.indices).as_py()
+    return last is None or last < len(array.dictionary)
+
+
+_SIZE, _COMPRESSED_SIZE = (2,), (3,)
+_DATA_PAGE_VALUES, _DICTIONARY_VALUES = (5, 1), (7, 1)
 
 
 def _header(data: bytes) -> tuple[dict[tuple[int, ...], int], int]:

@@ -1,5 +1,6 @@
 """A flipped bit in a page's header, which no checksum covers, never gives other rows."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from page_headers import page_headers
 
 from magnet_arrow.cache.pages import PageCheck
+from magnet_arrow.cache.shared_text import dictionary_columns
 
 ROWS = 64
 ITEM = pa.struct([("name", pa.string()), ("marks", pa.list_(pa.float64()))])
@@ -38,10 +40,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def read(path: Path, names: list[str]) -> pa.Table | None:
+def read(path: Path, names: list[str], dictionaries: Sequence[str] = ()) -> pa.Table | None:
     """As `TableFile` does; None where something is wrong."""
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=dictionaries)
         check = PageCheck(path, file.metadata, file.schema_arrow, has_long_pages=False)
         found = file.read_row_group(0, columns=names).select(names)
     except (OSError, pa.ArrowException):
@@ -65,7 +67,10 @@ def test_every_bit_of_every_header(
         store_schema=False,
         **{"write_statistics": False, **options},
     )
+    texts = dictionary_columns(pq.read_metadata(path))
     assert read(path, [name]) == rows
+    as_read = read(path, [name], texts)
+    assert as_read is not None
     data = path.read_bytes()
     for _, begin, end in page_headers(path):
         for at in range(begin, end):
@@ -73,6 +78,9 @@ def test_every_bit_of_every_header(
                 path.write_bytes(data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :])
                 found = read(path, [name])
                 assert found is None or found == rows, (at - begin, bit, data[begin:end].hex())
+                if texts:
+                    found = read(path, [name], texts)
+                    assert found is None or found == as_read, (at - begin, bit, data[begin:end].hex())
 
 
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:
