@@ -17,8 +17,9 @@ def lines(frame: pl.DataFrame) -> Iterator[str]:
     padded = []
     for column in frame:
         cells = [for_terminal(text) for text in (column.name, *map(cell_text, column))]
-        widths = [cell_len(cell) for cell in cells]
-        spaces = [" " * (max(widths) - width) for width in widths]
+        widths = [len(cell) if cell.isascii() else cell_len(cell) for cell in cells]
+        widest = max(widths)
+        spaces = [" " * (widest - width) for width in widths]
         is_number = column.dtype.is_numeric()
         padded.append([space + cell if is_number else cell + space for cell, space in zip(cells, spaces, strict=True)])
     return ("  ".join(row).rstrip() for row in zip(*padded, strict=True))
