@@ -55,7 +55,10 @@ class _Place:
         values: list[Any] = column.to_pylist()
         match self.shape:
             case CellType(is_json=True) | FreeForm():
-                return _parsed(values)
+                parsed = _parsed(values)
+                return [
+                    _NULL if one is None and text is not None else one for one, text in zip(parsed, values, strict=True)
+                ]
             case ListOf() | Object():
                 return [None if value is None else _json_value(value, self.shape) for value in values]
         return values if self.default is None else self._with_default(values, self.default)
@@ -97,6 +100,10 @@ class Rebuilder:
             yield element or {}, residual or {}
 
 
+_NULL = object()
+"""A null that the JSON has, where None stands for nothing."""
+
+
 class _Node:
     """A place in an element: a column's, an object's of places below it, or both (`values` puts them together)."""
 
@@ -122,7 +129,8 @@ class _Node:
             return own
         keys = list(below)
         objects: list[Any] = [
-            {key: value for key, value in zip(keys, row, strict=True) if value is not None} or None
+            {key: None if value is _NULL else value for key, value in zip(keys, row, strict=True) if value is not None}
+            or None
             for row in zip(*below.values(), strict=True)
         ]
         return objects if own is None else list(map(_merged, own, objects))
@@ -130,7 +138,9 @@ class _Node:
 
 def _merged(own: Any, below: dict[str, Any] | None) -> Any:
     """An object and the columns below it; None if there is neither."""
-    return own if below is None else below if own is None else {**own, **below}
+    if below is None or own is None:
+        return own if below is None else below
+    return below if own is _NULL else {**own, **below}
 
 
 def _parsed(texts: Sequence[str | None]) -> list[Any]:
