@@ -34,6 +34,10 @@ def main() -> None:
     import importlib.util
     from pathlib import Path
 
+    if sys.argv[1:2] != ["predict"]:  # whose predictor may want it
+        # PyArrow imports pandas to see whether what it is given is pandas' own: a quarter of a second for nothing.
+        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+
     package = importlib.util.find_spec("magnet_arrow")
     assert package
     assert package.origin

@@ -246,6 +246,7 @@ def _without_ctrl_c() -> Iterator[None]:
 
 
 def _begin_worker() -> None:
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # else PyArrow imports it, in 0.25 s, for nothing
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_caller, daemon=True).start()
 

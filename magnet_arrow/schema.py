@@ -36,9 +36,6 @@ from magnet_arrow.helm.structs import Doc
 from magnet_arrow.helm.summary_structs import DisplayPrediction, DisplayRequest, SchemaFile, Summary
 from magnet_arrow.helm.summary_structs import Table as HelmTable
 from magnet_arrow.helm.wire import escape
-from magnet_arrow.pandas_later import import_pandas_later
-
-import_pandas_later()
 
 SCHEMA_VERSION = 1
 LEVELS = 4
