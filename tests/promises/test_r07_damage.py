@@ -135,11 +135,19 @@ def test_a_mark_on_a_sound_segment_does_no_harm(cache: Path, outputs: Path) -> N
     assert not mark.exists()
 
 
-def test_frames_cure_what_they_are_made_of(cache: Path, outputs: Path) -> None:
-    damage_of("run list", cache, read_manifest(cache).segments[0])
+def test_frames_replace_what_they_are_made_of_and_drop_nothing(cache: Path, outputs: Path) -> None:
+    """A read reads its own runs again. The segment, whose other runs nobody can name, stays until an ingest."""
+    (before,) = read_manifest(cache).segments
+    damage_of("run list", cache, before)
     forget_run_lists()
+    places = find_runs(outputs).places
     with pytest.warns(MagnetWarning, match="is damaged"):
-        ensure_cached(find_runs(outputs).places, Cache(cache))
+        snapshot = ensure_cached(places, Cache(cache)).snapshot
+    assert [snapshot.lookup(place) is not None for place in places] == [True] * len(places)
+    assert before in read_manifest(cache).segments
+    with pytest.raises(CacheDamagedError, match="Ingest the source again"):
+        Cache(cache).runs()
+    assert ingest(outputs, cache).runs == 0
     assert_sound(outputs, cache)
 
 
