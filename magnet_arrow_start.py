@@ -11,6 +11,10 @@ import _signal  # type: ignore[import-not-found]  # `signal` itself would take a
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` itself would take a while to import
+    from typing import Any
+
 
 def _end_at_once(number: int, _: object) -> None:
     """End the process as `magnet_arrow.cli` says, without a traceback through whatever is being imported."""
@@ -31,20 +35,23 @@ except KeyboardInterrupt:
 
 def main() -> None:
     """Run the command line; it ends the process with its exit code."""
+    if sys.argv[1:2] != ["predict"]:  # whose predictor may want it
+        _by_file("no_pandas").hide_pandas()
+    _by_file("cli").main()
+
+
+def _by_file(name: str) -> "Any":
+    """A module of the package, without the package."""
     import importlib.util
     from pathlib import Path
-
-    if sys.argv[1:2] != ["predict"]:  # whose predictor may want it
-        # PyArrow imports pandas to see whether what it is given is pandas' own: a quarter of a second for nothing.
-        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
 
     package = importlib.util.find_spec("magnet_arrow")
     assert package
     assert package.origin
-    spec = importlib.util.spec_from_file_location("magnet_arrow_cli", Path(package.origin).with_name("cli.py"))
+    spec = importlib.util.spec_from_file_location(f"magnet_arrow_{name}", Path(package.origin).with_name(f"{name}.py"))
     assert spec
     assert spec.loader
-    cli = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = cli  # where typer looks up a command's annotations
-    spec.loader.exec_module(cli)
-    cli.main()
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where typer looks up a command's annotations
+    spec.loader.exec_module(module)
+    return module

@@ -85,6 +85,9 @@ def test_the_script_is_the_same_command_line(outputs: Path, tmp_path: Path) -> N
         [*script, "ingest", str(outputs), "--cache", str(tmp_path / "c")], capture_output=True, text=True, check=True
     )
     assert "3 taken" in ended.stdout
+    verify = [*script, "verify", str(outputs), "--cache", str(tmp_path / "c")]
+    ended = subprocess.run(verify, capture_output=True, text=True, check=True)
+    assert " 0 differences" in ended.stdout
     ended = subprocess.run([*script, "ingest", str(tmp_path / "nowhere")], capture_output=True, text=True)
     assert ended.returncode == 2
 
