@@ -266,9 +266,8 @@ class _Plan:
     def skip(self, held: CachedRun) -> None:
         """The cache has this run, or what is beside those of a suite, as it is now."""
         self.skipped += bool(held.entry.folder)
-        if held.entry.is_partial:
-            self.partial += 1
-            self.lacking += held.entry.lacking
+        self.partial += held.entry.is_partial
+        self.lacking += held.entry.lacking
 
 
 @dataclass(slots=True)

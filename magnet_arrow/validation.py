@@ -141,7 +141,7 @@ def validate(
     look = _Look([(place, stamps_of(place)) for place in found.places], progress)
     findings = look.through()
     runs = tuple(one for one in findings if one.folder)
-    suites = tuple(one for one in findings if not one.folder and one.size_bytes)
+    suites = tuple(one for one in findings if not one.folder and (one.size_bytes or one.odd))
     return ValidationReport(runs, suites, found.notes, found.rejected)
 
 
@@ -279,7 +279,10 @@ class _Look:
             return replace(bare, rejected=rejected, partial=partial, era=era)
         odd = dict(sorted(self._taker.run.odd.items()))
         if not place.folder:
-            odd |= {(f"in no table, as {one.reason}", f"{one.file} {one.json_path or '$'}"): 1 for one in entry.lacking}
+            odd |= {
+                (f"in no table: {one.reason.rstrip('.')}", f"{one.file} {one.json_path or '$'}"): 1
+                for one in entry.lacking
+            }
         return replace(bare, key=entry.key, name=entry.name or None, odd=odd, not_kept=entry.not_kept)
 
     def _take(self, place: RunPlace, stamps: Fingerprint) -> RunEntry:

@@ -50,3 +50,16 @@ def test_what_is_in_order_is_not_reported(outputs: Path, cache: Path) -> None:
     (outputs / "runs/made/runs.json").write_text("[]")  # derived
     assert ingest(outputs, cache).lacking == ()
     assert Cache(cache).scan("groups").collect().height == 1
+
+
+@pytest.mark.parametrize("text", ["", "{"])
+def test_a_file_of_a_suite_without_others_is_reported_by_validate(outputs: Path, text: str) -> None:
+    suite = outputs / "runs/made"
+    for other in [path for path in suite.iterdir() if path.is_file()]:
+        other.unlink()
+    assert validate(outputs).suites == ()
+    (suite / "groups.json").write_text(text)
+    found = validate(outputs)
+    assert [(one.suite, one.odd) for one in found.suites] == [
+        ("made", {("in no table: expected JSON, found the end of the file", "groups.json $"): 1})
+    ]

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from magnet_arrow.errors import NoRunsError
+from magnet_arrow.helm.decode import kind
+from magnet_arrow.helm.json_faults import first_fault
 from magnet_arrow.helm.no_source import in_words
 from magnet_arrow.helm.run_place import RUNS, is_run
 from magnet_arrow.helm.walk import Walk
@@ -53,26 +55,41 @@ def find_release(release: Path, walk: Walk) -> list[str]:
     return roots
 
 
-def _entries(path: Path) -> list[tuple[str, Any]]:
+class _Object(list[tuple[str, Any]]):
+    """An object's members as they are there: a name may be there twice."""
+
+
+def _entries(path: Path) -> _Object:
     """Names of runs and their suites, as they are there."""
     try:
-        entries = json.loads(path.read_bytes(), object_pairs_hook=list)
-        if entries and not isinstance(entries[0], tuple):
-            raise ValueError("a list")
-        return list(entries)
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise NoRunsError(
-            f"The release {path.parent} does not say which runs are its own.",
-            expected=f"{path.name}, an object from run names to suites",
-            found="none of this name" if isinstance(error, FileNotFoundError) else str(error),
-            hint="Name the suites instead.",
-        ) from error
+        entries = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_Object)
+    except FileNotFoundError as error:
+        raise _no_entries(path, "none of this name") from error
+    except UnicodeDecodeError as error:
+        raise _no_entries(path, f"no UTF-8 text (byte {error.start})") from error
+    except json.JSONDecodeError as error:
+        fault = first_fault(error.doc.encode("utf-8"))
+        raise _no_entries(path, f"no JSON ({fault.what}, byte {fault.byte})" if fault else "no JSON") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise _no_entries(path, str(error)) from error
+    if not isinstance(entries, _Object):
+        raise _no_entries(path, kind(entries))
+    return entries
+
+
+def _no_entries(path: Path, found: str) -> NoRunsError:
+    return NoRunsError(
+        f"The release {path.parent} does not say which runs are its own.",
+        expected=f"{path.name}, an object from run names to suites",
+        found=found,
+        hint="Name the suites instead.",
+    )
 
 
 def _why_not(run: str, suite: object) -> str | None:
     """What is wrong with an entry; None if nothing is."""
     if not isinstance(suite, str):
-        return f"a suite's name, found {type(suite).__name__ if suite is not None else 'null'}"
+        return f"a suite's name, found {kind({} if isinstance(suite, _Object) else suite)}"
     for name in (*suite.split("/"), run.replace("/", "_")):
         if name in ("", ".", "..") or "\0" in name or os.sep in name or (os.altsep or "/") in name:
             return f"names of folders, found {suite!r}, {run!r}"

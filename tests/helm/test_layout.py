@@ -533,6 +533,41 @@ def test_a_release_whose_list_is_none(outputs: Path, text: str) -> None:
         find_runs(release)
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b"[]", "an array"),
+        (b"5", "a number"),
+        (b"null", "null"),
+        (b'"v1"', "a string"),
+        (b"", "no JSON (no value, byte 0)"),
+        (b'{"a": "v1",}', "no JSON (no key in quotation marks, byte 11)"),
+        (b'{"a\xff": "v1"}', "no UTF-8 text (byte 3)"),
+    ],
+)
+def test_what_the_list_of_a_release_is_instead_is_said_in_words_of_json(outputs: Path, text: bytes, found: str) -> None:
+    release = outputs / "releases/v9"
+    release.mkdir(parents=True)
+    (release / "runs_to_run_suites.json").write_bytes(text)
+    with pytest.raises(NoRunsError) as caught:
+        find_runs(release)
+    assert caught.value.found == found
+
+
+@pytest.mark.parametrize(
+    ("suite", "found"),
+    [(5, "a number"), (1.5, "a number"), (True, "true or false"), (None, "null"), ([], "an array"), ({}, "an object")],
+)
+def test_what_an_entry_of_a_release_names_instead_is_said_in_words_of_json(
+    outputs: Path, suite: object, found: str
+) -> None:
+    release = outputs / "releases/v9"
+    release.mkdir(parents=True)
+    (release / "runs_to_run_suites.json").write_text(json.dumps({"a:x": "v1", "b:x": suite}))
+    rejected = find_runs(release).rejected
+    assert [one.reason.partition("expected ")[2] for one in rejected] == [f"a suite's name, found {found}."]
+
+
 def test_links_are_followed_unless_they_are_not_to_be(outputs: Path, tmp_path: Path) -> None:
     elsewhere = add_dump(tmp_path / "private", "v8/s:x", "v8/t:x")
     runs = outputs / "runs"
