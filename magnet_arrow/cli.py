@@ -646,21 +646,25 @@ def predict(
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Ingest all runs, and draw from those that are complete.")
     ] = False,
+    include_partial: Annotated[
+        bool, typer.Option("--include-partial", help="Ingest what is whole of runs, and draw from partial ones too.")
+    ] = False,
     cache: CacheDir = None,
     json: JsonLines = False,
 ) -> None:
     """Let a predictor foretell a run, and show the truth.
 
     Runs to learn from and the run to foretell are drawn from PATH. What is not given is as the predictor has it. A run
-    that is drawn and not complete ends it with 3, unless --skip-unreadable leaves such runs out of the draw.
+    that is drawn and not complete ends it with 3, unless --skip-unreadable leaves such runs out of the draw, or
+    --include-partial takes what is there of them.
     """
     from magnet_arrow.load_predictor import load_predictor, stdout_for_data
     from magnet_arrow.outputs import HelmRuns
 
     options = {"num_example_runs": examples, "num_eval_samples": samples, "random_seed": seed}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    if skip_unreadable:
-        given["skip_unreadable"] = True
+    given |= {"skip_unreadable": True} if skip_unreadable else {}
+    given |= {"include_partial": True} if include_partial else {}
     with stdout_for_data() if json else nullcontext() as data:
         runs = HelmRuns(paths, cache=_cache(cache))
         comparison = _compared(load_predictor(predictor), given, runs)

@@ -32,6 +32,7 @@ ANNOTATIONS = TABLES["scenario_state"].named("request_states.annotations")
 
 _log = logging.getLogger("magnet_arrow")
 _GO_ON = "With skip_unreadable=True only runs that can be read are drawn from."
+_PARTIAL = "partial=True"  # what hints call an argument of `ingest` and `HelmRuns`; a predictor's has another name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,7 +183,9 @@ def _ingest_drawn(runs: HelmRuns, *, include_partial: bool) -> CachedRuns:
     selected = _ingest(runs, include_partial=include_partial)
     bad = [reason_of(one) for one in selected.left_out if one.what == "run"]
     if bad:
-        raise rejected_error(bad, go_on=_GO_ON)
+        error = rejected_error(bad, go_on=_GO_ON)
+        error.hint = error.hint and error.hint.replace(f" {_PARTIAL}", f" include_{_PARTIAL}")
+        raise error
     return CachedRuns(selected.snapshot, selected.keys)
 
 

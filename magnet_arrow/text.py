@@ -81,10 +81,21 @@ def where_to_write(error: OSError, other: str) -> str:
 def as_options(hint: str) -> str:
     """A hint, which names arguments as Python does, for users of a shell.
 
+    Only words of their own are arguments: a run's name, or a path that holds one, stays as it is.
+
     >>> as_options("Read it again with retry=True, or with workers=1.")
     'Read it again with --retry, or with --workers 1.'
+    >>> as_options("Did you mean runs/v1/toy:partial=True,n=2?")
+    'Did you mean runs/v1/toy:partial=True,n=2?'
     """
-    return re.sub(r"\b([a-z_]+)=(True|\d+)\b", _option, hint)
+    return _DRAWN.sub(lambda found: _OF_PREDICT[found[0]], _ARGUMENT.sub(_option, hint))
+
+
+_ARGUMENT = re.compile(
+    r"(?<!\S)(retry|partial|strict|pictures|workers|include_partial|skip_damaged|skip_unreadable)=(True|\d+)(?=[\s.,:;]|$)"
+)
+_OF_PREDICT = {"num_example_runs": "--examples", "num_eval_samples": "--samples", "random_seed": "--seed"}
+_DRAWN = re.compile(rf"(?<!\S)({'|'.join(_OF_PREDICT)})(?=[\s.,:;]|$)")
 
 
 def _option(argument: re.Match[str]) -> str:

@@ -655,6 +655,9 @@ def test_a_drawn_run_that_is_broken_is_3_unless_such_runs_are_skipped(
         ended = run("predict", *args)
         assert ended.code == (3 if 1 in draw else 0), ended.err
         assert ended.err.startswith("made/tide:n=1/stats.json" if 1 in draw else "")
+        assert " --partial" not in ended.err  # which is no option of this command
+        if 1 in draw:
+            assert run("predict", *args, "--include-partial").code in (0, 1)
         codes.add(ended.code)
         skipped = run("predict", *args, "--skip-unreadable", "--json")
         assert skipped.code == 1

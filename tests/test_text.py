@@ -1,6 +1,6 @@
 import pytest
 
-from magnet_arrow.text import for_html, for_terminal
+from magnet_arrow.text import as_options, for_html, for_terminal
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,20 @@ def test_for_terminal_shows_what_would_act(text: str, shown: str) -> None:
 )
 def test_for_html_shows_what_would_act(text: str, shown: str) -> None:
     assert for_html(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [
+        pytest.param("Read it again with retry=True.", "Read it again with --retry.", id="argument"),
+        pytest.param("With workers=1 it goes on.", "With --workers 1 it goes on.", id="number"),
+        pytest.param("Or lower num_example_runs.", "Or lower --examples.", id="another-name"),
+        pytest.param(
+            "Name one: 3f45/s1/toy:n=0, v2/a=1,b=True.", "Name one: 3f45/s1/toy:n=0, v2/a=1,b=True.", id="run"
+        ),
+        pytest.param("Did you mean /d/k=5?", "Did you mean /d/k=5?", id="path"),
+        pytest.param("Did you mean mmlu:retry=True?", "Did you mean mmlu:retry=True?", id="argument-in-a-name"),
+    ],
+)
+def test_hints_for_a_shell_name_options_and_leave_names_alone(hint: str, shown: str) -> None:
+    assert as_options(hint) == shown
