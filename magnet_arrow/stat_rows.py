@@ -105,6 +105,7 @@ class InstanceStatRows(Rows):
         super()._clear_staged()
         self._staged_lengths: deque[list[int]] = deque()
         self._staged_rowless: dict[int, Any] = {}
+        self._rowless_residuals: list[Residual] = []
 
     def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
         lengths: list[list[int]] = [[] for _ in files]
@@ -209,6 +210,8 @@ class InstanceStatRows(Rows):
         for index, length in enumerate(lengths):
             if index in decoded.residuals and length:
                 self._stage_residual(decoded.residuals[index], first, length)
+            elif index in decoded.residuals:
+                self._rowless_residuals.append(decoded.residuals[index])
             first += length
 
     def _stage_residual(self, residual: Residual, first: int, length: int) -> None:
@@ -221,6 +224,11 @@ class InstanceStatRows(Rows):
         }
         for row in range(first + 1, first + length) if parameters else ():
             self._staged_residuals[row] = parameters
+
+    def staged_residuals(self) -> Iterator[Residual]:
+        """See `Rows`; of entries without a row too, as of one whose stats are no array."""
+        yield from super().staged_residuals()
+        yield from self._rowless_residuals
 
     def _stage_rowless(self, stretch: Stretch, lengths: Sequence[int]) -> None:
         for index, (begin, end) in enumerate(stretch.elements()):
@@ -236,11 +244,13 @@ class InstanceStatRows(Rows):
         self._next_entry += len(lengths)
         self._rowless.update(self._staged_rowless)
         self._staged_rowless = {}
+        self._rowless_residuals.clear()
         super().keep(key, name, json_bytes)
 
     def drop(self) -> None:
         """See `Rows`."""
         self._entries.truncate(len(self._lengths))
+        self._rowless_residuals.clear()
         super().drop()
 
     def rowless_entries(self) -> dict[int, Any]:

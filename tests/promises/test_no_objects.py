@@ -109,3 +109,17 @@ def test_both_ways_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def _refused(raw: bytes) -> None:
     raise UnicodeDecodeError("utf-8", b"", 0, 1, "refused")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("value", [7, "text", {"name": "f1"}, True])
+def test_stats_of_an_instance_that_are_no_array(value: Any, layout: str, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "outputs", make_run("a:x=1"))
+    entries = [{"instance_id": "a", "stats": value}, {"instance_id": "b", "stats": [stat("f1", 1.0)]}]
+    (folder / "per_instance_stats.json").write_text(json.dumps(entries, indent=LAYOUTS[layout]))
+    report = ingest(tmp_path / "outputs", tmp_path / "cache")
+    assert (report.runs, report.rejected) == (1, ())
+    assert report.odd == {("value of another type", "per_instance_stats.json $[].stats"): 1}
+    assert verify(tmp_path / "outputs", tmp_path / "cache").is_equal
+    strictly = ingest(tmp_path / "outputs", tmp_path / "strict", strict=True)
+    assert [(one.file, one.json_path) for one in strictly.rejected] == [("per_instance_stats.json", "$[].stats")]
