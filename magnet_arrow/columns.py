@@ -22,7 +22,7 @@ from magnet_arrow import interning, schema
 from magnet_arrow.collectors import InexactError, Shared, int32
 from magnet_arrow.freeform import Kind
 from magnet_arrow.helm.decode import BadPieceError, NotPlainError
-from magnet_arrow.helm.elements import Stretch
+from magnet_arrow.helm.elements import CrowdedError, Stretch
 from magnet_arrow.helm.wire import Residual
 from magnet_arrow.schema import Table
 from magnet_arrow.spreading import RunRows, Spreader, residual_text, row_place, undeclared
@@ -34,6 +34,10 @@ GROUP_BYTES = 16 << 20
 Half as long takes 5 % more bytes on `mmlu`, 2 % on `large` (`benchmarks/size.py`); four of 3,000 runs are then read
 with a tenth less of processor time (`predict.py`), and an ingest's memory peaks 9 MB lower of 240.
 """
+
+
+MAX_STAGED_ROWS = 1 << 18
+"""How many rows one element may have, and how many are made at once of many: each may take 1,500 bytes."""
 
 
 @dataclass(slots=True)
@@ -144,11 +148,18 @@ class Rows:
         What holds nothing out of the ordinary is taken at once, what does is looked at with care.
 
         Raises:
-            BadFileError: one of them is no JSON, or no object.
+            BadFileError: one of them is no JSON, or too large.
+            CrowdedError: there are too many of them; nothing is staged.
         """
         with contextlib.suppress(NotPlainError):
             self.stage_plain([stretch])
-            return
+            if self.staged_rows <= MAX_STAGED_ROWS:
+                return
+            self.drop()
+            if not stretch.is_part:
+                raise CrowdedError
+        if not stretch.is_part and stretch.is_crowded:
+            raise CrowdedError
         try:
             self._stage(stretch, carefully=False)
         except (InexactError, UnicodeDecodeError, BadPieceError):

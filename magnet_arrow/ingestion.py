@@ -37,6 +37,7 @@ from magnet_arrow.hands import Failed, Hands, Lost
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.elements import Buffer
 from magnet_arrow.helm.layout import Found, RunPlace
+from magnet_arrow.helm.oddities import add_places
 from magnet_arrow.helm.source import Fingerprint, SourceFile, content_digest, is_unchanged, plain_name, read_error
 from magnet_arrow.meter import Meter
 from magnet_arrow.orders import Order, Outcome, Todo
@@ -295,7 +296,7 @@ class _Done:
             self.bytes_out += outcome.segment.size_bytes + outcome.segment.runs.size_bytes
         self.rejected += [*outcome.rejected, *outcome.unread]
         self.lacking += outcome.lacking
-        self.odd.update(outcome.odd)
+        add_places(self.odd, outcome.odd)
         self.notes += outcome.notes
         for table, rows in outcome.rows.items():
             self.rows[table] += rows

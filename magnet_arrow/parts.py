@@ -8,6 +8,7 @@ import msgspec
 from magnet_arrow import orders
 from magnet_arrow.cache import sweeping
 from magnet_arrow.cache.joining import join
+from magnet_arrow.helm.oddities import add_places
 from magnet_arrow.orders import Order, Outcome
 
 Pair = tuple[tuple[Order, Outcome], tuple[Order, Outcome]]
@@ -50,13 +51,15 @@ class Parts:
         if found is None:
             return None
         segment, entry = found
+        odd = Counter(rest.odd)
+        add_places(odd, one.odd)
         return msgspec.structs.replace(
             rest,
             segment=segment,
             partial=int(entry.is_partial),
             lacking=entry.lacking,
             rows=dict(Counter(rest.rows) + Counter(one.rows)),
-            odd=dict(Counter(rest.odd) + Counter(one.odd)),
+            odd=odd,
             notes=tuple(sorted(one.notes + rest.notes)),
         )
 

@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
@@ -22,9 +22,9 @@ from magnet_arrow.garbage import collector_off
 from magnet_arrow.gathering import Gathered, Gatherer, R
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import NotPlainError, document, kind, member_error, parse_document
-from magnet_arrow.helm.elements import BLOCK_BYTES, Buffer, Reader, Stretch
+from magnet_arrow.helm.elements import BLOCK_BYTES, Buffer, CrowdedError, Reader, Stretch
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
-from magnet_arrow.helm.oddities import oddities
+from magnet_arrow.helm.oddities import add_places, oddities
 from magnet_arrow.helm.shapes import Object, object_shape
 from magnet_arrow.helm.source import Fingerprint, SourceFile, SystemReadError, fingerprint, plain_name, read_error
 from magnet_arrow.helm.wire import DUPLICATES, Residual, dumps, escape
@@ -148,7 +148,7 @@ class RunTaker(Generic[T]):
             for table in self._tables.values():
                 table.drop()
             raise
-        self.odd.update(self.run.odd)
+        add_places(self.odd, self.run.odd)
         self._keep(entry, {name for name, table in self._tables.items() if table.has_staged})
         for table in self._tables.values():  # those of a long run that was kept as it came, too
             table.end_run()
@@ -427,10 +427,10 @@ class RunTaker(Generic[T]):
                 raise LongRunError
             if not number and rows.table.name == _PICTURED and not self._rules.pictures and _has_pictures(stretch):
                 raise PicturesError("", where=stretch.where)
-            rows.stage(stretch)
+            for part in _staged_parts(rows, stretch, long):
+                self._on_bytes(part.end - part.begin)
+                self._staged(rows, entry, part.end - part.begin, long)
             count += stretch.count
-            self._on_bytes(stretch.end - stretch.begin)
-            self._staged(rows, entry, stretch.end - stretch.begin, long)
         return count
 
     def _staged(self, rows: Rows, entry: RunEntry, size_bytes: int, long: bool) -> None:
@@ -446,7 +446,7 @@ class RunTaker(Generic[T]):
             self._flush_if(rows.is_full, rows)
 
     def _note_odd(self, odd: Counter[tuple[str, str]], entry: RunEntry, table: Table) -> None:
-        self.run.odd.update(odd)
+        add_places(self.run.odd, odd)
         if odd and self._rules.strict:
             (what, path), count = next(iter(odd.items()))
             where = Where(f"{entry.suite}/{entry.folder}", table.file, path.split(" ", 1)[1])
@@ -464,7 +464,7 @@ class RunTaker(Generic[T]):
                 if file.size_bytes > MOST_TEXT_BYTES:
                     return None
                 self._buffer.clear()
-                whole = self._buffer.load(file, empty=True)
+                whole = self._buffer.load(file, empty=True, max_bytes=MOST_TEXT_BYTES)
                 text = bytes(whole.buffer[: whole.end]).decode("utf-8")
                 self._on_bytes(file.size_bytes)
         except SystemReadError:
@@ -551,6 +551,26 @@ class RunTaker(Generic[T]):
     def discard(self) -> None:
         """Remove whatever was written."""
         self._sink.discard()
+
+
+def _staged_parts(rows: Rows, stretch: Stretch, long: bool) -> Iterator[Stretch]:
+    """Stage a stretch at once, or in parts where it is crowded; each is to be kept before the next one is asked for.
+
+    Raises:
+        BadFileError: one of its elements is no JSON, or too large.
+        LongRunError: it is crowded, and the run is not taken as a long one.
+    """
+    try:
+        rows.stage(stretch)
+    except CrowdedError:
+        if not long:
+            raise LongRunError from None
+    else:
+        yield stretch
+        return
+    for part in stretch.parts():
+        rows.stage(part)
+        yield part
 
 
 def _require_listing(place: RunPlace) -> None:

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 from magnet_arrow import arrow_compute as pc
 from magnet_arrow import schema, splitting
 from magnet_arrow.collectors import Objects, Shared, int32, require_plain, scalar
-from magnet_arrow.columns import Rows, int64, repeated
+from magnet_arrow.columns import MAX_STAGED_ROWS, Rows, int64, repeated
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.decode import (
     KEY_MARK,
@@ -27,7 +27,7 @@ from magnet_arrow.helm.decode import (
     parse,
     raw_elements,
 )
-from magnet_arrow.helm.elements import Stretch
+from magnet_arrow.helm.elements import CrowdedError, Stretch
 from magnet_arrow.helm.wire import Residual
 from magnet_arrow.interning import taken
 
@@ -196,6 +196,7 @@ class InstanceStatRows(Rows):
         raws_of = [
             [_NO_STAT] if index in no_objects else entry.stats or [] for index, entry in enumerate(decoded.structs)
         ]
+        _require_few_rows(stretch, list(map(len, raws_of)))
         self._entries.extend(decoded.structs, decoded.exact)
         numbers = self._stats.number_pieces(list(chain.from_iterable(raws_of)))
         self._stats.codes.extend(numbers)
@@ -315,6 +316,19 @@ def _batches(
 def _extend_codes(codes: "array[int]", more: pa.Int32Array) -> None:
     data = more.buffers()[1]
     codes.frombytes(memoryview(data)[4 * more.offset : 4 * (more.offset + len(more))])
+
+
+def _require_few_rows(stretch: Stretch, lengths: Sequence[int]) -> None:
+    """No entry may have more than `MAX_STAGED_ROWS` stats, nor all of a stretch together."""
+    if sum(lengths) <= MAX_STAGED_ROWS:
+        return
+    for index, length in enumerate(lengths):
+        if length > MAX_STAGED_ROWS:
+            expected = f"an entry of at most {MAX_STAGED_ROWS:,} stats"
+            begin = next(begin for number, (begin, _) in enumerate(stretch.elements()) if number == index)
+            raise stretch.too_large(begin, expected, f"one of {length:,}", index)
+    if not stretch.is_part:
+        raise CrowdedError
 
 
 def _require_single_keys(stretch: Stretch, entries: list[Any], marks: int) -> None:

@@ -126,6 +126,7 @@ class ElementRows(Rows):
         for file in files:
             file.count = 0
             for region in splitting.cuts(file, splitting.ELEMENT_END, _HOT_BYTES):
+                _require_room(file, region)
                 values = region.decoded_by(self._decoder.plain)
                 file.count += len(values)
                 held += values
@@ -213,6 +214,8 @@ class StateRows(Rows):
         quotes = 2 * len(files)  # of the key of the request states
         rests: list[Any] = []
         for few in _hot(files):
+            if any(map(_is_dense, few)):
+                raise NotPlainError
             documents = plain_objects(structs.ScenarioState, (file.view for file in few))
             quotes += self._extend(list(chain.from_iterable(document.request_states or () for document in documents)))
             for document in documents:
@@ -237,6 +240,7 @@ class StateRows(Rows):
         for file in files:
             file.count = 0
             for region in splitting.cuts(file, _STATE_END, _HOT_BYTES):
+                _require_room(file, region)
                 if self._recur:
                     states = region.decoded_by(self._REQUEST.plain)
                     quotes += self._extend(states)
@@ -325,6 +329,22 @@ def _hot(files: Sequence[Stretch]) -> Iterator[list[Stretch]]:
             few = []
     if few:
         yield few
+
+
+def _require_room(file: Stretch, region: splitting.Region) -> None:
+    """A region that could not be cut small may have any number of elements.
+
+    Raises:
+        NotPlainError: it may have too many to be decoded at once.
+    """
+    if region.end - region.begin > 2 * _HOT_BYTES and file.is_crowded:
+        raise NotPlainError
+
+
+def _is_dense(file: Stretch) -> bool:
+    """Whether a file is long, and has more values than HELM's layout has room for."""
+    size = file.end - file.begin
+    return size > 2 * _HOT_BYTES and count_byte(file.buffer, b","[0], file.begin, file.end) * 8 > size
 
 
 def _require_quotes(files: Sequence[Stretch], needed: int) -> None:

@@ -20,6 +20,7 @@ from magnet_arrow.helm import layout
 from magnet_arrow.helm.elements import Buffer
 from magnet_arrow.helm.eras import ALWAYS_WRITTEN, FIRST, Era, era_of
 from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.helm.oddities import add_places
 from magnet_arrow.helm.shapes import ListOf, Object, Shape, object_shape
 from magnet_arrow.helm.source import Fingerprint
 from magnet_arrow.helm.wire import TEXT_FORM, unescape
@@ -102,7 +103,7 @@ class ValidationReport:
         """What HELM does not declare, in sum."""
         total: Counter[tuple[str, str]] = Counter()
         for found in (*self.runs, *self.suites):
-            total.update(found.odd)
+            add_places(total, found.odd)
         return dict(sorted(total.items()))
 
     @property

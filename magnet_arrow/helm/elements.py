@@ -25,14 +25,20 @@ from magnet_arrow.helm.scanning import (
     sample,
     skip_space,
 )
-from magnet_arrow.helm.searching import find, has
+from magnet_arrow.helm.searching import count_byte, find, has
 from magnet_arrow.helm.source import SourceFile
 
 BLOCK_BYTES = 16 << 20
 STRETCH_BYTES = 4 << 20
 """How much of a block is looked at at once: row groups end between stretches."""
-MOST_ELEMENT_BYTES = 64 << 20
+MOST_ELEMENT_BYTES = 32 << 20
 """No element, and no document that is one object, may be longer: what is made of it takes a few times as much."""
+MAX_ELEMENTS = 1 << 15
+"""How many elements are looked at with care at once: one takes some 1,000 bytes then, even if it is `{}`."""
+MAX_VALUES = 1 << 19
+"""How many values one element may have that is looked at with care, about; each takes some 300 bytes then."""
+_PART_VALUES = 1 << 17
+_COMMA = b","
 _TAIL_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _MEMBER = b'\n  "'
@@ -69,6 +75,8 @@ class Stretch:
 
     count: int = 0
     """Elements in it; whoever decodes the stretch sets it, before the next one is asked for."""
+    is_part: bool = False
+    """Whether it is one of the `parts` of another."""
 
     @property
     def view(self) -> memoryview:
@@ -98,6 +106,48 @@ class Stretch:
         except BrokenError as error:
             raise self.error(error.at, error.expected, error.found, None if error.closed else index) from None
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether it has more than `MAX_ELEMENTS` elements, or so many values that `parts` must look at each."""
+        commas = count_byte(self.buffer, _COMMA[0], self.begin, self.end)
+        if commas < MAX_ELEMENTS or commas >= MAX_VALUES:
+            return commas >= MAX_VALUES
+        try:
+            return len(items(self.view)) > MAX_ELEMENTS
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return True
+
+    def parts(self) -> "Iterator[Stretch]":
+        """Its elements, at most `MAX_ELEMENTS` at a time, valid until the next ones; `count` is set on the way.
+
+        Raises:
+            BadFileError: one of them has too many values, or is no JSON.
+        """
+        begin, number, values, end = self.begin, 0, 0, self.begin
+        for start, end in self.elements():
+            commas = self.buffer.count(_COMMA, start, end)
+            if commas >= MAX_VALUES and _values(self.buffer, start, end) >= MAX_VALUES:
+                raise self.too_large(start, f"an element of at most {MAX_VALUES:,} values", "more", number)
+            number += 1
+            values += commas
+            first = self.count
+            if (number - first >= MAX_ELEMENTS or values >= _PART_VALUES) and self.buffer.startswith(_COMMA, end):
+                yield self._part(begin, end, number)
+                begin, values = end, 0
+        if number > self.count:
+            yield self._part(begin, self.end - 1, number)
+
+    def _part(self, begin: int, end: int, number: int) -> "Stretch":
+        """The elements up to the one with this number; brackets are put where commas stood around them."""
+        self.buffer[begin], self.buffer[end] = b"[]"
+        first, self.count = self.first + self.count, number
+        return Stretch(self.buffer, begin, end + 1, self.offset, first, self.path, self.where, is_part=True)
+
+    def too_large(self, at: int, expected: str, found: str, index: int) -> BadFileError:
+        """The error for an element that would take too much memory."""
+        error = self.error(at, expected, found, index)
+        return BadFileError("", where=error.where, expected=expected, found=found, hint=_SHORTEN)
+
     def error(self, at: int, expected: str, found: str, index: int | None = None) -> BadFileError:
         """The error for a fault at `at` in the buffer, in the element with this index in the stretch."""
         path = self.path if index is None else f"{self.path}[{self.first + index}]"
@@ -106,6 +156,18 @@ class Stretch:
             "Copy the file again, or read what is complete of it with partial=True." if found == END_OF_FILE else None
         )
         return BadFileError("", where=where, expected=expected, found=found, hint=hint)
+
+
+_SHORTEN = "It would take too much memory. Shorten it, or leave the run out."
+
+
+def _values(buffer: bytearray, begin: int, end: int) -> int:
+    """The commas of JSON that stand in no text."""
+    return sum(buffer[match.start()] == _COMMA[0] for match in TOKEN.finditer(buffer, begin, end))
+
+
+class CrowdedError(Exception):
+    """A stretch is to be looked at with care, and has too much in it for that: see `Stretch.parts`."""
 
 
 @dataclass(slots=True)
@@ -122,8 +184,13 @@ class Buffer:
         """Forget what is in it; the memory stays."""
         self.used = 0
 
-    def load(self, file: SourceFile, *, empty: bool = False) -> "Document":
+    def load(self, file: SourceFile, *, empty: bool = False, max_bytes: int | None = None) -> "Document":
         """Read a whole file.
+
+        Args:
+            file: just opened.
+            empty: it may be.
+            max_bytes: how long it may be; None for `MOST_ELEMENT_BYTES`.
 
         Raises:
             BadFileError: it cannot be read, or is empty though it may not be.
@@ -131,10 +198,11 @@ class Buffer:
         begin = self.used
         # One byte more than the file had, so that one that has grown meanwhile is read to its end.
         wanted = file.size_bytes + 1
+        limit = (MOST_ELEMENT_BYTES if max_bytes is None else max_bytes) + 1
         while True:
-            if begin + wanted > MOST_ELEMENT_BYTES:
-                found = f"one of more than {MOST_ELEMENT_BYTES >> 20} MiB"
-                raise BadFileError("", where=file.where, expected="a JSON document", found=found)
+            if wanted > limit:
+                found = f"one of more than {limit >> 20} MiB"
+                raise BadFileError("", where=file.where, expected="a JSON document", found=found, hint=_SHORTEN)
             if begin + wanted > len(self.data):
                 grown = bytearray(max(2 * len(self.data), begin + wanted))
                 grown[: self.used] = memoryview(self.data)[: self.used]
@@ -268,6 +336,17 @@ def _array_end(data: bytes | bytearray, begin: int, end: int) -> int:
     return find(data, max(begin, end - _TAIL_BYTES), end, b"\n  ]")
 
 
+def _require_short(stretch: Stretch) -> None:
+    """A stretch that is longer than an element may be is a single one.
+
+    Raises:
+        BadFileError: this is one.
+    """
+    if stretch.end - stretch.begin > MOST_ELEMENT_BYTES:
+        expected, found = "an element", f"one of more than {MOST_ELEMENT_BYTES >> 20} MiB"
+        raise stretch.too_large(stretch.begin, expected, found, 0)
+
+
 def items(raw: bytes | memoryview) -> list[Raw]:
     """The items of a JSON array, raw.
 
@@ -349,8 +428,12 @@ class Reader:
             BadFileError: the file ends early, goes on after its end, or one element passes `MOST_ELEMENT_BYTES`.
         """
         if not self._is_read:
-            yield from self._blocks()
+            for stretch in self._blocks():
+                _require_short(stretch)
+                yield stretch
         if self._last is not None:
+            if not self._is_read:
+                _require_short(self._last)
             yield self._last
 
     def _read_beginning(self) -> int | None:
@@ -461,10 +544,7 @@ class Reader:
             opening, first = yield from self._whole_elements(opening, filled, offset, first)
             carried = filled - opening
             if carried > MOST_ELEMENT_BYTES:
-                found = f"one of more than {MOST_ELEMENT_BYTES >> 20} MiB"
-                raise Stretch(buffer.data, opening, filled, offset, first, path, where).error(
-                    opening, "an element", found, 0
-                )
+                _require_short(Stretch(buffer.data, opening, filled, offset, first, path, where))
             buffer.data[:carried] = buffer.data[opening:filled]
             offset += opening
             opening = 0
@@ -498,7 +578,7 @@ class Reader:
             data[opening] = 0x5B
             comma = self._last_comma(opening, min(filled, opening + STRETCH_BYTES), offset)
             if comma == opening and filled - opening > STRETCH_BYTES:
-                comma = self._last_comma(opening, filled, offset)
+                comma = self._first_comma(opening, filled, offset)
             if comma == opening:
                 break
             data[comma] = 0x5D
@@ -559,6 +639,20 @@ class Reader:
             self.members = members
         elif members != self.members:
             raise document.error(0, "the members of the object where HELM writes them", "other ones at the end")
+
+    def _first_comma(self, opening: int, filled: int, offset: int) -> int:
+        """The comma behind the first element, which is a long one; `opening` if there is none."""
+        data = self._buffer.data
+        if self._by_layout:
+            closing = b"\n  }," if self._key is None else b"\n    },"
+            at = data.find(closing, opening, max(opening, min(filled, self._array_end - offset)))
+            if at >= 0:
+                return at + len(closing) - 1
+        try:
+            end = next((end for _, end in Scanner(data, opening, filled).elements()), opening)
+        except BrokenError as error:
+            return opening if error.at >= filled else self._last_comma(opening, filled, offset)
+        return end if data.startswith(_COMMA, end) else opening
 
     def _last_comma(self, opening: int, filled: int, offset: int) -> int:
         """The comma behind the last whole element in the buffer; `opening` if there is none."""

@@ -6,7 +6,7 @@ hand-edited file is behind it.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape
@@ -15,6 +15,8 @@ from magnet_arrow.helm.wire import DUPLICATES, TEXT_FORM, Residual, unescape
 UNKNOWN = "unknown field"
 OTHER_TYPE = "value of another type"
 DUPLICATE = "duplicate key"
+MAX_PLACES = 1000
+"""How many places of a file's part are told apart; what is at others is counted together, by file."""
 _TOO_LARGE = {
     float: "integer past 2^53, null in its column",  # that a float does not hold
     int: "integer past 64 bits, null in its column",
@@ -35,8 +37,20 @@ def oddities(residuals: Iterable[Residual], shape: Object, root: str = "$") -> C
     times = Counter(map(id, alive))
     for residual in {id(residual): residual for residual in alive}.values():
         for met in _all_met(residual, shape, root):
-            found[met] += times[id(residual)]
+            _add(found, met, times[id(residual)], MAX_PLACES)
     return found
+
+
+def add_places(found: Counter[tuple[str, str]], more: Mapping[tuple[str, str], int]) -> None:
+    """Add what was met in a run to what was met in others; past 10 × `MAX_PLACES` it is counted together."""
+    for met, times in more.items():
+        _add(found, met, times, 10 * MAX_PLACES)
+
+
+def _add(found: Counter[tuple[str, str]], met: tuple[str, str], times: int, most: int) -> None:
+    if met not in found and len(found) >= most:
+        met = met[0], f"{met[1].partition(' ')[0]} $ (other places)"
+    found[met] += times
 
 
 def _all_met(residual: Residual, shape: Object, root: str) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,103 @@
+"""What is small in a file and large in memory: many elements, many values in one, a long one, many unknown keys."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from makedump import make_run, write_run
+
+from magnet_arrow import Cache, HelmRuns, ingest, runs, stat_rows, verify
+from magnet_arrow.helm import elements, oddities
+
+N = 500
+FILES = ("scenario_state", "stats", "per_instance_stats", "instances", "display_requests", "display_predictions")
+
+
+@pytest.fixture(autouse=True)
+def _low(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elements, "MAX_ELEMENTS", 64)
+    monkeypatch.setattr(elements, "MAX_VALUES", 2_000)
+    monkeypatch.setattr(elements, "_PART_VALUES", 256)
+
+
+def _written(tmp_path: Path, name: str, value: Any, indent: int | None = None) -> Path:
+    """A run with one file replaced; a scenario state has its request states replaced."""
+    run = make_run("a:x=1", n_instances=3)
+    folder = write_run(tmp_path / "outputs", run)
+    whole = run["scenario_state"] | {"request_states": value} if name == "scenario_state" else value
+    (folder / f"{name}.json").write_text(json.dumps(whole, indent=indent))
+    return tmp_path / "outputs"
+
+
+@pytest.mark.parametrize("block", [1_000, elements.BLOCK_BYTES], ids=["long", "short"])
+@pytest.mark.parametrize("partial", [False, True], ids=["whole", "partial"])
+@pytest.mark.parametrize("indent", [None, 2], ids=["one line", "HELM's layout"])
+@pytest.mark.parametrize("name", FILES)
+def test_many_elements_are_rows(
+    name: str, indent: int | None, partial: bool, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (elements, runs):
+        monkeypatch.setattr(module, "BLOCK_BYTES", block)
+    outputs = _written(tmp_path, name, [{}, None] * (N // 2), indent)
+    report = ingest(outputs, tmp_path / "cache", workers=1, partial=partial)
+    assert (report.runs, report.rejected) == (1, ())
+    rows = Cache(tmp_path / "cache").scan(name).collect().height
+    # An entry without stats has no row; one that is no object has one.
+    assert rows == (N // 2 if name == "per_instance_stats" else N)
+    assert verify(outputs, tmp_path / "cache").is_equal
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("stats", [{"count": 1}, {f"k{number}": number for number in range(2_100)}]),
+        ("per_instance_stats", [{"instance_id": "a"}, {"instance_id": "b", "stats": [{}] * 2_100}]),
+        ("scenario_state", [{}, {"result": {"completions": [{"tokens": [{}] * 2_100}]}}]),
+    ],
+)
+def test_an_element_of_too_many_values_is_rejected_by_name(name: str, value: list[Any], tmp_path: Path) -> None:
+    outputs = _written(tmp_path, name, value)
+    [rejected] = ingest(outputs, tmp_path / "cache", workers=1).rejected
+    path = "$.request_states[1]" if name == "scenario_state" else "$[1]"
+    assert (rejected.file, rejected.json_path) == (f"{name}.json", path)
+    assert rejected.byte == next(outputs.rglob(f"{name}.json")).read_text().index(json.dumps(value[1]))
+    assert (rejected.expected, rejected.found) == ("an element of at most 2,000 values", "more")
+    assert "leave the run out" in (rejected.hint or "")
+
+
+def test_commas_in_texts_are_no_values(tmp_path: Path) -> None:
+    outputs = _written(tmp_path, "stats", [{"name": {"name": "m" + "," * 5_000}, "mean": None}] * 3)
+    report = ingest(outputs, tmp_path / "cache", workers=1)
+    assert (report.runs, report.rejected) == (1, ())
+    assert HelmRuns(outputs, cache=tmp_path / "cache").stats().height == 3
+
+
+def test_an_entry_of_too_many_stats_is_rejected_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stat_rows, "MAX_STAGED_ROWS", 300)
+    outputs = _written(tmp_path, "per_instance_stats", [{"instance_id": "a", "stats": [{"count": 1}] * 301}])
+    [rejected] = ingest(outputs, tmp_path / "cache", workers=1).rejected
+    assert (rejected.json_path, rejected.byte) == ("$[0]", 1)
+    assert (rejected.expected, rejected.found) == ("an entry of at most 300 stats", "one of 301")
+
+
+def test_an_element_as_long_as_a_file_may_not_be_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (elements, runs):
+        monkeypatch.setattr(module, "BLOCK_BYTES", 16_000)
+    monkeypatch.setattr(elements, "STRETCH_BYTES", 4_000)
+    monkeypatch.setattr(elements, "MOST_ELEMENT_BYTES", 20_000)
+    long = {"instance_id": "b", "stats": [{"name": {"name": "n" * 20_000}}]}
+    outputs = _written(tmp_path, "per_instance_stats", [{"instance_id": "a"}, long, {"instance_id": "c"}], 2)
+    [rejected] = ingest(outputs, tmp_path / "cache", workers=1).rejected
+    assert (rejected.file, rejected.json_path) == ("per_instance_stats.json", "$[1]")
+    assert (rejected.expected, rejected.found) == ("an element", "one of more than 0 MiB")
+
+
+def test_unexpected_places_past_a_number_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oddities, "MAX_PLACES", 10)
+    outputs = _written(tmp_path, "stats", [{f"k{number}": number for number in range(25)}])
+    odd = ingest(outputs, tmp_path / "cache", workers=1).odd
+    assert odd == {("unknown field", f"stats.json $[].k{number}"): 1 for number in range(10)} | {
+        ("unknown field", "stats.json $ (other places)"): 15
+    }
+    assert verify(outputs, tmp_path / "cache").is_equal
