@@ -22,10 +22,10 @@ def cached_places(source: Source, cache: Path) -> list[RunPlace]:
 
 
 def read(places: Sequence[RunPlace], table: str, cache: Path, *, hidden: bool = False) -> pl.DataFrame:
-    """One table's frame for these runs, which must be cached."""
+    """One table's frame for these runs, which must be cached, without columns that tell suites apart."""
     cached = Cache(cache).snapshot()
     entries = [cached.lookup(place) for place in places]
-    return read_runs(cached, table, [entry.key for entry in entries if entry], hidden=hidden).collect()
+    return read_runs(cached, table, [entry.key for entry in entries if entry], hidden=hidden, telling=()).collect()
 
 
 def forget_run_lists() -> None:

@@ -624,7 +624,7 @@ def test_run_specs_of_a_dump_that_was_never_seen(outputs: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        pytest.param(lambda run: run["run_spec"].pop("name"), "none", id="missing"),
+        pytest.param(lambda run: run["run_spec"].pop("name"), "no such key", id="missing"),
         pytest.param(lambda run: run["run_spec"].update(name=7), "a number", id="a number"),
         pytest.param(lambda run: run["run_spec"].update(name=None), "null", id="null"),
     ],

@@ -9,6 +9,7 @@ import msgspec
 from magnet_arrow.cache import damage, manifest
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.errors import CacheDamagedError
+from magnet_arrow.forks import require_threads
 from magnet_arrow.text import counted
 
 _GO_ON = "If its source is gone: skip_damaged=True leaves the damaged runs out, the others are sound."
@@ -34,7 +35,9 @@ def snapshot_of(cache: Path, *, skip_damaged: bool, tell: Callable[[str], None])
 
     Raises:
         CacheDamagedError: a run list is damaged, and `skip_damaged` is false; or the manifest is.
+        ForkedError: this process was forked from one that had used Polars.
     """
+    require_threads()
     current = manifest.read_manifest(cache)
     if not skip_damaged:
         snapshot = Snapshot(cache, current)

@@ -112,7 +112,9 @@ def test_a_folder_that_may_be_entered_but_not_listed(
     for call in ("scandir", "listdir"):
         refuse(call, victim, errno.EACCES)
     report = ingest(outputs, cache)
-    assert [(one.run, one.expected) for one in report.rejected] == [(f"made/{VICTIM}", "a readable folder")]
+    [rejected] = report.rejected
+    assert (rejected.run, rejected.hint) == (f"made/{VICTIM}", "Make it readable.")
+    assert "its folder cannot be looked into" in rejected.reason
     assert folders(cache) == [SOUND]
     monkeypatch.undo()
     assert ingest(outputs, cache).runs == 1
