@@ -1,31 +1,98 @@
-"""The README is run as it stands: its Python, with the output beside it, and its lists against the code."""
+"""The README and the pages of `docs/` are run as they are: their blocks, links, and lists against the code.
+
+A `python` block is run, and prints the `text` block behind it. Of an `sh` block, lines that begin with `magnet-arrow`
+are run; a `text` block behind it is what they print together, where `...` stands for anything. A page is run from top
+to bottom, in a folder that holds the demo as `benchmark_output`, with an empty cache.
+"""
 
 import contextlib
+import doctest
 import io
 import re
+import shlex
+import shutil
+import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import typer.main
 from makedump import make_run, write_runs
 
+import magnet_arrow
 from magnet_arrow import cli
 from magnet_arrow.schema import TABLES, Form
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+LINKED = [*PAGES, ROOT / "CONTRIBUTING.md"]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+ENVIRONMENT = "python3 -m venv .venv"
 
 
-def test_the_python_blocks_print_what_stands_below_them() -> None:
-    blocks = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", TEXT, re.DOTALL)
-    assert len(blocks) == TEXT.count("```python\n") >= 3
-    names: dict[str, object] = {}
-    for code, expected in blocks:
+class Block(NamedTuple):
+    language: str
+    code: str
+    printed: str | None
+
+    @property
+    def commands(self) -> list[str]:
+        """Those of ours, in a block for a shell."""
+        lines = self.code.splitlines() if self.language == "sh" else []
+        return [line for line in lines if line.startswith("magnet-arrow ")]
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """The code blocks of a page, each with the `text` block behind it, if there is one."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w+)\n(.*?)^```\n+(?:```text\n(.*?)^```$)?", text, re.DOTALL | re.MULTILINE)
+    for language, code, printed in found:
+        yield Block(language, code, printed or None)
+
+
+def names(pages: list[Path]) -> list[str]:
+    return [str(page.relative_to(ROOT)) for page in pages]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_the_blocks_print_what_is_below_them(
+    page: Path, demo_outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(demo_outputs, tmp_path / "benchmark_output")
+    monkeypatch.chdir(tmp_path)
+    defined: dict[str, object] = {}
+    for block in blocks(page):
         printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(code, names)
-        assert printed.getvalue() == expected
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()) as reported:
+            if block.language == "python":
+                exec(block.code, defined)
+            for command in block.commands:
+                assert run(command, monkeypatch) == cli.ExitCode.DONE, f"{command}\n{reported.getvalue()}"
+        if block.printed is not None:
+            same = doctest.OutputChecker().check_output(block.printed, printed.getvalue(), doctest.ELLIPSIS)
+            assert same, f"{block.code}\nprinted\n{printed.getvalue()}"
+
+
+def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of a command, run in this process."""
+    monkeypatch.setattr(sys, "argv", shlex.split(line, comments=True))
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def test_blocks_are_of_languages_that_are_run() -> None:
+    kinds = {"python", "sh", "text"}
+    for page in PAGES:
+        fences = re.findall(r"^```(\w*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert set(fences) <= kinds | {""}, page
+        # Each `text` block is the output of a block before it.
+        assert fences.count("text") == sum(block.printed is not None for block in blocks(page)), page
+        assert all(block.printed for block in blocks(page) if block.language == "python"), page
 
 
 @pytest.mark.parametrize("lacks", ["perturbations", "means", "stats", "request states", "one run"])
@@ -41,35 +108,48 @@ def test_the_first_lines_work_on_any_dump(lacks: str, tmp_path: Path) -> None:
     write_runs(tmp_path / "outputs", [run, make_run("b")] if lacks == "one run" else [run])
     if lacks == "one run":
         (tmp_path / "outputs/runs/made/b/stats.json").unlink()
-    code = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)[0]
-    code = code.replace("HelmOutputs.demo()", f"HelmOutputs({str(tmp_path / 'outputs')!r})").replace("my-suite", "made")
+    code = next(blocks(README)).code.replace("HelmOutputs.demo()", f"HelmOutputs({str(tmp_path / 'outputs')!r})")
     printed = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(printed):
         warnings.simplefilter("ignore" if lacks == "one run" else "error")
         exec(code, {})
-    accuracy = {"means": "[None]", "stats": "[]"}.get(lacks, "[0.5]")
-    n_runs, n_stats = (2 if lacks == "one run" else 1), (0 if lacks == "stats" else 2)
-    assert printed.getvalue() == f"{n_runs} runs with {n_stats} stats; accuracy {accuracy}\n"
+    rows = re.findall(r"^│ (made\S+) +┆ (\d+) +┆ (\S+) +│$", printed.getvalue(), re.MULTILINE)
+    mean = "null" if lacks == "means" else "0.5"
+    assert rows == ([] if lacks == "stats" else [("made/heron-2b", "1", mean)])
 
 
-def test_every_command_is_in_the_readme_and_has_help() -> None:
+def test_every_command_is_in_the_documentation_and_has_help() -> None:
     for path, command in commands(typer.main.get_command(cli.app)):
         assert f"`magnet-arrow {path}" in TEXT
         assert command.help
         for parameter in command.params:
             assert parameter.name == "help" or getattr(parameter, "help", None), (path, parameter.name)
+            for option in parameter.opts + parameter.secondary_opts:
+                if option.startswith("-") and option != "--help":
+                    assert re.search(rf"[` ]{option}\b", TEXT), (path, option)
+
+
+def test_every_public_name_is_in_the_documentation() -> None:
+    assert [name for name in magnet_arrow.__all__ if not re.search(rf"\b{name}\b", TEXT)] == []
+
+
+def test_every_argument_of_the_entry_points_is_in_the_documentation() -> None:
+    for called in (magnet_arrow.ingest, magnet_arrow.Predictor.__init__):
+        for name in called.__kwdefaults__:
+            assert re.search(rf"\b{name}=|--{name.replace('_', '-')}\b", TEXT) or name == "progress", name
 
 
 def test_the_exit_codes_are_those_of_the_code() -> None:
-    section = TEXT.partition("## Exit codes")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (\d+) +\| (.*?) *\|$", section, re.MULTILINE)
+    text = (ROOT / "docs" / "exit-codes.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) +\| (.*?) *\|$", text, re.MULTILINE)
     assert [int(code) for code, _ in rows] == [int(code) for code in cli.ExitCode]
     drawn = re.findall(r"^    (\d+) +(.*)$", cli.__doc__ or "", re.MULTILINE)
     assert rows == drawn
 
 
 def test_the_table_of_tables_is_that_of_the_code() -> None:
-    section = TEXT.partition("## The tables")[2].partition("\n## ")[0]
+    text = (ROOT / "docs" / "tables-and-columns.md").read_text(encoding="utf-8")
+    section = text.partition("## The tables")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", section, re.MULTILINE)
     assert [(name, row) for name, _, row in rows] == [(table.name, table.row) for table in TABLES.values()]
     for name, file, _ in rows:
@@ -77,7 +157,7 @@ def test_the_table_of_tables_is_that_of_the_code() -> None:
 
 
 def test_ci_runs_the_readmes_own_two_commands() -> None:
-    lines = [line for line in TEXT.splitlines() if "python3 -m venv .venv" in line]
+    lines = [line for line in README.read_text(encoding="utf-8").splitlines() if ENVIRONMENT in line]
     assert len(lines) == 2
     assert lines[0].endswith("magnet-arrow demo")
     assert lines[1].endswith("pytest")
@@ -86,10 +166,33 @@ def test_ci_runs_the_readmes_own_two_commands() -> None:
     assert "run_readme_command 2 " in script
 
 
-def test_links_inside_the_project_lead_somewhere() -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXT)
+@pytest.mark.parametrize("page", LINKED, ids=names(LINKED))
+def test_links_inside_the_project_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)\s]+)\)", prose(page))
     assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+    for target in targets:
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.is_relative_to(ROOT), target
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+@pytest.mark.parametrize("start", [README, ROOT / "docs" / "README.md"], ids=["README.md", "docs/README.md"])
+def test_every_page_can_be_reached_from(start: Path) -> None:
+    linked = {(start.parent / target).resolve() for target in re.findall(r"\]\(([^)#]+)", prose(start))}
+    assert [page.name for page in PAGES if page not in linked and page.name != "README.md"] == []
+
+
+def prose(page: Path) -> str:
+    """A page without its code blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """What the forge calls the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def commands(group: object, prefix: str = "") -> list[tuple[str, object]]:
