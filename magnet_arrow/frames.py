@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from magnet_arrow import schema
+from magnet_arrow.arrow_stream import TableHandle
 from magnet_arrow.cache.shown import Columns, frame_schema, shown_columns
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.errors import ColumnNotFoundError
-from magnet_arrow.export import TableHandle
 from magnet_arrow.scan import read_runs, select_runs
 from magnet_arrow.schema import Table
 

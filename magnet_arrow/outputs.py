@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Self, TypeAlias, overload
 import polars as pl
 
 from magnet_arrow import demo
+from magnet_arrow.arrow_stream import TableHandle
 from magnet_arrow.cache.shown import Columns
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.store import Cache
@@ -27,7 +28,6 @@ from magnet_arrow.errors import (
     UnsupportedError,
     warn,
 )
-from magnet_arrow.export import TableHandle
 from magnet_arrow.frames import CachedRuns, Frames, registered_types, table_of_runs
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import RUN_FILES, Found, RunPlace, Source, find_outputs, find_runs, find_suites, is_run

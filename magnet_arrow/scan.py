@@ -17,17 +17,15 @@ from polars.io.plugins import register_io_source
 from magnet_arrow import freeform, schema
 from magnet_arrow.cache import row_places, run_columns, segments, shared_text
 from magnet_arrow.cache.manifest import Segment, TableEntry
+from magnet_arrow.cache.profiles import bits_of, kinds_of, merge_kinds
 from magnet_arrow.cache.row_places import Visit
 from magnet_arrow.cache.run_columns import RUN_COLUMNS
 from magnet_arrow.cache.shown import (
     Columns,
     Residuals,
     Shown,
-    bits_of,
     frame_schema,
     hidden_columns,
-    kinds_of,
-    merge_kinds,
     occurring_columns,
     registered,
     shown_columns,

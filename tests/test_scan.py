@@ -16,11 +16,11 @@ from makedump import make_run, write_runs
 from makesegment import commit_runs, key_of
 
 from magnet_arrow import scan, schema
+from magnet_arrow.arrow_stream import TableHandle
 from magnet_arrow.cache.segments import TableFile
 from magnet_arrow.cache.snapshot import Snapshot
 from magnet_arrow.cache.store import Cache
 from magnet_arrow.errors import CacheDamagedError, ColumnNotFoundError, RunNotCachedError
-from magnet_arrow.export import TableHandle
 from magnet_arrow.ingestion import ingest
 from magnet_arrow.scan import read_runs, select_runs
 from magnet_arrow.stored import StoredTables, stored_types

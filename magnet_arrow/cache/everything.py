@@ -9,12 +9,12 @@ from magnet_arrow import freeform, schema
 from magnet_arrow.cache import evolution, integrity, segments
 from magnet_arrow.cache.evolution import Other
 from magnet_arrow.cache.manifest import TableEntry
+from magnet_arrow.cache.profiles import kinds_of
 from magnet_arrow.cache.shown import (
     Residuals,
     Shown,
     frame_schema,
     hidden_columns,
-    kinds_of,
     polars_type,
     registered,
     without_shown,

@@ -16,8 +16,8 @@ import pyarrow as pa
 from magnet_arrow import freeform, schema
 from magnet_arrow.cache import commit, integrity, segments, sweeping
 from magnet_arrow.cache.manifest import Segment, TableEntry
+from magnet_arrow.cache.profiles import bits_of, kinds_of
 from magnet_arrow.cache.segments import Placed, TableFile
-from magnet_arrow.cache.shown import bits_of, kinds_of
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.columns import GROUP_BYTES, GROUP_ROWS
 from magnet_arrow.errors import CacheError

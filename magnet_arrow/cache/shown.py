@@ -1,6 +1,6 @@
 """Which columns a frame over some runs has, of which types: decided from these runs alone."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from magnet_arrow import freeform, interning, schema
+from magnet_arrow.cache.profiles import bits_of, distinct_profiles, kinds_of
 from magnet_arrow.cache.snapshot import CachedRun
 from magnet_arrow.errors import ColumnNotFoundError, SettingError
 from magnet_arrow.freeform import CellType, Kind
@@ -71,23 +72,10 @@ def _in_residual(table: Table, runs: Sequence[CachedRun]) -> set[str]:
     """Columns found in the data that a segment of these runs had no room for."""
     return {
         name
-        for run in _profiled(table, runs)
+        for run in distinct_profiles(table, runs)
         for name, kind in run.dynamic(table.name).items()
         if name not in run.segment.tables[table.name].dynamic and freeform.stored_type(kind) != freeform.NOTHING
     }
-
-
-def bits_of(table: Table, runs: Sequence[CachedRun]) -> int:
-    """Bit set over the table's registered columns: those whose key occurs in one of these runs."""
-    bits = 0
-    for run in _profiled(table, runs):
-        bits |= run.occurs(table.name)
-    return bits
-
-
-def _profiled(table: Table, runs: Sequence[CachedRun]) -> Iterable[CachedRun]:
-    """One run for each different profile."""
-    return {(id(run.profiles), run.rows(table.name).profile): run for run in runs}.values()
 
 
 def occurring_columns(table: Table, bits: int, kinds: dict[str, Kind]) -> list[Shown]:
@@ -120,20 +108,6 @@ def _in_file_order(table: Table, occurring: list[Shown], found: list[Shown]) -> 
         return (places[spread.name] if spread else len(places)), column.name
 
     return sorted(occurring + found, key=place)
-
-
-def kinds_of(table: Table, runs: Sequence[CachedRun]) -> dict[str, Kind]:
-    """Kinds of every column found in the data of these runs."""
-    kinds: dict[str, Kind] = {}
-    for run in _profiled(table, runs):
-        merge_kinds(kinds, run.dynamic(table.name))
-    return kinds
-
-
-def merge_kinds(kinds: dict[str, Kind], more: Mapping[str, Kind]) -> None:
-    """Add to each column's kinds."""
-    for name, kind in more.items():
-        kinds[name] = kinds.get(name, Kind(0)) | kind
 
 
 def registered(table: Table, name: str) -> Shown:

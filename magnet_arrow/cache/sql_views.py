@@ -22,7 +22,8 @@ from magnet_arrow import freeform, schema
 from magnet_arrow.cache import integrity, segments
 from magnet_arrow.cache.evolution import Other
 from magnet_arrow.cache.manifest import Segment
-from magnet_arrow.cache.shown import Shown, kinds_of, registered
+from magnet_arrow.cache.profiles import kinds_of
+from magnet_arrow.cache.shown import Shown, registered
 from magnet_arrow.cache.snapshot import CachedRun, Snapshot
 from magnet_arrow.freeform import JSON_TEXT, NOTHING, CellType, Kind, settled
 from magnet_arrow.helm.wire import BESIDE, dumps, escape
