@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from dumps import dump, work_folder
 from harness import arguments, header, report
 
-from magnet_arrow.cache.manifest import read_manifest
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.storage.manifest import read_manifest
 
 LEVELS = (1, 3, 6)
 OTHERS = {

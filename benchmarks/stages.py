@@ -20,9 +20,11 @@ from typing import Any
 from dumps import complete, dump, work_folder
 from harness import arguments, header, report
 
-from magnet_arrow import columns, gathering, ingestion, stat_rows, table_rows
-from magnet_arrow.cache import changes, segments
-from magnet_arrow.collectors import Shared
+from magnet_arrow.ingestion import api, batch_reader
+from magnet_arrow.records import stat_builders, table_builder, table_builders
+from magnet_arrow.records.column_builders import Shared
+from magnet_arrow.storage import transaction
+from magnet_arrow.storage.segments import segment_files
 
 WARM_UP, CALLS = 2, 5
 
@@ -32,17 +34,17 @@ def _table(rows: Any) -> str:
 
 
 STAGES: tuple[tuple[type, str, str, Callable[[Any], str]], ...] = (
-    (gathering.Gatherer, "gather", "read short runs", lambda _: ""),
-    (table_rows.ObjectRows, "_stage_plain", "decode", _table),
-    (table_rows.ElementRows, "_stage_plain", "decode", _table),
-    (table_rows.StateRows, "_stage_plain", "decode", _table),
-    (table_rows.StateRows, "_stage_documents", "decode", _table),
-    (stat_rows.RecurringRows, "_stage_plain", "decode", _table),
-    (stat_rows.InstanceStatRows, "_stage_plain", "decode", _table),
+    (batch_reader.Gatherer, "gather", "read short runs", lambda _: ""),
+    (table_builders.ObjectRows, "_stage_plain", "decode", _table),
+    (table_builders.ElementRows, "_stage_plain", "decode", _table),
+    (table_builders.StateRows, "_stage_plain", "decode", _table),
+    (table_builders.StateRows, "_stage_documents", "decode", _table),
+    (stat_builders.RecurringRows, "_stage_plain", "decode", _table),
+    (stat_builders.InstanceStatRows, "_stage_plain", "decode", _table),
     (Shared, "learn", "  of it: learn what is new", lambda shared: shared.prefix),
-    (columns.Rows, "flush", "columns", _table),
-    (segments.TableWriter, "_write_held", "write", _table),
-    (ingestion._Work, "plan", "plan", lambda _: ""),
+    (table_builder.Rows, "flush", "columns", _table),
+    (segment_files.TableWriter, "_write_held", "write", _table),
+    (api._Work, "plan", "plan", lambda _: ""),
 )
 
 
@@ -66,13 +68,13 @@ def measure(outputs: Path, work: Path) -> dict[str, float]:
     for owner, function, stage, name in STAGES:
         label = functools.partial(lambda stage, name, first: f"{stage} {name(first)}".rstrip(), stage, name)
         setattr(owner, function, timed(spent, vars(owner)[function], label))
-    changes.apply = timed(spent, changes.apply, lambda _: "commit")
+    transaction.apply = timed(spent, transaction.apply, lambda _: "commit")
     for call in range(WARM_UP + CALLS):
         if call == WARM_UP:
             spent.clear()
         cache = Path(tempfile.mkdtemp(prefix="cache-", dir=work))
         begin = time.process_time_ns()
-        ingestion.ingest(outputs, cache, workers=1)
+        api.ingest(outputs, cache, workers=1)
         spent["in all"] += time.process_time_ns() - begin
         shutil.rmtree(cache)
     return {stage: round(ns / CALLS / 1e6, 1) for stage, ns in spent.most_common()}

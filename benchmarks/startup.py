@@ -18,7 +18,7 @@ from harness import ONE_THREAD, Measured, arguments, header, lines_of, report, r
 
 BASE = "import polars, pyarrow.parquet, msgspec"
 EVERY_NAME = "import magnet_arrow; [getattr(magnet_arrow, name) for name in magnet_arrow.__all__]"
-COMMAND = "import magnet_arrow_start; magnet_arrow_start.main()"
+COMMAND = "from magnet_arrow.cli.start import main; main()"
 
 
 def main() -> None:

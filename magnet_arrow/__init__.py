@@ -5,19 +5,21 @@
 ['anatomy', 'anatomy', 'philosophy', 'philosophy']
 """
 
-import importlib as _importlib
-import typing as _typing
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` itself would take a while to import
+    from typing import Any
 
-if _typing.TYPE_CHECKING:
     from magnet_arrow import data_splits, errors, predictor
-    from magnet_arrow.cache.store import Cache
+    from magnet_arrow.cache import Cache
+    from magnet_arrow.checks.validate import ValidationReport, validate
+    from magnet_arrow.checks.verify import VerifyReport, verify
     from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit
-    from magnet_arrow.ingestion import IngestReport, ingest
+    from magnet_arrow.ingestion.api import IngestReport, ingest
     from magnet_arrow.outputs import HelmOutputs, HelmRun, HelmRuns, HelmSuite, HelmSuites
-    from magnet_arrow.predictions import RunPrediction
+    from magnet_arrow.predictions.records import RunPrediction
     from magnet_arrow.predictor import Predictor, RunPredictor
-    from magnet_arrow.validation import ValidationReport, validate
-    from magnet_arrow.verification import VerifyReport, verify
+
+del TYPE_CHECKING
 
 __version__ = "0.1.0"
 
@@ -47,32 +49,34 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Cache": "cache.store",
+    "Cache": "cache",
     "HelmOutputs": "outputs",
     "HelmRun": "outputs",
     "HelmRuns": "outputs",
     "HelmSuite": "outputs",
     "HelmSuites": "outputs",
-    "IngestReport": "ingestion",
+    "IngestReport": "ingestion.api",
     "Predictor": "predictor",
-    "RunPrediction": "predictions",
+    "RunPrediction": "predictions.records",
     "RunPredictor": "predictor",
     "SequesteredTestSplit": "data_splits",
     "TestSplit": "data_splits",
     "TrainSplit": "data_splits",
-    "ValidationReport": "validation",
-    "VerifyReport": "verification",
-    "ingest": "ingestion",
-    "validate": "validation",
-    "verify": "verification",
+    "ValidationReport": "checks.validate",
+    "VerifyReport": "checks.verify",
+    "ingest": "ingestion.api",
+    "validate": "checks.validate",
+    "verify": "checks.verify",
 }
 """Where each public name is defined. It is imported when it is first used: most uses need a part of the package."""
 
 
-def __getattr__(name: str) -> _typing.Any:
+def __getattr__(name: str) -> "Any":
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _importlib.import_module(f"{__name__}.{_HOMES.get(name, name)}")
+    import importlib
+
+    home = importlib.import_module(f"{__name__}.{_HOMES.get(name, name)}")
     value = getattr(home, name) if name in _HOMES else home
     globals()[name] = value
     return value

@@ -1,6 +1,6 @@
 """`python -m magnet_arrow` is `magnet-arrow`."""
 
-from magnet_arrow_start import main
+from magnet_arrow.cli.start import main
 
 if __name__ == "__main__":
     main()

@@ -15,14 +15,14 @@ from typing import ClassVar, Literal
 
 import polars as pl
 
-from magnet_arrow.cache.run_columns import RUN_COLUMNS, telling_apart, telling_names_apart
+from magnet_arrow._text import counted, for_terminal
+from magnet_arrow.checks.run_selection import Selected, look_at, reason_of
 from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError, Where, warn
-from magnet_arrow.frames import CachedRuns
-from magnet_arrow.ingestion import read_run_specs, rejected_error
+from magnet_arrow.ingestion.api import read_run_specs, rejected_error
 from magnet_arrow.outputs import HelmRuns
-from magnet_arrow.run_selection import Selected, look_at, reason_of
-from magnet_arrow.schema import RUN_NAME, TABLES
-from magnet_arrow.text import counted, for_terminal
+from magnet_arrow.query.frames import CachedRuns
+from magnet_arrow.query.run_columns import RUN_COLUMNS, telling_apart, telling_names_apart
+from magnet_arrow.schema.registry import RUN_NAME, TABLES
 
 SamplePolicy = Literal["error", "warn", "ignore"]
 

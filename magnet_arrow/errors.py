@@ -39,7 +39,7 @@ from typing import Self
 
 import msgspec
 
-from magnet_arrow.text import for_terminal
+from magnet_arrow._text import for_terminal
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,9 @@ from typing import Any, NoReturn, Self, TypeAlias, overload
 
 import polars as pl
 
-from magnet_arrow import demo
-from magnet_arrow.arrow_stream import TableHandle
-from magnet_arrow.cache.shown import Columns
-from magnet_arrow.cache.snapshot import Snapshot
-from magnet_arrow.cache.store import Cache
+from magnet_arrow._text import counted, for_html, for_terminal
+from magnet_arrow.cache import Cache
+from magnet_arrow.checks.run_selection import look_at, select_runs
 from magnet_arrow.errors import (
     CacheError,
     ColumnNotFoundError,
@@ -28,16 +26,18 @@ from magnet_arrow.errors import (
     UnsupportedError,
     warn,
 )
-from magnet_arrow.frames import CachedRuns, Frames, registered_types, table_of_runs
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import RUN_FILES, Found, RunPlace, Source, find_outputs, find_runs, find_suites, is_run
 from magnet_arrow.helm.run_place import place_of
-from magnet_arrow.ingestion import RunSpecs, readable_run_specs
-from magnet_arrow.run_selection import look_at, select_runs
-from magnet_arrow.run_views import JsonView, StructsView
-from magnet_arrow.runs import stamps_of
-from magnet_arrow.schema import TABLES
-from magnet_arrow.text import counted, for_html, for_terminal
+from magnet_arrow.ingestion.api import RunSpecs, readable_run_specs
+from magnet_arrow.ingestion.run_reader import stamps_of
+from magnet_arrow.query.arrow_stream import TableHandle
+from magnet_arrow.query.frames import CachedRuns, Frames, registered_types, table_of_runs
+from magnet_arrow.query.projection import Columns
+from magnet_arrow.query.raw_json import JsonView, StructsView
+from magnet_arrow.schema.registry import TABLES
+from magnet_arrow.sources import demo
+from magnet_arrow.storage.snapshot import Snapshot
 
 CacheLike: TypeAlias = Cache | str | os.PathLike[str] | None
 """A cache, its folder, or None for the default one."""

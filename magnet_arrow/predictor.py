@@ -11,17 +11,17 @@ from typing import Any
 
 import polars as pl
 
+from magnet_arrow._text import counted, for_terminal
 from magnet_arrow.data_splits import SamplePolicy, SequesteredTestSplit, TestSplit, TrainSplit, draw
+from magnet_arrow.decode.chunks import Buffer
 from magnet_arrow.errors import BadFileError, FilterError, PredictionError, SettingError, Where, warn
-from magnet_arrow.helm.decode import kind
-from magnet_arrow.helm.elements import Buffer
+from magnet_arrow.helm.json_faults import kind
 from magnet_arrow.helm.layout import RunPlace, Source
-from magnet_arrow.helm.source import SourceFile
+from magnet_arrow.ingestion.run_reader import RUN_SPEC, read_run_spec, where_of
 from magnet_arrow.outputs import CacheLike, HelmRun, HelmRuns
-from magnet_arrow.predictions import RunPrediction, frame
-from magnet_arrow.runs import RUN_SPEC, read_run_spec, where_of
-from magnet_arrow.scoring import compare_runs, without_truth
-from magnet_arrow.text import counted, for_terminal
+from magnet_arrow.predictions.records import RunPrediction, frame
+from magnet_arrow.predictions.scoring import compare_runs, without_truth
+from magnet_arrow.sources.file import SourceFile
 
 __all__ = [
     "Predictor",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from makedump import THREE, make_run, write_runs
 
-from magnet_arrow import demo
+from magnet_arrow.sources import demo
 
 # One tmp_path for all examples of a test is meant: each example makes a folder of its own in it.
 # Whether generating is slow depends on what else the machine does, and is no fault of a test.

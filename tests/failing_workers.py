@@ -1,16 +1,16 @@
-"""What tests have worker processes do when they begin, in place of `pool._begin_worker`."""
+"""What tests have worker processes do when they begin, in place of `process_pool._begin_worker`."""
 
 import os
 import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from magnet_arrow import pool
-from magnet_arrow.orders import Todo
-from magnet_arrow.runs import RunTaker
+from magnet_arrow.ingestion.parallel import process_pool
+from magnet_arrow.ingestion.parallel.task import Todo
+from magnet_arrow.ingestion.run_reader import RunTaker
 
 BAD = "tide:n=3"
-really_begin = pool._begin_worker
+really_begin = process_pool._begin_worker
 
 
 def die() -> None:

@@ -26,11 +26,11 @@ from makedump import make_run, write_runs
 from page_headers import page_headers
 from reading import all_tables, forget_run_lists
 
-from magnet_arrow.cache.manifest import read_manifest
-from magnet_arrow.cache.store import Cache
+from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheDamagedError
-from magnet_arrow.ingestion import ingest
-from magnet_arrow.scan import read_runs
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.storage.manifest import read_manifest
 
 KINDS = ("data page", "page header", "footer", "manifest", "run list", "deletion file")
 

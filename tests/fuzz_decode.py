@@ -24,13 +24,13 @@ from typing import Any
 
 from sameness import differences
 
-from magnet_arrow import demo
-from magnet_arrow.cache.snapshot import CachedRun, Snapshot
-from magnet_arrow.cache.store import Cache
+from magnet_arrow.cache import Cache
 from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.layout import RUN_FILES, find_runs
-from magnet_arrow.ingestion import ingest
-from magnet_arrow.restoring import restore
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.restore.run_files import restore
+from magnet_arrow.sources import demo
+from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 BATCH = 25
 BATCH_SECONDS = 60

@@ -26,9 +26,9 @@ from makedump import make_run, write_runs
 from processes import start_ingest
 from reading import cached_places
 
-from magnet_arrow.cache.store import Cache
-from magnet_arrow.ingestion import ingest
-from magnet_arrow.verification import verify
+from magnet_arrow.cache import Cache
+from magnet_arrow.checks.verify import verify
+from magnet_arrow.ingestion.api import ingest
 
 N_RUNS = 16
 

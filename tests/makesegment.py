@@ -5,15 +5,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from magnet_arrow.cache.changes import Change, apply
-from magnet_arrow.cache.manifest import RunEntry, Segment, Source, run_key
-from magnet_arrow.cache.segments import SegmentWriter
-from magnet_arrow.cache.snapshot import Snapshot
-from magnet_arrow.columns import Batch
+from magnet_arrow.decode.chunks import Stretch
 from magnet_arrow.errors import Where
-from magnet_arrow.helm.elements import Stretch
-from magnet_arrow.helm.source import FileStamp
-from magnet_arrow.stat_rows import StatRows
+from magnet_arrow.records.stat_builders import StatRows
+from magnet_arrow.records.table_builder import Batch
+from magnet_arrow.sources.file import FileStamp
+from magnet_arrow.storage.manifest import RunEntry, Segment, Source, run_key
+from magnet_arrow.storage.segments.segment_files import SegmentWriter
+from magnet_arrow.storage.snapshot import Snapshot
+from magnet_arrow.storage.transaction import Change, apply
 
 SUITE = "v1"
 Runs = Mapping[str, Iterable[Any]]

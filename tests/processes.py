@@ -10,8 +10,11 @@ PACKAGE = str(Path(__file__).parents[1])
 INGEST = """
 import sys
 sys.path[:0] = [{package!r}, {tests!r}]
-from magnet_arrow import cli, ingestion, orders, work
-from magnet_arrow.cache import commit, compaction
+from magnet_arrow.cli import commands as cli
+from magnet_arrow.ingestion import api as ingestion, worker as work
+from magnet_arrow.ingestion.parallel import task as orders
+from magnet_arrow.storage import commit
+from magnet_arrow.storage.maintenance import compact as compaction
 {prelude}
 orders.SEGMENT_JSON_BYTES = {segment_bytes}
 compaction.MOST_SMALL = {most_small}

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import duckdb
 
-from magnet_arrow import Cache, schema, verify
-from magnet_arrow.export import export_tables
-from magnet_arrow.restoring import restore
-from magnet_arrow.scan import read_runs
+from magnet_arrow import Cache, verify
+from magnet_arrow.export.parquet import export_tables
+from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.restore.run_files import restore
+from magnet_arrow.schema import registry
 
 
 def main(cache: Cache, source: Path, out: Path) -> None:
@@ -29,7 +30,7 @@ def main(cache: Cache, source: Path, out: Path) -> None:
     for run in snapshot.runs.values():
         restore(snapshot, run, out / "restored")
     report = verify(source, cache)
-    print(schema.SCHEMA_VERSION, report.runs, report.n_differences)
+    print(registry.SCHEMA_VERSION, report.runs, report.n_differences)
 
 
 if __name__ == "__main__":

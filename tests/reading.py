@@ -6,11 +6,11 @@ from pathlib import Path
 
 import polars as pl
 
-from magnet_arrow import schema
-from magnet_arrow.cache import snapshot
-from magnet_arrow.cache.store import Cache
+from magnet_arrow.cache import Cache
 from magnet_arrow.helm.layout import RunPlace, find_runs
-from magnet_arrow.scan import read_runs
+from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.schema import registry
+from magnet_arrow.storage import snapshot
 
 Source = PathLike[str] | Sequence[PathLike[str]]
 
@@ -37,7 +37,7 @@ def forget_run_lists() -> None:
 def all_tables(cache: Path) -> dict[str, pl.DataFrame]:
     """All rows of all tables, sorted by place. A source's id is random, and left out."""
     found = {}
-    for table in schema.TABLES:
+    for table in registry.TABLES:
         frame = Cache(cache).scan(table).collect()
         run = pl.col("magnet.run").str.split("/").list.slice(1).list.join("/")
         found[table] = frame.with_columns(run.alias("magnet.run")).sort("magnet.run", "magnet.row")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from makedump import Run
 from strategies import floats, free_objects, integers, json_values, keys, texts
 
-from magnet_arrow.helm.shapes import FreeForm, ListOf, Object, Scalar, Shape, file_shape
+from magnet_arrow.helm.declared_types import FreeForm, ListOf, Object, Scalar, Shape, file_shape
 
 KINDS = (
     "an empty stats list",

@@ -33,7 +33,7 @@ import os, signal, sys
 from pathlib import Path
 import magnet_arrow as magnet
 import polars as pl
-from magnet_arrow.export import export_tables
+from magnet_arrow.export.parquet import export_tables
 
 demo, tmp, is_used, actions = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "used", eval(sys.argv[4])
 cache = tmp + "/cache"

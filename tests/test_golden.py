@@ -11,10 +11,10 @@ import pytest
 
 from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit
 from magnet_arrow.helm.layout import find_runs
-from magnet_arrow.ingestion import ensure_cached
+from magnet_arrow.ingestion.api import ensure_cached
 from magnet_arrow.outputs import HelmOutputs, HelmSuite
 from magnet_arrow.predictor import Predictor, RunPrediction, RunPredictor
-from magnet_arrow.restoring import restore
+from magnet_arrow.restore.run_files import restore
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 NAME = "run_spec.name"

@@ -5,7 +5,7 @@ import sys
 
 USE = """
 import sys
-from magnet_arrow.no_pandas import hide_pandas
+from magnet_arrow._no_pandas import hide_pandas
 hide_pandas()
 import polars as pl
 import pyarrow as pa
@@ -23,7 +23,7 @@ SHOWN_BEFORE = """
 import sys
 from types import ModuleType
 mine = sys.modules["pandas"] = ModuleType("pandas")
-from magnet_arrow.no_pandas import hide_pandas
+from magnet_arrow._no_pandas import hide_pandas
 before = list(sys.meta_path)
 hide_pandas()
 import pandas

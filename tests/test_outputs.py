@@ -20,7 +20,7 @@ from magnet_arrow.errors import (
     UnsupportedError,
 )
 from magnet_arrow.helm import structs
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.outputs import HelmOutputs, HelmRun, HelmRuns, HelmSuite, HelmSuites
 
 SUBJECT = "run_spec.scenario_spec.args.subject"

@@ -16,7 +16,6 @@ import pytest
 from makedump import make_run, stat, write_run, write_runs
 
 import magnet_arrow.predictor
-from magnet_arrow import ingestion
 from magnet_arrow.errors import (
     BadFileError,
     CacheNotWritableError,
@@ -28,7 +27,8 @@ from magnet_arrow.errors import (
     PredictionError,
     SettingError,
 )
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.ingestion import api
+from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.outputs import HelmOutputs, HelmRuns
 from magnet_arrow.predictor import Predictor, RunPrediction, RunPredictor, SequesteredTestSplit, TrainSplit
 
@@ -248,7 +248,7 @@ def test_a_draw_raises_where_a_changed_run_cannot_be_cached(outputs: Path, monke
     ingest(outputs)
     file = outputs / "runs" / "made" / "tides 3" / "stats.json"
     file.write_text(json.dumps(json.loads(file.read_text())))
-    monkeypatch.setattr(ingestion.changes, "apply", refuse)
+    monkeypatch.setattr(api.changes, "apply", refuse)
     with pytest.raises(CacheNotWritableError):
         Predictor(5, 1).prepare_predict_inputs(outputs)
 

@@ -40,10 +40,10 @@ def loaded_by(code: str) -> list[str]:
 
 def test_names_are_imported_when_they_are_used() -> None:
     assert not {"polars", "pyarrow"} & set(loaded_by("magnet_arrow.__version__"))
-    assert "magnet_arrow.verification" not in loaded_by("magnet_arrow.HelmRuns")
+    assert "magnet_arrow.checks.verify" not in loaded_by("magnet_arrow.HelmRuns")
 
 
 def test_import_leaves_out_what_only_some_need() -> None:
     loaded = loaded_by("[getattr(magnet_arrow, name) for name in magnet_arrow.__all__]")
     assert "polars" in loaded
-    assert not {"duckdb", "helm", "pandas", "torch", "typer", "rich", "magnet_arrow.cli"} & set(loaded)
+    assert not {"duckdb", "helm", "pandas", "torch", "typer", "rich", "magnet_arrow.cli.commands"} & set(loaded)

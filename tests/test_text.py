@@ -1,6 +1,6 @@
 import pytest
 
-from magnet_arrow.text import as_options, for_html, for_terminal
+from magnet_arrow._text import as_options, for_html, for_terminal
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dumps import FILES
 
 from magnet_arrow import Cache, HelmRuns, ingest
 from magnet_arrow.helm.layout import RunPlace, find_runs
-from magnet_arrow.ingestion import IngestReport
+from magnet_arrow.ingestion.api import IngestReport
 from magnet_arrow.predictor import Predictor
 
 TABLES = tuple(name.removesuffix(".json") for name in FILES)

@@ -1,4 +1,4 @@
-"""Where JSON stops being JSON, in our own places and words.
+"""JSON in our own places and words: where it stops being JSON, and what its values are called.
 
 Python's `json` decides what is JSON; but which byte it points at, and in which words, changes from release to release
 (3.13 points at a trailing comma, those before behind it).
@@ -6,6 +6,7 @@ Python's `json` decides what is JSON; but which byte it points at, and in which 
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _STRING = re.compile(rb'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+')
@@ -102,3 +103,9 @@ def _after_string(data: bytes, at: int) -> int | Fault:
 def _skip(data: bytes, at: int) -> int:
     match = _SPACE.match(data, at)
     return match.end() if match else at
+
+
+def kind(value: Any) -> str:
+    """What a parsed JSON value is, in words."""
+    kinds = {dict: "an object", list: "an array", str: "a string", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")

@@ -27,7 +27,7 @@ from magnet_arrow.helm.no_source import (
     not_one_dump,
     require_local,
 )
-from magnet_arrow.helm.release import RELEASES, find_release
+from magnet_arrow.helm.release_folder import RELEASES, find_release
 from magnet_arrow.helm.run_place import MARK, RUN_FILES, RUNS, RunPlace, is_gone, is_run
 from magnet_arrow.helm.walk import LATEST, NOT_RUNS, Walk
 
@@ -45,7 +45,7 @@ class Found:
     Attributes:
         places: each run once, see `find_runs` for their order.
         notes: what was passed over and is worth a word, as sentences. They hold names from the disk as they
-            are: show them through `magnet_arrow.text`.
+            are: show them through `magnet_arrow._text`.
         rejected: what could not be looked into, named or followed, so that runs may be lacking. Each look at a
             source finds out about that again; nothing of it is kept in a cache.
         roots: folders that the source names, and those that links in them lead to; absolute, links resolved.

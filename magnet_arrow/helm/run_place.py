@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from magnet_arrow.helm.source import ENDINGS
+from magnet_arrow.sources.file import ENDINGS
 
 RUN_FILES = ("run_spec.json", "scenario_state.json", "stats.json", "per_instance_stats.json")
 """The files of a run that must exist. HELM writes the run spec first, so it marks the folder as a run."""

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from magnet_arrow import demo
 from magnet_arrow.errors import BadFileError, Rejected
 from magnet_arrow.helm.run_place import MARK, RUNS, RunPlace, is_run, is_utf8, place_of
+from magnet_arrow.sources import demo
 
 LATEST = "latest"
 NOT_RUNS = frozenset({"eval_cache", "groups"})

@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import msgspec
 from makedump import Run, make_run, write_run
 
-from magnet_arrow import schema
-from magnet_arrow.cache import manifest
-from magnet_arrow.cache.manifest import Source
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.schema import registry
+from magnet_arrow.storage import manifest
+from magnet_arrow.storage.manifest import Source
 
 FOLDER = Path(__file__).parent / "cache_v1"
 
@@ -48,7 +48,7 @@ def runs() -> dict[str, Run]:
 
 def main() -> None:
     """Write the folder anew."""
-    assert schema.SCHEMA_VERSION == 1, "this cache is to be of schema version 1"
+    assert registry.SCHEMA_VERSION == 1, "this cache is to be of schema version 1"
     shutil.rmtree(FOLDER, ignore_errors=True)
     source, cache = FOLDER / "source", FOLDER / "cache"
     for folder, run in runs().items():

@@ -7,19 +7,19 @@ version 1, and never again: a later version writes what its columns are into the
 import json
 from pathlib import Path
 
-from magnet_arrow import schema
+from magnet_arrow.schema import registry
 
-FILE = Path(schema.__file__).parent / "cache" / "columns_v1.json"
+FILE = Path(registry.__file__).parents[1] / "storage" / "segments" / "columns_v1.json"
 
 
 def columns() -> dict[str, dict[str, list[str]]]:
     """By table: names in order, and the paths of texts that are JSON."""
     return {
         table.name: {"columns": table.names, "json_text": [path for one in table.columns for path in one.json_text]}
-        for table in schema.TABLES.values()
+        for table in registry.TABLES.values()
     }
 
 
 if __name__ == "__main__":
-    assert schema.SCHEMA_VERSION == 1, "these are to be the columns of schema version 1"
+    assert registry.SCHEMA_VERSION == 1, "these are to be the columns of schema version 1"
     FILE.write_text(json.dumps(columns(), indent=1) + "\n", encoding="utf-8")

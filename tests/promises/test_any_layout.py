@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from makedump import make_run, write_run
 
-from magnet_arrow import HelmRuns, ingest, runs, validate, verify
-from magnet_arrow.helm import elements
+from magnet_arrow import HelmRuns, ingest, validate, verify
+from magnet_arrow.decode import chunks
+from magnet_arrow.ingestion import run_reader
 
 STATE = "scenario_state"
 BEHIND = [{"class_name": "made.A", "args": {"text": "t" * 300}}] * 60
@@ -31,10 +32,10 @@ LAYOUTS: dict[str, Callable[[str], str]] = {
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (elements, runs):
+    for module in (chunks, run_reader):
         monkeypatch.setattr(module, "BLOCK_BYTES", 16_000)
-    monkeypatch.setattr(elements, "STRETCH_BYTES", 4_000)
-    monkeypatch.setattr(elements, "_TAIL_BYTES", 1_000)
+    monkeypatch.setattr(chunks, "STRETCH_BYTES", 4_000)
+    monkeypatch.setattr(chunks, "_TAIL_BYTES", 1_000)
 
 
 @pytest.mark.usefixtures("small_blocks")

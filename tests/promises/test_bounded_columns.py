@@ -9,8 +9,8 @@ from makedump import make_run, write_runs
 from reading import cached_places, read
 from reference import ARGS, STATE, TABLES, compare, tables
 
-from magnet_arrow.cache.store import Cache
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.cache import Cache
+from magnet_arrow.ingestion.api import ingest
 
 EXTRA = f"{STATE}.instance.extra_data"
 MOST_COLUMNS = 1024

@@ -14,12 +14,12 @@ from bugcases import CASES, EDGES, NAME, ODD_NAMES, OTHER, SUITE, THIRD, TYPOS, 
 from reading import cached_places, read
 from sameness import differences
 
-from magnet_arrow.cache.store import Cache
+from magnet_arrow.cache import Cache
+from magnet_arrow.checks.verify import verify
 from magnet_arrow.helm.layout import find_runs
-from magnet_arrow.ingestion import IngestReport, ingest
+from magnet_arrow.ingestion.api import IngestReport, ingest
 from magnet_arrow.outputs import HelmRuns
-from magnet_arrow.restoring import restore
-from magnet_arrow.verification import verify
+from magnet_arrow.restore.run_files import restore
 
 STATES = "scenario_state.request_states"
 ENTRIES = "per_instance_stats"

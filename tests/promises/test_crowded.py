@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from makedump import make_run, write_run
 
-from magnet_arrow import Cache, HelmRuns, ingest, runs, stat_rows, verify
-from magnet_arrow.helm import elements, oddities
+from magnet_arrow import Cache, HelmRuns, ingest, verify
+from magnet_arrow.decode import anomalies, chunks
+from magnet_arrow.ingestion import run_reader
+from magnet_arrow.records import stat_builders
 
 N = 500
 FILES = ("scenario_state", "stats", "per_instance_stats", "instances", "display_requests", "display_predictions")
@@ -16,9 +18,9 @@ FILES = ("scenario_state", "stats", "per_instance_stats", "instances", "display_
 
 @pytest.fixture(autouse=True)
 def _low(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elements, "MAX_ELEMENTS", 64)
-    monkeypatch.setattr(elements, "MAX_VALUES", 2_000)
-    monkeypatch.setattr(elements, "_PART_VALUES", 256)
+    monkeypatch.setattr(chunks, "MAX_ELEMENTS", 64)
+    monkeypatch.setattr(chunks, "MAX_VALUES", 2_000)
+    monkeypatch.setattr(chunks, "_PART_VALUES", 256)
 
 
 def _written(tmp_path: Path, name: str, value: Any, indent: int | None = None) -> Path:
@@ -30,14 +32,14 @@ def _written(tmp_path: Path, name: str, value: Any, indent: int | None = None) -
     return tmp_path / "outputs"
 
 
-@pytest.mark.parametrize("block", [1_000, elements.BLOCK_BYTES], ids=["long", "short"])
+@pytest.mark.parametrize("block", [1_000, chunks.BLOCK_BYTES], ids=["long", "short"])
 @pytest.mark.parametrize("partial", [False, True], ids=["whole", "partial"])
 @pytest.mark.parametrize("indent", [None, 2], ids=["one line", "HELM's layout"])
 @pytest.mark.parametrize("name", FILES)
 def test_many_elements_are_rows(
     name: str, indent: int | None, partial: bool, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (elements, runs):
+    for module in (chunks, run_reader):
         monkeypatch.setattr(module, "BLOCK_BYTES", block)
     outputs = _written(tmp_path, name, [{}, None] * (N // 2), indent)
     report = ingest(outputs, tmp_path / "cache", workers=1, partial=partial)
@@ -74,7 +76,7 @@ def test_commas_in_texts_are_no_values(tmp_path: Path) -> None:
 
 
 def test_an_entry_of_too_many_stats_is_rejected_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stat_rows, "MAX_STAGED_ROWS", 300)
+    monkeypatch.setattr(stat_builders, "MAX_STAGED_ROWS", 300)
     outputs = _written(tmp_path, "per_instance_stats", [{"instance_id": "a", "stats": [{"count": 1}] * 301}])
     [rejected] = ingest(outputs, tmp_path / "cache", workers=1).rejected
     assert (rejected.json_path, rejected.byte) == ("$[0]", 1)
@@ -82,10 +84,10 @@ def test_an_entry_of_too_many_stats_is_rejected_by_name(tmp_path: Path, monkeypa
 
 
 def test_an_element_as_long_as_a_file_may_not_be_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (elements, runs):
+    for module in (chunks, run_reader):
         monkeypatch.setattr(module, "BLOCK_BYTES", 16_000)
-    monkeypatch.setattr(elements, "STRETCH_BYTES", 4_000)
-    monkeypatch.setattr(elements, "MOST_ELEMENT_BYTES", 20_000)
+    monkeypatch.setattr(chunks, "STRETCH_BYTES", 4_000)
+    monkeypatch.setattr(chunks, "MOST_ELEMENT_BYTES", 20_000)
     long = {"instance_id": "b", "stats": [{"name": {"name": "n" * 20_000}}]}
     outputs = _written(tmp_path, "per_instance_stats", [{"instance_id": "a"}, long, {"instance_id": "c"}], 2)
     [rejected] = ingest(outputs, tmp_path / "cache", workers=1).rejected
@@ -94,7 +96,7 @@ def test_an_element_as_long_as_a_file_may_not_be_is_rejected(tmp_path: Path, mon
 
 
 def test_unexpected_places_past_a_number_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oddities, "MAX_PLACES", 10)
+    monkeypatch.setattr(anomalies, "MAX_PLACES", 10)
     outputs = _written(tmp_path, "stats", [{f"k{number}": number for number in range(25)}])
     odd = ingest(outputs, tmp_path / "cache", workers=1).odd
     assert odd == {("unknown field", f"stats.json $[].k{number}"): 1 for number in range(10)} | {

@@ -14,9 +14,9 @@ from reading import read
 from reference import ARGS, STATE, TABLES, compare, tables
 from strategies import integers, runs, scalars, texts
 
-from magnet_arrow.cache.store import Cache
+from magnet_arrow.cache import Cache
 from magnet_arrow.helm.layout import find_runs
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.ingestion.api import ingest
 
 EXTRA = f"{STATE}.instance.extra_data"
 ABSENT = object()

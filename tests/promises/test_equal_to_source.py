@@ -13,7 +13,7 @@ from reading import cached_places, read
 from reference import ARGS, TABLES, Row, compare, is_strict_json, tables
 
 from magnet_arrow.helm.layout import RUN_FILES
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.ingestion.api import ingest
 
 # Rows a table as `data/README.md` beside the dumps counts them.
 WHOLE = {

@@ -18,10 +18,10 @@ from reading import cached_places, read
 from reference import ARGS, STATE, TABLES, Row, compare, tables
 from strategies import runs
 
-from magnet_arrow.cache.store import Cache
-from magnet_arrow.export import cached_table, export_tables
+from magnet_arrow.cache import Cache
+from magnet_arrow.export.parquet import cached_table, export_tables
 from magnet_arrow.helm.layout import find_runs
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.ingestion.api import ingest
 
 EXTRA = f"{STATE}.instance.extra_data"
 KEY = ["magnet.run", "magnet.row"]

@@ -11,7 +11,7 @@ import pytest
 from makedump import make_run, write_run, write_runs
 
 from magnet_arrow import Cache, HelmOutputs, HelmRuns, ingest, validate, verify
-from magnet_arrow.cli import ExitCode, _ingest_code
+from magnet_arrow.cli.commands import ExitCode, _ingest_code
 from magnet_arrow.errors import MagnetWarning
 
 FOUR = [f"tide:n={n}" for n in range(4)]

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from makedump import make_run, write_run
 
-from magnet_arrow import gathering, table_rows
-from magnet_arrow.helm.decode import ElementDecoder
-from magnet_arrow.ingestion import ingest
-from magnet_arrow.verification import verify
+from magnet_arrow.checks.verify import verify
+from magnet_arrow.decode.decoder import ElementDecoder
+from magnet_arrow.ingestion import batch_reader
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.records import table_builders
 
 STATS, ENTRIES, STATE, SPEC = "stats.json", "per_instance_stats.json", "scenario_state.json", "run_spec.json"
 BREAK = "\n      },\n      {\n"
@@ -126,8 +127,8 @@ def test_a_case_in_an_instance_that_is_decoded_in_place(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first element of a run shows that instances don't recur; the odd one is the third."""
-    monkeypatch.setattr(gathering, "BATCH_BYTES", 0)
-    monkeypatch.setattr(table_rows, "_HOT_BYTES", 1)
+    monkeypatch.setattr(batch_reader, "BATCH_BYTES", 0)
+    monkeypatch.setattr(table_builders, "_HOT_BYTES", 1)
     in_place = 0
     plain_whole = ElementDecoder.plain_whole
 

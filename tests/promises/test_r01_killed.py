@@ -10,9 +10,9 @@ from kill_ingest import N_RUNS, kill_often, make_outputs, torn
 from makedump import make_run, write_runs
 from processes import start_ingest
 
-from magnet_arrow.cache.manifest import read_manifest
-from magnet_arrow.cache.store import Cache
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.cache import Cache
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.storage.manifest import read_manifest
 
 
 def files(cache: Path) -> dict[str, bytes]:
@@ -64,8 +64,8 @@ def test_a_disk_that_is_full_leaves_the_old_cache_and_nothing_else(
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit_bytes}, {limit_bytes}))
-from magnet_arrow import columns
-from magnet_arrow.cache import segments
+from magnet_arrow.records import table_builder as columns
+from magnet_arrow.storage.segments import segment_files as segments
 segments._HELD_BYTES, columns.GROUP_ROWS = {held_bytes}, 1
 """
     child = start_ingest([outputs], cache, prelude=starved, segment_bytes=1 << 30)

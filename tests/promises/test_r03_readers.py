@@ -10,12 +10,12 @@ from processes import PACKAGE, start
 from reading import cached_places
 from reference import TABLES
 
-from magnet_arrow.cache.changes import Change, apply
-from magnet_arrow.cache.clear import clear
-from magnet_arrow.cache.store import Cache
+from magnet_arrow.cache import Cache
 from magnet_arrow.errors import SnapshotExpiredError
-from magnet_arrow.ingestion import ingest
-from magnet_arrow.scan import read_runs
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.storage.maintenance.clear import clear
+from magnet_arrow.storage.transaction import Change, apply
 
 FOLDERS = "abcd"
 # All runs are replaced in one commit, again and again; in between they are merged with others, and pruned.
@@ -24,9 +24,9 @@ import sys
 from pathlib import Path
 sys.path[:0] = [{package!r}, {tests!r}]
 from makesegment import commit_runs, key_of
-from magnet_arrow.cache import compaction
-from magnet_arrow.cache.changes import Change, apply
-from magnet_arrow.cache.store import Cache
+from magnet_arrow.storage.maintenance import compact as compaction
+from magnet_arrow.storage.transaction import Change, apply
+from magnet_arrow.cache import Cache
 compaction.MOST_SMALL = 2
 cache = Path({cache!r})
 for version in range(1, {versions} + 1):

@@ -10,16 +10,16 @@ from kill_ingest import torn
 from makedump import make_run, write_runs
 from processes import PACKAGE, start, start_ingest
 
-from magnet_arrow.cache import commit
-from magnet_arrow.cache.store import Cache
+from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheLockedError, CacheNotWritableError
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.storage import commit
 
 HOLDER = """
 import sys, time
 from pathlib import Path
 sys.path[:0] = [{package!r}]
-from magnet_arrow.cache import commit
+from magnet_arrow.storage import commit
 with commit.locked(Path({cache!r})):
     print("held", flush=True)
     sys.stdin.read()

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 from makedump import make_run, write_run
 
-from magnet_arrow import runs
-from magnet_arrow.cache.store import Cache
-from magnet_arrow.helm import elements
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.cache import Cache
+from magnet_arrow.decode import chunks
+from magnet_arrow.ingestion import run_reader
+from magnet_arrow.ingestion.api import ingest
 
 DUMPS = ["helm_made", "helm_old", "modelbench", "eee", "bbq", "classic_022"]
 Shared = Callable[[str], Path]
@@ -57,15 +57,15 @@ def run(tmp_path: Path) -> Path:
     return write_run(tmp_path / "outputs", made)
 
 
-@pytest.mark.parametrize("block", [elements.BLOCK_BYTES, 4096], ids=["whole", "in blocks"])
+@pytest.mark.parametrize("block", [chunks.BLOCK_BYTES, 4096], ids=["whole", "in blocks"])
 @pytest.mark.parametrize("name", ["scenario_state.json", "stats.json", "per_instance_stats.json"])
 @pytest.mark.parametrize("share", [0.35, 0.8])
 def test_what_a_cut_file_loses_is_rejected(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, name: str, share: float
 ) -> None:
     """The element that the file ends in is rejected, what is whole before it goes in, each element once."""
-    monkeypatch.setattr(elements, "BLOCK_BYTES", block)
-    monkeypatch.setattr(runs, "BLOCK_BYTES", block)
+    monkeypatch.setattr(chunks, "BLOCK_BYTES", block)
+    monkeypatch.setattr(run_reader, "BLOCK_BYTES", block)
     file = run / name
     whole = {path.name: counted(path) for path in run.iterdir()}
     size = int(file.stat().st_size * share)
@@ -95,8 +95,8 @@ def test_what_a_cut_file_loses_is_rejected(
 
 
 def test_a_long_run_may_lack_a_file(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elements, "BLOCK_BYTES", 4096)
-    monkeypatch.setattr(runs, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(chunks, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(run_reader, "BLOCK_BYTES", 4096)
     (run / "scenario_state.json").unlink()
     report = ingest(run, tmp_path / "cache", partial=True)
     assert (report.runs, report.partial, report.rejected) == (1, 1, ())

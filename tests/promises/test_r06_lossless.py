@@ -16,16 +16,17 @@ from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
 from strategies_helm import FILES, KINDS, LAYOUTS, Made, full_run, helm_runs
 
-from magnet_arrow import columns, runs
-from magnet_arrow.cache import segments
-from magnet_arrow.cache.snapshot import Snapshot
-from magnet_arrow.cache.store import Cache
-from magnet_arrow.helm import elements
+from magnet_arrow.cache import Cache
+from magnet_arrow.checks.verify import VerifyReport, verify
+from magnet_arrow.decode import chunks
 from magnet_arrow.helm.layout import RunPlace, find_runs
-from magnet_arrow.ingestion import ingest
-from magnet_arrow.restoring import RunFiles
-from magnet_arrow.stored import StoredTables
-from magnet_arrow.verification import VerifyReport, verify
+from magnet_arrow.ingestion import run_reader
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.query.stored_tables import StoredTables
+from magnet_arrow.records import table_builder
+from magnet_arrow.restore.run_files import RunFiles
+from magnet_arrow.storage.segments import segment_files
+from magnet_arrow.storage.snapshot import Snapshot
 
 DATA = Path(__file__).parents[1] / "data"
 DECLARED = {
@@ -148,10 +149,10 @@ def write(outputs: Path, made: Made, layout: str, *, states_first: bool) -> None
 def batch_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Elements that are decoded together, and rows that are written together."""
     if request.param == 1:
-        for module in (elements, runs):
+        for module in (chunks, run_reader):
             monkeypatch.setattr(module, "BLOCK_BYTES", 64)
-        monkeypatch.setattr(columns, "GROUP_ROWS", 1)
-        monkeypatch.setattr(segments, "_HELD_BYTES", 0)
+        monkeypatch.setattr(table_builder, "GROUP_ROWS", 1)
+        monkeypatch.setattr(segment_files, "_HELD_BYTES", 0)
     size: int = request.param
     return size
 

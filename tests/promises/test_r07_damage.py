@@ -10,11 +10,11 @@ from polars.testing import assert_frame_equal
 from reading import all_tables, cached_places, forget_run_lists, read
 from reference import TABLES, compare, tables
 
-from magnet_arrow.cache.manifest import Segment, read_manifest
-from magnet_arrow.cache.store import Cache
+from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheDamagedError, MagnetWarning
 from magnet_arrow.helm.layout import find_runs
-from magnet_arrow.ingestion import ensure_cached, ingest
+from magnet_arrow.ingestion.api import ensure_cached, ingest
+from magnet_arrow.storage.manifest import Segment, read_manifest
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ import pytest
 from makedump import make_run, write_runs
 from reading import cached_places, forget_run_lists, read
 
-from magnet_arrow.cache import integrity
-from magnet_arrow.cache.manifest import read_manifest
-from magnet_arrow.cache.store import Cache
+from magnet_arrow.cache import Cache
+from magnet_arrow.checks.verify import verify
 from magnet_arrow.errors import CacheDamagedError, CacheNotReadableError, MagnetWarning
 from magnet_arrow.helm.layout import find_runs
-from magnet_arrow.ingestion import ensure_cached, ingest
-from magnet_arrow.verification import verify
+from magnet_arrow.ingestion.api import ensure_cached, ingest
+from magnet_arrow.storage import checksums
+from magnet_arrow.storage.manifest import read_manifest
 
 REFUSALS: dict[str, Exception] = {
     name: OSError(getattr(errno, name), os.strerror(getattr(errno, name)))
@@ -145,9 +145,9 @@ def test_a_file_of_the_first_caches_has_no_digest_of_its_pages(cache: Path) -> N
     """There an error of the system is told by its number, and others are damage."""
     entry = next(one.tables["stats"].file for one in read_manifest(cache).segments)
     entry = type(entry)(entry.path, entry.size_bytes, entry.digest)
-    assert isinstance(integrity.explained(cache, entry, OSError(errno.EIO, "no")), CacheNotReadableError)
-    assert isinstance(integrity.explained(cache, entry, pa.ArrowMemoryError("no")), CacheNotReadableError)
-    assert isinstance(integrity.explained(cache, entry, OSError("zstd failed")), CacheDamagedError)
+    assert isinstance(checksums.explained(cache, entry, OSError(errno.EIO, "no")), CacheNotReadableError)
+    assert isinstance(checksums.explained(cache, entry, pa.ArrowMemoryError("no")), CacheNotReadableError)
+    assert isinstance(checksums.explained(cache, entry, OSError("zstd failed")), CacheDamagedError)
 
 
 def test_a_mere_read_drops_no_run(cache: Path, tmp_path: Path) -> None:

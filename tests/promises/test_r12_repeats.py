@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from makedump import Run, make_run, request_state, stat, write_runs
 
-from magnet_arrow import Cache, HelmRuns, ingest, schema, table_rows, verify
-from magnet_arrow.cache import segments
+from magnet_arrow import Cache, HelmRuns, ingest, verify
+from magnet_arrow.records import table_builders
+from magnet_arrow.schema import registry
+from magnet_arrow.storage.segments import segment_files
 
 ROWS = 500
 TEXT = "t" * 60_000
@@ -120,7 +122,7 @@ def test_it_is_kept_once(case: str, tmp_path: Path, arrow_peak: Callable[[], int
 
 def test_repeated_lists_bound_a_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """50 rows of a list of 100 items, 16 bytes each by our count: a group of 16,000 bytes has 10 rows."""
-    monkeypatch.setattr(segments, "PART_BYTES", 16_000)
+    monkeypatch.setattr(segment_files, "PART_BYTES", 16_000)
     names = [f"s{number}" for number in range(100)]
     run = make_run("tide:model=heron", n_instances=1)
     run[STATE]["adapter_spec"]["stop_sequences"] = names
@@ -144,7 +146,7 @@ def test_repeated_lists_bound_a_row_group(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_has_no_room_for_a_column_is_kept_once_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arrow_peak: Callable[[], int]
 ) -> None:
-    monkeypatch.setattr(schema, "MOST_DYNAMIC_COLUMNS", 1)
+    monkeypatch.setattr(registry, "MOST_DYNAMIC_COLUMNS", 1)
     outputs, cache = tmp_path / "benchmark_output", tmp_path / "cache"
     write_runs(outputs, [made(in_perturbation(a=TEXT, b=TEXT))])
     assert ingest(outputs, cache, workers=1).runs == 1
@@ -153,7 +155,7 @@ def test_what_has_no_room_for_a_column_is_kept_once_too(
 
 
 def test_lists_that_would_fill_a_disk_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_rows, "MOST_ITEMS", 99)
+    monkeypatch.setattr(table_builders, "MOST_ITEMS", 99)
     run = make_run("tide:model=heron", n_instances=10)
     run[STATE]["adapter_spec"]["stop_sequences"] = ["x"] * 10
     outputs = tmp_path / "benchmark_output"

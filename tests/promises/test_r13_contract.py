@@ -13,12 +13,12 @@ import pytest
 from makedump import make_run, write_run
 from reference import compare, tables
 
-from magnet_arrow import schema
-from magnet_arrow.cache import manifest
-from magnet_arrow.cache.store import Cache
+from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheVersionError
-from magnet_arrow.ingestion import ingest
-from magnet_arrow.scan import read_runs
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.schema import registry
+from magnet_arrow.storage import manifest
 
 V1 = Path(__file__).parents[1] / "data" / "cache_v1"
 WHOLE = ["tide-place=cove", "tide-place=straits"]
@@ -103,7 +103,7 @@ def test_runs_of_an_older_schema_are_taken_anew_as_a_whole(tmp_path: Path, monke
     for name in ("ebb", "flood"):
         write_run(outputs, make_run(name))
     ingest(outputs, cache)
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(registry, "SCHEMA_VERSION", 2)
     assert versions(cache) == {"ebb": 1, "flood": 1}
     assert Cache(cache).scan("stats").collect().height == 4
     report = ingest(outputs / "runs" / "made" / "ebb", cache)

@@ -21,10 +21,10 @@ from polars.testing import assert_frame_equal
 from read_everything import main as read_everything
 
 import magnet_arrow
-from magnet_arrow.cache import manifest
-from magnet_arrow.cache.manifest import Source
-from magnet_arrow.cache.store import Cache
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.cache import Cache
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.storage import manifest
+from magnet_arrow.storage.manifest import Source
 
 DATA = Path(__file__).parents[1] / "data"
 TABLES = ("run_spec", "scenario_state", "stats", "per_instance_stats")
@@ -229,7 +229,7 @@ def test_a_run_of_the_newer_version_beside_older_ones(caches: dict[str, tuple[Pa
 CODE = """
 from pathlib import Path
 from magnet_arrow import Cache, ingest, verify
-from magnet_arrow.scan import read_runs
+from magnet_arrow.query.scan_runs import read_runs
 cache, source = Cache(sys.argv[1]), Path(sys.argv[2])
 
 def versions():

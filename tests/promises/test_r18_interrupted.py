@@ -8,9 +8,9 @@ import pytest
 from kill_ingest import N_RUNS, make_outputs, torn
 from processes import alive, start_ingest
 
-from magnet_arrow.cache.manifest import read_manifest
-from magnet_arrow.cache.store import Cache
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.cache import Cache
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.storage.manifest import read_manifest
 
 # The signal comes at a certain call, so that no clock decides where the ingest is.
 AT = """
@@ -66,7 +66,7 @@ def test_a_second_ctrl_c_does_not_disturb_what_the_first_ends_in_order(tmp_path:
     outputs, cache = make_outputs(tmp_path), tmp_path / "cache"
     prelude = AT.format(where="ingestion.changes.apply", call=9, signal=int(signal.SIGINT))
     prelude += """
-from magnet_arrow import hands
+from magnet_arrow.ingestion.parallel import executors as hands
 stop = hands.OwnHands.stop
 def stop_again(self):
     os.kill(os.getpid(), signal.SIGINT)
@@ -88,7 +88,7 @@ def test_ctrl_c_goes_to_the_workers_of_a_terminal_too(tmp_path: Path) -> None:
     outputs, cache = make_outputs(tmp_path), tmp_path / "cache"
     prelude = """
 import os, signal
-from magnet_arrow import pool
+from magnet_arrow.ingestion.parallel import process_pool as pool
 really, calls = pool._Process.begin, 0
 def begin(self, order):
     global calls

@@ -14,7 +14,7 @@ from makedump import make_run, write_run
 
 from magnet_arrow.data_splits import TestSplit, TrainSplit
 from magnet_arrow.errors import MagnetError, MagnetWarning
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.outputs import HelmOutputs, HelmRuns
 from magnet_arrow.predictor import Predictor
 

@@ -12,7 +12,7 @@ from makedump import make_run, write_runs
 from reading import cached_places, read
 from reference import TABLES, compare, tables
 
-from magnet_arrow.cache.store import Cache
+from magnet_arrow.cache import Cache
 from magnet_arrow.helm.layout import RUN_FILES
 
 # As `sitecustomize` it runs in each Python that is started, workers too.
@@ -26,7 +26,7 @@ sys.addaudithook(note)
 """
 INGEST = """
 import sys
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.ingestion.api import ingest
 report = ingest(sys.argv[1], sys.argv[2])
 print(report.runs, len(report.rejected))
 """

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from makedump import make_run, write_run
 
-from magnet_arrow.cache.manifest import read_manifest
-from magnet_arrow.cache.store import Cache
+from magnet_arrow.cache import Cache
 from magnet_arrow.helm.layout import RUN_FILES
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.storage.manifest import read_manifest
 
 VICTIM, SOUND = "tide:n=1", "tide:n=2"
 SYSTEM = ["EACCES", "EPERM", "EIO", "EMFILE", "ENFILE", "ESTALE", "ENOMEM", "ETIMEDOUT"]

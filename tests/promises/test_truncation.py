@@ -16,9 +16,9 @@ from makedump import make_run, write_runs
 from reading import cached_places, read
 from reference import TABLES, compare, tables
 
-from magnet_arrow.cache.store import Cache
+from magnet_arrow.cache import Cache
 from magnet_arrow.helm.layout import RUN_FILES
-from magnet_arrow.ingestion import ingest
+from magnet_arrow.ingestion.api import ingest
 
 NAMES = ["tide:n=1", "tide:n=2", "tide:n=3"]
 VICTIM = NAMES[1]

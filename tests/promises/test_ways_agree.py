@@ -10,14 +10,17 @@ from makedump import make_run, write_runs
 from polars.testing import assert_frame_equal
 from reading import cached_places, read
 
-from magnet_arrow import gathering, schema, splitting, table_rows
-from magnet_arrow.columns import Rows
-from magnet_arrow.helm.decode import NotPlainError
+from magnet_arrow.decode import layout_split
+from magnet_arrow.decode.decoder import NotPlainError
 from magnet_arrow.helm.layout import RunPlace, find_runs
-from magnet_arrow.ingestion import ingest
-from magnet_arrow.runs import RunTaker
+from magnet_arrow.ingestion import batch_reader
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.ingestion.run_reader import RunTaker
+from magnet_arrow.records import table_builders
+from magnet_arrow.records.table_builder import Rows
+from magnet_arrow.schema import registry
 
-RUN_TABLES = [table.name for table in schema.RUN_TABLES]
+RUN_TABLES = [table.name for table in registry.RUN_TABLES]
 
 
 def frames(places: list[RunPlace], cache: Path) -> dict[str, pl.DataFrame]:
@@ -26,13 +29,13 @@ def frames(places: list[RunPlace], cache: Path) -> dict[str, pl.DataFrame]:
 
 def singly(patch: pytest.MonkeyPatch) -> None:
     """Each run by itself, by kernels where that can be."""
-    patch.setattr(gathering, "BATCH_BYTES", 0)
+    patch.setattr(batch_reader, "BATCH_BYTES", 0)
 
 
 def in_small_pieces(patch: pytest.MonkeyPatch) -> None:
     """As ever, but cut in many places: a region is one element, a batch one run."""
-    patch.setattr(splitting, "BATCH_BYTES", 1)
-    patch.setattr(table_rows, "_HOT_BYTES", 1)
+    patch.setattr(layout_split, "BATCH_BYTES", 1)
+    patch.setattr(table_builders, "_HOT_BYTES", 1)
 
 
 def singly_in_small_pieces(patch: pytest.MonkeyPatch) -> None:

@@ -1,1 +1,0 @@
-"""What we wrote, and how it stays whole: immutable Parquet segments under one manifest."""

@@ -1,0 +1,343 @@
+"""A source looked through without a cache: what is there, what is odd, what would be rejected, which HELM wrote it.
+
+Runs take the same way as in an ingest, through decoding to row groups, which are counted here and forgotten.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+
+from magnet_arrow._forks import require_threads
+from magnet_arrow.decode.anomalies import add_places
+from magnet_arrow.decode.chunks import Buffer
+from magnet_arrow.decode.wire import TEXT_FORM, unescape
+from magnet_arrow.errors import BadFileError, Rejected
+from magnet_arrow.helm import layout
+from magnet_arrow.helm.declared_types import ListOf, Object, Shape, object_shape
+from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.helm.releases import ALWAYS_WRITTEN, FIRST, Era, era_of
+from magnet_arrow.ingestion.rejection import LongRunError, not_taken, rejected_of, said, unfit
+from magnet_arrow.ingestion.rules import Progress, Rules
+from magnet_arrow.ingestion.run_reader import RunTaker, is_long, stamps_of, where_of
+from magnet_arrow.records.table_builder import Batch
+from magnet_arrow.schema import registry
+from magnet_arrow.schema.registry import EXTRA, Table
+from magnet_arrow.sources.file import Fingerprint
+from magnet_arrow.storage.manifest import RunEntry
+
+Span = tuple[str, str | None]
+"""First and last release that writes a field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found of one run; or, without a folder, of what stands beside the runs of a suite or release.
+
+    Attributes:
+        path: its folder.
+        suite: name of the suite's folder; of a release `releases/<version>`.
+        folder: name of the run's folder.
+        size_bytes: of its JSON files.
+        key: as `magnet.run` would have it, with the source's path for its id; empty where it is rejected.
+        name: the run's name in its run spec, which may differ from the folder's; None where it is rejected.
+        rows: rows that an ingest makes of it, by table.
+        odd: unknown fields and values of another type: how often, by (what, file and JSON path).
+        era: the HELM releases that may have written it; None where nothing of it can be taken, or it is no run.
+        rejected: why an ingest leaves it out; None if it does not.
+        partial: files that are missing or end early, if `partial=True` would take the rest; None if it would not.
+        not_kept: JSON files that no ingest keeps: derived ones, and what is no text.
+    """
+
+    path: Path
+    suite: str
+    folder: str
+    size_bytes: int
+    key: str = ""
+    name: str | None = None
+    rows: dict[str, int] = field(default_factory=dict)
+    odd: dict[tuple[str, str], int] = field(default_factory=dict)
+    era: Era | None = None
+    rejected: Rejected | None = None
+    partial: tuple[str, ...] | None = None
+    not_kept: tuple[str, ...] = ()
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is nothing to say about it."""
+        return self.rejected is None and not self.odd and not (self.era and self.era.is_mixed)
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport:
+    """What was found in a source.
+
+    Attributes:
+        runs: what was found of each run.
+        suites: what was found beside the runs of those suites and releases where there is something.
+        notes: what was passed over and is worth a word: empty folders, links that lead nowhere.
+        unreadable: folders and entries of releases that could not be looked into, so that runs may be lacking.
+    """
+
+    runs: tuple[Findings, ...]
+    suites: tuple[Findings, ...]
+    notes: tuple[str, ...]
+    unreadable: tuple[Rejected, ...] = ()
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is nothing to say: all would be taken, and it is what HELM declares."""
+        return not (self.notes or self.unreadable) and all(found.is_clean for found in (*self.runs, *self.suites))
+
+    @property
+    def rejected(self) -> tuple[Rejected, ...]:
+        """Why runs, or files beside them, would be rejected; what could not be looked into comes first."""
+        found = (one.rejected for one in (*self.runs, *self.suites))
+        return (*self.unreadable, *(rejected for rejected in found if rejected is not None))
+
+    @property
+    def odd(self) -> dict[tuple[str, str], int]:
+        """What HELM does not declare, in sum."""
+        total: Counter[tuple[str, str]] = Counter()
+        for found in (*self.runs, *self.suites):
+            add_places(total, found.odd)
+        return dict(sorted(total.items()))
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows that an ingest makes, by table, in sum."""
+        every = (*self.runs, *self.suites)
+        return {table: sum(found.rows.get(table, 0) for found in every) for table in registry.TABLES}
+
+    @property
+    def eras(self) -> dict[Era, int]:
+        """How many runs were written by which HELM releases, as far as one can tell."""
+        return dict(sorted(Counter(found.era for found in self.runs if found.era is not None).items()))
+
+
+def validate(
+    source: layout.Source, *, follow_links: bool = True, progress: Callable[[Progress], None] | None = None
+) -> ValidationReport:
+    """Look through every run of a source as an ingest would, without a cache.
+
+    Args:
+        source: an outputs folder, its parent or its `runs`, a suite, a run, a pattern, or a list of such.
+        follow_links: as for `ingest`.
+        progress: called now and then.
+
+    Raises:
+        SourceNotFoundError: nothing there, or no run in it.
+        ForkedError: this process was forked from one that had used Polars.
+
+    >>> from magnet_arrow import HelmOutputs
+    >>> report = validate(HelmOutputs.demo().path)
+    >>> len(report.runs), report.is_clean, [str(era) for era in report.eras]
+    (9, True, ['0.5.5 to 0.5.16'])
+    """
+    require_threads()
+    found = layout.find_all(source, follow_links=follow_links)
+    look = _Look([(place, stamps_of(place)) for place in found.places], progress)
+    findings = look.through()
+    runs = tuple(one for one in findings if one.folder)
+    suites = tuple(one for one in findings if not one.folder and (one.size_bytes or one.odd))
+    return ValidationReport(runs, suites, found.notes, found.rejected)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the row groups of a run show."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    fields: set[str] = field(default_factory=set)
+    spans: set[Span] = field(default_factory=set)
+
+
+class _Evidence:
+    """A sink that keeps of each run how many rows it has, and what tells its era."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, _Seen] = {}
+
+    def add(self, batch: Batch) -> None:
+        """See `runs.Sink`."""
+        table = batch.table
+        for run in batch.runs:
+            seen = self.seen.setdefault(run.key, _Seen())
+            seen.rows[table.name] += run.rows
+            there = [column for bit, column in enumerate(table.columns) if run.occurs >> bit & 1]
+            seen.fields.update(column.name for column in there)
+            seen.spans.update((column.since, column.until) for column in there if column.since)
+            for name, shape in _nested(table):
+                seen.spans.update(_spans_in(batch.registered[name].slice(run.first, run.rows), shape))
+            extra = batch.registered[EXTRA].slice(run.first, run.rows)
+            if extra.null_count < len(extra) and any(f'"{TEXT_FORM}"' in (text or "") for text in extra.to_pylist()):
+                seen.spans.add((FIRST, FIRST))  # 0.1.0 alone wrote an instance's input as a plain text
+
+    def add_run(self, entry: RunEntry) -> None:
+        """See `runs.Sink`."""
+
+    def finish(self) -> None:
+        """See `runs.Sink`."""
+
+    def discard(self) -> None:
+        """See `runs.Sink`."""
+
+    def rows(self, key: str) -> dict[str, int]:
+        """The rows of a run, by table."""
+        found = self.seen[key].rows if key in self.seen else Counter()
+        return {table: found[table] for table in registry.TABLES if found[table]}
+
+    def era(self, key: str) -> Era:
+        """The era of a run."""
+        seen = self.seen.get(key, _Seen())
+        adapter = "run_spec.adapter_spec."
+        absent = [since for name, since in ALWAYS_WRITTEN.items() if adapter + name not in seen.fields]
+        has_adapter = any(name.startswith(adapter) for name in seen.fields)
+        return era_of(seen.spans, absent if has_adapter else ())
+
+
+@cache
+def _nested(table: Table) -> tuple[tuple[str, Shape], ...]:
+    """The columns that are lists of objects, with the shapes of these."""
+    if table.struct is None or table.of != "run":
+        return ()
+    whole = object_shape(table.struct)
+    shapes = [(column.name, _shape_at(whole, column.pointer)) for column in table.columns if column.pointer]
+    return tuple((name, shape) for name, shape in shapes if isinstance(shape, ListOf))
+
+
+def _shape_at(shape: Shape, pointer: str) -> Shape | None:
+    for key in map(unescape, pointer.split("/")[1:]):
+        fields = shape.fields if isinstance(shape, Object) else ()
+        found = next((field.shape for field in fields if field.name == key), None)
+        if found is None:
+            return None
+        shape = found
+    return shape
+
+
+def _spans_in(values: pa.Array, shape: Shape) -> Iterator[Span]:
+    """The spans of the fields that some object in a list column has."""
+    if isinstance(values, pa.DictionaryArray):  # its values may be those of other runs too
+        values = values.dictionary.take(values.indices.unique().drop_null())
+    if isinstance(shape, ListOf):
+        yield from _spans_in(values.flatten(), shape.item)
+    elif isinstance(shape, Object):
+        for field_ in shape.fields:
+            part = values.field(field_.name)
+            if part.null_count < len(part):
+                yield field_.doc.since, field_.doc.until
+                yield from _spans_in(part, field_.shape)
+
+
+_REPORT = "Please report this: it is a fault of magnet_arrow."
+
+
+class _Look:
+    """One way through a source."""
+
+    def __init__(
+        self, stamped: Sequence[tuple[RunPlace, Fingerprint]], progress: Callable[[Progress], None] | None
+    ) -> None:
+        self._stamped, self._progress = stamped, progress
+        self._buffer = Buffer()
+        self._evidence = _Evidence()
+        self._bytes_total = sum(stamp.size_bytes for _, stamps in stamped for stamp in stamps)
+        self._n_runs = sum(bool(place.folder) for place, _ in stamped)
+        self._bytes_done = self._runs_done = self._rejected = 0
+        self._run = ""
+        self._stopped_by: Exception | None = None
+        self._taker = self._new_taker()
+
+    def through(self) -> list[Findings]:
+        """What is found, in the order of the places."""
+        found = []
+        for place, stamps in self._stamped:
+            self._run = where_of(place)
+            found.append(self._look_at(place, stamps))
+            self._runs_done += bool(place.folder)
+            self._rejected += found[-1].rejected is not None
+            self._tell()
+        self._taker.finish()
+        return [one if one.rejected else self._with_evidence(one) for one in found]
+
+    def _look_at(self, place: RunPlace, stamps: Fingerprint) -> Findings:
+        """What reading a run tells; what its row groups tell is known when these are full."""
+        bare = Findings(place.path, place.suite, place.folder, sum(stamp.size_bytes for stamp in stamps))
+        if (wrong := unfit(where_of(place), place.path, stamps)) is not None:
+            return replace(bare, rejected=Rejected.from_error(where_of(place), wrong))
+        try:
+            entry = self._take(place, stamps)
+        except Exception as error:
+            if error is self._stopped_by:
+                raise
+            found = error if isinstance(error, BadFileError) else not_taken(where_of(place), said(error), _REPORT)
+            rejected = rejected_of(where_of(place), place.path, found)
+            partial, era = self._partial_of(place, stamps)
+            return replace(bare, rejected=rejected, partial=partial, era=era)
+        odd = dict(sorted(self._taker.run.odd.items()))
+        if not place.folder:
+            odd |= {
+                (f"in no table: {one.reason.rstrip('.')}", f"{one.file} {one.json_path or '$'}"): 1
+                for one in entry.lacking
+            }
+        return replace(bare, key=entry.key, name=entry.name or None, odd=odd, not_kept=entry.not_kept)
+
+    def _take(self, place: RunPlace, stamps: Fingerprint) -> RunEntry:
+        if not is_long(stamps):
+            try:
+                return self._taker.take(place, str(place.source), stamps, long=False)
+            except LongRunError:
+                pass
+        # A long run that is bad leaves a taker of no use: what it holds of others is seen to before.
+        self._taker.finish()
+        by_layout = True
+        while True:
+            self._taker = self._new_taker()
+            try:
+                return self._taker.take(place, str(place.source), stamps, long=True, by_layout=by_layout)
+            except LongRunError as error:
+                by_layout = error.by_layout
+            except BadFileError:
+                self._taker = self._new_taker()
+                raise
+
+    def _partial_of(self, place: RunPlace, stamps: Fingerprint) -> tuple[tuple[str, ...] | None, Era | None]:
+        """The files that would be missing, or end early, if the run were taken all the same; what tells its era."""
+        long, salvage, by_layout = is_long(stamps), frozenset[str](), True
+        while True:
+            evidence = _Evidence()
+            taker = RunTaker(evidence, self._buffer, lambda _: None, Rules(partial=True))
+            try:
+                entry = taker.take(place, str(place.source), stamps, long=long, salvage=salvage, by_layout=by_layout)
+            except LongRunError as error:
+                long, salvage, by_layout = True, error.salvage, error.by_layout
+            except Exception:  # the run is rejected already
+                return None, None
+            else:
+                taker.finish()
+                return tuple(sorted({*entry.missing, *entry.cut})), evidence.era(entry.key)
+
+    def _new_taker(self) -> RunTaker[None]:
+        return RunTaker(self._evidence, self._buffer, self._count)
+
+    def _with_evidence(self, found: Findings) -> Findings:
+        rows = self._evidence.rows(found.key)
+        return replace(found, rows=rows, era=self._evidence.era(found.key) if found.folder else None)
+
+    def _count(self, size_bytes: int) -> None:
+        self._bytes_done += size_bytes
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            done = min(self._bytes_done, self._bytes_total)
+            told = Progress(done, self._bytes_total, self._runs_done, self._n_runs, self._run, self._rejected)
+            try:
+                self._progress(told)
+            except Exception as error:  # the caller's, and no fault of a run
+                self._stopped_by = error
+                raise

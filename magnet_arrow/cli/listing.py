@@ -1,0 +1,216 @@
+"""What lies in a source or in the cache, as frames to look through. Nothing is ingested for it."""
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+
+import polars as pl
+
+from magnet_arrow._text import counted
+from magnet_arrow.cache import Cache, runs_frame
+from magnet_arrow.errors import NoRunsError, warn
+from magnet_arrow.helm.layout import RUN_FILES, Source
+from magnet_arrow.outputs import HelmRuns
+from magnet_arrow.query.projection import Columns
+from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.schema.registry import RUN, RUN_NAME, RUN_TABLES, SUITE_TABLES, TABLES, Form
+from magnet_arrow.storage.maintenance import sound
+from magnet_arrow.storage.manifest import RunEntry
+from magnet_arrow.storage.snapshot import Snapshot
+
+_SPEC = TABLES["run_spec"]
+_MODEL, _SCENARIO = _SPEC.named("adapter_spec.model"), _SPEC.named("scenario_spec.class_name")
+_ROWS = {f"rows.{table.name}": table.name for table in RUN_TABLES}
+_ALWAYS = [table.name for table in RUN_TABLES if table.file in RUN_FILES and table is not _SPEC]
+_OTHERS = [table.name for table in RUN_TABLES if table.file not in RUN_FILES]
+_LISTED = [*_ALWAYS, *(table for table in _OTHERS if TABLES[table].form is not Form.OBJECT)]  # else each run has one
+_SUITE_TABLES = [table.name for table in SUITE_TABLES]
+
+
+def source_runs(source: Source, cache: Cache) -> pl.DataFrame:
+    """One row a run of `source`: suite, run folder, model, scenario, and where it is cached rows a table.
+
+    Model and scenario are null where the run spec cannot be read. `partial` is true where something of the run is
+    missing in the cache, `lacks` says what; `stale` where the cache has what the run was before it was rejected or
+    lost; both are there if a run has them. Beside the tables of every run those are shown that have rows.
+    """
+    runs = HelmRuns(source, cache=cache)
+    snapshot = cache.snapshot()
+    places = [(place.suite, place.folder) for place in runs.places]
+    cached = [snapshot.lookup(place) for place in runs.places]
+    partial = pl.Series("partial", [run.entry.is_partial if run else None for run in cached], pl.Boolean)
+    state = pl.DataFrame(
+        {
+            "stale": [run.key in snapshot.stale if run else None for run in cached],
+            "lacks": [lacks(run.entry) if run else None for run in cached],
+        },
+        schema={"stale": pl.Boolean, "lacks": pl.String},
+    )
+    rows = {table: [run.rows(table).rows if run else None for run in cached] for table in _LISTED}
+    listed = pl.concat(
+        [
+            pl.DataFrame(places, schema={"suite": pl.String, "run": pl.String}, orient="row"),
+            _models_and_scenarios(runs),
+            partial.to_frame(),
+            state,
+            pl.DataFrame(rows, schema=dict.fromkeys(_LISTED, pl.Int64)),
+        ],
+        how="horizontal",
+    )
+    return _without_unused(listed, _LISTED[len(_ALWAYS) :])
+
+
+def cached_runs(cache: Cache) -> pl.DataFrame:
+    """One row a cached run: source, suite, run folder, model, scenario, partial, and rows a table.
+
+    Where a run has them: stale, and what a partial one lacks.
+
+    Raises:
+        NoRunsError: the cache is empty.
+    """
+    snapshot = cache.snapshot()
+    runs = _runs(cache, snapshot)
+    specs = read_runs(snapshot, _SPEC.name, runs[RUN].to_list(), [_MODEL, _SCENARIO]).select(_what()).collect()
+    places = runs.select("source", "suite", pl.col("folder").alias("run"))
+    entries = [snapshot.runs[key].entry for key in runs[RUN]]
+    state = pl.DataFrame({"lacks": list(map(lacks, entries))}, schema={"lacks": pl.String})
+    rows = runs.rename(_ROWS)
+    parts = [places, specs, rows.select("partial", "stale"), state, rows.select(_LISTED)]
+    return _without_unused(pl.concat(parts, how="horizontal"), _LISTED[len(_ALWAYS) :])
+
+
+def lacks(entry: RunEntry) -> str | None:
+    """What a partial run lacks, on one line: which file, from which byte, and why."""
+    told = []
+    for one in entry.lacking:
+        byte = "" if one.byte is None else f" from byte {one.byte:,}"
+        told.append(f"{one.file}{byte}: {one.reason}")
+    return " ".join(told) or None
+
+
+def _without_unused(listed: pl.DataFrame, tables: Sequence[str]) -> pl.DataFrame:
+    """Without those of the tables that have no row anywhere, and without marks that no run has."""
+    unused = [table for table in tables if not listed[table].sum()]
+    unused += [] if listed["stale"].any() else ["stale"]
+    unused += [] if listed["lacks"].count() else ["lacks"]
+    return listed.drop(unused)
+
+
+def _what() -> list[pl.Expr]:
+    """Model, and scenario without the modules that its class is in."""
+    return [pl.col(_MODEL).alias("model"), pl.col(_SCENARIO).str.split(".").list.last().alias("scenario")]
+
+
+def _models_and_scenarios(runs: HelmRuns) -> pl.DataFrame:
+    """Model and scenario of each run; null where its run spec cannot be read."""
+    specs, found = runs.readable_run_specs()
+    known = specs.select(_what()).collect()
+    rows: list[int | None] = [None] * len(runs)
+    for row, index in enumerate(found.readable):
+        rows[index] = row
+    return known[pl.Series(rows, dtype=pl.UInt32)] if found.bad else known
+
+
+def sources(cache: Cache) -> pl.DataFrame:
+    """One row a source in the cache: its cached runs, how many are partial or stale, bytes, rows a table.
+
+    Beside the tables of every run those are shown that have rows; those of suites too.
+    """
+    of_runs = (
+        cache.runs()
+        .group_by("source", maintain_order=True)
+        .agg(pl.len().alias("runs"), pl.col("partial", "stale").sum(), pl.col("size_bytes").sum(), pl.col(*_ROWS).sum())
+        .rename(_ROWS)
+    )
+    listed = of_runs.join(_rows_of_suites(cache), on="source", how="left", maintain_order="left")
+    return listed.drop(table for table in [*_OTHERS, *_SUITE_TABLES] if not listed[table].sum())
+
+
+def bytes_on_disk(cache: Cache) -> int:
+    """Of all files in a cache's folder, those too that wait to be removed."""
+    return sum(path.stat().st_size for path in cache.path.rglob("*") if path.is_file())
+
+
+def _rows_of_suites(cache: Cache) -> pl.DataFrame:
+    """One row a source: rows of each table that is filled from what stands beside the runs."""
+    snapshot = cache.snapshot()
+    paths = {source.id: source.path for source in snapshot.manifest.sources}
+    rows = [
+        {"source": paths[suite.entry.source], **{table: suite.rows(table).rows for table in _SUITE_TABLES}}
+        for suite in snapshot.suites.values()
+    ]
+    types = pl.Schema({"source": pl.String(), **dict.fromkeys(_SUITE_TABLES, pl.Int64())})
+    return pl.DataFrame(rows, schema=types).group_by("source").agg(pl.col(_SUITE_TABLES).sum())
+
+
+def columns(table: str) -> pl.DataFrame:
+    """One row a registered column of a table: name, type, nullable, description."""
+    contract = TABLES[table].to_json()
+    return pl.DataFrame(contract["columns"]).select("name", "type", "nullable", "description")
+
+
+def first_rows(
+    cache: Cache,
+    table: str,
+    *,
+    runs: str,
+    columns: Columns,
+    rows: int,
+    skip_damaged: bool = False,
+    tell: Callable[[str], None] = warn,
+) -> pl.DataFrame:
+    """The first rows of a table, over the cached runs whose folder or name matches the pattern `runs`.
+
+    Of a table of suites, over the suites that match, and the releases, which are called `releases/<version>`.
+
+    Args:
+        cache: the cache.
+        table: which table.
+        runs: the pattern.
+        columns: as for `HelmRuns.scan`.
+        rows: how many.
+        skip_damaged: leave out runs that damage of the cache affects; all that it holds is read for that.
+        tell: told what is left out, and which of these rows are of stale runs; by default a `MagnetWarning`.
+
+    Raises:
+        NoRunsError: the cache is empty, or no run in it matches.
+        ColumnNotFoundError: `columns` names one that the table does not have.
+        CacheDamagedError: a file that is to be read is missing or damaged.
+    """
+    snapshot, damaged = sound.snapshot_of(cache.path, skip_damaged=skip_damaged, tell=tell)
+    known = _runs(cache, snapshot) if TABLES[table].of == "run" else _suites(snapshot, table)
+    known = known.filter(~pl.col(RUN).is_in(sorted(damaged)))
+    matches = [
+        any(fnmatchcase(name, runs) or name == runs for name in names)
+        for names in known.select("folder", RUN_NAME).iter_rows()
+    ]
+    kept = known.filter(pl.Series(matches, dtype=pl.Boolean))
+    if kept.is_empty():
+        raise NoRunsError(
+            f"No {TABLES[table].of} in the cache matches {runs!r}.",
+            found=f"{known.height} others, such as {known['folder'][0]}" if known.height else "none at all",
+            hint="`magnet-arrow ls` shows them all.",
+        )
+    # As few runs as hold that many rows: the rest need not be opened.
+    before = kept[f"rows.{table}"].cum_sum().shift(1, fill_value=0)
+    keys = kept.filter(before < rows)[RUN].to_list()
+    if stale := [key for key in keys if key in snapshot.stale]:
+        tell(
+            f"{counted(len(stale), 'run')} of these stale, such as {stale[0].partition('/')[2]}: see `magnet-arrow ls`."
+        )
+    with sound.going_on():
+        return read_runs(snapshot, table, keys, columns).head(rows).collect()
+
+
+def _suites(snapshot: Snapshot, table: str) -> pl.DataFrame:
+    """The suites and releases, in the columns that `first_rows` looks at."""
+    suites = snapshot.suites
+    rows = [(key, suite.entry.suite, suite.entry.suite, suite.rows(table).rows) for key, suite in suites.items()]
+    columns = {RUN: pl.String, "folder": pl.String, RUN_NAME: pl.String, f"rows.{table}": pl.Int64}
+    return pl.DataFrame(rows, schema=columns, orient="row").sort(RUN)
+
+
+def _runs(cache: Cache, snapshot: Snapshot) -> pl.DataFrame:
+    runs = runs_frame(snapshot)
+    if runs.is_empty():
+        raise NoRunsError(f"The cache in {cache.path} is empty.", hint="`magnet-arrow ingest PATH` takes runs into it.")
+    return runs

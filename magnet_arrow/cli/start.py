@@ -1,0 +1,37 @@
+"""What the script `magnet-arrow` starts.
+
+Importing this is the first that the script does, so Ctrl-C and SIGTERM are seen to before anything else is imported:
+while nothing has been done yet, and when all has been, they end the process at once.
+"""
+
+import _signal  # type: ignore[import-not-found]  # `signal` itself would take a while to import
+import os
+import sys
+
+
+def _end_at_once(number: int, _: object) -> None:
+    """End the process as `magnet_arrow.cli.commands` says, without a traceback through whatever is being imported."""
+    what = "Interrupted" if number == _signal.SIGINT else "Terminated"
+    try:
+        os.write(2, f"{what}. What was committed stays.\n".encode())
+    finally:
+        os._exit(128 + number)
+
+
+try:
+    for _number, _usual in ((_signal.SIGINT, _signal.default_int_handler), (_signal.SIGTERM, _signal.SIG_DFL)):
+        if _signal.getsignal(_number) == _usual:  # else whoever started this wants them to be ignored
+            _signal.signal(_number, _end_at_once)
+except KeyboardInterrupt:
+    _end_at_once(_signal.SIGINT, None)
+
+
+def main() -> None:
+    """Run the command line; it ends the process with its exit code."""
+    if sys.argv[1:2] != ["predict"]:  # whose predictor may want it
+        from magnet_arrow._no_pandas import hide_pandas
+
+        hide_pandas()
+    from magnet_arrow.cli import commands
+
+    commands.main()

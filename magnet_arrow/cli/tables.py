@@ -1,0 +1,34 @@
+"""Frames as lines of text: a row a line."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+from rich.cells import cell_len
+
+from magnet_arrow._text import for_terminal
+
+
+def lines(frame: pl.DataFrame) -> Iterator[str]:
+    """A frame as it is, a header and a line a row, however long.
+
+    A table of rich's takes seven seconds for 10,000 rows, this a tenth of one.
+    """
+    padded = []
+    for column in frame:
+        cells = [for_terminal(text) for text in (column.name, *map(cell_text, column))]
+        widths = [len(cell) if cell.isascii() else cell_len(cell) for cell in cells]
+        widest = max(widths)
+        spaces = [" " * (widest - width) for width in widths]
+        is_number = column.dtype.is_numeric()
+        padded.append([space + cell if is_number else cell + space for cell, space in zip(cells, spaces, strict=True)])
+    return ("  ".join(row).rstrip() for row in zip(*padded, strict=True))
+
+
+def cell_text(value: Any) -> str:
+    """A value of a frame, as it is shown: not escaped."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value.to_list() if isinstance(value, pl.Series) else value)

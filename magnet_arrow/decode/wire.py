@@ -1,0 +1,211 @@
+"""The types that HELM's JSON is decoded into: the structs, but with every key optional and nothing made up.
+
+HELM's own structs fill a missing key with a default; a cache must not. So each struct has a twin here whose fields are
+None unless the file has them, which refuses keys that it doesn't know and the spellings of old releases (a text for
+an object, a number for an id), and which keeps free-form parts as raw JSON. Fields named in `INTERNED` stay raw too:
+the same bytes recur from row to row (of MMLU's 152,820 stats 6,840 are distinct), so only distinct ones are decoded.
+
+`conform` is the careful way to the same twins, for the few elements that msgspec refuses: it takes what Python's
+`json` made of an element, and says for every value that has no place in a twin where it stood.
+"""
+
+import json
+import re
+from collections.abc import Callable, Set
+from functools import cache
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from magnet_arrow.helm import structs
+from magnet_arrow.helm.declared_types import FreeForm, ListOf, Object, Scalar, Shape, object_shape
+
+INTERNED: frozenset[tuple[type[Struct], str]] = frozenset(
+    {(structs.RequestState, "instance"), (structs.PerInstanceStats, "stats")}
+)
+
+TEXT_FORM = "~text"
+"""Key of the residual under which the places are listed that held a plain string for `{"text": ...}`."""
+
+DUPLICATES = "~duplicates"
+"""Key of the residual under which the places are listed whose key stood there more than once; the last one counts."""
+
+BESIDE = "~beside"
+"""Key of the residual under which values stand, by JSON pointer, whose columns are those of another schema version and
+that are beside the row's element: in the rest of a scenario state, or in a stat of an instance."""
+
+Residual = dict[str, Any]
+"""What a twin could not hold, by JSON pointer (RFC 6901) from its element; lists of places (`~…`) beside them."""
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
+NOTHING = Raw(b"")
+"""A free-form value that is not there."""
+
+
+@cache
+def twin(struct: type[Struct]) -> type[Struct]:
+    """The decoding type of a struct: same fields, all optional, unknown keys refused."""
+    return _defined(struct, INTERNED)
+
+
+@cache
+def whole_twin(struct: type[Struct]) -> type[Struct]:
+    """As `twin`, with the fields of `INTERNED` decoded like the others."""
+    return _defined(struct, frozenset())
+
+
+def _defined(struct: type[Struct], interned: Set[tuple[type[Struct], str]]) -> type[Struct]:
+    fields = [
+        (field.name, *_wire_field(field.shape, (struct, field.name) in interned))
+        for field in object_shape(struct).fields
+    ]
+    return msgspec.defstruct(struct.__name__, fields, gc=False, forbid_unknown_fields=True, omit_defaults=True)
+
+
+def _wire_field(shape: Shape, interned: bool) -> tuple[Any, Any]:
+    """Type and default of a field. A raw field's default is an empty `Raw`: `Raw | None` refuses objects (tried)."""
+    if isinstance(shape, FreeForm) or (interned and isinstance(shape, Object)):
+        return Raw, NOTHING
+    if interned:
+        return list[Raw] | None, None
+    return _wire_type(shape) | None, None
+
+
+def _wire_type(shape: Shape) -> Any:
+    match shape:
+        case Scalar(python=python):
+            return python
+        case ListOf(item=item):
+            return list[_wire_type(item)]  # type: ignore[misc]  # a type made at run time
+        case Object(struct=struct):
+            return twin(struct)
+        case FreeForm():
+            return Raw
+
+
+class Nowhere(Exception):  # noqa: N818  (control flow inside this module and `table_builder`, never seen outside)
+    """The value does not fit its shape at all, and goes to the residual as a whole."""
+
+
+def conform(value: Any, shape: Shape, pointer: str, residual: Residual, *, interned: bool = False) -> Any:
+    """What `shape`'s wire type holds for a parsed JSON `value`; the rest goes to `residual`.
+
+    Args:
+        value: as Python's `json` gives it.
+        shape: what HELM declares at this place.
+        pointer: JSON pointer of this place.
+        residual: filled with what has no place: unknown keys, explicit nulls, values of another type, integers
+            beyond 64 bits or that a double would round, texts with half a surrogate pair.
+        interned: give raw JSON (of an object, or of a list's items) instead of structs.
+
+    Raises:
+        Nowhere: the value is of another kind than the shape.
+    """
+    match shape:
+        case FreeForm():
+            return Raw(dumps(value))
+        case Scalar():
+            return _scalar(value, shape, pointer, residual)
+        case ListOf(item=item):
+            if not isinstance(value, list):
+                raise Nowhere
+            if interned:
+                return [Raw(dumps(entry)) for entry in value]
+            return _list(value, item, pointer, residual)
+        case Object():
+            if interned:
+                return Raw(dumps(value))
+            return _object(value, shape, pointer, residual)
+
+
+def _object(value: Any, shape: Object, pointer: str, residual: Residual) -> Any:
+    if isinstance(value, str) and shape.or_text:
+        residual.setdefault(TEXT_FORM, []).append(pointer)
+        value = {"text": value}
+    if not isinstance(value, dict):
+        raise Nowhere
+    fields = {field.name: field for field in shape.fields}
+    held: dict[str, Any] = {}
+    for key, entry in value.items():
+        place = f"{pointer}/{escape(key)}"
+        field = fields.get(key)
+        if field is None:
+            residual[place] = entry
+            continue
+        try:
+            interned = (shape.struct, key) in INTERNED
+            if entry is None and not (isinstance(field.shape, FreeForm)):
+                raise Nowhere
+            held[key] = conform(entry, field.shape, place, residual, interned=interned)
+        except Nowhere:
+            residual[place] = entry
+    if not value:
+        residual[pointer] = {}
+    return twin(shape.struct)(**held)
+
+
+def _list(value: list[Any], item: Shape, pointer: str, residual: Residual) -> list[Any]:
+    """A list whose items all fit, else nothing: a column can't hold half a list."""
+    inner: Residual = {}
+    held = [conform(entry, item, f"{pointer}/{index}", inner) for index, entry in enumerate(value)]
+    for place in inner.pop(TEXT_FORM, []):
+        residual.setdefault(TEXT_FORM, []).append(place)
+    if isinstance(item, Object):
+        # An item `{}` needs no mention: unlike a flattened object, a struct in a list is there or not.
+        empty = {f"{pointer}/{index}" for index, entry in enumerate(value) if entry == {}}
+        inner = {place: entry for place, entry in inner.items() if place not in empty}
+    residual.update(inner)
+    return held
+
+
+def _scalar(value: Any, shape: Scalar, pointer: str, residual: Residual) -> Any:
+    if isinstance(value, bool) or shape.python is bool:
+        if isinstance(value, bool) and shape.python is bool:
+            return value
+        raise Nowhere
+    match shape.python(), value:
+        case str(), str():
+            clean = _SURROGATE.sub("\ufffd", value)
+            if clean != value:
+                residual[pointer] = value
+            return clean
+        case str(), int() if shape.or_int:
+            residual[pointer] = value
+            return str(value)
+        case int(), int() if INT64_MIN <= value <= INT64_MAX:
+            return value
+        case int(), float() if value.is_integer() and abs(value) <= 2**53:
+            return int(value)
+        case float(), float():
+            return value
+        case float(), int() if is_exact(value):
+            return float(value)
+    raise Nowhere
+
+
+def is_exact(value: int) -> bool:
+    """Whether a double holds this integer."""
+    try:
+        return int(float(value)) == value
+    except OverflowError:
+        return False
+
+
+def escape(key: str) -> str:
+    """A key as a part of a JSON pointer (RFC 6901, section 3)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def unescape(part: str) -> str:
+    """The inverse of `escape`."""
+    return part.replace("~1", "/").replace("~0", "~")
+
+
+def dumps(value: Any) -> bytes:
+    """Compact ASCII JSON: half surrogate pairs stay escapes, NaN and the infinities Python's words."""
+    return _encode(value).encode("ascii")
+
+
+_encode: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=True).encode

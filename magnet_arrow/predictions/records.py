@@ -1,0 +1,237 @@
+"""What a predictor hands on, and its frame, under the column names of the table that it foretells."""
+
+import math
+import numbers
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Any
+
+import polars as pl
+
+from magnet_arrow.errors import PredictionError
+from magnet_arrow.query.frames import registered_types
+from magnet_arrow.schema.registry import RUN_NAME, TABLES, key_part
+
+Scalar = str | int | float | bool
+
+_STATS = TABLES["stats"]
+_TYPES = registered_types(_STATS)
+
+STAT_NAME = _STATS.named("name.name")
+STAT_SPLIT = _STATS.named("name.split")
+STAT_SUB_SPLIT = _STATS.named("name.sub_split")
+STAT_MEAN = _STATS.named("mean")
+PERTURBATION = _STATS.named("name.perturbation.name").removesuffix("name")
+"""What the columns of a perturbation's parameters begin with."""
+
+_MOMENTS = ("count", "sum", "sum_squared", "min", "max", "mean", "variance", "stddev")
+_NAMED_ALWAYS = ("name", "fairness", "robustness")
+_TAKES: dict[pl.DataType, set[type]] = {
+    pl.String(): {str},
+    pl.Boolean(): {bool},
+    pl.Int64(): {int},
+    pl.Float64(): {int, float},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunPrediction:
+    """One stat of one run, foretold.
+
+    Numbers of any kind (NumPy's too) are taken and kept as floats, `count` as an integer.
+
+    Attributes:
+        run_spec_name: name of the run that is foretold.
+        split: HELM's split of the stat (`valid`, `test`); None: a stat over the whole run.
+        stat_name: metric, such as `exact_match`.
+        mean: the number that is compared.
+        computed_on: which copies a perturbed stat is over (`perturbed`, `original`, `worst`); None: it is not
+            perturbed.
+        perturbation_parameters: the perturbation's `name`, `fairness` and `robustness`, None unless given,
+            and any other parameter that shall be part of the comparison, such as `prob`.
+        count: values behind the stat.
+        sum: their sum.
+        sum_squared: sum of their squares; the sum's square where only a sum is given.
+        min: the smallest.
+        max: the largest.
+        variance: population variance.
+        stddev: its root.
+        sub_split: part of the split; None matches any, and each match is a row of the comparison.
+
+    Raises:
+        PredictionError: a value is of a kind that its attribute cannot be.
+
+    >>> RunPrediction("mmlu:subject=anatomy", "test", "exact_match", 0.5, sum=3).sum_squared
+    9
+    """
+
+    run_spec_name: str
+    split: str | None
+    stat_name: str
+    mean: float
+    computed_on: str | None = None
+    perturbation_parameters: Mapping[str, Scalar | None] | None = None
+    count: int = 1
+    sum: float | None = None
+    sum_squared: float | None = None
+    min: float | None = None
+    max: float | None = None
+    variance: float | None = 0.0
+    stddev: float | None = 0.0
+    sub_split: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Checks the values, and fills in what follows from others."""
+        for name in ("run_spec_name", "stat_name"):
+            _checked(name, getattr(self, name), str, "a string")
+        for name in ("split", "computed_on", "sub_split"):
+            _checked(name, getattr(self, name), str | None, "a string or None")
+        _checked("count", self.count, numbers.Integral, "an integer")
+        _checked("mean", self.mean, numbers.Real, "a number")
+        for name in _MOMENTS:
+            self._set(name, _number(name, getattr(self, name)))
+        _require_64_bits("count", self.count)
+        if self.sum is not None and self.sum_squared is None:
+            self._set("sum_squared", _squared(self.sum))
+        self._set("perturbation_parameters", _parameters(self.perturbation_parameters))
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+
+def _parameters(given: Mapping[str, Scalar | None] | None) -> dict[str, Scalar | None]:
+    given = _checked("perturbation_parameters", given or {}, Mapping, "a dictionary or None")
+    if "computed_on" in given:
+        raise PredictionError(
+            "'computed_on' is among the perturbation's parameters.",
+            hint="Give it as computed_on=… beside them.",
+        )
+    parameters: dict[str, Scalar | None] = dict.fromkeys(_NAMED_ALWAYS)
+    for key, value in given.items():
+        _checked("a key of perturbation_parameters", key, str, "a string")
+        if isinstance(value, bool | str):
+            parameters[key] = _checked(key, value, bool | str, "a boolean or a string")
+        else:
+            parameters[key] = _number(key, value)
+            _require_64_bits(key, parameters[key])
+    return parameters
+
+
+def _require_64_bits(name: str, value: Any) -> None:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise _wrong(name, value, "an integer of 64 bits")
+
+
+def _number(name: str, value: Any) -> Any:
+    """`value` as an int or float of Python's own, None as it is."""
+    _checked(name, value, numbers.Real | None, "a number or None")
+    if value is None:
+        return None
+    try:
+        number = int(value) if isinstance(value, numbers.Integral) else float(value)
+        float(number)
+    except (OverflowError, ValueError, TypeError) as error:
+        raise _wrong(name, value, "a number that a float can hold") from error
+    return number
+
+
+def _squared(number: float) -> float:
+    square = number * number
+    try:
+        float(square)
+    except OverflowError:  # of an integer; that of a float is infinity
+        return math.inf
+    return square
+
+
+def frame(predictions: Iterable[RunPrediction]) -> pl.LazyFrame:
+    """The predictions under the columns of table `stats` that they foretell.
+
+    Rows: one a prediction, in the order given.
+    Columns: the name of the run, then of the stat with its perturbation, then its numbers. A perturbation's
+    parameter has a column if one of the predictions names it, and is null in those that do not.
+
+    Raises:
+        PredictionError: something is no `RunPrediction`, or one parameter has values of two kinds.
+
+    >>> frame([RunPrediction("mmlu:subject=anatomy", "test", "exact_match", 0.5)]).collect().width
+    16
+    """
+    predictions = list(predictions)
+    for prediction in predictions:
+        if not isinstance(prediction, RunPrediction):
+            raise PredictionError("", expected="a list of RunPrediction", found=f"{_shown(prediction)} in it")
+    columns = [*_names(predictions), *_parameter_columns(predictions), *_numbers(predictions)]
+    return pl.DataFrame(columns).lazy()
+
+
+def _checked(name: str, value: Any, kind: type | UnionType, expected: str) -> Any:
+    if not isinstance(value, kind):
+        raise _wrong(name, value, expected)
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise _wrong(name, value, "text that UTF-8 can hold") from error
+    return value
+
+
+def _wrong(name: str, value: Any, expected: str) -> PredictionError:
+    return PredictionError(f"{name} of a prediction is wrong:", expected=expected, found=_shown(value))
+
+
+def _shown(value: Any) -> str:
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # of an integer of more digits than Python writes out, for example
+        return f"one of type {type(value).__name__} that cannot be shown"
+
+
+def _names(predictions: Sequence[RunPrediction]) -> Iterator[pl.Series]:
+    columns = {
+        RUN_NAME: "run_spec_name",
+        STAT_SPLIT: "split",
+        STAT_SUB_SPLIT: "sub_split",
+        STAT_NAME: "stat_name",
+        PERTURBATION + "computed_on": "computed_on",
+    }
+    for column, attribute in columns.items():
+        yield pl.Series(column, [getattr(each, attribute) for each in predictions], _TYPES[column])
+
+
+def _numbers(predictions: Sequence[RunPrediction]) -> Iterator[pl.Series]:
+    for moment in _MOMENTS:
+        column = _STATS.named(moment)
+        values = [getattr(each, moment) for each in predictions]
+        if moment != "count":
+            values = [None if value is None else float(value) for value in values]
+        yield pl.Series(column, values, _TYPES[column])
+
+
+def _parameter_columns(predictions: Sequence[RunPrediction]) -> Iterator[pl.Series]:
+    named = dict.fromkeys(_NAMED_ALWAYS)
+    for prediction in predictions:
+        named |= dict.fromkeys(prediction.perturbation_parameters or ())
+    for key in named:
+        values = [(each.perturbation_parameters or {}).get(key) for each in predictions]
+        column = _parameter_column(key)
+        yield pl.Series(column, values, _parameter_type(key, values, _TYPES.get(column)))
+
+
+def _parameter_column(key: str) -> str:
+    part = key_part(key)
+    if part is None:
+        raise PredictionError(f"No column can be named after the perturbation parameter {key!r}.")
+    return PERTURBATION + part
+
+
+def _parameter_type(key: str, values: Sequence[Scalar | None], registered: pl.DataType | None) -> pl.DataType:
+    """The registered type where HELM has such a parameter, else the one that all the values have."""
+    kinds = {type(value) for value in values if value is not None}
+    possible = [dtype for dtype, takes in _TAKES.items() if kinds <= takes and registered in (dtype, None)]
+    if not possible:
+        found = " and ".join(sorted(kind.__name__ for kind in kinds))
+        expected = f"values of type {registered}" if registered else "values of one kind"
+        raise PredictionError(f"Perturbation parameter {key!r}:", expected=expected, found=found)
+    return possible[0]

@@ -1,0 +1,327 @@
+"""A snapshot to lazy frames of chosen runs: the one way by which frames are handed out.
+
+It reads just the row groups of these runs, verifies page checksums, and gives every column the type that these runs
+alone decide.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+from polars.io.plugins import register_io_source
+
+from magnet_arrow.query import row_places, run_columns
+from magnet_arrow.query.projection import (
+    Columns,
+    Residuals,
+    Shown,
+    frame_schema,
+    hidden_columns,
+    occurring_columns,
+    registered,
+    shown_columns,
+    without_shown,
+)
+from magnet_arrow.query.row_places import Visit
+from magnet_arrow.query.run_columns import RUN_COLUMNS
+from magnet_arrow.records.flatten import with_overflow
+from magnet_arrow.records.table_builder import Batch, plain_columns
+from magnet_arrow.schema import dynamic_types, registry
+from magnet_arrow.schema.dynamic_types import Kind
+from magnet_arrow.schema.registry import EXTRA, RUN, RUN_NAME, Table
+from magnet_arrow.storage.manifest import Segment, TableEntry
+from magnet_arrow.storage.profiles import bits_of, kinds_of, merge_kinds
+from magnet_arrow.storage.segments import segment_files, shared_text
+from magnet_arrow.storage.snapshot import CachedRun, Snapshot
+
+_BATCH_ROWS = 65_536
+_BATCH_BYTES = 8 << 20
+"""A part of a stream ends at the first of these, in Arrow bytes."""
+_WINDOW_ROWS = 65_536
+_WINDOW_BYTES = 4 << 20
+"""Rows that are put in order together, and their bytes in Parquet: some 70 MB in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Rows and columns to be read: runs as given, then file order. Nothing is read before `parts` is asked.
+
+    Attributes:
+        cache: its folder.
+        table: which table.
+        runs: in order.
+        shown: the columns.
+    """
+
+    cache: Path
+    table: Table
+    runs: tuple[CachedRun, ...]
+    shown: tuple[Shown, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in all, as the run lists say."""
+        return sum(run.rows(self.table.name).rows for run in self.runs)
+
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        return pa.schema([pa.field(column.name, column.type.arrow) for column in self.shown])
+
+    def parts(self) -> Iterator[pa.Table]:
+        """The rows in tables of bounded size, page checksums verified.
+
+        Raises:
+            CacheDamagedError: as `read_runs`.
+        """
+        fields = self.schema()
+        held: list[pa.Table] = []
+        rows = size = 0
+        with _Reader(self) as reader:
+            for visit in reader.visits():
+                for part in shared_text.plain_parts(reader.read(visit), _BATCH_BYTES):
+                    held.append(part.cast(fields))
+                    rows, size = rows + part.num_rows, size + part.nbytes
+                    if rows >= _BATCH_ROWS or size >= _BATCH_BYTES:
+                        yield pa.concat_tables(held)
+                        held, rows, size = [], 0, 0
+        if held:
+            yield pa.concat_tables(held)
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """The rows in frames of one or several row groups each, page checksums verified.
+
+        Texts that recur are in memory once. Row groups that are met again and again, as the runs are in another order
+        than in the cache, are read once for many rows.
+
+        Raises:
+            CacheDamagedError: as `read_runs`.
+        """
+        name = self.table.name
+        with _Reader(self) as reader:
+            for window in row_places.windows(reader.visits(), _WINDOW_ROWS, _WINDOW_BYTES, name):
+                found, order = row_places.merged(window)
+                if order is None:
+                    yield from map(reader.frame, found)
+                else:
+                    yield pl.concat(map(reader.frame, found))[order]
+
+
+def select_runs(
+    snapshot: Snapshot,
+    table: str,
+    keys: Sequence[str],
+    columns: Columns = "occurring",
+    *,
+    hidden: bool = False,
+    key: bool = False,
+    telling: Sequence[str] | None = None,
+) -> Selection:
+    """What `read_runs` with the same arguments reads; it raises the same."""
+    schema = registry.table(table)
+    runs = snapshot.chosen(keys)
+    shown = _shown(snapshot, schema, runs, columns, telling)
+    there = {column.name for column in shown}
+    if hidden:
+        shown += [column for column in hidden_columns(schema, runs) if column.name not in there]
+    elif key and RUN not in there:
+        shown.append(registered(schema, RUN))
+    return Selection(snapshot.path, schema, tuple(runs), tuple(shown))
+
+
+def _shown(
+    snapshot: Snapshot, table: Table, runs: Sequence[CachedRun], columns: Columns, telling: Sequence[str] | None
+) -> list[Shown]:
+    """The columns that are asked for; those that say where a run is stand behind the run's name."""
+
+    def run_column(name: str) -> Shown:
+        sources = {source.id: source.path for source in snapshot.manifest.sources}
+        values = run_columns.values_by_run(name, runs, sources)
+        return Shown(name, run_columns.TYPE, registered=False, by_run=values)
+
+    if not isinstance(columns, str):
+        others = iter(shown_columns(table, runs, [name for name in columns if name not in RUN_COLUMNS]))
+        return [run_column(name) if name in RUN_COLUMNS else next(others) for name in columns]
+    shown = shown_columns(table, runs, columns)
+    if columns == "occurring" and table.of == "run":
+        names = run_columns.telling_apart(runs) if telling is None else telling
+        behind = [column.name for column in shown].index(RUN_NAME) + 1
+        shown[behind:behind] = map(run_column, names)
+    return shown
+
+
+def read_runs(
+    snapshot: Snapshot,
+    table: str,
+    keys: Sequence[str],
+    columns: Columns = "occurring",
+    *,
+    hidden: bool = False,
+    key: bool = False,
+    telling: Sequence[str] | None = None,
+) -> pl.LazyFrame:
+    """The rows of chosen runs: runs as given, then file order.
+
+    Args:
+        snapshot: of the cache.
+        table: which table.
+        keys: of the runs, in order.
+        columns: "occurring" for those whose key occurs in one of these runs, "registered" for the full stable
+            schema, or names. `run_spec` keeps HELM's order (free-form keys sorted, where their object stands); the
+            others are `run_spec.name`, then by code point. Names may be `run_columns.RUN_COLUMNS`, too.
+        hidden: with `magnet.run`, `magnet.row` and their like, at the end.
+        key: with `magnet.run`, at the end.
+        telling: those of `run_columns.RUN_COLUMNS` that "occurring" has; None for those that are needed to tell these
+            runs apart.
+
+    Raises:
+        RunNotCachedError: a key is not in the snapshot.
+        ColumnNotFoundError: no such table or column.
+    When collected:
+        CacheDamagedError: a segment that the manifest names is missing, cut, or has a flipped bit.
+    """
+    return _lazy(select_runs(snapshot, table, keys, columns, hidden=hidden, key=key, telling=telling))
+
+
+def _lazy(chosen: Selection) -> pl.LazyFrame:
+    return register_io_source(partial(_read, chosen), schema=frame_schema(chosen.shown), is_pure=True)
+
+
+def _read(
+    chosen: Selection,
+    with_columns: list[str] | None,
+    predicate: pl.Expr | None,
+    n_rows: int | None,
+    batch_size: int | None,
+) -> Iterator[pl.DataFrame]:
+    """What Polars calls for the rows: the columns that a query needs, filtered and cut as it says."""
+    if with_columns is not None:
+        chosen = replace(chosen, shown=tuple(column for column in chosen.shown if column.name in set(with_columns)))
+    left = n_rows
+    empty = True
+    for frame in chosen.frames() if n_rows != 0 else ():
+        part = frame if left is None else frame.head(left)
+        empty = False
+        yield part if predicate is None else part.filter(predicate)
+        if left is not None:
+            left -= part.height
+            if not left:
+                break
+    if empty:
+        yield pl.DataFrame(schema=frame_schema(chosen.shown))
+
+
+class _Reader:
+    """The row groups of a selection; one file is open at a time."""
+
+    def __init__(self, chosen: Selection) -> None:
+        self._chosen = chosen
+        self._open = contextlib.ExitStack()
+        self._file: segment_files.TableFile
+        self._segment = ""
+        self._group_rows: dict[str, list[int]] = {}
+
+    def __enter__(self) -> "_Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def visits(self) -> Iterator[Visit]:
+        """The row groups that hold the rows, in their order."""
+        return row_places.visits(self._chosen.runs, self._chosen.table.name, self._rows_of_group)
+
+    def _rows_of_group(self, segment: Segment, group: int) -> int:
+        if segment.id not in self._group_rows:
+            self._group_rows[segment.id] = self._file_of(segment).group_rows
+        return self._group_rows[segment.id][group]
+
+    def read(self, visit: Visit) -> pa.Table:
+        """The rows of a visit with the columns of the selection; texts that recur as dictionaries."""
+        entry = visit.segment.tables[self._chosen.table.name]
+        group = self._file_of(visit.segment).read(visit.group, _stored_names(entry, self._chosen.shown))
+        return _shape(row_places.taken(group, visit), self._chosen.table, entry.dynamic, self._chosen.shown)
+
+    def frame(self, visit: Visit) -> pl.DataFrame:
+        """As `read`, for Polars."""
+        rows = self.read(visit)
+        # A frame without columns still has rows to count.
+        return shared_text.frame_of(rows) if self._chosen.shown else pl.DataFrame(height=rows.num_rows)
+
+    def _file_of(self, segment: Segment) -> segment_files.TableFile:
+        if segment.id != self._segment:
+            self._open.close()
+            self._segment = ""
+            entry = segment.tables[self._chosen.table.name]
+            self._file = self._open.enter_context(segment_files.open_table(self._chosen.cache, entry, interned=True))
+            self._segment = segment.id
+        return self._file
+
+
+def _stored_names(entry: TableEntry, shown: Sequence[Shown]) -> list[str]:
+    """Columns to read from a segment's file for a frame's columns; at least one, for the number of rows."""
+    names = [column.name for column in shown if column.registered or column.name in entry.dynamic]
+    names += [name for column in shown for name in column.overflow if name in entry.dynamic]
+    known = set(names)
+    of_runs = [column for column in shown if column.by_run is not None]
+    if of_runs and RUN not in known:
+        names.append(RUN)
+    elsewhere = [column for column in shown if column.name not in known and column.type != dynamic_types.NOTHING]
+    if len(elsewhere) > len(of_runs) and EXTRA not in known:
+        names.append(EXTRA)
+    return names or [RUN]
+
+
+def read_run_specs_of(
+    snapshot: Snapshot, keys: Sequence[str], batch: Batch | None
+) -> tuple[pl.LazyFrame, frozenset[str]]:
+    """The run specs of some runs, those in `batch` from there and the others from the cache: row i is of key i.
+
+    Columns: those that occur, as in `read_runs`, and `magnet.run` at the end. And which of these are JSON text.
+    """
+    table = registry.table("run_spec")
+    fresh = {run.key for run in batch.runs} if batch else set()
+    cached = snapshot.chosen([key for key in keys if key not in fresh])
+    bits, kinds = bits_of(table, cached), kinds_of(table, cached)
+    for run in batch.runs if batch else ():
+        bits |= run.occurs
+        merge_kinds(kinds, run.dynamic)
+    shown = (*occurring_columns(table, bits, kinds), registered(table, RUN))
+    chosen = Selection(snapshot.path, table, tuple(cached), shown)
+    json_columns = frozenset(column.name for column in shown if column.type.is_json)
+    if batch is None:
+        return _lazy(chosen), json_columns
+    stored = {name: int(kind) for name, kind in batch.kinds.items()}
+    read = shared_text.frame_of(_shape(pa.table(plain_columns(batch)), table, stored, shown))
+    rows = pl.concat([*chosen.frames(), read])
+    place = {key: row for row, key in enumerate(rows.get_column(RUN))}
+    return rows[[place[key] for key in keys]].lazy(), json_columns
+
+
+def _shape(part: pa.Table, table: Table, dynamic: Mapping[str, int], shown: Sequence[Shown]) -> pa.Table:
+    """A part with just a frame's columns, in its types; `dynamic` tells the kinds of its own columns."""
+    if not shown:
+        return part.select([])  # which keeps the number of rows
+    columns = []
+    residuals: Residuals | None = None
+    for column in shown:
+        if column.registered:
+            stored = {name: Kind(dynamic[name]) for name in column.overflow if name in dynamic}
+            values = part.column(column.name)
+            if any(name not in dynamic for name in column.shown):
+                values = without_shown(values, table, column, dynamic)
+            columns.append(with_overflow(values, part, table, stored) if stored else values)
+        elif column.by_run is not None:
+            columns.append(run_columns.column(part.column(RUN), column.by_run))
+        elif column.type == dynamic_types.NOTHING:
+            columns.append(pa.nulls(part.num_rows))
+        elif column.name in dynamic:
+            have = dynamic_types.stored_type(Kind(dynamic[column.name]))
+            columns.append(shared_text.converted(part.column(column.name), have, column.type))
+        else:
+            residuals = residuals or Residuals.of(part.column(EXTRA))
+            columns.append(residuals.column(table, column))
+    return pa.table(columns, names=[column.name for column in shown])

@@ -1,0 +1,230 @@
+"""Free-form objects of many runs to columns, run by run; `schema.registry` tells the rules."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+
+from magnet_arrow._interning import Numbers, coded, dense, taken, texts_of
+from magnet_arrow.decode.wire import Residual, dumps, unescape
+from magnet_arrow.schema import dynamic_types, registry
+from magnet_arrow.schema.dynamic_types import Cells, Kind
+from magnet_arrow.schema.registry import Spread, Table
+
+_MOST_ITEMS = 1024
+_STAT_PLACE = re.compile(r"^/stats/\d+")
+
+
+@dataclass(slots=True)
+class RunRows:
+    """Where one run's rows are in a batch, and what they have.
+
+    Attributes:
+        key: the run.
+        first: its first row in the batch.
+        rows: how many.
+        occurs: bit set over the table's registered columns: those whose key occurs in a row, null or not.
+        dynamic: kinds of value met in each column that was found in the data.
+    """
+
+    key: str
+    first: int
+    rows: int
+    occurs: int = 0
+    dynamic: dict[str, Kind] = field(default_factory=dict)
+
+
+def row_place(table: Table, place: str) -> str:
+    """A place in an element as the table's columns know it: in an entry of per-instance stats, that in its stat."""
+    return _STAT_PLACE.sub("", place) if table.name == "per_instance_stats" else place
+
+
+def undeclared(spread: Spread, table: Table, residuals: dict[int, Residual], rows: int) -> pa.DictionaryArray:
+    """Of an object that is open: its undeclared members, taken out of the residuals, as JSON text of an object."""
+    declared = {column.pointer for column in table.columns}
+    stem = spread.pointer + "/"
+    codes: list[int | None] = [None] * rows
+    numbers: Numbers[str] = Numbers()
+    # Rows of one entry share a residual, which is looked through once: its texts may be long.
+    known: dict[int, tuple[int | None, Residual]] = {}
+    before = dict(residuals)  # which keeps them alive, and so their ids apart
+    for row, residual in before.items():
+        if id(residual) not in known:
+            found = {}
+            for place, value in residual.items():
+                inner = row_place(table, place)
+                is_member = inner.startswith(stem) and "/" not in inner[len(stem) :]
+                if is_member and inner not in declared and value is not None:
+                    found[place] = unescape(inner[len(stem) :])
+            rest = {place: value for place, value in residual.items() if place not in found} if found else residual
+            text = dumps({key: residual[place] for place, key in found.items()}).decode("ascii")
+            known[id(residual)] = numbers[text] if found else None, rest
+        codes[row], residuals[row] = known[id(residual)]
+    return texts_of(codes, list(numbers))
+
+
+def bounded(kinds: Mapping[str, Kind], by_run: Iterable[Iterable[str]]) -> tuple[dict[str, Kind], list[str]]:
+    """The columns found in the data that have room, and names of the others, in order of name.
+
+    The first `MOST_DYNAMIC_COLUMNS` stay: those that most runs have, then by name.
+
+    Args:
+        kinds: of all columns found in the data.
+        by_run: their names in each run.
+    """
+    if len(kinds) <= registry.MOST_DYNAMIC_COLUMNS:
+        return dict(kinds), []
+    counts = Counter(chain.from_iterable(by_run))
+    ranked = sorted(kinds, key=lambda name: (-counts[name], name))
+    kept = set(ranked[: registry.MOST_DYNAMIC_COLUMNS])
+    return {name: kind for name, kind in kinds.items() if name in kept}, sorted(set(kinds) - kept)
+
+
+def with_overflow(
+    extra: pa.Array | pa.ChunkedArray,
+    columns: Mapping[str, pa.Array] | pa.Table,
+    table: Table,
+    kinds: Mapping[str, Kind],
+) -> pa.Array:
+    """The residual column with the values of columns that there is no room for.
+
+    Args:
+        extra: the residual column, texts or a dictionary of them; so is what comes out.
+        columns: where these columns are, by name, as stored.
+        table: which table.
+        kinds: of these columns.
+    """
+    stored: list[tuple[str, list[Any], list[int | None]]] = []
+    for name, kind in kinds.items():
+        spread = table.spread_of(name)
+        assert spread is not None, name
+        values, codes = coded(columns[name])
+        if dynamic_types.stored_type(kind).is_json:
+            values = [dynamic_types.parse_many([value])[0] for value in values]
+        stored.append((registry.pointer_of(spread, name), values, codes))
+    residuals, numbers = coded(extra)
+    residuals = dynamic_types.parse_many(residuals)
+    # Rows that are alike in all of it have one text between them.
+    alike: Numbers[tuple[int | None, ...]] = Numbers()
+    rows = [alike[row] for row in zip(numbers, *(codes for _, _, codes in stored), strict=True)]
+    texts: Numbers[str] = Numbers()
+    places: list[int | None] = []
+    for number, *others in alike:
+        residual = {} if number is None else dict(residuals[number])
+        for (place, values, _), code in zip(stored, others, strict=True):
+            if code is not None:
+                residual[place] = values[code]
+        places.append(texts[residual_text(residual)] if residual else None)
+    found = texts_of([places[row] for row in rows], list(texts))
+    return found if pa.types.is_dictionary(extra.type) else dense(found)
+
+
+def residual_text(residual: Residual) -> str:
+    """A residual as JSON text, places in order."""
+    return dumps(dict(sorted(residual.items()))).decode("ascii")
+
+
+class Spreader:
+    """Makes columns of free-form objects, run by run: `schema.registry` tells the rules."""
+
+    def __init__(
+        self, runs: list[RunRows], residuals: dict[int, Residual], open_names: dict[str, set[str] | None]
+    ) -> None:
+        self._runs, self._residuals, self._open_names = runs, residuals, open_names
+        self.columns: dict[str, pa.Array] = {}
+        self.kinds: dict[str, Kind] = {}
+
+    def add(self, spread: Spread, texts: pa.DictionaryArray) -> None:
+        """The columns of one free-form object, from its JSON texts a row."""
+        distinct = texts.dictionary.to_pylist()
+        if not distinct:
+            return
+        codes: list[int | None] = texts.indices.to_pylist()
+        # Of an open object, what is no single value stays JSON text, and its nulls stay in the residual. A long list
+        # would stand in each row of an entry, where a text is shared.
+        levels, most_items = (1, _MOST_ITEMS) if spread.open else (registry.LEVELS, None)
+        values = enumerate(dynamic_types.parse_many(distinct))
+        cells = {
+            code: found
+            for code, value in values
+            if (found := dynamic_types.spread(value, levels, most_items)) is not None
+        }
+        kinds = {code: tuple(found.kinds.items()) for code, found in cells.items()}
+        forms = list(dict.fromkeys(kinds.values()))
+        numbers = {form: number for number, form in enumerate(forms)}
+        form_of = {code: numbers[form] for code, form in kinds.items()}
+        flat: list[int | None] = [None] * len(codes)
+        whole: list[int | None] = [None] * len(codes)
+        for run in self._runs:
+            rows = slice(run.first, run.first + run.rows)
+            met: set[Any] = {*codes[rows]} - {None}
+            spread_out = self._spread_out(spread, run, met, cells)
+            if not met:
+                continue
+            if spread_out >= met:
+                flat[rows] = codes[rows]
+            else:
+                flat[rows] = [code if code in spread_out else None for code in codes[rows]]
+                whole[rows] = [None if code in spread_out else code for code in codes[rows]]
+            if any(cells[code].nulls for code in spread_out):
+                for row in range(run.first, run.first + run.rows):
+                    code = flat[row]
+                    if code is not None:
+                        self._note_nulls(spread, row, cells[code])
+            # The kinds are noted once for objects that are alike in them: an operation on flags takes a microsecond.
+            self._note_kinds(spread, run, [forms[number] for number in {form_of[code] for code in spread_out}])
+            if met - spread_out:
+                run.dynamic[spread.name] = Kind.JSON
+        self._add_flat(spread, flat, cells)
+        if any(code is not None for code in whole):
+            self.columns[spread.name] = taken(pa.array(distinct, pa.string()), pa.array(whole, pa.int32()))
+            self.kinds[spread.name] = Kind.JSON
+
+    def _spread_out(self, spread: Spread, run: RunRows, met: set[int], cells: dict[int, Cells]) -> set[int]:
+        """Which of the objects met in a run become columns."""
+        able = met & cells.keys()
+        if spread.unbounded:
+            return able
+        names: set[str] = set()
+        for code in able:
+            names.update(cells[code].values)
+        known = self._open_names.get(spread.name) if run is self._runs[0] else None
+        if known is not None:
+            # A long run goes on: what its first row group showed decides, later names stay text.
+            return {code for code in able if known.issuperset(cells[code].values)}
+        if len(names) > registry.MOST_KEYS:
+            names, able = set(), set()
+        if run is self._runs[-1]:
+            self._open_names[spread.name] = names
+        return able
+
+    def _note_nulls(self, spread: Spread, row: int, cells: Cells) -> None:
+        if cells.nulls:
+            residual = dict(self._residuals.get(row, {}))
+            residual.update({spread.pointer + place: None for place in cells.nulls})
+            self._residuals[row] = residual
+
+    def _note_kinds(self, spread: Spread, run: RunRows, met: Iterable[tuple[tuple[str, Kind], ...]]) -> None:
+        for kinds in met:
+            for name, kind in kinds:
+                full = f"{spread.name}.{name}"
+                for known in (run.dynamic, self.kinds):
+                    if known.get(full) != kind:
+                        known[full] = known.get(full, Kind(0)) | kind
+
+    def _add_flat(self, spread: Spread, flat: list[int | None], cells: dict[int, Cells]) -> None:
+        numbers = pa.array(flat, pa.int32())
+        used = sorted({code for code in flat if code is not None})
+        names = sorted({name for code in used for name in cells[code].values})
+        for name in names:
+            full = f"{spread.name}.{name}"
+            values: list[Any] = [None] * (used[-1] + 1)
+            for code in used:
+                values[code] = cells[code].values.get(name)
+            cell_type = dynamic_types.stored_type(self.kinds[full])
+            if cell_type != dynamic_types.NOTHING:
+                self.columns[full] = taken(dynamic_types.array_of(values, cell_type), numbers)

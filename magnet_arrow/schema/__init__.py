@@ -1,0 +1,1 @@
+"""The contract: which tables there are, their columns and types."""

@@ -1,0 +1,1 @@
+"""What keeps a cache small and sound: compact, merge, vacuum, check, repair."""

@@ -1,0 +1,79 @@
+"""What a user means by the name of a cached run, a suite or a source, which may be gone."""
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from magnet_arrow.errors import RunNotCachedError
+from magnet_arrow.storage.snapshot import CachedRun, Snapshot
+
+
+def find_cached(snapshot: Snapshot, name: str) -> CachedRun:
+    """The cached run that a user means.
+
+    Args:
+        snapshot: of the cache.
+        name: a run's folder (it may be gone), its key, `suite/folder`, or its folder's name if no other run has it.
+
+    Raises:
+        RunNotCachedError: none, or several.
+    """
+    if name in snapshot.runs:
+        return snapshot.runs[name]
+    sources = {source.id: Path(source.path) for source in snapshot.manifest.sources}
+    path = Path(os.path.realpath(os.path.expanduser(name)))
+    chosen: list[CachedRun] = []
+    for is_meant in (
+        lambda run: _lies_at(run, sources, path),
+        lambda run: f"{run.entry.suite}/{run.entry.folder}" == name,
+        lambda run: run.entry.folder == name,
+    ):
+        chosen = chosen or [run for run in snapshot.runs.values() if is_meant(run)]
+    if len(chosen) != 1:
+        raise _not_one(snapshot, name, chosen)
+    return chosen[0]
+
+
+def _lies_at(run: CachedRun, sources: Mapping[str, Path], path: Path) -> bool:
+    """Whether a run was read from this folder."""
+    below = Path(run.entry.suite, run.entry.folder)
+    source = sources.get(run.entry.source)
+    return source is not None and path in (source / "runs" / below, source / below)
+
+
+def _not_one(snapshot: Snapshot, name: str, chosen: Sequence[CachedRun]) -> RunNotCachedError:
+    if chosen:
+        keys = ", ".join(run.key for run in chosen)
+        return RunNotCachedError(f"{len(chosen)} cached runs are called {name!r}.", hint=f"Name one of them: {keys}.")
+    near = difflib.get_close_matches(name, [run.entry.folder for run in snapshot.runs.values()], n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else "`magnet-arrow ls` shows which there are."
+    return RunNotCachedError(f"The cache {snapshot.path} has no run {name!r}.", hint=hint)
+
+
+def find_all(snapshot: Snapshot, name: str) -> list[str]:
+    """The keys of all that a user means: of a source or a suite all that the cache has or knows of it.
+
+    Args:
+        snapshot: of the cache.
+        name: the folder of a source or a suite (it may be gone), or what `find_cached` knows.
+
+    Raises:
+        RunNotCachedError: nothing is called so, or several runs are.
+    """
+    held = {key: (run.entry.source, run.entry.suite, run.entry.folder) for key, run in snapshot.entries.items()}
+    held |= {key: (run.source, run.suite, run.folder) for key, run in snapshot.rejected.items()}
+    if name in held:
+        return [name]
+    folders = {source.id: Path(source.path) for source in snapshot.manifest.sources}
+    path = Path(os.path.realpath(os.path.expanduser(name)))
+    below = [
+        key
+        for key, (source, suite, folder) in held.items()
+        if name
+        and source in folders
+        and any((root / suite / folder).is_relative_to(path) for root in (folders[source] / "runs", folders[source]))
+    ]
+    called = [key for key, (_, suite, folder) in held.items() if f"{suite}/{folder}" == name]
+    called = called or [key for key, (_, _, folder) in held.items() if folder == name]
+    return below or (called if len(called) == 1 else [find_cached(snapshot, name).key])

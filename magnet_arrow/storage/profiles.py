@@ -1,0 +1,34 @@
+"""Which columns occur in some runs, and what was found in them: from the profiles that their run lists hold."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from magnet_arrow.schema.dynamic_types import Kind
+from magnet_arrow.schema.registry import Table
+from magnet_arrow.storage.snapshot import CachedRun
+
+
+def bits_of(table: Table, runs: Sequence[CachedRun]) -> int:
+    """Bit set over the table's registered columns: those whose key occurs in one of these runs."""
+    bits = 0
+    for run in distinct_profiles(table, runs):
+        bits |= run.occurs(table.name)
+    return bits
+
+
+def distinct_profiles(table: Table, runs: Sequence[CachedRun]) -> Iterable[CachedRun]:
+    """One run for each different profile."""
+    return {(id(run.profiles), run.rows(table.name).profile): run for run in runs}.values()
+
+
+def kinds_of(table: Table, runs: Sequence[CachedRun]) -> dict[str, Kind]:
+    """Kinds of every column found in the data of these runs."""
+    kinds: dict[str, Kind] = {}
+    for run in distinct_profiles(table, runs):
+        merge_kinds(kinds, run.dynamic(table.name))
+    return kinds
+
+
+def merge_kinds(kinds: dict[str, Kind], more: Mapping[str, Kind]) -> None:
+    """Add to each column's kinds."""
+    for name, kind in more.items():
+        kinds[name] = kinds.get(name, Kind(0)) | kind

@@ -1,0 +1,600 @@
+"""Segments: many runs in one immutable Parquet file a table, written once and read by row group.
+
+5,000 small files cost a hundred times what one costs, so runs share files; a row group ends at a run's end, so that
+four of 5,000 runs are read without touching the rest. Pages carry checksums, and every read verifies them.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from magnet_arrow import _interning
+from magnet_arrow.errors import CacheError
+from magnet_arrow.records.flatten import RunRows, bounded, residual_text, with_overflow
+from magnet_arrow.records.table_builder import Batch
+from magnet_arrow.schema import dynamic_types, registry
+from magnet_arrow.schema.dynamic_types import CellType, Kind
+from magnet_arrow.schema.registry import Table
+from magnet_arrow.storage import checksums, commit, manifest
+from magnet_arrow.storage.checksums import check_digest, file_entry
+from magnet_arrow.storage.manifest import FileEntry, Profile, RunEntry, RunList, Segment, StoredRows, TableEntry
+from magnet_arrow.storage.segments import encodings, evolution, shared_text
+from magnet_arrow.storage.segments.evolution import Other
+from magnet_arrow.storage.segments.pages import PageCheck
+
+_HELD_BYTES = 16 << 20
+"""Arrow bytes of a table held back before its file is begun: the longer, the more columns are known by then."""
+PART_BYTES = 32 << 20
+"""Bytes that the items of repeated lists may take in a row group. It is otherwise bounded by rows and JSON bytes."""
+
+
+@dataclass(slots=True)
+class Placed:
+    """A run's rows of one table, as they came."""
+
+    group: int
+    groups: int
+    skip: int
+    rows: int
+    occurs: int
+    dynamic: dict[str, Kind]
+
+
+def stored_columns(kinds: Mapping[str, Kind], by_run: Iterable[Iterable[str]]) -> dict[str, CellType]:
+    """Which of the columns found in the data a file stores, in order of name, and in which types.
+
+    Args:
+        kinds: of all of them.
+        by_run: their names in each run.
+    """
+    kept, _ = bounded(kinds, by_run)
+    types = {name: dynamic_types.stored_type(kept[name]) for name in sorted(kept)}
+    return {name: cell_type for name, cell_type in types.items() if cell_type != dynamic_types.NOTHING}
+
+
+class TableWriter:
+    """Writes one table of a segment.
+
+    The columns found in the data are known only when all runs have been seen. Up to `_HELD_BYTES` are held back for
+    that; past them a file is begun with the columns met so far, and where later ones don't fit, another part is
+    begun and the parts are made one at the end. Of the registered columns, a file that is begun so early has all, as
+    the next run may have others; but the elements of a long run are alike, so that those met so far are enough.
+
+    Args:
+        table: the table.
+        path: of its file.
+        long: all rows are of a long run.
+    """
+
+    def __init__(self, table: Table, path: Path, *, long: bool = False) -> None:
+        self.table = table
+        self.path = path
+        self._long = long
+        self.kinds: dict[str, Kind] = {}
+        self.placed: dict[str, Placed] = {}
+        self.rows = 0
+        self._groups = 0
+        self._held: list[Batch] = []
+        self._held_bytes = 0
+        self._parts: dict[Path, dict[str, Kind]] = {}
+        self._writer: pq.ParquetWriter | None = None
+        self._written: dict[str, CellType] = {}
+        self._written_bits = 0
+        self._interned: Set[str] = frozenset()
+
+    def add(self, batch: Batch) -> None:
+        """One row group; several, where lists that belong to many rows make it too long."""
+        for part in batch.parts(PART_BYTES):
+            self._add(part)
+
+    def _add(self, batch: Batch) -> None:
+        for name, kind in batch.kinds.items():
+            self.kinds[name] = self.kinds.get(name, Kind(0)) | kind
+        for run in batch.runs:
+            self._place(run)
+        self._groups += 1
+        self.rows += batch.rows
+        batch = _without_empty(batch)
+        self._held.append(batch)
+        self._held_bytes += batch.nbytes
+        if self._held_bytes > _HELD_BYTES:
+            self._spill()
+
+    def _place(self, run: RunRows) -> None:
+        placed = self.placed.get(run.key)
+        if placed is None:
+            self.placed[run.key] = Placed(self._groups, 1, run.first, run.rows, run.occurs, run.dynamic)
+            return
+        placed.groups += 1
+        placed.rows += run.rows
+        placed.occurs |= run.occurs
+        for name, kind in run.dynamic.items():
+            placed.dynamic[name] = placed.dynamic.get(name, Kind(0)) | kind
+
+    def _stored(self) -> dict[str, CellType]:
+        """The columns found in the data that get a stored column, in order of name; the others go to the residual."""
+        return stored_columns(self.kinds, (placed.dynamic for placed in self.placed.values()))
+
+    def _occurs(self) -> int:
+        """Bit set over the registered columns: those that a run has a key for."""
+        bits = 0
+        for placed in self.placed.values():
+            bits |= placed.occurs
+        return bits
+
+    def _spill(self) -> None:
+        self._begin_due_part(self._occurs() if self._long else _ALL_BITS)
+        self._write_held()
+        pa.default_memory_pool().release_unused()  # else what was freed stays with the process
+
+    def _begin_due_part(self, occurs: int) -> None:
+        """Begin a part with the columns met so far, and these registered ones, unless there is one that has them."""
+        stored = self._stored()
+        interned = _interned_in(self._held)
+        if self._writer is not None and stored == self._written and not occurs & ~self._written_bits:
+            late = interned - self._interned
+            if not late or _dense_bytes(self._held, late) <= PART_BYTES:
+                return
+        self._close()
+        part = self.path.with_suffix(f".part{len(self._parts)}")
+        self.path.parent.mkdir(exist_ok=True)
+        self._parts[part] = {name: self.kinds[name] for name in stored}
+        self._written, self._written_bits, self._interned = stored, occurs, interned
+        self._writer = open_writer(part, self.table, stored, occurs, interned)
+
+    def _write_held(self) -> None:
+        assert self._writer is not None
+        for batch in self._held:
+            rows = _stored_table(batch, self._written, self._writer.schema)
+            self._writer.write_table(rows, row_group_size=max(1, batch.rows))
+        self._held, self._held_bytes = [], 0
+
+    @property
+    def written_bytes(self) -> int:
+        """Bytes of its file so far, or of the parts of it."""
+        return sum(part.stat().st_size for part in self._parts)
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def finish(self) -> TableEntry:
+        """Write what is left; the file is complete, though not flushed to disk yet."""
+        self._begin_due_part(self._occurs())
+        self._write_held()
+        self._close()
+        if len(self._parts) == 1:
+            os.replace(next(iter(self._parts)), self.path)
+        else:
+            self._join_parts()
+        kinds = {name: int(self.kinds[name]) for name in self._written}
+        return TableEntry(file_entry(self.path, self.path.parent.parent), self.rows, kinds)
+
+    def _join_parts(self) -> None:
+        with open_writer(self.path, self.table, self._written, self._occurs(), EVERY_TEXT) as writer:
+            for part, written in self._parts.items():
+                kinds = {name: int(kind) for name, kind in written.items()}
+                with contextlib.closing(TableFile(part, self.table, kinds, interned=True)) as file:
+                    for group in range(len(file.group_rows)):
+                        found = restored_table(
+                            file.read(group, [*self.table.names, *written]), self.table, written, self._written
+                        )
+                        write_group(writer, found)
+        for part in self._parts:
+            part.unlink()
+
+    def discard(self) -> None:
+        """Remove whatever was written."""
+        with contextlib.suppress(OSError, pa.ArrowException):  # it writes what is left, for which there may be no room
+            self._close()
+        self._writer = None
+        for path in (*self._parts, self.path):
+            path.unlink(missing_ok=True)
+
+
+_ALL_BITS = -1
+
+
+def open_writer(
+    path: Path, table: Table, stored: Mapping[str, CellType], occurs: int, interned: Set[str]
+) -> pq.ParquetWriter:
+    """A writer of a table's file with these columns beside the registered ones.
+
+    Args:
+        path: of the file.
+        table: the table.
+        stored: the columns found in the data that it is to have, and their types.
+        occurs: bit set over the registered columns; those without a bit are left out, but for hidden ones. Of the
+            many columns that HELM could have, few dumps have half, and an empty one costs 300 bytes a row group.
+        interned: columns that come as dictionaries; the texts in them are to be written as such.
+
+    Raises:
+        CacheNotWritableError: the file can't be made.
+    """
+    types = {
+        column.name: column.type
+        for bit, column in enumerate(table.columns)
+        if occurs >> bit & 1 or column.name in table.hidden
+    }
+    types |= {name: cell_type.arrow for name, cell_type in stored.items()}
+    fields = [pa.field(name, arrow) for name, arrow in types.items()]
+    options = encodings.writer_options(table, fields)
+    fields = [
+        field.with_type(_interning.interned_type(field.type))
+        if (field.name in interned or interned is EVERY_TEXT) and not encodings.is_plain_text(field.name)
+        else field
+        for field in fields
+    ]
+    try:
+        return pq.ParquetWriter(path, pa.schema(fields, evolution.file_metadata(table, types)), **options)
+    except OSError as error:
+        raise commit.not_writable(path, error) from error
+
+
+EVERY_TEXT: Set[str] = frozenset({"*"})
+"""To `open_writer`: every column of texts, or of lists with texts in them, comes as a dictionary."""
+
+
+def write_group(writer: pq.ParquetWriter, rows: pa.Table) -> None:
+    """Write a table as one row group."""
+    writer.write_table(fitted(rows, writer.schema), row_group_size=max(1, rows.num_rows))
+
+
+def fitted(rows: pa.Table, fields: pa.Schema) -> pa.Table:
+    """A table with just these columns in these types, each in one piece.
+
+    So each column has one dictionary throughout: where it changes, Parquet's writer goes over to texts.
+    """
+    arrays = [_interning.as_type(_interning.combined(rows.column(field.name)), field.type) for field in fields]
+    return pa.table(arrays, schema=fields)
+
+
+def _interned_in(batches: Iterable[Batch]) -> Set[str]:
+    """Columns that came as dictionaries, and can be written so; the residual, which overflows into one, too."""
+    return frozenset([registry.EXTRA]) | frozenset(
+        name
+        for batch in batches
+        for name, column in batch.columns()
+        if pa.types.is_dictionary(column.type) and not encodings.is_plain_text(name)
+    )
+
+
+def _dense_bytes(batches: Iterable[Batch], names: Set[str]) -> int:
+    """Bytes that these columns take where no text is shared."""
+    return sum(
+        _interning.dense_bytes(column)
+        for batch in batches
+        for name, column in batch.columns()
+        if name in names and pa.types.is_dictionary(column.type)
+    )
+
+
+def _without_empty(batch: Batch) -> Batch:
+    """A batch that holds no memory for columns without values."""
+    filled = {name: column for name, column in batch.registered.items() if column.null_count < len(column)}
+    return replace(batch, registered=filled)
+
+
+def _stored_table(batch: Batch, stored: dict[str, CellType], fields: pa.Schema) -> pa.Table:
+    columns = dict(batch.registered)
+    overflow = {name: batch.kinds[name] for name in batch.dynamic if name not in stored}
+    if overflow:
+        extra = columns.get(registry.EXTRA, pa.nulls(batch.rows, _interning.TEXTS))
+        columns[registry.EXTRA] = with_overflow(extra, batch.dynamic, batch.table, overflow)
+    for name, cell_type in stored.items():
+        column = batch.dynamic.get(name)
+        if column is not None:
+            columns[name] = dynamic_types.convert(column, dynamic_types.stored_type(batch.kinds[name]), cell_type)
+    arrays = [
+        pa.nulls(batch.rows, field.type)
+        if columns.get(field.name) is None
+        else _interning.as_type(columns[field.name], field.type)
+        for field in fields
+    ]
+    return pa.table(arrays, schema=fields)
+
+
+def restored_table(
+    part: pa.Table,
+    table: Table,
+    written: Mapping[str, Kind],
+    stored: Mapping[str, CellType],
+    occurring: Set[str] | None = None,
+) -> pa.Table:
+    """Rows of a file with the columns of another.
+
+    Which ones have room is another matter in each: what has none any more goes to the residual, and what has it now
+    is taken out of there.
+
+    Args:
+        part: the rows.
+        table: of which table.
+        written: kinds of the columns found in the data that `part` has.
+        stored: those that it is to have, and their types.
+        occurring: those that have a value in it, in a column or in the residual; None if that is not known.
+    """
+    columns = {name: part.column(name) for name in table.names}
+    met = {*written, *stored} if occurring is None else occurring
+    lost = {name: kind for name, kind in written.items() if name not in stored and name in met}
+    if lost:
+        columns[registry.EXTRA] = with_overflow(part.column(registry.EXTRA), part, table, lost)
+    found = {name: cell_type for name, cell_type in stored.items() if name not in written and name in met}
+    columns |= _out_of_residual(columns[registry.EXTRA], table, found)
+    for name, cell_type in stored.items():
+        if name in written and name in met:
+            column = _interning.combined(part.column(name))
+            columns[name] = dynamic_types.convert(column, dynamic_types.stored_type(written[name]), cell_type)
+        elif name not in met:
+            columns[name] = pa.nulls(part.num_rows, cell_type.arrow)
+    return pa.table({name: columns[name] for name in (*table.names, *stored)})
+
+
+def _out_of_residual(extra: pa.Array, table: Table, types: Mapping[str, CellType]) -> dict[str, pa.Array]:
+    """These columns with the values that the residual has of them, and the residual without."""
+    if not types:
+        return {}
+    distinct, codes = _interning.coded(extra)
+    residuals = dynamic_types.parse_many(distinct)
+    numbers = pa.array(codes, pa.int32())
+    columns: dict[str, pa.Array] = {}
+    for name, cell_type in types.items():
+        spread = table.spread_of(name)
+        assert spread is not None, name
+        place = registry.pointer_of(spread, name)
+        values = [None if residual.get(place) is None else residual.pop(place) for residual in residuals]
+        columns[name] = _interning.taken(dynamic_types.array_of(values, cell_type), numbers)
+    texts = [residual_text(residual) if residual else None for residual in residuals]
+    return {**columns, registry.EXTRA: _interning.taken(pa.array(texts, pa.string()), numbers)}
+
+
+class SegmentWriter:
+    """Writes one segment: hand it row groups and the runs they are of, then `finish` it.
+
+    Args:
+        cache: the cache's folder.
+        name: what its id begins with, in hexadecimal; the rest is random.
+        long: it is to hold a long run.
+    """
+
+    def __init__(self, cache: Path, name: str = "", *, long: bool = False) -> None:
+        self.id = name + secrets.token_hex(8 - len(name) // 2)
+        self._cache = cache
+        self._runs: list[RunEntry] = []
+        self._tables = {
+            name: TableWriter(table, cache / name / f"{self.id}.parquet", long=long)
+            for name, table in registry.TABLES.items()
+        }
+        try:
+            (cache / manifest.RUNS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise commit.not_writable(cache, error) from error
+
+    def add(self, batch: Batch) -> None:
+        """One row group of one table.
+
+        Raises:
+            CacheNotWritableError: the disk is full, or something else kept a file from being written. Nothing is left.
+        """
+        with self._all_or_nothing():
+            self._tables[batch.table.name].add(batch)
+
+    def add_run(self, entry: RunEntry) -> None:
+        """A run whose rows are in the row groups; where they are is filled in at the end."""
+        self._runs.append(entry)
+
+    @property
+    def n_runs(self) -> int:
+        """Runs so far."""
+        return len(self._runs)
+
+    @property
+    def written_bytes(self) -> int:
+        """Bytes of Parquet so far; what is held back is not counted."""
+        return sum(writer.written_bytes for writer in self._tables.values())
+
+    def finish(self) -> Segment:
+        """All files written, none flushed to disk.
+
+        Raises:
+            CacheNotWritableError: the disk is full, or something else kept a file from being written. Nothing is left.
+        """
+        with self._all_or_nothing():
+            tables = {name: writer.finish() for name, writer in self._tables.items() if writer.rows}
+            placed = {name: writer.placed for name, writer in self._tables.items()}
+            runs = write_runs(self._cache, self.id, self._runs, placed)
+            return Segment(self.id, tables, runs, len(self._runs), schema_version=registry.SCHEMA_VERSION)
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        try:
+            yield
+        except CacheError:
+            self.discard()
+            raise
+        except OSError as error:  # anything else that Arrow raises is about the rows
+            self.discard()
+            raise commit.not_writable(self._cache, error) from error
+
+    def discard(self) -> None:
+        """Remove whatever was written."""
+        for writer in self._tables.values():
+            writer.discard()
+        manifest.run_list_path(self._cache, self.id).unlink(missing_ok=True)
+
+
+def write_runs(
+    cache: Path, segment: str, runs: Iterable[RunEntry], placed: Mapping[str, Mapping[str, Placed]]
+) -> FileEntry:
+    """Write the run list of a segment; `placed` tells by table and key where the rows are.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    path = manifest.run_list_path(cache, segment)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(manifest.run_list_bytes(_run_list(runs, placed)))
+    return file_entry(path, cache)
+
+
+def _run_list(entries: Iterable[RunEntry], placed: Mapping[str, Mapping[str, Placed]]) -> RunList:
+    profiles: dict[tuple[int, frozenset[tuple[str, Kind]]], int] = {}
+    runs = []
+    bits = {
+        name: evolution.named_bits(name, (rows.occurs for rows in places.values())) for name, places in placed.items()
+    }
+    for run in sorted(entries, key=lambda run: run.key):
+        tables = {}
+        for name, places in placed.items():
+            rows = places.get(run.key)
+            if rows is None:
+                continue
+            number = profiles.setdefault((bits[name][1][rows.occurs], frozenset(rows.dynamic.items())), len(profiles))
+            tables[name] = StoredRows(rows.rows, rows.group, rows.groups, rows.skip, number)
+        _check_sums(run, tables)
+        runs.append(msgspec.structs.replace(run, tables=tables))
+    stored = (
+        Profile(f"{occurs:x}", {column: int(kind) for column, kind in sorted(dynamic)}) for occurs, dynamic in profiles
+    )
+    return RunList(tuple(stored), tuple(runs), {name: columns for name, (columns, _) in bits.items() if columns})
+
+
+def _check_sums(run: RunEntry, tables: Mapping[str, StoredRows]) -> None:
+    """Every element that was decoded is a row that was written (a mistake of ours if not)."""
+    for table in registry.RUN_TABLES:
+        elements = run.elements.get(table.file)
+        if elements is not None:
+            rows = tables[table.name].rows if table.name in tables else 0
+            if rows != elements:
+                raise AssertionError(f"{run.key}/{table.file}: {elements} elements became {rows} rows")
+
+
+class TableFile:
+    """An open table of a segment, read by row group with page checksums verified.
+
+    Args:
+        path: of the file.
+        table: which table.
+        dynamic: kinds in the columns that were found in the data.
+        interned: give texts that the file has dictionaries of as dictionaries, also those in lists.
+        reading: within it the file is read; what fails there becomes one of our errors.
+
+    Attributes:
+        others: columns that are not as the registry has them.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        table: Table,
+        dynamic: Mapping[str, int],
+        *,
+        interned: bool = False,
+        reading: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
+        self._path, self._types = path, {column.name: column.type for column in table.columns}
+        self._reading = reading
+        with reading():
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
+            fields = self._file.schema_arrow
+            if interned:
+                footer = self._file.metadata
+                names = shared_text.dictionary_columns(footer)
+                self._file.close()
+                self._file = pq.ParquetFile(
+                    path, metadata=footer, read_dictionary=names, page_checksum_verification=True
+                )
+        self._names = dict.fromkeys(fields.names)
+        told = self._file.metadata.metadata or {}
+        is_new = evolution.JSON_TEXT_KEY in told
+        self._check = PageCheck(path, self._file.metadata, fields, has_long_pages=is_new)
+        self.others = evolution.others(table, fields, dynamic, told)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all columns, the registered ones that it has no values of too."""
+        gone = {other.name for other in self.others if other.want is None}
+        return [name for name in self._types | self._names if name not in gone]
+
+    def item_bytes(self, group: int) -> int:
+        """About how many bytes the items of the lists in a row group take, but for their texts."""
+        found = self._file.metadata.row_group(group)
+        values = sum(found.column(number).num_values for number in range(found.num_columns))
+        return _interning.ITEM_BYTES * int(values - found.num_rows * found.num_columns)
+
+    @property
+    def group_rows(self) -> list[int]:
+        """How many rows each row group has."""
+        groups = self._file.metadata
+        return [groups.row_group(number).num_rows for number in range(groups.num_row_groups)]
+
+    def read(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """Some columns of a row group; registered ones that the file does not have are empty, others left out.
+
+        All are as the registry has them, whatever schema the file follows (`evolution`).
+
+        Raises:
+            CacheDamagedError: cut, or a bit flipped.
+            CacheNotReadableError: the file is as it was written, but can't be read.
+        """
+        others = [other for other in self.others if registry.EXTRA in columns or other.name in columns]
+        there = [name for name in columns if name in self._names]
+        there += [other.name for other in others if other.name not in columns]
+        with self._reading():
+            # A name also brings the columns below it in the file's eyes (`a` brings `a.b`); select drops them.
+            found = self._file.read_row_group(group, columns=there).select(there)
+            fault = self._check.fault(found, group)
+            if fault is not None:
+                raise pa.ArrowInvalid(fault)
+        stored = dict(zip(there, found.columns, strict=True))
+        if others:
+            stored = evolution.adapted(stored, others)
+        arrays = {
+            name: stored[name] if name in stored else pa.nulls(found.num_rows, self._types[name])
+            for name in columns
+            if name in stored or name in self._types
+        }
+        return pa.table(arrays) if arrays else found
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def others(cache: Path, segment: Segment, table: str) -> tuple[Other, ...]:
+    """The columns of a segment's table that the registry of today does not have so; none under its own version.
+
+    Raises:
+        CacheDamagedError: as `open_table`.
+    """
+    if segment.schema_version == registry.SCHEMA_VERSION:
+        return ()
+    with open_table(cache, segment.tables[table]) as file:
+        return file.others
+
+
+@contextlib.contextmanager
+def open_table(cache: Path, entry: TableEntry, *, interned: bool = False) -> Iterator[TableFile]:
+    """A table of a segment, to be read; `interned` as in `TableFile`.
+
+    Raises:
+        CacheDamagedError: the file is missing, has another size, or another footer than was written.
+        CacheNotReadableError: the system refuses to open it.
+        SnapshotExpiredError: the file is missing, and the cache has moved on since it was there.
+    """
+    path = check_digest(cache, entry.file)
+    reading = partial(checksums.reading, cache, entry.file)
+    file = TableFile(path, registry.table(path.parent.name), entry.dynamic, interned=interned, reading=reading)
+    try:
+        yield file
+    finally:
+        file.close()

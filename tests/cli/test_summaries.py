@@ -1,0 +1,196 @@
+import io
+import json
+import re
+
+import polars as pl
+import pytest
+from rich.console import Console, RenderableType
+
+from magnet_arrow.cli.summaries import (
+    as_json,
+    first_of,
+    ingest_facts,
+    ingest_summary,
+    odd_lines,
+    progress_bar,
+    records,
+    rejection,
+    rows_as_json,
+    rows_bar,
+    table,
+    without_empty,
+)
+from magnet_arrow.errors import Rejected
+from magnet_arrow.export.parquet import ExportProgress
+from magnet_arrow.ingestion.api import IngestReport
+from magnet_arrow.ingestion.rules import Progress
+
+REJECTED = Rejected(run="s/r", file="stats.json", reason="Not JSON.", byte=3)
+
+
+def shown(renderable: RenderableType) -> list[list[str]]:
+    """The cells of each line, however they are set out."""
+    console = Console(file=io.StringIO(), width=200, force_terminal=False)
+    console.print(renderable)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return [re.split(" {2,}", line.strip()) for line in text.splitlines()]
+
+
+def made_report(rejected: tuple[Rejected, ...] = ()) -> IngestReport:
+    return IngestReport(
+        runs=1200,
+        rows={"run_spec": 1200, "stats": 34_567, "per_instance_stats": 0, "instances": 8, "groups": 0},
+        bytes_in=9_876_543,
+        bytes_out=1234,
+        seconds=1.26,
+        skipped=7,
+        pruned=2,
+        rejected=rejected,
+        notes=("latest was passed over.",),
+        odd={("unknown field", "stats.json $[].note"): 3, ("value of another type", "stats.json $[].mean"): 40},
+        partial=3,
+    )
+
+
+def test_a_table_shows_rows_as_rows() -> None:
+    frame = pl.DataFrame({"name": ["[/bold]", "b\x1b[2J\n"], "n": [None, 0.1 + 0.2]})
+    assert shown(table(frame)) == [
+        ["name", "n"],
+        ["[/bold]", "–"],
+        [r"b\x1b[2J\n", "0.3"],
+    ]
+
+
+def test_records_show_columns_as_rows() -> None:
+    frame = pl.DataFrame({"a.b": ["x" * 100, None], "l": [[1, 2], []], "s": [{"k": "\x07"}, {"k": "[/b]"}]})
+    assert shown(records(frame)) == [
+        ["column", "type", "0", "1"],
+        ["a.b", "String", "x" * 59 + "…", "–"],
+        ["l", "List(Int64)", "[1, 2]", "[]"],
+        ["s", "Struct({'k': String})", r"{'k': '\x07'}", "{'k': '[/b]'}"],
+    ]
+
+
+def test_a_frame_is_shown_without_its_empty_columns() -> None:
+    frame = pl.DataFrame({"a": [1, None], "b": [None, None], "c": [None, None]})
+    assert without_empty(frame, keep="c").columns == ["a", "c"]
+
+
+def test_json_is_ascii_and_keeps_kinds() -> None:
+    assert as_json({"a": [1, 1.0, True, None, "é\x1b\ud800"]}) == r'{"a": [1, 1.0, true, null, "\u00e9\u001b\ud800"]}'
+    frame = pl.DataFrame({"x": [float("nan"), None], "l": [[1], None], "s": [{"k": 1.0}, {"k": None}]})
+    lines = list(rows_as_json(frame))
+    assert lines == ['{"x": NaN, "l": [1], "s": {"k": 1.0}}', '{"x": null, "l": null, "s": {"k": null}}']
+
+
+def test_a_summary_counts_what_was_taken_and_what_not() -> None:
+    assert ingest_summary(made_report((REJECTED,))).splitlines() == [
+        "runs      1,200 taken (3 partial), 7 unchanged, 1 rejected, 2 pruned",
+        "rows      run_spec 1,200, stats 34,567, per_instance_stats 0, instances 8",
+        "bytes     9,876,543 in, 1,234 out",
+        "seconds   1.3",
+    ]
+
+
+def test_the_facts_are_json_and_complete() -> None:
+    facts = json.loads(as_json(ingest_facts(made_report((REJECTED,)))))
+    assert facts["rejected"] == [
+        {
+            "run": "s/r",
+            "file": "stats.json",
+            "reason": "Not JSON.",
+            "json_path": None,
+            "byte": 3,
+            "expected": None,
+            "found": None,
+            "hint": None,
+            "begin_byte": None,
+            "end_byte": None,
+            "sample": None,
+        }
+    ]
+    assert (facts["runs"], facts["skipped"], facts["pruned"], facts["notes"]) == (
+        1200,
+        7,
+        2,
+        ["latest was passed over."],
+    )
+
+
+def test_what_no_column_holds_is_told_by_place_and_count() -> None:
+    assert odd_lines(made_report().odd) == [
+        "value of another type stats.json $[].mean (40 ×)",
+        "unknown field stats.json $[].note (3 ×)",
+    ]
+    facts = ingest_facts(made_report())
+    assert facts["odd"][0] == {"what": "unknown field", "file": "stats.json", "json_path": "$[].note", "count": 3}
+    assert facts["partial"] == 3
+
+
+def test_a_rejection_shows_what_stands_there() -> None:
+    row = {
+        "suite": "s",
+        "folder": "r\x1b",
+        "file": "stats.json",
+        "reason": "Not JSON.",
+        "json_path": "$[1]",
+        "byte": 900,
+    }
+    range_ = {"begin_byte": 860, "end_byte": 2940, "sample": r"\x1b[2J"}
+    assert rejection(row | {"hint": "Copy it."} | range_).splitlines() == [
+        r"s/r\x1b/stats.json, byte 900, at $[1]:",
+        "  Not JSON.",
+        "  Copy it.",
+        r"  bytes 860 to 2,940: \x1b[2J",
+    ]
+    nothing_known = dict.fromkeys(range_)
+    assert len(rejection(row | {"hint": None} | nothing_known).splitlines()) == 2
+    assert "860 to the end" in rejection(row | {"hint": None} | range_ | {"end_byte": None})
+
+
+@pytest.mark.parametrize(
+    ("count", "last"),
+    [(0, None), (5, "4"), (6, "… and 1 more; look there."), (2005, "… and 2,000 more; look there.")],
+)
+def test_of_many_the_first_five_are_shown(count: int, last: str | None) -> None:
+    lines = first_of(list(map(str, range(count))), rest="; look there").splitlines()
+    assert lines[:5] == ["0", "1", "2", "3", "4"][:count]
+    assert (lines[-1] if lines else None) == last
+
+
+def test_the_bar_shows_bytes_and_runs_on_a_terminal() -> None:
+    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    with progress_bar(console) as progress:
+        assert progress
+        progress(
+            Progress(
+                bytes_done=500_000,
+                bytes_total=2_000_000,
+                runs_done=3,
+                runs_total=10,
+                run="s/[/b]",
+                rejected=1,
+            )
+        )
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "25%" in text
+    assert "0.5/2.0 MB" in text
+    assert "run 3 of 10, 1 rejected" in text
+
+
+def test_a_bar_shows_rows_and_the_table_in_hand() -> None:
+    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    with rows_bar(console) as progress:
+        assert progress
+        progress(ExportProgress("stats", rows_done=1, rows_total=4))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "25%" in text
+    assert "stats" in text
+
+
+def test_there_is_no_bar_where_nobody_would_see_it() -> None:
+    console = Console(file=io.StringIO(), force_terminal=False)
+    with progress_bar(console) as progress, rows_bar(console) as rows:
+        assert progress is None
+        assert rows is None
+    assert console.file.getvalue() == ""  # type: ignore[attr-defined]

@@ -1,0 +1,258 @@
+"""Frames of chosen runs: their rows in order, only what a query needs, and no damaged page ever as data."""
+
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from makedump import make_run, write_runs
+from makesegment import commit_runs, key_of
+
+from magnet_arrow.cache import Cache
+from magnet_arrow.errors import CacheDamagedError, ColumnNotFoundError, RunNotCachedError
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.query import scan_runs
+from magnet_arrow.query.arrow_stream import TableHandle
+from magnet_arrow.query.scan_runs import read_runs, select_runs
+from magnet_arrow.query.stored_tables import StoredTables, stored_types
+from magnet_arrow.schema import registry
+from magnet_arrow.storage.segments.segment_files import TableFile
+from magnet_arrow.storage.snapshot import Snapshot
+
+OWN = "stats.name.perturbation"
+Reads = list[tuple[int, list[str]]]
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Snapshot:
+    """Two segments; in the first, `a` and `b` share a row group, `c` has another."""
+    commit_runs(tmp_path, {"a": [1, 2], "b": [3]}, {"c": [4, 5, 6]})
+    return commit_runs(tmp_path, {"d": [7], "e": [{"n": 8}], "f": []})
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
+    """Which row groups are read, and which columns of them."""
+    recorded: Reads = []
+    really = TableFile.read
+
+    def reading(self: TableFile, group: int, columns: Any) -> Any:
+        recorded.append((group, sorted(columns)))
+        return really(self, group, columns)
+
+    monkeypatch.setattr(TableFile, "read", reading)
+    return recorded
+
+
+def frame(snapshot: Snapshot, folders: str, columns: Any = "occurring", *, hidden: bool = False) -> pl.LazyFrame:
+    return read_runs(snapshot, "stats", [key_of(folder) for folder in folders], columns, hidden=hidden)
+
+
+@pytest.mark.parametrize(
+    ("folders", "means"),
+    [
+        ("abcd", [1, 2, 3, 4, 5, 6, 7]),
+        ("dcba", [7, 4, 5, 6, 3, 1, 2]),
+        ("adb", [1, 2, 7, 3]),
+        ("aa", [1, 2, 1, 2]),
+        ("ef", [None]),
+        ("f", []),
+        ("", []),
+    ],
+)
+def test_rows_are_those_of_the_runs_as_given_in_file_order(
+    snapshot: Snapshot, folders: str, means: list[float | None]
+) -> None:
+    rows = frame(snapshot, folders, ["stats.mean", "magnet.row"]).collect()
+    assert rows["stats.mean"].to_list() == means
+    assert rows.schema == {"stats.mean": pl.Float64, "magnet.row": pl.Int64}
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 100])
+def test_rows_are_the_same_in_parts_of_any_size(rows: int, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan_runs, "_WINDOW_ROWS", rows)
+    found = frame(snapshot, "cab").select("stats.mean", pl.lit(1)).collect()
+    assert found["stats.mean"].to_list() == [4, 5, 6, 1, 2, 3]
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=4),
+    st.randoms(use_true_random=False),
+    st.integers(1, 9),
+)
+@settings(max_examples=25, deadline=None)
+def test_frames_and_streams_do_not_depend_on_how_runs_lie_in_segments(
+    layout: list[list[int]], random: Random, rows: int
+) -> None:
+    """Each list is a segment of row groups of two runs; runs are asked for in any order, some twice, some not."""
+    values: dict[str, list[Any]] = {}
+    with TemporaryDirectory() as folder, mock.patch.multiple(scan_runs, _WINDOW_ROWS=rows, _BATCH_ROWS=rows):
+        for number, groups in enumerate(layout):
+            made = []
+            for group, n_rows in enumerate(groups):
+                begin = 100 * number + 10 * group
+                runs = {f"{begin}": [begin + row for row in range(n_rows)], f"{begin + 5}": [begin + 5]}
+                made.append(runs)
+                values |= runs
+            snapshot = commit_runs(Path(folder), *made)
+        chosen = random.choices(sorted(values), k=len(values) + 2)
+        keys = [key_of(run) for run in chosen]
+        expected = [float(value) for run in chosen for value in values[run]]
+        assert read_runs(snapshot, "stats", keys, ["stats.mean"]).collect()["stats.mean"].to_list() == expected
+        assert (
+            pa.table(TableHandle(select_runs(snapshot, "stats", keys, ["stats.mean"])))["stats.mean"].to_pylist()
+            == expected
+        )
+
+
+def test_a_row_group_is_read_once_for_runs_in_another_order(tmp_path: Path, reads: Reads) -> None:
+    commit_runs(tmp_path, *({f"{run}": [run]} for run in range(8)))
+    snapshot = commit_runs(tmp_path, *({f"{run}": [run]} for run in range(8, 16)))
+    order = [(run * 7) % 16 for run in range(16)] * 2
+    found = read_runs(snapshot, "stats", [key_of(f"{run}") for run in order]).collect()
+    assert found["stats.mean"].to_list() == order
+    assert len(reads) == 16
+
+
+def test_texts_of_other_runs_in_a_row_group_do_not_matter(tmp_path: Path) -> None:
+    """What is a number in these runs is stored as JSON text, since it is none in their neighbour."""
+    snapshot = commit_runs(tmp_path, {"a": [{"n": 1}], "b": [{"n": "x"}], "c": [{"n": 2.5}]})
+    found = frame(snapshot, "ca", [f"{OWN}.n"]).collect()
+    assert found.schema == {f"{OWN}.n": pl.Float64}
+    assert found[f"{OWN}.n"].to_list() == [2.5, 1.0]
+
+
+def test_only_the_row_groups_of_these_runs_are_read(snapshot: Snapshot, reads: Reads) -> None:
+    frame(snapshot, "c").collect()
+    assert [group for group, _ in reads] == [1]
+    reads.clear()
+    frame(snapshot, "abba").collect()
+    assert [group for group, _ in reads] == [0], "neighbours share one"
+
+
+def test_only_the_columns_of_a_query_are_read(snapshot: Snapshot, reads: Reads) -> None:
+    lazy = frame(snapshot, "abc")
+    assert reads == []
+    assert lazy.select("stats.mean").filter(pl.col("stats.mean") > 4).collect().height == 2
+    assert lazy.select(pl.len()).collect().item() == 6
+    assert {name for _, columns in reads for name in columns} <= {"stats.mean", "magnet.run"}
+
+
+def test_a_query_that_wants_few_rows_reads_no_further(
+    snapshot: Snapshot, reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan_runs, "_WINDOW_ROWS", 1)
+    assert frame(snapshot, "abcd").head(2).collect()["stats.mean"].to_list() == [1.0, 2.0]
+    assert [group for group, _ in reads] == [0]
+
+
+def test_filters_see_all_rows(snapshot: Snapshot) -> None:
+    lazy = frame(snapshot, "abcd", hidden=True)
+    assert lazy.filter(pl.col("magnet.row") == 1).collect()["stats.mean"].to_list() == [2.0, 5.0]
+    assert lazy.filter(pl.col("stats.mean") > 99).collect().height == 0
+    assert lazy.filter(pl.col("magnet.row") == 0).head(2).collect()["stats.mean"].to_list() == [1.0, 3.0]
+
+
+def test_hidden_columns_come_last_and_once(snapshot: Snapshot) -> None:
+    assert frame(snapshot, "a").collect_schema().names() == ["run_spec.name", "stats.mean"]
+    names = frame(snapshot, "a", hidden=True).collect_schema().names()
+    assert names == ["run_spec.name", "stats.mean", "magnet.run", "magnet.row", "magnet.extra"]
+    named = frame(snapshot, "a", ["magnet.row", "stats.mean"], hidden=True).collect_schema().names()
+    assert named == ["magnet.row", "stats.mean", "magnet.run", "magnet.extra"]
+
+
+def test_the_registered_schema_is_stable(snapshot: Snapshot) -> None:
+    schemas = {tuple(frame(snapshot, folders, "registered").collect().schema.items()) for folders in ("a", "ef", "")}
+    assert len(schemas) == 1
+
+
+def test_what_is_not_there_is_an_error_before_anything_is_read(snapshot: Snapshot, reads: Reads) -> None:
+    with pytest.raises(RunNotCachedError, match="has no run"):
+        frame(snapshot, "az")
+    with pytest.raises(ColumnNotFoundError, match=r"Did you mean 'stats\.mean'"):
+        frame(snapshot, "a", ["stats.meen"])
+    with pytest.raises(ColumnNotFoundError):
+        read_runs(snapshot, "statistics", [])
+    assert reads == []
+
+
+def test_columns_that_a_segment_had_no_room_for_are_columns_of_frames_that_have(tmp_path: Path) -> None:
+    """Of 1,030 arguments a segment stores 1,024; that both runs have `k1029` gives it a place before others."""
+    many = {f"k{number:04}": number for number in range(1030)}
+    made = [make_run("a", args=many), make_run("b", args={"k1029": 8, "k0001": 9}), make_run("c", args={"z": None})]
+    write_runs(tmp_path / "outputs", made)
+    ingest(tmp_path / "outputs", tmp_path / "cache")
+    snapshot = Cache(tmp_path / "cache").snapshot()
+    a, b, c = sorted(snapshot.runs)
+    args = "run_spec.scenario_spec.args"
+    shown = read_runs(snapshot, "run_spec", [a]).collect_schema().names()
+    assert len([name for name in shown if name.startswith(f"{args}.k")]) == registry.MOST_DYNAMIC_COLUMNS == 1024
+    names = [f"{args}.k{number:04}" for number in range(1030)]
+    everything = read_runs(snapshot, "run_spec", [a, b, c], names).collect()
+    assert everything.row(0) == tuple(range(1030))
+    assert [value for value in everything.row(1) if value is not None] == [9, 8]
+    assert set(everything.row(2)) == {None}
+    assert read_runs(snapshot, "run_spec", [b]).collect().select(names[1], names[1029]).rows() == [(9, 8)]
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """A whole run, from files."""
+    write_runs(tmp_path / "outputs", [make_run("a:x=1", n_instances=40)])
+    ingest(tmp_path / "outputs", tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+TABLES = ("run_spec", "scenario_state", "stats", "per_instance_stats")
+
+
+def rows_of(cache: Path, table: str) -> pl.DataFrame:
+    snapshot = Cache(cache).snapshot()
+    return read_runs(snapshot, table, list(snapshot.runs)).collect()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_flipped_bit_in_a_page_is_never_data(table: str, cache: Path) -> None:
+    """In the last page of the column of names, which every query for all columns reads."""
+    assert rows_of(cache, table).height > 0
+    (path,) = (cache / table).iterdir()
+    column = pq.read_metadata(path).row_group(0).column(0)
+    begin = column.dictionary_page_offset if column.has_dictionary_page else column.data_page_offset
+    data = bytearray(path.read_bytes())
+    data[begin + column.total_compressed_size - 1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CacheDamagedError, match="is damaged") as caught:
+        rows_of(cache, table)
+    assert path.name in str(caught.value)
+    for other in set(TABLES) - {table}:
+        assert rows_of(cache, other).height > 0
+
+
+@pytest.mark.parametrize("change", ["gone", "cut", "another"])
+def test_a_damaged_file_is_noticed_when_the_frame_is_collected(change: str, cache: Path) -> None:
+    snapshot = Cache(cache).snapshot()
+    lazy = read_runs(snapshot, "stats", list(snapshot.runs))
+    (path,) = (cache / "stats").iterdir()
+    if change == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1] if change == "cut" else (cache / "run_spec" / path.name).read_bytes())
+    with pytest.raises(CacheDamagedError, match="is damaged"):
+        lazy.collect()
+
+
+def test_the_rows_of_a_run_as_they_are_stored(snapshot: Snapshot) -> None:
+    stored = StoredTables(snapshot)
+    (run,) = snapshot.chosen([key_of("b")])
+    (part,) = stored.rows(run, "stats")
+    assert part.column("stats.mean").to_pylist() == [3.0]
+    assert part.column("magnet.run").to_pylist() == [key_of("b")]
+    assert list(stored.rows(snapshot.chosen([key_of("f")])[0], "stats")) == []
+    assert list(stored_types(snapshot.chosen([key_of("e")])[0], "stats")) == [f"{OWN}.n"]

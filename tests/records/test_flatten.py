@@ -1,0 +1,126 @@
+"""Free-form objects to columns, run by run."""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from magnet_arrow.decode.wire import Residual
+from magnet_arrow.records.flatten import RunRows, Spreader, row_place, undeclared
+from magnet_arrow.schema import registry
+from magnet_arrow.schema.dynamic_types import Kind
+from magnet_arrow.schema.registry import Spread
+
+FREE = Spread("x", "/x", "any object")
+STRENGTH = "stats.name.perturbation.strength"
+
+
+def spread(
+    *runs: list[Any],
+    spread_: Spread = FREE,
+    residuals: dict[int, Residual] | None = None,
+    open_names: dict[str, set[str] | None] | None = None,
+) -> tuple[Spreader, list[RunRows]]:
+    """The columns of one object; a run is a list of its values, None for no object at all."""
+    texts: list[str | None] = []
+    rows = []
+    for number, values in enumerate(runs):
+        rows.append(RunRows(f"run{number}", len(texts), len(values)))
+        texts += [None if value is None else json.dumps(value) for value in values]
+    spreader = Spreader(rows, {} if residuals is None else residuals, {} if open_names is None else open_names)
+    spreader.add(spread_, pa.array(texts, pa.string()).dictionary_encode())
+    return spreader, rows
+
+
+def columns(spreader: Spreader) -> dict[str, list[Any]]:
+    return {name: column.to_pylist() for name, column in spreader.columns.items()}
+
+
+def test_keys_become_columns_in_the_order_of_their_names() -> None:
+    spreader, (first, second) = spread([{"b": 1, "a": {"c": "t"}}, None], [{"b": 2}])
+    assert list(columns(spreader).items()) == [("x.a.c", ["t", None, None]), ("x.b", [1, None, 2])]
+    assert first.dynamic == {"x.a.c": Kind.TEXT, "x.b": Kind.INTEGER}
+    assert second.dynamic == {"x.b": Kind.INTEGER}
+
+
+def test_kinds_are_told_for_each_run_and_decide_together_how_a_column_is_stored() -> None:
+    spreader, runs = spread([{"a": 1}], [{"a": True}], [{"a": None}, {"a": 2**60}])
+    assert columns(spreader) == {"x.a": ["1", "true", None, str(2**60)]}
+    big = Kind.INTEGER | Kind.BEYOND_2_53
+    assert [run.dynamic for run in runs] == [{"x.a": Kind.INTEGER}, {"x.a": Kind.BOOLEAN}, {"x.a": big | Kind.NULL}]
+
+
+def test_a_null_is_noted_where_it_stood_and_one_that_is_absent_is_not() -> None:
+    residuals: dict[int, Residual] = {1: {"/other": 1}}
+    spreader, _ = spread([{"a": None}, {"a": {"b/c": None}}, {"d": 1}], residuals=residuals)
+    assert residuals == {0: {"/x/a": None}, 1: {"/other": 1, "/x/a/b~1c": None}}
+    assert columns(spreader) == {"x.d": [None, None, 1]}
+    assert spreader.kinds["x.a"] == Kind.NULL
+
+
+@pytest.mark.parametrize("value", [{}, [1], "x", {"\ud83d": 1}], ids=["empty", "list", "text", "odd key"])
+def test_what_can_not_be_spread_is_text_in_its_own_column_beside_those_that_can(value: Any) -> None:
+    spreader, (run,) = spread([value, {"a": 1}])
+    found = columns(spreader)
+    assert found.pop("x.a") == [None, 1]
+    (cells,) = found.values()
+    assert [cells[1], json.loads(cells[0])] == [None, value]
+    assert run.dynamic == {"x": Kind.JSON, "x.a": Kind.INTEGER}
+
+
+def test_an_object_with_too_many_keys_is_text_in_its_run_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "MOST_KEYS", 2)
+    spreader, runs = spread([{"a": 1, "b": 2}, {"c": 3}], [{"a": 1, "b": 2}])
+    assert columns(spreader) == {
+        "x": ['{"a": 1, "b": 2}', '{"c": 3}', None],
+        "x.a": [None, None, 1],
+        "x.b": [None, None, 2],
+    }
+    assert [list(run.dynamic) for run in runs] == [["x"], ["x.a", "x.b"]]
+
+
+def test_an_unbounded_object_may_have_any_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "MOST_KEYS", 2)
+    spreader, _ = spread([{"a": 1, "b": 2, "c": 3}], spread_=Spread("x", "/x", "", unbounded=True))
+    assert columns(spreader) == {"x.a": [1], "x.b": [2], "x.c": [3]}
+
+
+def test_of_a_run_that_goes_on_the_first_row_group_decides_which_keys_are_columns() -> None:
+    open_names: dict[str, set[str] | None] = {}
+    spread([{"a": 1, "b": 1}], open_names=open_names)
+    assert open_names == {"x": {"a", "b"}}
+    later, _ = spread([{"a": 2}, {"late": 3}], [{"late": 4}], open_names=open_names)
+    assert columns(later) == {"x": [None, '{"late": 3}', None], "x.a": [2, None, None], "x.late": [None, None, 4]}
+
+
+def test_the_own_parameters_of_a_perturbation_are_taken_out_of_the_residual() -> None:
+    table = registry.table("stats")
+    (open_spread,) = (one for one in table.spreads if one.open)
+    residuals: dict[int, Residual] = {
+        0: {"/name/perturbation/strength": 0.5, "/mean": None},
+        1: {"/name/perturbation/strength": None, "/name/perturbation/prob": "high"},
+        2: {"/name/perturbation/a~1b": {"c": 1}},
+    }
+    texts = undeclared(open_spread, table, residuals, 4)
+    assert texts.to_pylist() == ['{"strength":0.5}', None, '{"a/b":{"c":1}}', None]
+    # A null, and a declared parameter of another type, stay where they are.
+    assert residuals == {
+        0: {"/mean": None},
+        1: {"/name/perturbation/strength": None, "/name/perturbation/prob": "high"},
+        2: {},
+    }
+    run = RunRows("run", 0, 4)
+    spreader = Spreader([run], residuals, {})
+    spreader.add(open_spread, texts)
+    assert columns(spreader) == {
+        STRENGTH: [0.5, None, None, None],
+        "stats.name.perturbation.a/b": [None, None, '{"c":1}', None],
+    }
+
+
+def test_places_in_an_entry_of_per_instance_stats_are_those_of_its_stat() -> None:
+    table = registry.table("per_instance_stats")
+    assert row_place(table, "/stats/12/name/perturbation/x") == "/name/perturbation/x"
+    assert row_place(table, "/perturbation/x") == "/perturbation/x"
+    assert row_place(registry.table("stats"), "/stats/12") == "/stats/12"
