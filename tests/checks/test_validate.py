@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from makedump import Run, make_run, write_run, write_runs
 
-from magnet_arrow.checks.validate import validate
+from magnet_arrow.checks.validate import _Evidence, validate
 from magnet_arrow.decode import chunks
 from magnet_arrow.errors import SourceNotFoundError
 from magnet_arrow.helm.releases import Era
@@ -131,8 +131,8 @@ def test_progress_is_told(outputs: Path) -> None:
 def test_no_row_group_is_kept(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory does not grow with the number of runs: what is known of them is a few numbers each."""
     kept = []
-    original = validate._Evidence.add
-    monkeypatch.setattr(validate._Evidence, "add", lambda self, batch: kept.append((self, original(self, batch))))
+    original = _Evidence.add
+    monkeypatch.setattr(_Evidence, "add", lambda self, batch: kept.append((self, original(self, batch))))
     validate(outputs)
     assert kept
     for evidence, _ in kept:

@@ -77,7 +77,7 @@ def test_help_is_answered_without_what_is_slow(args: list[str]) -> None:
     assert ended.stdout
     loaded = set(ended.stderr.split())
     assert "typer" in loaded
-    assert not {"magnet_arrow", "polars", "pyarrow", "rich"} & loaded
+    assert not {"polars", "pyarrow", "rich"} & loaded
 
 
 def test_the_script_is_the_same_command_line(outputs: Path, tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ def ended(
 
 
 @SIGNALS
-@pytest.mark.parametrize("module", ["magnet_arrow._no_pandas", "typer", "magnet_arrow.errors", "polars", "rich.console"])
+@pytest.mark.parametrize(
+    "module", ["magnet_arrow._no_pandas", "typer", "magnet_arrow.errors", "polars", "rich.console"]
+)
 def test_a_signal_while_something_is_imported(number: int, code: int, said: str, module: str) -> None:
     before = f"sys.modules.pop({module!r}, None)"
     done = ended(number, module, ["schemas"], before=before)

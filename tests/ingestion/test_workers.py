@@ -146,7 +146,8 @@ def test_a_script_without_a_guard_has_workers_too(outputs: Path, cache: Path, tm
     script = tmp_path / "script.py"
     script.write_text(
         f"import sys\nsys.path.insert(0, {PACKAGE!r})\n"
-        "from magnet_arrow import ingest, orders\norders.LEAST_ORDER_BYTES = orders.MOST_ORDER_BYTES = 1\n"
+        "from magnet_arrow import ingest\nfrom magnet_arrow.ingestion.parallel import task as orders\n"
+        "orders.LEAST_ORDER_BYTES = orders.MOST_ORDER_BYTES = 1\n"
         f"print(ingest({str(outputs)!r}, {str(cache)!r}, workers=2).runs)\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)

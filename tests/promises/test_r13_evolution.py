@@ -97,7 +97,7 @@ def under(change: Change, version: int, caches: dict[str, tuple[Path, Path]], fo
     shutil.copytree(Path(magnet_arrow.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     structs = package / "helm" / "structs.py"
     structs.write_text(change(structs.read_text("utf-8")), "utf-8")
-    schema = package / "schema.py"
+    schema = package / "schema" / "registry.py"
     text = schema.read_text("utf-8")
     assert "\nSCHEMA_VERSION = 1\n" in text
     schema.write_text(text.replace("\nSCHEMA_VERSION = 1\n", f"\nSCHEMA_VERSION = {version}\n"), "utf-8")
