@@ -313,7 +313,7 @@ def _options(
 
 @app.command()
 def demo(cache: CacheDir = None) -> None:
-    """Ingest the demo, and foretell one of its runs."""
+    """Ingest the demo, and predict one of its runs."""
     from magnet_arrow.cli.summaries import plain
     from magnet_arrow.examples.random_run_predictor import RandomRunPredictor
     from magnet_arrow.outputs import HelmOutputs
@@ -327,7 +327,7 @@ def demo(cache: CacheDir = None) -> None:
     predictor = RandomRunPredictor(num_eval_samples=5)
     train, sequestered = predictor.prepare_predict_inputs(runs)
     _print_split("What a predictor learns from: the train split", train)
-    _print_split("What it is to foretell: the sequestered test split, without stats", sequestered)
+    _print_split("What it sees of the held-out run: the sequestered test split, without stats", sequestered)
     missing = _print_comparison(predictor(helm_runs=runs), title="\nRandom predictions beside the truth")
     raise typer.Exit(ExitCode.REPORTED if missing else _ingest_code(done))
 
@@ -652,9 +652,9 @@ def predict(
     cache: CacheDir = None,
     json: JsonLines = False,
 ) -> None:
-    """Let a predictor foretell a run, and show the truth.
+    """Let a predictor predict a held-out run, and show predicted and actual stats.
 
-    Runs to learn from and the run to foretell are drawn from PATH. What is not given is as the predictor has it. A run
+    Runs to learn from and the held-out run are drawn from PATH. What is not given is as the predictor has it. A run
     that is drawn and not complete ends it with 3, unless --skip-unreadable leaves such runs out of the draw, or
     --include-partial takes what is there of them.
     """
