@@ -1,7 +1,8 @@
 """Proof that a cache can stand in for its source: every file is rebuilt and compared with the one that is there.
 
-Neither our list of runs nor our decoder has a say: a source is walked folder by folder, and its files are parsed by
-Python's `json`, as by HELM's own reader. So a run or a file that ingestion overlooked is a difference.
+Neither our list of runs nor our decoder has a say: a source is walked folder by folder. A file that comes back byte for
+byte is equal; any other is parsed by Python's `json`, as by HELM's own reader, and compared value by value. So a run or
+a file that ingestion overlooked is a difference.
 """
 
 import os
@@ -95,6 +96,7 @@ def verify(
     Raises:
         SourceNotFoundError: nothing there, or no run in it.
         CacheDamagedError: the manifest or a run list cannot be read. What is wrong with a table is a difference.
+        WorkersLostError: a worker process died. There are some where there is more than 16 MiB of JSON.
 
     >>> import magnet_arrow, tempfile
     >>> outputs = magnet_arrow.HelmOutputs.demo().path
