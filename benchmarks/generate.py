@@ -29,7 +29,7 @@ EVERYDAY = re.findall(
     "her two like him see time could no make than first been its who now people my made over did down only way find "
     "use may water long little very after words called just where most know",
 )
-ODDITIES = ('"{}"', "({})", "{}'s", "{}é", "«{}»", "{} 中文", "\\frac{{{}}}{{2}}", "{} 🙂", "{}\t", "$x_{{{}}}^2$")
+UNUSUAL_WORDS = ('"{}"', "({})", "{}'s", "{}é", "«{}»", "{} 中文", "\\frac{{{}}}{{2}}", "{} 🙂", "{}\t", "$x_{{{}}}^2$")
 """Marks that text has now and then and JSON has to escape: quotes, backslashes, tabs, all that is not ASCII."""
 EXAMPLES = 5
 VALID_SHARE = 0.15
@@ -50,7 +50,7 @@ class Words:
         words = random_.choices(self._words, cum_weights=self._weights, k=random_.randint(fewest, most))
         if random_.random() < 0.2:
             place = random_.randrange(len(words))
-            words[place] = random_.choice(ODDITIES).format(words[place])
+            words[place] = random_.choice(UNUSUAL_WORDS).format(words[place])
         return " ".join(words).capitalize()
 
 

@@ -270,7 +270,7 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
         """Those that are still there."""
         return self._like(place for place in self.places if is_run(place.path))
 
-    def partial(self) -> "HelmRuns":
+    def incomplete(self) -> "HelmRuns":
         """Those of which the cache has less than all: files were missing, or ended early.
 
         Nothing is ingested. A run that has changed since counts as whole until it is taken again.
@@ -278,7 +278,7 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
         snapshot = self.cache.snapshot()
         return self._like(place for place in self.places if _is_partial(snapshot, place))
 
-    def whole(self) -> "HelmRuns":
+    def complete(self) -> "HelmRuns":
         """Those that are not partial, and were not rejected in the state that they are in now.
 
         Nothing is ingested: a run that nobody has tried to take counts as whole.
@@ -421,7 +421,7 @@ class HelmRuns(_Reader, Sequence[HelmRun], Frames):
     def _counts(self) -> str:
         """How many, and how many of them are partial; a cache that can't be read has nothing to say to that."""
         try:
-            n_partial = len(self.partial())
+            n_partial = len(self.incomplete())
         except CacheError:
             n_partial = 0
         return counted(len(self), "run") + (f", {n_partial} partial" if n_partial else "")

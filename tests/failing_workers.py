@@ -7,7 +7,7 @@ from typing import Any
 
 from magnet_arrow.ingestion.parallel import process_pool
 from magnet_arrow.ingestion.parallel.task import Todo
-from magnet_arrow.ingestion.run_reader import RunTaker
+from magnet_arrow.ingestion.run_reader import RunReader
 
 BAD = "tide:n=3"
 really_begin = process_pool._begin_worker
@@ -23,14 +23,14 @@ def run_out_of_memory() -> None:
 
 def _fail_at_the_bad_run(fail: Callable[[], None]) -> None:
     really_begin()
-    really = RunTaker.take_plain
+    really = RunReader.take_plain
 
-    def take_plain(self: RunTaker[Any], runs: Sequence[Todo]) -> list[Todo]:
+    def take_plain(self: RunReader[Any], runs: Sequence[Todo]) -> list[Todo]:
         if any(run.place.folder == BAD for run in runs):
             fail()
         return really(self, runs)
 
-    RunTaker.take_plain = take_plain  # type: ignore[method-assign, assignment]
+    RunReader.take_plain = take_plain  # type: ignore[method-assign, assignment]
 
 
 def killed() -> None:

@@ -17,7 +17,7 @@ from magnet_arrow.storage import commit
 from magnet_arrow.storage.maintenance import compact as compaction
 {prelude}
 orders.SEGMENT_JSON_BYTES = {segment_bytes}
-compaction.MOST_SMALL = {most_small}
+compaction.MAX_SMALL = {most_small}
 print("begin", flush=True)
 sys.argv = ["magnet-arrow", "ingest", *{sources!r}, "--cache", {cache!r}, "--workers", "{workers}"]
 cli.main()

@@ -20,8 +20,8 @@ Row = dict[str, Any]
 
 TABLES = ("run_spec", "scenario_state", "stats", "per_instance_stats")
 LEVELS = 4
-MOST_KEYS = 64
-MOST_KEY_BYTES = 256
+MAX_KEYS = 64
+MAX_KEY_BYTES = 256
 STATE = "scenario_state.request_states"
 ARGS = "run_spec.scenario_spec.args"
 FREE = (
@@ -121,7 +121,7 @@ def is_nameable(value: Any, level: int = 1) -> bool:
     """Whether columns can be named after all keys: they are short, and valid text for Arrow."""
     if not isinstance(value, dict) or level > LEVELS:
         return True
-    fit = all("\0" not in key and is_strict_text(key) and len(key.encode()) <= MOST_KEY_BYTES for key in value)
+    fit = all("\0" not in key and is_strict_text(key) and len(key.encode()) <= MAX_KEY_BYTES for key in value)
     return fit and all(is_nameable(item, level + 1) for item in value.values())
 
 
@@ -148,14 +148,14 @@ def as_field(key: str, value: Any) -> Any:
 
 
 def too_wide(states: Iterable[Row]) -> frozenset[str]:
-    """Free-form objects that, over all request states of a run, have more than `MOST_KEYS` different leaves."""
+    """Free-form objects that, over all request states of a run, have more than `MAX_KEYS` different leaves."""
     names: dict[str, set[str]] = defaultdict(set)
     for state in states:
         schema = (state["request"].get("response_format") or {}).get("json_schema")
         found = (state.get("output_mapping"), state["instance"].get("extra_data"), schema)
         for path, value in zip(FREE[1:], found, strict=True):
             names[path].update(name for name, _ in free_leaves(value, path) if name != path)
-    return frozenset(path for path, found in names.items() if len(found) > MOST_KEYS)
+    return frozenset(path for path, found in names.items() if len(found) > MAX_KEYS)
 
 
 def compare(rows: list[Row], frame: pl.DataFrame) -> list[str]:

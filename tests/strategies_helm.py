@@ -1,4 +1,4 @@
-"""Runs with every field of every struct, and oddities at places that Hypothesis picks.
+"""Runs with every field of every struct, and unexpected_fields at places that Hypothesis picks.
 
 A run begins as `full_run`, in which each declared field stands with a plain value. Then it is changed at some places:
 a value of the declared type but at its edges, a null, a value of another type, a key more or less, nothing at all.
@@ -166,7 +166,7 @@ ROWS = ("RequestState", "Stat", "PerInstanceStats")
 
 @st.composite
 def helm_runs(draw: st.DrawFn, name: str) -> Made:
-    """A run with up to some twenty oddities."""
+    """A run with up to some twenty unexpected_fields."""
     run = full_run(name, n=draw(st.integers(1, 2)))
     kinds: set[str] = set()
     for _ in range(draw(st.integers(0, 20))):

@@ -49,7 +49,7 @@ def test_one_line_holds_the_same_but_for_the_size_of_the_long_run(made: Path, tm
 
 def test_our_structs_hold_all_of_it(made: Path, tmp_path: Path) -> None:
     report = ingest(made, tmp_path / "cache", strict=True)
-    assert (report.runs, report.rejected, report.odd, report.partial) == (7, (), {}, 0)
+    assert (report.runs, report.rejected, report.unexpected, report.partial) == (7, (), {}, 0)
     for table in TABLES:
         rows = Cache(tmp_path / "cache").scan(table)
         assert rows.select(pl.len()).collect().item() == report.rows[table] > 0

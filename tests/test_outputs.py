@@ -108,7 +108,7 @@ def test_partial_runs_are_marked_until_they_are_whole(dump: Path, tmp_path: Path
     assert repr(runs) == "<HelmRuns 3 runs, 1 partial>"
     assert "3 runs, 1 partial" in runs._repr_html_()
     assert outputs.summarize().rows() == [("one", 3, 3, 1), ("two", 2, 2, 0)]
-    assert (folders(runs.partial()), folders(runs.whole())) == (folders(runs[1:2]), folders(runs.take([0, 2])))
+    assert (folders(runs.incomplete()), folders(runs.complete())) == (folders(runs[1:2]), folders(runs.take([0, 2])))
     assert HelmRuns(dump, cache=cache, partial=True)[1].stats().is_empty()
     file.write_text(text)
     assert repr(runs) == "<HelmRuns 3 runs>"

@@ -172,7 +172,7 @@ def test_partial_runs_are_drawn_if_asked_for(outputs: Path, how: str, warm: bool
         ingest(outputs, partial=warm)
     predictor = Predictor(5, 1, insufficient_eval_sample_policy="ignore", include_partial=True)
     assert drawn(predictor, outputs) == {f"tides {n}" for n in range(6)}
-    assert len(HelmRuns(outputs).partial()) == 2
+    assert len(HelmRuns(outputs).incomplete()) == 2
 
 
 @pytest.mark.parametrize("how", [*PARTS, "no spec"])

@@ -14,7 +14,7 @@ from magnet_arrow._text import for_terminal
 from magnet_arrow.errors import Where
 from magnet_arrow.helm.declared_types import FreeForm, ListOf, Object, Scalar, Shape, object_shape
 
-MOST_DIFFERENCES = 1000
+MAX_DIFFERENCES = 1000
 """So many differences are kept; all are counted."""
 
 _MOST_SHOWN = 120
@@ -70,14 +70,14 @@ class Comparison:
     def note(self, where: Where, source: str, cache: str) -> None:
         """Count a difference."""
         self.n_differences += 1
-        if len(self.differences) < MOST_DIFFERENCES:
+        if len(self.differences) < MAX_DIFFERENCES:
             self.differences.append(Difference(where, source, cache))
 
     def add(self, other: "Comparison") -> None:
         """Add what was found in files that come after these."""
         self.values += other.values
         self.n_differences += other.n_differences
-        self.differences += other.differences[: MOST_DIFFERENCES - len(self.differences)]
+        self.differences += other.differences[: MAX_DIFFERENCES - len(self.differences)]
 
     def elements(self, where: Where, source: Any, cached: Iterable[Any], shape: Shape, key: str | None) -> None:
         """Compare a list with the elements of a rebuilt one, one by one.

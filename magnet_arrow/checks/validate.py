@@ -22,7 +22,7 @@ from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.releases import ALWAYS_WRITTEN, FIRST, Era, era_of
 from magnet_arrow.ingestion.rejection import LongRunError, not_taken, rejected_of, said, unfit
 from magnet_arrow.ingestion.rules import Progress, Rules
-from magnet_arrow.ingestion.run_reader import RunTaker, is_long, stamps_of, where_of
+from magnet_arrow.ingestion.run_reader import RunReader, is_long, stamps_of, where_of
 from magnet_arrow.records.table_builder import Batch
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import EXTRA, Table
@@ -45,7 +45,7 @@ class Findings:
         key: as `magnet.run` would have it, with the source's path for its id; empty where it is rejected.
         name: the run's name in its run spec, which may differ from the folder's; None where it is rejected.
         rows: rows that an ingest makes of it, by table.
-        odd: unknown fields and values of another type: how often, by (what, file and JSON path).
+        unexpected: unknown fields and values of another type: how often, by (what, file and JSON path).
         era: the HELM releases that may have written it; None where nothing of it can be taken, or it is no run.
         rejected: why an ingest leaves it out; None if it does not.
         partial: files that are missing or end early, if `partial=True` would take the rest; None if it would not.
@@ -59,7 +59,7 @@ class Findings:
     key: str = ""
     name: str | None = None
     rows: dict[str, int] = field(default_factory=dict)
-    odd: dict[tuple[str, str], int] = field(default_factory=dict)
+    unexpected: dict[tuple[str, str], int] = field(default_factory=dict)
     era: Era | None = None
     rejected: Rejected | None = None
     partial: tuple[str, ...] | None = None
@@ -68,7 +68,7 @@ class Findings:
     @property
     def is_clean(self) -> bool:
         """Whether there is nothing to say about it."""
-        return self.rejected is None and not self.odd and not (self.era and self.era.is_mixed)
+        return self.rejected is None and not self.unexpected and not (self.era and self.era.is_mixed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,11 @@ class ValidationReport:
         return (*self.unreadable, *(rejected for rejected in found if rejected is not None))
 
     @property
-    def odd(self) -> dict[tuple[str, str], int]:
+    def unexpected(self) -> dict[tuple[str, str], int]:
         """What HELM does not declare, in sum."""
         total: Counter[tuple[str, str]] = Counter()
         for found in (*self.runs, *self.suites):
-            add_places(total, found.odd)
+            add_places(total, found.unexpected)
         return dict(sorted(total.items()))
 
     @property
@@ -113,7 +113,7 @@ class ValidationReport:
         return {table: sum(found.rows.get(table, 0) for found in every) for table in registry.TABLES}
 
     @property
-    def eras(self) -> dict[Era, int]:
+    def releases(self) -> dict[Era, int]:
         """How many runs were written by which HELM releases, as far as one can tell."""
         return dict(sorted(Counter(found.era for found in self.runs if found.era is not None).items()))
 
@@ -134,7 +134,7 @@ def validate(
 
     >>> from magnet_arrow import HelmOutputs
     >>> report = validate(HelmOutputs.demo().path)
-    >>> len(report.runs), report.is_clean, [str(era) for era in report.eras]
+    >>> len(report.runs), report.is_clean, [str(era) for era in report.releases]
     (9, True, ['0.5.5 to 0.5.16'])
     """
     require_threads()
@@ -142,7 +142,7 @@ def validate(
     look = _Look([(place, stamps_of(place)) for place in found.places], progress)
     findings = look.through()
     runs = tuple(one for one in findings if one.folder)
-    suites = tuple(one for one in findings if not one.folder and (one.size_bytes or one.odd))
+    suites = tuple(one for one in findings if not one.folder and (one.size_bytes or one.unexpected))
     return ValidationReport(runs, suites, found.notes, found.rejected)
 
 
@@ -278,13 +278,13 @@ class _Look:
             rejected = rejected_of(where_of(place), place.path, found)
             partial, era = self._partial_of(place, stamps)
             return replace(bare, rejected=rejected, partial=partial, era=era)
-        odd = dict(sorted(self._taker.run.odd.items()))
+        odd = dict(sorted(self._taker.run.unexpected.items()))
         if not place.folder:
             odd |= {
                 (f"in no table: {one.reason.rstrip('.')}", f"{one.file} {one.json_path or '$'}"): 1
                 for one in entry.lacking
             }
-        return replace(bare, key=entry.key, name=entry.name or None, odd=odd, not_kept=entry.not_kept)
+        return replace(bare, key=entry.key, name=entry.name or None, unexpected=odd, not_kept=entry.not_kept)
 
     def _take(self, place: RunPlace, stamps: Fingerprint) -> RunEntry:
         if not is_long(stamps):
@@ -310,7 +310,7 @@ class _Look:
         long, salvage, by_layout = is_long(stamps), frozenset[str](), True
         while True:
             evidence = _Evidence()
-            taker = RunTaker(evidence, self._buffer, lambda _: None, Rules(partial=True))
+            taker = RunReader(evidence, self._buffer, lambda _: None, Rules(partial=True))
             try:
                 entry = taker.take(place, str(place.source), stamps, long=long, salvage=salvage, by_layout=by_layout)
             except LongRunError as error:
@@ -321,8 +321,8 @@ class _Look:
                 taker.finish()
                 return tuple(sorted({*entry.missing, *entry.cut})), evidence.era(entry.key)
 
-    def _new_taker(self) -> RunTaker[None]:
-        return RunTaker(self._evidence, self._buffer, self._count)
+    def _new_taker(self) -> RunReader[None]:
+        return RunReader(self._evidence, self._buffer, self._count)
 
     def _with_evidence(self, found: Findings) -> Findings:
         rows = self._evidence.rows(found.key)

@@ -796,13 +796,15 @@ def _print_ingest(done: "IngestReport", *, json: bool = False) -> None:
         ingest_facts,
         ingest_summary,
         lacking_text,
-        odd_lines,
+        unexpected_lines,
         rejected_text,
         stale_text,
     )
 
     print(as_json(ingest_facts(done)) if json else ingest_summary(done))
-    odd = first_of([f"Kept in magnet.extra: {line}" for line in odd_lines(done.odd)], rest="; --json has all")
+    odd = first_of(
+        [f"Kept in magnet.extra: {line}" for line in unexpected_lines(done.unexpected)], rest="; --json has all"
+    )
     reasons = first_of([rejected_text(one) for one in done.rejected], rest="; `magnet-arrow rejects` lists all")
     notes = first_of(done.notes, rest="; --json has all")
     for text in filter(None, (notes, odd, reasons, lacking_text(done), stale_text(done))):

@@ -140,12 +140,12 @@ def shown_rows(rows: Mapping[str, int]) -> dict[str, int]:
     return {name: count for name, count in rows.items() if count or name in _EVERY_RUN}
 
 
-def odd_lines(odd: Mapping[tuple[str, str], int]) -> list[str]:
+def unexpected_lines(odd: Mapping[tuple[str, str], int]) -> list[str]:
     """What no column holds, a line a kind and place, what is met most first."""
     return [f"{what} {path} ({count:,} ×)" for (what, path), count in sorted(odd.items(), key=lambda item: -item[1])]
 
 
-def odd_facts(odd: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
+def unexpected_facts(odd: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
     """The same for a script."""
     return [
         {"what": what, "file": path.partition(" ")[0], "json_path": path.partition(" ")[2], "count": count}
@@ -188,7 +188,7 @@ def ingest_facts(report: "IngestReport") -> dict[str, Any]:
         "rejected": [rejected_facts(rejected) for rejected in report.rejected],
         "lacking": [rejected_facts(lacking) for lacking in report.lacking],
         "stale": [{"run": one.run, "why": one.why} for one in report.stale],
-        "odd": odd_facts(report.odd),
+        "odd": unexpected_facts(report.unexpected),
         "notes": list(report.notes),
     }
 
@@ -250,7 +250,7 @@ def validation_summary(report: "ValidationReport") -> str:
     n_rejected = len(report.rejected)
     partial = f" ({takeable:,} of them could go in partially)" if takeable else ""
     rows = ", ".join(f"{name} {count:,}" for name, count in shown_rows(report.rows).items())
-    eras = ", ".join(f"{era} ({count:,})" for era, count in report.eras.items())
+    eras = ", ".join(f"{era} ({count:,})" for era, count in report.releases.items())
     lines = [
         f"runs      {len(report.runs):,}",
         f"rejected  {n_rejected:,}{partial}",
@@ -258,7 +258,9 @@ def validation_summary(report: "ValidationReport") -> str:
         f"rows      {rows}",
         f"bytes     {sum(found.size_bytes for found in (*report.runs, *report.suites)):,}",
         f"HELM      {eras}" if eras else "",
-        f"odd       {sum(report.odd.values()):,} values at {len(report.odd):,} places" if report.odd else "",
+        f"odd       {sum(report.unexpected.values()):,} values at {len(report.unexpected):,} places"
+        if report.unexpected
+        else "",
     ]
     return "\n".join(filter(None, lines))
 
@@ -272,7 +274,7 @@ def findings_text(found: "Findings") -> str:
         lines.append(f"  With --partial the rest goes in, without all of {', '.join(found.partial)}.")
     if found.era and found.era.is_mixed:
         lines.append(f"  HELM: {found.era}")
-    return "\n".join([*lines, *(f"  {line}" for line in odd_lines(found.odd))])
+    return "\n".join([*lines, *(f"  {line}" for line in unexpected_lines(found.unexpected))])
 
 
 def validation_facts(report: "ValidationReport") -> dict[str, Any]:
@@ -280,8 +282,8 @@ def validation_facts(report: "ValidationReport") -> dict[str, Any]:
     return {
         "clean": report.is_clean,
         "rows": report.rows,
-        "odd": odd_facts(report.odd),
-        "eras": [{"helm": era_facts(era), "runs": count} for era, count in report.eras.items()],
+        "odd": unexpected_facts(report.unexpected),
+        "eras": [{"helm": era_facts(era), "runs": count} for era, count in report.releases.items()],
         "notes": list(report.notes),
         "unreadable": [rejected_facts(rejected) for rejected in report.unreadable],
         "runs": [findings_facts(found) for found in report.runs],
@@ -298,7 +300,7 @@ def findings_facts(found: "Findings") -> dict[str, Any]:
         "name": found.name,
         "size_bytes": found.size_bytes,
         "rows": found.rows,
-        "odd": odd_facts(found.odd),
+        "odd": unexpected_facts(found.unexpected),
         "helm": found.era and era_facts(found.era),
         "rejected": found.rejected and rejected_facts(found.rejected),
         "partial": found.partial,

@@ -23,7 +23,7 @@ _TOO_LARGE = {
 }
 
 
-def oddities(residuals: Iterable[Residual], shape: Object, root: str = "$") -> Counter[tuple[str, str]]:
+def unexpected_fields(residuals: Iterable[Residual], shape: Object, root: str = "$") -> Counter[tuple[str, str]]:
     """How often what was met, as (what, JSON path with `[]` for any index).
 
     Args:

@@ -31,7 +31,7 @@ from magnet_arrow.sources.file import SourceFile
 BLOCK_BYTES = 16 << 20
 STRETCH_BYTES = 4 << 20
 """How much of a block is looked at at once: row groups end between stretches."""
-MOST_ELEMENT_BYTES = 32 << 20
+MAX_ELEMENT_BYTES = 32 << 20
 """No element, and no document that is one object, may be longer: what is made of it takes a few times as much."""
 MAX_ELEMENTS = 1 << 15
 """How many elements are looked at with care at once: one takes some 1,000 bytes then, even if it is `{}`."""
@@ -190,7 +190,7 @@ class Buffer:
         Args:
             file: just opened.
             empty: it may be.
-            max_bytes: how long it may be; None for `MOST_ELEMENT_BYTES`.
+            max_bytes: how long it may be; None for `MAX_ELEMENT_BYTES`.
 
         Raises:
             BadFileError: it cannot be read, or is empty though it may not be.
@@ -198,7 +198,7 @@ class Buffer:
         begin = self.used
         # One byte more than the file had, so that one that has grown meanwhile is read to its end.
         wanted = file.size_bytes + 1
-        limit = (MOST_ELEMENT_BYTES if max_bytes is None else max_bytes) + 1
+        limit = (MAX_ELEMENT_BYTES if max_bytes is None else max_bytes) + 1
         while True:
             if wanted > limit:
                 found = f"one of more than {limit >> 20} MiB"
@@ -342,8 +342,8 @@ def _require_short(stretch: Stretch) -> None:
     Raises:
         BadFileError: this is one.
     """
-    if stretch.end - stretch.begin > MOST_ELEMENT_BYTES:
-        expected, found = "an element", f"one of more than {MOST_ELEMENT_BYTES >> 20} MiB"
+    if stretch.end - stretch.begin > MAX_ELEMENT_BYTES:
+        expected, found = "an element", f"one of more than {MAX_ELEMENT_BYTES >> 20} MiB"
         raise stretch.too_large(stretch.begin, expected, found, 0)
 
 
@@ -425,7 +425,7 @@ class Reader:
         """The stretches, once.
 
         Raises:
-            BadFileError: the file ends early, goes on after its end, or one element passes `MOST_ELEMENT_BYTES`.
+            BadFileError: the file ends early, goes on after its end, or one element passes `MAX_ELEMENT_BYTES`.
         """
         if not self._is_read:
             for stretch in self._blocks():
@@ -453,12 +453,12 @@ class Reader:
                 is_open = array is None
             if not is_open or self._is_read:
                 return array
-            if size >= MOST_ELEMENT_BYTES:
+            if size >= MAX_ELEMENT_BYTES:
                 path = "$" if self._key is None else f"$.{self._key}"
                 where = Where(self._file.where.run, self._file.where.file, path)
-                expected = f"an array that begins in the first {MOST_ELEMENT_BYTES >> 20} MiB"
+                expected = f"an array that begins in the first {MAX_ELEMENT_BYTES >> 20} MiB"
                 raise BadFileError("", where=where, expected=expected, found="none")
-            size = min(2 * size, MOST_ELEMENT_BYTES)
+            size = min(2 * size, MAX_ELEMENT_BYTES)
             if len(buffer.data) < size:
                 buffer.data = buffer.data + bytearray(size - len(buffer.data))
 
@@ -543,7 +543,7 @@ class Reader:
         while not at_end:
             opening, first = yield from self._whole_elements(opening, filled, offset, first)
             carried = filled - opening
-            if carried > MOST_ELEMENT_BYTES:
+            if carried > MAX_ELEMENT_BYTES:
                 _require_short(Stretch(buffer.data, opening, filled, offset, first, path, where))
             buffer.data[:carried] = buffer.data[opening:filled]
             offset += opening

@@ -34,7 +34,7 @@ REFUSED = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 """What msgspec raises for JSON that it does not take."""
 _BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|[\]}]', re.DOTALL)
 
-MOST_LEVELS = 500
+MAX_LEVELS = 500
 """How deep an element may be nested. Python's own limit counts the frames of whoever calls, so what one process took
 another could not read; and HELM's own data has a dozen levels."""
 
@@ -394,7 +394,7 @@ def parse(raw: bytes | memoryview | Raw, residual: Residual | None = None) -> An
     """
     data = bytes(raw)
     if is_deep(data):
-        raise _BadElementError(0, f"JSON of at most {MOST_LEVELS} levels", "more of them")
+        raise _BadElementError(0, f"JSON of at most {MAX_LEVELS} levels", "more of them")
     pairs = _Pairs()
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=pairs)
@@ -407,7 +407,7 @@ def parse(raw: bytes | memoryview | Raw, residual: Residual | None = None) -> An
         raise _BadElementError(fault.byte, "JSON", found) from None
     except RecursionError:
         found = "more than can be read from so deep in the stack"
-        raise _BadElementError(0, f"JSON of at most {MOST_LEVELS} levels", found) from None
+        raise _BadElementError(0, f"JSON of at most {MAX_LEVELS} levels", found) from None
     except ValueError as error:  # an integer of more than 4,300 digits
         raise _BadElementError(0, "a number that can be read", str(error)) from None
     if pairs.doubled and residual is not None:
@@ -423,10 +423,10 @@ def is_extreme(data: bytes) -> bool:
 
     It may be nested too deeply once the levels around it are counted, or have an integer past 4,300 digits.
     """
-    return is_deep(data, MOST_LEVELS - 20) or (len(data) > 4300 and _MANY_DIGITS.search(data) is not None)
+    return is_deep(data, MAX_LEVELS - 20) or (len(data) > 4300 and _MANY_DIGITS.search(data) is not None)
 
 
-def is_deep(raw: bytes | memoryview | Raw, most: int = MOST_LEVELS) -> bool:
+def is_deep(raw: bytes | memoryview | Raw, most: int = MAX_LEVELS) -> bool:
     """Whether JSON is nested deeper than that. Only what has that many brackets is scanned."""
     if memoryview(raw).nbytes <= 2 * most:
         return False

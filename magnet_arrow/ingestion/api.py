@@ -82,7 +82,7 @@ class IngestReport:
             entries of releases that could not be looked into.
         notes: what was passed over and is worth a word.
         pruned: runs taken out of the cache because their source no longer has them.
-        odd: unknown fields and values of another type, kept in `magnet.extra`: how often, by what it is and where
+        unexpected: unknown fields and values of another type, kept in `magnet.extra`: how often, by what it is and where
             (file and JSON path, `[]` for any index).
         partial: of `runs`, those that lack something.
         skipped_partial: of `skipped`, those that lack something.
@@ -100,7 +100,7 @@ class IngestReport:
     rejected: tuple[Rejected, ...]
     notes: tuple[str, ...] = ()
     pruned: int = 0
-    odd: dict[tuple[str, str], int] = field(default_factory=dict)
+    unexpected: dict[tuple[str, str], int] = field(default_factory=dict)
     partial: int = 0
     skipped_partial: int = 0
     lacking: tuple[Rejected, ...] = ()
@@ -183,7 +183,7 @@ def ingest(
         ),
         notes=(*found.notes, *_lost_notes(lost), *work.cure.notes, *done.notes),
         pruned=done.pruned,
-        odd=dict(sorted(done.odd.items())),
+        unexpected=dict(sorted(done.unexpected.items())),
         partial=done.partial,
         skipped_partial=plan.partial,
         lacking=tuple(sorted([*plan.lacking, *done.lacking], key=lambda one: (one.run, one.file))),
@@ -286,7 +286,7 @@ class _Done:
     pruned: int = 0
     partial: int = 0
     lacking: list[Rejected] = field(default_factory=list)
-    odd: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unexpected: Counter[tuple[str, str]] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
     def count(self, outcome: Outcome) -> None:
@@ -298,7 +298,7 @@ class _Done:
             self.bytes_out += outcome.segment.size_bytes + outcome.segment.runs.size_bytes
         self.rejected += [*outcome.rejected, *outcome.unread]
         self.lacking += outcome.lacking
-        add_places(self.odd, outcome.odd)
+        add_places(self.unexpected, outcome.unexpected)
         self.notes += outcome.notes
         for table, rows in outcome.rows.items():
             self.rows[table] += rows

@@ -88,15 +88,15 @@ class Taken:
     """What was met in the files of a run, or of a suite.
 
     Attributes:
-        odd: unknown fields and values of another type: how often, by (what, file and JSON path).
+        unexpected: unknown fields and values of another type: how often, by (what, file and JSON path).
         elements: what is to become rows, by file.
         rejected: what was left out of files that end early, and files of a partial run that are missing.
     """
 
-    odd: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unexpected: Counter[tuple[str, str]] = field(default_factory=Counter)
     elements: Counter[str] = field(default_factory=Counter)
     rejected: list[Rejected] = field(default_factory=list)
 
     def copy(self) -> "Taken":
         """As it is now."""
-        return Taken(self.odd.copy(), self.elements.copy(), list(self.rejected))
+        return Taken(self.unexpected.copy(), self.elements.copy(), list(self.rejected))

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from magnet_arrow._gc import collector_off
-from magnet_arrow.decode.anomalies import add_places, oddities
+from magnet_arrow.decode.anomalies import add_places, unexpected_fields
 from magnet_arrow.decode.chunks import BLOCK_BYTES, Buffer, CrowdedError, Reader, Stretch
 from magnet_arrow.decode.decoder import NotPlainError, document, member_error, parse_document
 from magnet_arrow.decode.wire import DUPLICATES, Residual, dumps, escape
@@ -45,7 +45,7 @@ from magnet_arrow.sources.file import Fingerprint, SourceFile, SystemReadError, 
 from magnet_arrow.storage.manifest import RunEntry
 
 RUN_SPEC = RUN_FILES[0]
-MOST_TEXT_BYTES = 64 << 20
+MAX_TEXT_BYTES = 64 << 20
 """A file without a table of its own is kept as text up to this size."""
 _DERIVED = frozenset({"runs.json"})
 """Files that are not kept: all that is in them is in others (`runs.json` reaches 2 GB)."""
@@ -81,7 +81,7 @@ _FILES_OF_RUNS = {table.file for table in registry.RUN_TABLES if table.file}
 _DEFAULT_RULES = Rules()
 
 
-class RunTaker(Generic[T]):
+class RunReader(Generic[T]):
     """Takes runs into a sink.
 
     Args:
@@ -91,7 +91,7 @@ class RunTaker(Generic[T]):
         rules: what is taken of a run.
 
     Attributes:
-        odd: unknown fields and values of another type in the runs taken: how often, by (what, file and JSON path).
+        unexpected: unknown fields and values of another type in the runs taken: how often, by (what, file and JSON path).
         run: what was met in the run taken last.
     """
 
@@ -101,7 +101,7 @@ class RunTaker(Generic[T]):
         self._buffer = buffer
         self._on_bytes = on_bytes
         self._rules = rules
-        self.odd: Counter[tuple[str, str]] = Counter()
+        self.unexpected: Counter[tuple[str, str]] = Counter()
         self.run = Taken()
         self._sink = sink
         self._salvage: frozenset[str] = frozenset()
@@ -157,7 +157,7 @@ class RunTaker(Generic[T]):
             for table in self._tables.values():
                 table.drop()
             raise
-        add_places(self.odd, self.run.odd)
+        add_places(self.unexpected, self.run.unexpected)
         self._keep(entry, {name for name, table in self._tables.items() if table.has_staged})
         for table in self._tables.values():  # those of a long run that was kept as it came, too
             table.end_run()
@@ -217,7 +217,7 @@ class RunTaker(Generic[T]):
             else:
                 rows.stage_plain(files)
             if any(rows.staged_residuals()):
-                raise NotPlainError  # each run's oddities are reported, and may be refused
+                raise NotPlainError  # each run's unexpected fields are reported, and may be refused
         specs = cast(ObjectRows, self._tables["run_spec"]).plain_objects
         if not all(isinstance(spec.name, str) for spec in specs):
             raise NotPlainError
@@ -375,7 +375,7 @@ class RunTaker(Generic[T]):
             raise BadFileError("", where=file.where, expected="a whole file, or one cut in its array", found="neither")
         if reader.doubled:
             twice: Residual = {DUPLICATES: [f"/{escape(name)}" for name in reader.doubled]}
-            self._note_odd(oddities([twice], _STATE, f"{table.file} $"), entry, table)
+            self._note_unexpected(unexpected_fields([twice], _STATE, f"{table.file} $"), entry, table)
         if key and not count:
             # No row is there to hold what stands beside the request states.
             residual = {f"/{escape(name)}": json.loads(raw) for name, raw in reader.members.items()}
@@ -425,7 +425,9 @@ class RunTaker(Generic[T]):
             # Its place is one in the text above, not in the file.
             raise member_error(reader.members, where) or error from None
         residual.pop("", None)
-        self._note_odd(oddities([residual], _STATE, "scenario_state.json $"), entry, registry.TABLES["scenario_state"])
+        self._note_unexpected(
+            unexpected_fields([residual], _STATE, "scenario_state.json $"), entry, registry.TABLES["scenario_state"]
+        )
         cast(StateRows, self._tables["scenario_state"]).stage_rest(rest)
         return residual
 
@@ -451,13 +453,15 @@ class RunTaker(Generic[T]):
         if table.struct is not None:
             array = "$.request_states[]" if table.form is Form.STATE else "$[]"
             root = f"{table.file} {'$' if table.form is Form.OBJECT else array}"
-            self._note_odd(oddities(rows.staged_residuals(), object_shape(table.struct), root), entry, table)
+            self._note_unexpected(
+                unexpected_fields(rows.staged_residuals(), object_shape(table.struct), root), entry, table
+            )
         if long:
             rows.keep(entry.key, entry.name, size_bytes)
             self._flush_if(rows.is_full, rows)
 
-    def _note_odd(self, odd: Counter[tuple[str, str]], entry: RunEntry, table: Table) -> None:
-        add_places(self.run.odd, odd)
+    def _note_unexpected(self, odd: Counter[tuple[str, str]], entry: RunEntry, table: Table) -> None:
+        add_places(self.run.unexpected, odd)
         if odd and self._rules.strict:
             (what, path), count = next(iter(odd.items()))
             where = Where(f"{entry.suite}/{entry.folder}", table.file, path.split(" ", 1)[1])
@@ -472,10 +476,10 @@ class RunTaker(Generic[T]):
         """
         try:
             with SourceFile(place.path, name, where_of(place)) as file:
-                if file.size_bytes > MOST_TEXT_BYTES:
+                if file.size_bytes > MAX_TEXT_BYTES:
                     return None
                 self._buffer.clear()
-                whole = self._buffer.load(file, empty=True, max_bytes=MOST_TEXT_BYTES)
+                whole = self._buffer.load(file, empty=True, max_bytes=MAX_TEXT_BYTES)
                 text = bytes(whole.buffer[: whole.end]).decode("utf-8")
                 self._on_bytes(file.size_bytes)
         except SystemReadError:
@@ -612,7 +616,7 @@ def why_not_kept(name: str) -> str:
         return "it embeds pictures; they go in with pictures=True or --pictures"
     if name in _DERIVED:
         return "all that is in it is in the runs' own files"
-    return f"it is no UTF-8 text of at most {MOST_TEXT_BYTES >> 20} MiB"
+    return f"it is no UTF-8 text of at most {MAX_TEXT_BYTES >> 20} MiB"
 
 
 _GROUPS = registry.TABLES["groups"]

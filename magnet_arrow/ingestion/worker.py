@@ -14,7 +14,7 @@ from magnet_arrow.ingestion.parallel import task
 from magnet_arrow.ingestion.parallel.task import Order, Outcome, Todo
 from magnet_arrow.ingestion.progress import Meter
 from magnet_arrow.ingestion.rejection import ChangedError, LongRunError, StrictError, rejected_of
-from magnet_arrow.ingestion.run_reader import RunTaker, stamps_of, where_of
+from magnet_arrow.ingestion.run_reader import RunReader, stamps_of, where_of
 from magnet_arrow.records.table_builder import Batch
 from magnet_arrow.sources.file import Fingerprint, SystemReadError, content_digest
 from magnet_arrow.storage.manifest import RejectedRun, RunEntry, Segment
@@ -81,7 +81,7 @@ class _Work:
     def _begin_segment(self) -> None:
         self._writer = SegmentWriter(self._order.cache, self._order.name, long=self._order.runs[0].is_long)
         sink = _Sink(self._writer, self._contents)
-        self._taker: RunTaker[Segment] = RunTaker(sink, self._buffer, self._meter.read, self._order.rules)
+        self._taker: RunReader[Segment] = RunReader(sink, self._buffer, self._meter.read, self._order.rules)
 
     def take_all(self) -> None:
         """Take the runs until the segment is due to be handed over."""
@@ -192,7 +192,7 @@ class _Work:
             lacking=tuple(taker.lacking),
             json_bytes=taker.json_bytes,
             rows=taker.rows,
-            odd=dict(taker.odd),
+            unexpected=dict(taker.unexpected),
             notes=tuple(taker.notes),
         )
 

@@ -70,17 +70,17 @@ def undeclared(spread: Spread, table: Table, residuals: dict[int, Residual], row
 def bounded(kinds: Mapping[str, Kind], by_run: Iterable[Iterable[str]]) -> tuple[dict[str, Kind], list[str]]:
     """The columns found in the data that have room, and names of the others, in order of name.
 
-    The first `MOST_DYNAMIC_COLUMNS` stay: those that most runs have, then by name.
+    The first `MAX_DYNAMIC_COLUMNS` stay: those that most runs have, then by name.
 
     Args:
         kinds: of all columns found in the data.
         by_run: their names in each run.
     """
-    if len(kinds) <= registry.MOST_DYNAMIC_COLUMNS:
+    if len(kinds) <= registry.MAX_DYNAMIC_COLUMNS:
         return dict(kinds), []
     counts = Counter(chain.from_iterable(by_run))
     ranked = sorted(kinds, key=lambda name: (-counts[name], name))
-    kept = set(ranked[: registry.MOST_DYNAMIC_COLUMNS])
+    kept = set(ranked[: registry.MAX_DYNAMIC_COLUMNS])
     return {name: kind for name, kind in kinds.items() if name in kept}, sorted(set(kinds) - kept)
 
 
@@ -196,7 +196,7 @@ class Spreader:
         if known is not None:
             # A long run goes on: what its first row group showed decides, later names stay text.
             return {code for code in able if known.issuperset(cells[code].values)}
-        if len(names) > registry.MOST_KEYS:
+        if len(names) > registry.MAX_KEYS:
             names, able = set(), set()
         if run is self._runs[-1]:
             self._open_names[spread.name] = names

@@ -24,7 +24,7 @@ from magnet_arrow.schema.registry import Form, Table
 
 _HOT_BYTES = 3 << 18
 """How much is decoded before it becomes columns: a long stretch as a whole would leave the processor's caches."""
-MOST_ITEMS = 1 << 29
+MAX_ITEMS = 1 << 29
 """Items of lists that may stand in the rows of a run because they stand once in its file."""
 _STATE_END = b"\n    }"
 
@@ -219,7 +219,7 @@ class StateRows(Rows):
         if 0 in counts:
             raise NotPlainError  # no row is there to hold what stands beside them
         # A list has fewer items than its file bytes.
-        if any(count * (file.end - file.begin) > MOST_ITEMS for count, file in zip(counts, files, strict=True)):
+        if any(count * (file.end - file.begin) > MAX_ITEMS for count, file in zip(counts, files, strict=True)):
             raise NotPlainError
         first = self._rest.objects.count
         _require_quotes(files, quotes + self._rest.objects.extend(rests, exact=False))
@@ -244,7 +244,7 @@ class StateRows(Rows):
                 file.count += len(states)
             self._rest.codes.extend(array("i", [self._rest_number]) * file.count)
         _require_quotes(files, quotes)
-        if (self._run_rows + sum(file.count for file in files)) * self._rest_items > MOST_ITEMS:
+        if (self._run_rows + sum(file.count for file in files)) * self._rest_items > MAX_ITEMS:
             raise NotPlainError
         return [file.count for file in files]
 
@@ -276,9 +276,9 @@ class StateRows(Rows):
 
     def _require_few_items(self, stretch: Stretch, rows: int) -> None:
         rows += self._run_rows
-        if rows * self._rest_items > MOST_ITEMS:
+        if rows * self._rest_items > MAX_ITEMS:
             where = Where(stretch.where.run, stretch.where.file, "$")
-            expected = f"lists beside the request states with at most {MOST_ITEMS:,} items in all rows together"
+            expected = f"lists beside the request states with at most {MAX_ITEMS:,} items in all rows together"
             found = f"{self._rest_items:,} items for each of {rows:,} rows"
             hint = "Every request state would have them. Shorten the lists of `adapter_spec`, or leave the run out."
             raise BadFileError("", where=where, expected=expected, found=found, hint=hint)

@@ -49,7 +49,7 @@ _TYPES: dict[Kind, pa.DataType] = {
     Kind.BOOLEANS: pa.list_(pa.bool_()),
     Kind.TEXTS: pa.list_(pa.string()),
 }
-MOST_CELLS = 8192
+MAX_CELLS = 8192
 """Of an object with more keys few could be columns, and each would cost 34 µs."""
 _EMPTY_LISTS = pa.list_(pa.null())  # of lists without items; no cast leads there
 _LISTS = Kind.INTEGERS | Kind.FLOATS | Kind.BOOLEANS | Kind.TEXTS
@@ -192,7 +192,7 @@ def _spread_into(cells: Cells, value: dict[str, Any], prefix: str, pointer: str,
             continue
         if entry is None:
             cells.nulls.append(f"{pointer}/{escape(key)}")
-        if len(cells.values) == MOST_CELLS:
+        if len(cells.values) == MAX_CELLS:
             return False
         cells.values[name] = entry
         cells.kinds[name] = kind_of(entry)

@@ -11,7 +11,7 @@ table, first.
 columns that are found in the data, to `LEVELS` levels: `run_spec.scenario_spec.args.subject`. A key that holds a dot,
 a quote or a backslash, or is empty, is quoted as JSON text in the name, so that it can't be taken for another:
 `args."a.b"` is the key `a.b`, `args.a.b` the key `b` in the object `a`. An object that cannot be spread (it is empty
-or null, has more than `MOST_KEYS` different keys in one run, or a key that is no text) is JSON text in the column of
+or null, has more than `MAX_KEYS` different keys in one run, or a key that is no text) is JSON text in the column of
 its own name, `run_spec.scenario_spec.args`. Inside lists, and in `annotations`, free-form values are JSON text.
 
 **SQL** takes dots only between quotes and folds case, so there each column has a second name: `stats_name_name`.
@@ -39,8 +39,8 @@ from magnet_arrow.helm.summary_structs import Table as HelmTable
 
 SCHEMA_VERSION = 1
 LEVELS = 4
-MOST_KEYS = 64
-MOST_DYNAMIC_COLUMNS = 1024
+MAX_KEYS = 64
+MAX_DYNAMIC_COLUMNS = 1024
 _MOST_KEY_BYTES = 256
 
 RUN_NAME = "run_spec.name"
@@ -85,7 +85,7 @@ class Spread:
         name: dotted name of the object; its keys follow it.
         pointer: JSON pointer from the row's element.
         open: the object has registered columns too; only its other keys are found in the data.
-        unbounded: exempt from `MOST_KEYS` (HELM's scenarios have some 130 different arguments).
+        unbounded: exempt from `MAX_KEYS` (HELM's scenarios have some 130 different arguments).
     """
 
     name: str

@@ -189,7 +189,7 @@ def test_options_are_handed_on(bad: Path, cache: Path) -> None:
         strict.take(range(5)),
         strict.refresh(),
         strict.existing(),
-        strict.whole().refresh(),
+        strict.complete().refresh(),
         strict[1].dataframe,
         HelmRuns.coerce(HelmRuns.coerce(strict, strict=False), strict=True),
     ]

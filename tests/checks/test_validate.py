@@ -52,8 +52,8 @@ def test_the_answers_are_those_of_an_ingest(
     done = ingest(outputs, tmp_path / "cache")
     assert report.rejected == done.rejected
     assert (
-        report.odd
-        == done.odd
+        report.unexpected
+        == done.unexpected
         == {
             ("unknown field", "stats.json $[].note"): 1,
             ("value of another type", "stats.json $[].mean"): 1,
@@ -76,8 +76,8 @@ def test_a_whole_dump_is_clean(tmp_path: Path) -> None:
     write_run(tmp_path, made("tide"))
     report = validate(tmp_path)
     assert report.is_clean
-    assert (report.rejected, report.odd, report.notes, report.suites) == ((), {}, (), ())
-    assert report.eras == {Era("0.4.0", "0.4.0"): 1}
+    assert (report.rejected, report.unexpected, report.notes, report.suites) == ((), {}, (), ())
+    assert report.releases == {Era("0.4.0", "0.4.0"): 1}
 
 
 def test_what_stands_beside_the_runs_is_looked_at_too(tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_fields_that_no_release_wrote_together_are_reported(tmp_path: Path) -> N
     run["scenario_state"]["request_states"][1]["instance"]["input"] = "What comes after?"
     write_run(tmp_path, run)
     report = validate(tmp_path)
-    assert report.eras == {Era("0.4.0", "0.1.0"): 1}
-    assert (report.is_clean, report.odd) == (False, {})
+    assert report.releases == {Era("0.4.0", "0.1.0"): 1}
+    assert (report.is_clean, report.unexpected) == (False, {})
 
 
 def test_a_field_in_a_list_of_objects_tells_too(tmp_path: Path) -> None:
@@ -109,11 +109,11 @@ def test_a_field_in_a_list_of_objects_tells_too(tmp_path: Path) -> None:
     for state in run["scenario_state"]["request_states"]:
         del state["request"]["model_deployment"]
     write_run(tmp_path, run)
-    assert set(validate(tmp_path).eras) == {Era("0.2.4", "0.3.0")}
+    assert set(validate(tmp_path).releases) == {Era("0.2.4", "0.3.0")}
     run["run_spec"]["adapter_spec"] |= {"model_deployment": "x", "global_suffix": "", "num_trials": 1}
     run["scenario_state"]["request_states"][0]["result"]["completions"][0]["tokens"][0]["top_logprobs"] = {"a": -1.0}
     write_run(tmp_path / "newer", run)
-    assert set(validate(tmp_path / "newer").eras) == {Era("0.5.0", "0.4.0")}
+    assert set(validate(tmp_path / "newer").releases) == {Era("0.5.0", "0.4.0")}
 
 
 def test_nothing_found_raises(tmp_path: Path) -> None:
@@ -156,4 +156,4 @@ def test_real_dumps_are_of_the_era_that_they_are_known_to_be_of(
     shared_dumps: Shared, dump: str, eras: dict[str, int]
 ) -> None:
     """helm_old was made by 0.2.4, 0.3.0 and 0.4.0, helm_made by 0.5.16; classic_022 lacks `sample_train` of 0.2.2."""
-    assert {str(era): count for era, count in validate(shared_dumps(dump)).eras.items()} == eras
+    assert {str(era): count for era, count in validate(shared_dumps(dump)).releases.items()} == eras

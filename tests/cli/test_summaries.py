@@ -11,7 +11,7 @@ from magnet_arrow.cli.summaries import (
     first_of,
     ingest_facts,
     ingest_summary,
-    odd_lines,
+    unexpected_lines,
     progress_bar,
     records,
     rejection,
@@ -47,7 +47,7 @@ def made_report(rejected: tuple[Rejected, ...] = ()) -> IngestReport:
         pruned=2,
         rejected=rejected,
         notes=("latest was passed over.",),
-        odd={("unknown field", "stats.json $[].note"): 3, ("value of another type", "stats.json $[].mean"): 40},
+        unexpected={("unknown field", "stats.json $[].note"): 3, ("value of another type", "stats.json $[].mean"): 40},
         partial=3,
     )
 
@@ -118,7 +118,7 @@ def test_the_facts_are_json_and_complete() -> None:
 
 
 def test_what_no_column_holds_is_told_by_place_and_count() -> None:
-    assert odd_lines(made_report().odd) == [
+    assert unexpected_lines(made_report().unexpected) == [
         "value of another type stats.json $[].mean (40 ×)",
         "unknown field stats.json $[].note (3 ×)",
     ]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from magnet_arrow.decode.anomalies import OTHER_TYPE, UNKNOWN, oddities
+from magnet_arrow.decode.anomalies import OTHER_TYPE, UNKNOWN, unexpected_fields
 from magnet_arrow.decode.wire import DUPLICATES, TEXT_FORM
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.declared_types import object_shape
@@ -38,14 +38,14 @@ STATE, STAT = object_shape(structs.RequestState), object_shape(structs.Stat)
     ],
 )
 def test_what_a_residual_says(pointer: str, value: Any, met: tuple[str, str] | None) -> None:
-    assert dict(oddities([{pointer: value}], STATE, "$[]")) == ({met: 1} if met else {})
+    assert dict(unexpected_fields([{pointer: value}], STATE, "$[]")) == ({met: 1} if met else {})
 
 
 def test_they_are_counted_whatever_the_index() -> None:
     residuals = [{"/name/new": 1, "/mean": "x"}, {}, {"/name/new": 2}]
-    assert oddities(residuals, STAT) == {(UNKNOWN, "$.name.new"): 2, (OTHER_TYPE, "$.mean"): 1}
+    assert unexpected_fields(residuals, STAT) == {(UNKNOWN, "$.name.new"): 2, (OTHER_TYPE, "$.mean"): 1}
 
 
 def test_a_key_that_stands_twice_is_counted_by_its_place() -> None:
-    (met,) = oddities([{DUPLICATES: ["/name/name", "/name/name"]}], STAT)
+    (met,) = unexpected_fields([{DUPLICATES: ["/name/name", "/name/name"]}], STAT)
     assert met[1] == "$.name.name"

@@ -128,7 +128,7 @@ def test_an_element_longer_than_many_blocks(
 def test_an_element_past_the_limit_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = write(tmp_path, json.dumps([{"a": 1}, {"long": "x" * 9000}], indent=2))
     monkeypatch.setattr(chunks, "BLOCK_BYTES", 512)
-    monkeypatch.setattr(chunks, "MOST_ELEMENT_BYTES", 4 << 10)
+    monkeypatch.setattr(chunks, "MAX_ELEMENT_BYTES", 4 << 10)
     with pytest.raises(BadFileError, match="found one of more than") as caught:
         read(tmp_path)
     # The comma behind the first element is where the second begins.
@@ -321,7 +321,7 @@ def test_a_long_state_without_its_array_has_none(tmp_path: Path, monkeypatch: py
 
 def test_an_array_that_begins_past_the_limit_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "BLOCK_BYTES", 64)
-    monkeypatch.setattr(chunks, "MOST_ELEMENT_BYTES", 1 << 20)
+    monkeypatch.setattr(chunks, "MAX_ELEMENT_BYTES", 1 << 20)
     write(tmp_path, json.dumps({"a": "x" * (2 << 20), KEY: []}))
     with pytest.raises(BadFileError, match="expected an array that begins in the first 1 MiB, found none"):
         read(tmp_path, KEY)
@@ -377,7 +377,7 @@ def test_a_file_that_has_grown_since_it_was_opened_is_read_to_its_end(tmp_path: 
 
 
 def test_a_document_past_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "MOST_ELEMENT_BYTES", 1000)
+    monkeypatch.setattr(chunks, "MAX_ELEMENT_BYTES", 1000)
     write(tmp_path, "[" + " " * 2000 + "]")
     with SourceFile(tmp_path, "x.json", "suite/run") as file, pytest.raises(BadFileError, match="one of more than"):
         Buffer().load(file)

@@ -583,10 +583,10 @@ def test_once_a_run_is_known_as_rejected_the_whole_ones_are_those_without_it(out
     run_reader = HelmRuns(outputs, cache=cache)
     file_of(outputs, NAMES[0]).write_text("[")
     ingest(outputs, cache)
-    assert [place.folder for place in run_reader.whole().places] == NAMES[1:]
-    assert set(run_reader.whole().stats()["run_spec.name"]) == set(NAMES[1:])
+    assert [place.folder for place in run_reader.complete().places] == NAMES[1:]
+    assert set(run_reader.complete().stats()["run_spec.name"]) == set(NAMES[1:])
     file_of(outputs, NAMES[0]).write_text("[]")  # in another state it may be a good one
-    assert [place.folder for place in run_reader.whole().places] == list(NAMES)
+    assert [place.folder for place in run_reader.complete().places] == list(NAMES)
 
 
 @pytest.mark.parametrize("inside", ["", "runs", "runs/made"])

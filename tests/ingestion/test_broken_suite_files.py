@@ -60,6 +60,6 @@ def test_a_file_of_a_suite_without_others_is_reported_by_validate(outputs: Path,
     assert validate(outputs).suites == ()
     (suite / "groups.json").write_text(text)
     found = validate(outputs)
-    assert [(one.suite, one.odd) for one in found.suites] == [
+    assert [(one.suite, one.unexpected) for one in found.suites] == [
         ("made", {("in no table: expected JSON, found the end of the file", "groups.json $"): 1})
     ]

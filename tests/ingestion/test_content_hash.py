@@ -36,7 +36,7 @@ def means(cache: Path) -> list[float]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_other_bytes_are_noticed(workers: int, outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task, "LEAST_ORDER_BYTES", 1)
+    monkeypatch.setattr(task, "MIN_TASK_BYTES", 1)
     assert ingest(outputs, cache, content_hash=True, workers=workers).runs == 3
     assert ingest(outputs, cache, content_hash=True).skipped == 3
     swap(stats_of(outputs, NAMES[1]), '"mean": 0.5', '"mean": 0.7')

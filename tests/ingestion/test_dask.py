@@ -35,8 +35,8 @@ def client() -> Iterator[Any]:
 @pytest.fixture
 def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Runs that are an order each, and differ in their columns."""
-    monkeypatch.setattr(task, "LEAST_ORDER_BYTES", 1)
-    monkeypatch.setattr(task, "MOST_ORDER_BYTES", 1)
+    monkeypatch.setattr(task, "MIN_TASK_BYTES", 1)
+    monkeypatch.setattr(task, "MAX_TASK_BYTES", 1)
     write_runs(tmp_path / "outputs", [make_run(f"tide:n={n}", args={"n": n, f"own{n}": 1}) for n in range(N_RUNS)])
     ingest(tmp_path / "outputs", tmp_path / "alone", workers=1)
     return tmp_path / "outputs"

@@ -43,7 +43,7 @@ def folder(outputs: Path) -> Path:
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of some kilobytes is a long one, and worth two workers."""
-    monkeypatch.setattr(task, "LEAST_SHARE_BYTES", 1)
+    monkeypatch.setattr(task, "MIN_SHARE_BYTES", 1)
     for module in (chunks, run_reader, batch_reader):
         monkeypatch.setattr(module, "BLOCK_BYTES", 8192)
 
@@ -155,7 +155,7 @@ def test_worker_processes_take_parts(
 ) -> None:
     """In other processes, which know nothing of this test's small blocks."""
     monkeypatch.undo()
-    monkeypatch.setattr(task, "LEAST_SHARE_BYTES", 1 << 20)
+    monkeypatch.setattr(task, "MIN_SHARE_BYTES", 1 << 20)
     write_runs(outputs, [make_run("large:n=0", n_instances=14_000)])
     assert (outputs / "runs" / "made" / "large:n=0" / "scenario_state.json").stat().st_size > chunks.BLOCK_BYTES
     told: list[Progress] = []

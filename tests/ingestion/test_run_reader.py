@@ -19,7 +19,7 @@ from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.ingestion import run_reader
 from magnet_arrow.ingestion.api import IngestReport, ingest
 from magnet_arrow.ingestion.rejection import ChangedError
-from magnet_arrow.ingestion.run_reader import RunTaker, is_long, stamps_of, where_of
+from magnet_arrow.ingestion.run_reader import RunReader, is_long, stamps_of, where_of
 from magnet_arrow.query.scan_runs import read_runs
 from magnet_arrow.storage.manifest import RunEntry
 from magnet_arrow.storage.segments.segment_files import SegmentWriter
@@ -155,7 +155,7 @@ def test_of_a_partial_run_what_is_there_is_taken_if_one_says_so(tmp_path: Path) 
 
 
 def test_files_without_a_table_are_kept_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_reader, "MOST_TEXT_BYTES", 100)
+    monkeypatch.setattr(run_reader, "MAX_TEXT_BYTES", 100)
     path = write_run(tmp_path / "outputs", make_run("a"))
     (path / "own.json").write_text(' {"é": [1.50]}\n', "utf-8")
     (path / "scenario.json").write_text("[")  # has a table, but is none
@@ -207,7 +207,7 @@ def test_what_helm_does_not_declare_is_counted_or_refused(change: Edit, what: st
     (fault,) = rejected(ingest(tmp_path / "outputs", tmp_path / "strict", strict=True))
     assert fault == ("made/a", *path.split(" "))
     report = ingest(tmp_path / "outputs", tmp_path / "cache")
-    assert (report.runs, report.odd) == (1, {(what, path): 1})
+    assert (report.runs, report.unexpected) == (1, {(what, path): 1})
 
 
 def test_what_stands_beside_the_runs_of_a_suite_is_kept(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_a_run_that_is_not_as_it_was_is_not_taken(tmp_path: Path) -> None:
     before = stamps_of(place)
     (place.path / "stats.json").write_text("[]")
     with pytest.raises(ChangedError, match="stays as it is while it is read") as caught:
-        RunTaker(SegmentWriter(tmp_path / "cache"), Buffer(), lambda _: None).take(place, "s0", before, long=False)
+        RunReader(SegmentWriter(tmp_path / "cache"), Buffer(), lambda _: None).take(place, "s0", before, long=False)
     assert caught.value.where is not None
     assert (caught.value.where.run, caught.value.where.file) == ("made/a", "stats.json")
 

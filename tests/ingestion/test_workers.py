@@ -31,7 +31,7 @@ from magnet_arrow.ingestion.parallel import process_pool, settings, task
 from magnet_arrow.ingestion.parallel.executors import OwnHands
 from magnet_arrow.ingestion.parallel.task import Order, Todo
 from magnet_arrow.ingestion.progress import Meter
-from magnet_arrow.ingestion.run_reader import RunTaker
+from magnet_arrow.ingestion.run_reader import RunReader
 from magnet_arrow.records.table_builder import Batch
 from magnet_arrow.sources.file import FileStamp
 from magnet_arrow.storage.segments.segment_files import TableWriter
@@ -48,8 +48,8 @@ def outputs(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def small_orders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small dumps are divided among workers too, a run an order."""
-    monkeypatch.setattr(task, "LEAST_ORDER_BYTES", 1)
-    monkeypatch.setattr(task, "MOST_ORDER_BYTES", 1)
+    monkeypatch.setattr(task, "MIN_TASK_BYTES", 1)
+    monkeypatch.setattr(task, "MAX_TASK_BYTES", 1)
 
 
 @pytest.mark.parametrize(("workers", "partial"), [(2, False), (2, True), (4, False)])
@@ -64,7 +64,7 @@ def test_what_is_cached_does_not_depend_on_the_workers(
     alone = ingest(sources, tmp_path / "alone", workers=1, partial=partial)
     report = ingest(sources, tmp_path / "shared", workers=workers, partial=partial)
     assert (len(report.rejected), report.partial) == ((0, 2) if partial else (2, 0))
-    assert list(report.odd) == [("unknown field", "stats.json $[].meen")]
+    assert list(report.unexpected) == [("unknown field", "stats.json $[].meen")]
     for name in ("runs", "rows", "bytes_in", "skipped", "rejected", "notes", "odd", "partial", "lacking"):
         assert getattr(report, name) == getattr(alone, name), name
     expected = all_tables(tmp_path / "alone")
@@ -100,7 +100,7 @@ def test_a_run_that_turns_out_to_be_long_has_a_segment_of_its_own(
     outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A compressed file of more than a block: its size does not show that."""
-    monkeypatch.setattr(task, "LEAST_ORDER_BYTES", 1 << 30)
+    monkeypatch.setattr(task, "MIN_TASK_BYTES", 1 << 30)
     write_runs(outputs, [make_run("long:n=0", n_instances=12_000)])
     file = outputs / "runs" / "made" / "long:n=0" / "scenario_state.json"
     text = file.read_bytes()
@@ -121,7 +121,7 @@ def test_a_segment_is_handed_over_in_time(
     """At the end of a run; the others become an order of their own."""
     monkeypatch.setattr(worker, bound, 0)
     monkeypatch.setattr(batch_reader, "BATCH_BYTES", 1)
-    monkeypatch.setattr(task, "LEAST_ORDER_BYTES", 1 << 30)
+    monkeypatch.setattr(task, "MIN_TASK_BYTES", 1 << 30)
     executor = Inline()
     assert ingest(outputs / "runs" / "made", cache, runs="tide:*", executor=executor).runs == 8
     assert executor.orders == [["", *NAMES], *(NAMES[number:] for number in range(8))]
@@ -147,7 +147,7 @@ def test_a_script_without_a_guard_has_workers_too(outputs: Path, cache: Path, tm
     script.write_text(
         f"import sys\nsys.path.insert(0, {PACKAGE!r})\n"
         "from magnet_arrow import ingest\nfrom magnet_arrow.ingestion.parallel import task as orders\n"
-        "orders.LEAST_ORDER_BYTES = orders.MOST_ORDER_BYTES = 1\n"
+        "orders.MIN_TASK_BYTES = orders.MAX_TASK_BYTES = 1\n"
         f"print(ingest({str(outputs)!r}, {str(cache)!r}, workers=2).runs)\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
@@ -181,8 +181,8 @@ def test_short_runs_are_neighbours_up_to_a_size(monkeypatch: pytest.MonkeyPatch)
 def test_orders_grow_smaller_towards_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is a quarter of what is left for two workers, within bounds."""
     runs = [todo(f"{number:03}", MB) for number in range(100)]
-    monkeypatch.setattr(task, "MOST_ORDER_BYTES", 20 * MB)
-    monkeypatch.setattr(task, "LEAST_ORDER_BYTES", 5 * MB)
+    monkeypatch.setattr(task, "MAX_TASK_BYTES", 20 * MB)
+    monkeypatch.setattr(task, "MIN_TASK_BYTES", 5 * MB)
     assert [len(part) for part in task.divide(runs, 2)] == [20, 20, 15, 12, 9, 6, 5, 5, 5, 3]
 
 
@@ -247,7 +247,7 @@ def test_a_run_that_makes_workers_fail_is_tried_alone_and_rejected(
         if any(run.place.folder == BAD for run in order.runs):
             raise MemoryError
 
-    monkeypatch.setattr(task, "LEAST_ORDER_BYTES", 1 << 30)  # all in one
+    monkeypatch.setattr(task, "MIN_TASK_BYTES", 1 << 30)  # all in one
     executor = Inline(fail)
     report = ingest(outputs / "runs" / "made", cache, runs="tide:*", executor=executor)
     assert executor.orders[0] == ["", *NAMES]
@@ -336,7 +336,7 @@ def raising_at_the_bad_run(monkeypatch: pytest.MonkeyPatch, error: BaseException
     """Whatever a run's files make the package raise, on either way of reading them."""
 
     def wrapped(really: Callable[..., Any]) -> Callable[..., Any]:
-        def raising(self: RunTaker[Any], what: Any, *rest: Any, **by_name: Any) -> Any:
+        def raising(self: RunReader[Any], what: Any, *rest: Any, **by_name: Any) -> Any:
             places = [what] if isinstance(what, RunPlace) else [run.place for run in what]
             if any(place.folder == BAD for place in places):
                 raise error
@@ -345,7 +345,7 @@ def raising_at_the_bad_run(monkeypatch: pytest.MonkeyPatch, error: BaseException
         return raising
 
     for name in ("take", "take_plain"):
-        monkeypatch.setattr(RunTaker, name, wrapped(getattr(RunTaker, name)))
+        monkeypatch.setattr(RunReader, name, wrapped(getattr(RunReader, name)))
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def raising_at_the_bad_run(monkeypatch: pytest.MonkeyPatch, error: BaseException
 def test_what_one_run_raises_rejects_that_run_in_this_process_too(
     error: Exception, why: str, outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task, "LEAST_ORDER_BYTES", 1 << 30)  # all in one
+    monkeypatch.setattr(task, "MIN_TASK_BYTES", 1 << 30)  # all in one
     raising_at_the_bad_run(monkeypatch, error)
     report = ingest(outputs, cache, workers=1)
     [fault] = report.rejected

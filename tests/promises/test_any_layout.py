@@ -52,7 +52,7 @@ def test_it_is_taken(layout: str, behind: bool, tmp_path: Path) -> None:
     (folder / f"{STATE}.json").write_text(text)
 
     report = ingest(tmp_path / "outputs", tmp_path / "cache", workers=1)
-    assert (report.runs, report.rejected, report.odd) == (1, (), {})
+    assert (report.runs, report.rejected, report.unexpected) == (1, (), {})
     frame = HelmRuns(tmp_path / "outputs", cache=tmp_path / "cache").scenario_state()
     assert frame[f"{STATE}.request_states.instance.id"].to_list() == [f"id{number}" for number in range(40)]
     assert verify(tmp_path / "outputs", tmp_path / "cache").is_equal

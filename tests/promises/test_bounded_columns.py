@@ -13,7 +13,7 @@ from magnet_arrow.cache import Cache
 from magnet_arrow.ingestion.api import ingest
 
 EXTRA = f"{STATE}.instance.extra_data"
-MOST_COLUMNS = 1024
+MAX_COLUMNS = 1024
 
 
 def assert_equal_to_source(outputs: Path, cache: Path) -> None:
@@ -90,7 +90,7 @@ def test_of_1500_arguments_1024_are_columns_and_the_rest_is_kept(tmp_path: Path)
     assert (report.runs, report.rejected) == (2, ())
     places = cached_places(tmp_path / "outputs", tmp_path / "cache")
     specs = read(places, "run_spec", tmp_path / "cache", hidden=True)
-    assert n_dynamic(specs) == MOST_COLUMNS
+    assert n_dynamic(specs) == MAX_COLUMNS
     first, second = specs.to_dicts()
     assert values_of(first, ARGS) == args
     assert values_of(second, ARGS) == {"k0000": 1, "k1499": 2}
@@ -109,8 +109,8 @@ def test_the_bound_holds_over_many_runs_and_several_ingests(tmp_path: Path) -> N
     assert len(places) == 30
     for table, prefix in (("run_spec", ARGS), ("scenario_state", EXTRA)):
         frame = read(places, table, tmp_path / "cache", hidden=True)
-        assert n_dynamic(frame) <= MOST_COLUMNS
-        assert n_dynamic(Cache(tmp_path / "cache").scan(table).collect()) <= MOST_COLUMNS
+        assert n_dynamic(frame) <= MAX_COLUMNS
+        assert n_dynamic(Cache(tmp_path / "cache").scan(table).collect()) <= MAX_COLUMNS
         for row in frame.to_dicts():
             part, number = row["run_spec.name"].removeprefix("r").split(":")
             assert values_of(row, prefix) == {f"p{part}_{number}_{key}": key for key in range(60)}

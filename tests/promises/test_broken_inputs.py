@@ -343,7 +343,7 @@ def test_a_compressed_file_that_is_none(what: str, outputs: Path, victim: Path, 
 
 def limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits a thousandth of what they are."""
-    monkeypatch.setattr(chunks, "MOST_ELEMENT_BYTES", 256 << 10)
+    monkeypatch.setattr(chunks, "MAX_ELEMENT_BYTES", 256 << 10)
     monkeypatch.setattr(chunks, "BLOCK_BYTES", 16 << 10)
 
 
@@ -469,7 +469,7 @@ def test_a_member_twice_beside_the_request_states_is_said(
     file = victim / "scenario_state.json"
     file.write_bytes(file.read_bytes().replace(b"{", b'{\n  "adapter_spec": {},', 1))
     report = ingest(outputs, tmp_path / "cache")
-    assert (report.rejected, report.odd) == ((), {("duplicate key", "scenario_state.json $.adapter_spec"): 1})
+    assert (report.rejected, report.unexpected) == ((), {("duplicate key", "scenario_state.json $.adapter_spec"): 1})
     assert lost(outputs, tmp_path) == []
 
 
@@ -488,7 +488,7 @@ def test_a_key_twice_is_said_in_every_file(outputs: Path, victim: Path, tmp_path
         json.loads(file.read_bytes())
     report = ingest(outputs, tmp_path / "cache")
     assert report.rejected == ()
-    assert report.odd == {
+    assert report.unexpected == {
         ("duplicate key", "run_spec.json $.groups"): 1,
         ("duplicate key", "scenario_state.json $.request_states[].train_trial_index"): 1,
         ("duplicate key", "stats.json $[].count"): 1,

@@ -62,14 +62,14 @@ class Outcome:
         rejected: the others, by folder: file, JSON path, byte, expected, beginning of found.
         lacking: with `partial`, files of these runs that are not in their tables, by folder.
         cut: with `partial`, files that are there in part, and their rows, by folder.
-        odd: what the report says is odd.
+        unexpected: what the report says is odd.
     """
 
     runs: int = 1
     rejected: dict[str, tuple[str, str | None, int | None, str, str]] = field(default_factory=dict)
     lacking: dict[str, list[str]] = field(default_factory=dict)
     cut: dict[str, tuple[str, int]] = field(default_factory=dict)
-    odd: dict[tuple[str, str], int] = field(default_factory=dict)
+    unexpected: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 END = "the end of the file"
@@ -87,21 +87,21 @@ OUTCOMES = {number: Outcome() for number in CASES} | {
         lacking={THIRD: ["stats.json"]},
         cut={OTHER: ("per_instance_stats.json", 2)},
     ),
-    7: Outcome(odd={("unknown field", "per_instance_stats.json $[].stats[].ci"): 1}),
+    7: Outcome(unexpected={("unknown field", "per_instance_stats.json $[].stats[].ci"): 1}),
     9: Outcome(runs=2),
     10: Outcome(
-        odd={
+        unexpected={
             ("unknown field", "per_instance_stats.json $[].stats[].name.facet"): 1,
             ("unknown field", "run_spec.json $.adapter_spec.brand_new_knob"): 1,
             ("unknown field", "scenario_state.json $.request_states[].request.brand_new"): 1,
         }
     ),
-    13: Outcome(runs=2, odd={("unknown field", "scenario_state.json $.request_states[].mystery"): 1}),
+    13: Outcome(runs=2, unexpected={("unknown field", "scenario_state.json $.request_states[].mystery"): 1}),
     18: Outcome(runs=2),
     21: Outcome(runs=5),
     25: Outcome(runs=2),
-    35: Outcome(odd={("value of another type", "stats.json $[].stddev"): 1}),
-    41: Outcome(odd={("duplicate key", "stats.json $[].sum"): 1}),
+    35: Outcome(unexpected={("value of another type", "stats.json $[].stddev"): 1}),
+    41: Outcome(unexpected={("duplicate key", "stats.json $[].sum"): 1}),
     42: Outcome(
         rejected={
             OTHER: ("stats.json", "$", 0, "an array", r"'\\xff\\xfe["),
@@ -143,7 +143,7 @@ def test_what_goes_in_and_what_is_rejected(number: int, take: Take) -> None:
     for folder, (*place, found) in outcome.rejected.items():
         assert list(rejected[folder][:4]) == place
         assert str(rejected[folder][4]).startswith(found)
-    assert report.odd == outcome.odd
+    assert report.unexpected == outcome.unexpected
     assert Cache(taken.cache).rejects()["folder"].sort().to_list() == sorted(outcome.rejected)
     assert not Cache(taken.cache).runs()["partial"].any()
 

@@ -87,7 +87,7 @@ def test_an_element_as_long_as_a_file_may_not_be_is_rejected(tmp_path: Path, mon
     for module in (chunks, run_reader):
         monkeypatch.setattr(module, "BLOCK_BYTES", 16_000)
     monkeypatch.setattr(chunks, "STRETCH_BYTES", 4_000)
-    monkeypatch.setattr(chunks, "MOST_ELEMENT_BYTES", 20_000)
+    monkeypatch.setattr(chunks, "MAX_ELEMENT_BYTES", 20_000)
     long = {"instance_id": "b", "stats": [{"name": {"name": "n" * 20_000}}]}
     outputs = _written(tmp_path, "per_instance_stats", [{"instance_id": "a"}, long, {"instance_id": "c"}], 2)
     [rejected] = ingest(outputs, tmp_path / "cache", workers=1).rejected
@@ -98,7 +98,7 @@ def test_an_element_as_long_as_a_file_may_not_be_is_rejected(tmp_path: Path, mon
 def test_unexpected_places_past_a_number_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anomalies, "MAX_PLACES", 10)
     outputs = _written(tmp_path, "stats", [{f"k{number}": number for number in range(25)}])
-    odd = ingest(outputs, tmp_path / "cache", workers=1).odd
+    odd = ingest(outputs, tmp_path / "cache", workers=1).unexpected
     assert odd == {("unknown field", f"stats.json $[].k{number}"): 1 for number in range(10)} | {
         ("unknown field", "stats.json $ (other places)"): 15
     }

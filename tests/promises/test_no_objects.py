@@ -46,7 +46,7 @@ def test_a_row_of_nulls(table: str, layout: str, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     report = ingest(tmp_path / "outputs", cache)
     assert (report.runs, report.rejected) == (2, ())
-    assert report.odd == {("value of another type", f"{table}.json {path}"): len(VALUES)}
+    assert report.unexpected == {("value of another type", f"{table}.json {path}"): len(VALUES)}
 
     rows = read(cached_places(tmp_path / "outputs", cache)[:1], table, cache, hidden=True)
     odd = rows.slice(1, len(VALUES))
@@ -80,7 +80,7 @@ def test_a_stat_of_an_entry(layout: str, tmp_path: Path) -> None:
     (folder / "per_instance_stats.json").write_text(json.dumps(entries, indent=LAYOUTS[layout]))
     cache = tmp_path / "cache"
     report = ingest(tmp_path / "outputs", cache)
-    assert report.odd == {("value of another type", "per_instance_stats.json $[].stats[]"): 2 + len(VALUES)}
+    assert report.unexpected == {("value of another type", "per_instance_stats.json $[].stats[]"): 2 + len(VALUES)}
 
     rows = read(cached_places(tmp_path / "outputs", cache), "per_instance_stats", cache, hidden=True)
     assert rows["per_instance_stats.instance_id"].to_list() == ["a"] + ["b"] * (3 + len(VALUES))
@@ -119,7 +119,7 @@ def test_stats_of_an_instance_that_are_no_array(value: Any, layout: str, tmp_pat
     (folder / "per_instance_stats.json").write_text(json.dumps(entries, indent=LAYOUTS[layout]))
     report = ingest(tmp_path / "outputs", tmp_path / "cache")
     assert (report.runs, report.rejected) == (1, ())
-    assert report.odd == {("value of another type", "per_instance_stats.json $[].stats"): 1}
+    assert report.unexpected == {("value of another type", "per_instance_stats.json $[].stats"): 1}
     assert verify(tmp_path / "outputs", tmp_path / "cache").is_equal
     strictly = ingest(tmp_path / "outputs", tmp_path / "strict", strict=True)
     assert [(one.file, one.json_path) for one in strictly.rejected] == [("per_instance_stats.json", "$[].stats")]

@@ -27,7 +27,7 @@ from makesegment import commit_runs, key_of
 from magnet_arrow.storage.maintenance import compact as compaction
 from magnet_arrow.storage.transaction import Change, apply
 from magnet_arrow.cache import Cache
-compaction.MOST_SMALL = 2
+compaction.MAX_SMALL = 2
 cache = Path({cache!r})
 for version in range(1, {versions} + 1):
     snapshot = commit_runs(cache, {{name: [version] * 3 for name in "ab"}}, {{name: [version] for name in "cd"}},

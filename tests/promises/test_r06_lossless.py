@@ -1,7 +1,7 @@
 """R6: every source file can be rebuilt from the cache, equal value for value.
 
 `verify` says so, and a comparison of this test's own, which knows HELM's fields from `data/helm_fields_small.json`.
-How often each kind of oddity is drawn: `pytest tests/promises/test_r06_lossless.py --hypothesis-show-statistics`.
+How often each kind of unexpected_field is drawn: `pytest tests/promises/test_r06_lossless.py --hypothesis-show-statistics`.
 """
 
 import json
@@ -174,7 +174,7 @@ def test_whatever_is_drawn_comes_back(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_oddity_is_drawn(kind: str) -> None:
+def test_every_kind_of_unexpected_field_is_drawn(kind: str) -> None:
     drawn = find(
         helm_runs("one"),
         lambda made: kind in made.kinds,

@@ -37,7 +37,7 @@ def test_orders_layouts_and_compactions(
     paths = write_runs(folder / "outputs", made)
     ingest(folder / "outputs", folder / "plain")
     monkeypatch.setattr(task, "SEGMENT_JSON_BYTES", data.draw(st.sampled_from([1, 5_000, 1 << 30])))
-    monkeypatch.setattr(compact, "MOST_SMALL", data.draw(st.sampled_from([1, 2, 32])))
+    monkeypatch.setattr(compact, "MAX_SMALL", data.draw(st.sampled_from([1, 2, 32])))
     for path in data.draw(st.permutations(paths)):
         ingest(path, folder / "cache")
         if data.draw(st.booleans()):
@@ -51,7 +51,7 @@ def test_the_demo_in_any_layout(demo_outputs: Path, tmp_path: Path, monkeypatch:
     ingest(demo_outputs, tmp_path / "plain")
     expected = frames(demo_outputs, tmp_path / "plain")
     monkeypatch.setattr(task, "SEGMENT_JSON_BYTES", 1)
-    monkeypatch.setattr(compact, "MOST_SMALL", 3)
+    monkeypatch.setattr(compact, "MAX_SMALL", 3)
     for place in reversed(find_runs(demo_outputs).places):
         ingest(place.path, tmp_path / "cache")
     for _ in range(2):

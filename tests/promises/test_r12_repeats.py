@@ -146,7 +146,7 @@ def test_repeated_lists_bound_a_row_group(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_has_no_room_for_a_column_is_kept_once_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arrow_peak: Callable[[], int]
 ) -> None:
-    monkeypatch.setattr(registry, "MOST_DYNAMIC_COLUMNS", 1)
+    monkeypatch.setattr(registry, "MAX_DYNAMIC_COLUMNS", 1)
     outputs, cache = tmp_path / "benchmark_output", tmp_path / "cache"
     write_runs(outputs, [made(in_perturbation(a=TEXT, b=TEXT))])
     assert ingest(outputs, cache, workers=1).runs == 1
@@ -155,7 +155,7 @@ def test_what_has_no_room_for_a_column_is_kept_once_too(
 
 
 def test_lists_that_would_fill_a_disk_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_builders, "MOST_ITEMS", 99)
+    monkeypatch.setattr(table_builders, "MAX_ITEMS", 99)
     run = make_run("tide:model=heron", n_instances=10)
     run[STATE]["adapter_spec"]["stop_sequences"] = ["x"] * 10
     outputs = tmp_path / "benchmark_output"

@@ -15,7 +15,7 @@ from magnet_arrow.decode.decoder import NotPlainError
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.ingestion import batch_reader
 from magnet_arrow.ingestion.api import ingest
-from magnet_arrow.ingestion.run_reader import RunTaker
+from magnet_arrow.ingestion.run_reader import RunReader
 from magnet_arrow.records import table_builders
 from magnet_arrow.records.table_builder import Rows
 from magnet_arrow.schema import registry
@@ -63,7 +63,7 @@ def same_by_all_ways(source: Path, tmp_path: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             way(patch)
             again = ingest(source, cache)
-        assert (again.rows, again.odd) == (report.rows, report.odd)
+        assert (again.rows, again.unexpected) == (report.rows, report.unexpected)
         assert [rejected.run for rejected in again.rejected] == [rejected.run for rejected in report.rejected]
         for table, frame in frames(places, cache).items():
             assert_frame_equal(frame, expected[table])
@@ -100,13 +100,13 @@ def test_ordinary_runs_are_taken_together(tmp_path: Path, monkeypatch: pytest.Mo
     runs = [make_run(f"tide:n={number}", n_instances=5) for number in range(3)]
     paths = write_runs(tmp_path / "outputs", runs)
     taken: list[str] = []
-    take = RunTaker.take
+    take = RunReader.take
 
-    def noted(self: RunTaker[object], place: RunPlace, *rest: object, **more: object) -> object:
+    def noted(self: RunReader[object], place: RunPlace, *rest: object, **more: object) -> object:
         taken.extend([place.folder] if place.folder else [])
         return take(self, place, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(RunTaker, "take", noted)
+    monkeypatch.setattr(RunReader, "take", noted)
     assert ingest(tmp_path / "outputs", tmp_path / "cache").runs == 3
     assert taken == []
     (paths[1] / "costs.json").write_text("{}")

@@ -38,7 +38,7 @@ def test_one_segment_with_text_makes_all_cells_json(tmp_path: Path) -> None:
 
 def test_columns_without_room_are_found_in_the_residual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "MOST_DYNAMIC_COLUMNS", 1)
+        patch.setattr(registry, "MAX_DYNAMIC_COLUMNS", 1)
         commit_runs(tmp_path, {"a": [{"m": 1, "n": 2}], "b": [{"n": 4, "m": 3}, 5]})
     rows = Cache(tmp_path).scan("stats").sort("magnet.run", "magnet.row").select(f"{OWN}.m", f"{OWN}.n")
     assert rows.collect().rows() == [(1, 2), (3, 4), (None, None)]

@@ -126,7 +126,7 @@ def test_what_is_dead_has_no_say_in_types(dead: Any, live: Any, tmp_path: Path) 
 def test_columns_without_room_are_found_in_the_residual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["m", "n", "o/~'\"p"]
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "MOST_DYNAMIC_COLUMNS", 1)
+        patch.setattr(registry, "MAX_DYNAMIC_COLUMNS", 1)
         commit_runs(tmp_path, {"a": [dict(zip(names, (1, 2, "x"), strict=True))], "b": [{"n": 4, "m": 3}, 5]})
     commit_runs(tmp_path, {"c": [dict(zip(names, (6, 7, "y"), strict=True))]})
     sql = f"SELECT {OWN}_m, {OWN}_n, {OWN}_o_p_ FROM stats ORDER BY magnet_run, magnet_row"

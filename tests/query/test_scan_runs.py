@@ -193,7 +193,7 @@ def test_columns_that_a_segment_had_no_room_for_are_columns_of_frames_that_have(
     a, b, c = sorted(snapshot.runs)
     args = "run_spec.scenario_spec.args"
     shown = read_runs(snapshot, "run_spec", [a]).collect_schema().names()
-    assert len([name for name in shown if name.startswith(f"{args}.k")]) == registry.MOST_DYNAMIC_COLUMNS == 1024
+    assert len([name for name in shown if name.startswith(f"{args}.k")]) == registry.MAX_DYNAMIC_COLUMNS == 1024
     names = [f"{args}.k{number:04}" for number in range(1030)]
     everything = read_runs(snapshot, "run_spec", [a, b, c], names).collect()
     assert everything.row(0) == tuple(range(1030))

@@ -70,7 +70,7 @@ def test_what_can_not_be_spread_is_text_in_its_own_column_beside_those_that_can(
 
 
 def test_an_object_with_too_many_keys_is_text_in_its_run_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "MOST_KEYS", 2)
+    monkeypatch.setattr(registry, "MAX_KEYS", 2)
     spreader, runs = spread([{"a": 1, "b": 2}, {"c": 3}], [{"a": 1, "b": 2}])
     assert columns(spreader) == {
         "x": ['{"a": 1, "b": 2}', '{"c": 3}', None],
@@ -81,7 +81,7 @@ def test_an_object_with_too_many_keys_is_text_in_its_run_only(monkeypatch: pytes
 
 
 def test_an_unbounded_object_may_have_any_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "MOST_KEYS", 2)
+    monkeypatch.setattr(registry, "MAX_KEYS", 2)
     spreader, _ = spread([{"a": 1, "b": 2, "c": 3}], spread_=Spread("x", "/x", "", unbounded=True))
     assert columns(spreader) == {"x.a": [1], "x.b": [2], "x.c": [3]}
 

@@ -203,8 +203,8 @@ def test_runs_without_a_value_fit_any_type(want: Kind) -> None:
 
 
 def test_an_object_with_too_many_keys_stays_text() -> None:
-    value = {f"k{number}": {"a": number, "b": number} for number in range(dynamic_types.MOST_CELLS // 2)}
+    value = {f"k{number}": {"a": number, "b": number} for number in range(dynamic_types.MAX_CELLS // 2)}
     cells = spread(value)
     assert cells is not None
-    assert len(cells.values) == dynamic_types.MOST_CELLS
+    assert len(cells.values) == dynamic_types.MAX_CELLS
     assert spread({**value, "one more": 1}) is None

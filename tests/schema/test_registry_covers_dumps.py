@@ -103,7 +103,7 @@ def test_a_dump_goes_in_with_unknown_fields_forbidden(
 ) -> None:
     """What is refused lacks a file, or has sums of 2^53 + 1, which a column of doubles can't hold."""
     report = ingest(shared_dumps(name), tmp_path / "cache", strict=True)
-    assert report.odd == {}
+    assert report.unexpected == {}
     lacking = [each for each in report.rejected if each.found == "none of this name"]
     others = [each for each in report.rejected if each not in lacking]
     assert len(lacking) == DUMPS[name]

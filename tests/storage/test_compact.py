@@ -61,7 +61,7 @@ def test_frames_depend_on_the_runs_and_on_nothing_else(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, steps: list[Any]
 ) -> None:
     """Commits, prunings and compactions in any order against each run committed once, alone."""
-    monkeypatch.setattr(registry, "MOST_DYNAMIC_COLUMNS", 3)
+    monkeypatch.setattr(registry, "MAX_DYNAMIC_COLUMNS", 3)
     cache, plain = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("plain")
     expected: dict[str, list[Any]] = {}
     for state, (step, what) in enumerate(steps):
@@ -131,7 +131,7 @@ def test_a_cache_without_runs_can_be_compacted(tmp_path: Path) -> None:
 
 
 def test_writers_merge_where_many_segments_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compact, "MOST_SMALL", 4)
+    monkeypatch.setattr(compact, "MAX_SMALL", 4)
     sizes = []
     for number in range(30):
         snapshot = commit_runs(tmp_path, {f"r{number:02}": [number]})
@@ -143,7 +143,7 @@ def test_writers_merge_where_many_segments_are_small(tmp_path: Path, monkeypatch
 
 
 def test_what_is_large_already_is_not_rewritten_at_every_merge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compact, "MOST_SMALL", 4)
+    monkeypatch.setattr(compact, "MAX_SMALL", 4)
     commit_runs(tmp_path, {f"large{number}": [number * key / 7 for key in range(2000)] for number in range(40)})
     large = read_manifest(tmp_path).segments[0]
     for number in range(4):

@@ -151,7 +151,7 @@ def test_what_has_no_room_in_columns_is_in_the_residual(
 ) -> None:
     """Two columns fit, at first `b` and `m`. Later `n` has more runs than others, and `a` comes before them."""
     monkeypatch.setattr(segment_files, "_HELD_BYTES", held_bytes)
-    monkeypatch.setattr(registry, "MOST_DYNAMIC_COLUMNS", 2)
+    monkeypatch.setattr(registry, "MAX_DYNAMIC_COLUMNS", 2)
     entry = write_table(
         tmp_path,
         {"1": [{"n": 1, "m": "x", "b": [True]}, 0.5, {"n": 5, "prob": "?"}]},

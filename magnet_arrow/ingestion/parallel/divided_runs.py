@@ -51,15 +51,15 @@ class Parts:
         if found is None:
             return None
         segment, entry = found
-        odd = Counter(rest.odd)
-        add_places(odd, one.odd)
+        odd = Counter(rest.unexpected)
+        add_places(odd, one.unexpected)
         return msgspec.structs.replace(
             rest,
             segment=segment,
             partial=int(entry.is_partial),
             lacking=entry.lacking,
             rows=dict(Counter(rest.rows) + Counter(one.rows)),
-            odd=odd,
+            unexpected=odd,
             notes=tuple(sorted(one.notes + rest.notes)),
         )
 

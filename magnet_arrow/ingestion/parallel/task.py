@@ -16,12 +16,12 @@ from magnet_arrow.storage.manifest import RejectedRun, Segment, run_key
 
 SEGMENT_JSON_BYTES = 2 << 30
 """No order is made larger, if it can be: a crash costs no more."""
-MOST_ORDER_BYTES = 512 << 20
-LEAST_ORDER_BYTES = 8 << 20
+MAX_TASK_BYTES = 512 << 20
+MIN_TASK_BYTES = 8 << 20
 """Orders for workers grow smaller towards the end, so that none has much left when the others are done. Those of a
 large dump are large, as the segments of many small ones would have to be merged."""
 _PIECES = 8
-LEAST_SHARE_BYTES = 32 << 20
+MIN_SHARE_BYTES = 32 << 20
 _MOST_UNEVEN = 1.1
 """A long run with which a worker would have more than that share of what all have on average is taken by two, if each
 of them has so many bytes to read."""
@@ -113,7 +113,7 @@ class Outcome(Struct, frozen=True):
         lacking: what they lack.
         json_bytes: bytes of their files.
         rows: by table.
-        odd: unknown fields and values of another type: how often, by (what, file and JSON path).
+        unexpected: unknown fields and values of another type: how often, by (what, file and JSON path).
         notes: what was passed over and is worth a word.
     """
 
@@ -126,7 +126,7 @@ class Outcome(Struct, frozen=True):
     lacking: tuple[Rejected, ...] = ()
     json_bytes: int = 0
     rows: dict[str, int] = {}
-    odd: dict[tuple[str, str], int] = {}
+    unexpected: dict[tuple[str, str], int] = {}
     notes: tuple[str, ...] = ()
 
     @property
@@ -159,7 +159,7 @@ def in_parts(run: Todo) -> list[Todo]:
         return [run]
     file = largest_file(run.stamps)
     parts = [msgspec.structs.replace(run, share=Share(file, rest)) for rest in (False, True)]
-    return parts if min(part.size_bytes for part in parts) >= LEAST_SHARE_BYTES else [run]
+    return parts if min(part.size_bytes for part in parts) >= MIN_SHARE_BYTES else [run]
 
 
 def whole(run: Todo) -> Todo:
@@ -198,8 +198,8 @@ def _order_bytes(left: int, workers: int | None) -> int:
     """An order ends with the run that reaches this, when so much is left to be divided."""
     if workers is None:
         return SEGMENT_JSON_BYTES
-    share = min(MOST_ORDER_BYTES, left // (2 * workers))
-    return min(SEGMENT_JSON_BYTES, max(LEAST_ORDER_BYTES, share))
+    share = min(MAX_TASK_BYTES, left // (2 * workers))
+    return min(SEGMENT_JSON_BYTES, max(MIN_TASK_BYTES, share))
 
 
 def again(failed: Order) -> list[Order]:

@@ -12,11 +12,11 @@ from magnet_arrow.storage.snapshot import Snapshot
 from magnet_arrow.storage.transaction import GRACE_S
 
 SMALL_BYTES = 64 << 20
-MOST_SMALL = 32
-MOST_DEAD = 1 / 5
+MAX_SMALL = 32
+MAX_DEAD = 1 / 5
 """After a commit segments are merged where more than so many are small, or more of one's runs are dead."""
 MERGED_BYTES = 256 << 20
-MOST_MERGED = 64
+MAX_MERGED = 64
 """A merge takes segments up to these bounds: what it makes is not small, and it opens a file of each at once."""
 
 
@@ -75,9 +75,9 @@ def merge_due(snapshot: Snapshot) -> Snapshot:
 
 def _due(snapshot: Snapshot) -> list[Segment]:
     segments = _of_this_version(snapshot)
-    dead = [one for one in segments if len(snapshot.deleted(one)) > MOST_DEAD * one.n_runs]
+    dead = [one for one in segments if len(snapshot.deleted(one)) > MAX_DEAD * one.n_runs]
     small = [one for one in segments if one.size_bytes < SMALL_BYTES and one not in dead]
-    if len(small) <= MOST_SMALL:
+    if len(small) <= MAX_SMALL:
         return dead
     # Not those that are much larger than all below them together: each run is rewritten a few times, not at each
     # merge. What is left of them grows from one to the next, so that there are few.
@@ -114,7 +114,7 @@ def _packs(chosen: Sequence[Segment]) -> list[list[Segment]]:
     packs: list[list[Segment]] = [[]]
     for segment in chosen:
         full = sum(one.size_bytes for one in packs[-1]) + segment.size_bytes > MERGED_BYTES
-        if packs[-1] and (full or len(packs[-1]) >= MOST_MERGED):
+        if packs[-1] and (full or len(packs[-1]) >= MAX_MERGED):
             packs.append([])
         packs[-1].append(segment)
     return [pack for pack in packs if pack]
