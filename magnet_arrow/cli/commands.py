@@ -796,9 +796,9 @@ def _print_ingest(done: "IngestReport", *, json: bool = False) -> None:
         ingest_facts,
         ingest_summary,
         lacking_text,
-        unexpected_lines,
         rejected_text,
         stale_text,
+        unexpected_lines,
     )
 
     print(as_json(ingest_facts(done)) if json else ingest_summary(done))

@@ -82,7 +82,7 @@ class IngestReport:
             entries of releases that could not be looked into.
         notes: what was passed over and is worth a word.
         pruned: runs taken out of the cache because their source no longer has them.
-        unexpected: unknown fields and values of another type, kept in `magnet.extra`: how often, by what it is and where
+        unexpected: unknown fields and values of another type, kept in `magnet.extra`: how often, by what and where
             (file and JSON path, `[]` for any index).
         partial: of `runs`, those that lack something.
         skipped_partial: of `skipped`, those that lack something.

@@ -91,7 +91,7 @@ class RunReader(Generic[T]):
         rules: what is taken of a run.
 
     Attributes:
-        unexpected: unknown fields and values of another type in the runs taken: how often, by (what, file and JSON path).
+        unexpected: unknown fields and values of another type: how often, by (what, file and JSON path).
         run: what was met in the run taken last.
     """
 

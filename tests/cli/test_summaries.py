@@ -11,13 +11,13 @@ from magnet_arrow.cli.summaries import (
     first_of,
     ingest_facts,
     ingest_summary,
-    unexpected_lines,
     progress_bar,
     records,
     rejection,
     rows_as_json,
     rows_bar,
     table,
+    unexpected_lines,
     without_empty,
 )
 from magnet_arrow.errors import Rejected

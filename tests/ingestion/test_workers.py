@@ -65,7 +65,7 @@ def test_what_is_cached_does_not_depend_on_the_workers(
     report = ingest(sources, tmp_path / "shared", workers=workers, partial=partial)
     assert (len(report.rejected), report.partial) == ((0, 2) if partial else (2, 0))
     assert list(report.unexpected) == [("unknown field", "stats.json $[].meen")]
-    for name in ("runs", "rows", "bytes_in", "skipped", "rejected", "notes", "odd", "partial", "lacking"):
+    for name in ("runs", "rows", "bytes_in", "skipped", "rejected", "notes", "unexpected", "partial", "lacking"):
         assert getattr(report, name) == getattr(alone, name), name
     expected = all_tables(tmp_path / "alone")
     assert {name: frame.height for name, frame in expected.items()} == alone.rows

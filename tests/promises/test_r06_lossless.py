@@ -1,7 +1,7 @@
 """R6: every source file can be rebuilt from the cache, equal value for value.
 
 `verify` says so, and a comparison of this test's own, which knows HELM's fields from `data/helm_fields_small.json`.
-How often each kind of unexpected_field is drawn: `pytest tests/promises/test_r06_lossless.py --hypothesis-show-statistics`.
+How often each kind is drawn: `pytest tests/promises/test_r06_lossless.py --hypothesis-show-statistics`.
 """
 
 import json
