@@ -134,7 +134,7 @@ def test_what_is_cached_does_not_depend_on_who_takes_which_files(
     executor = Inline()
     report = ingest(outputs, tmp_path / "shared", executor=executor, workers=2, partial=partial)
     assert executor.orders[:2] == [[LONG], [LONG]]
-    for name in ("runs", "rows", "bytes_in", "skipped", "rejected", "notes", "odd", "partial"):
+    for name in ("runs", "rows", "bytes_in", "skipped", "rejected", "notes", "unexpected", "partial"):
         assert getattr(report, name) == getattr(alone, name), name
     expected = all_tables(tmp_path / "alone")
     for table, frame in all_tables(tmp_path / "shared").items():
