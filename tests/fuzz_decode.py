@@ -164,7 +164,7 @@ VALID_MUTATIONS: tuple[Mutation, ...] = (swap_value,)
 
 
 def span(rng: random.Random, data: bytes) -> tuple[int, int]:
-    """A stretch of bytes, or from one token to another."""
+    """A chunk of bytes, or from one token to another."""
     found = tokens(data)
     if rng.random() < 0.5 and len(found) > 1:
         place = rng.randrange(len(found))

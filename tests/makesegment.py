@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from magnet_arrow.decode.chunks import Stretch
+from magnet_arrow.decode.chunks import Chunk
 from magnet_arrow.errors import Where
 from magnet_arrow.records.stat_builders import StatRows
 from magnet_arrow.records.table_builder import Batch
@@ -33,7 +33,7 @@ def stats_batch(runs: Runs, source: str = "s0", rows: StatRows | None = None) ->
             for value in values
         ]
         data = json.dumps(stats).encode()
-        rows.stage(Stretch(bytearray(data), 0, len(data), 0, 0, "$", Where(folder, "stats.json")))
+        rows.stage(Chunk(bytearray(data), 0, len(data), 0, 0, "$", Where(folder, "stats.json")))
         rows.keep(key_of(folder, source), f"name of {folder}")
         if given is None:
             rows.end_run()

@@ -2,7 +2,7 @@
 
 HELM writes `json.dumps(x, indent=2)`, and a raw newline cannot stand inside a JSON string. So in a file of that
 layout `newline, two blanks, },` at the array's depth ends an element, which one `rfind` in a block finds. A file in
-another layout is scanned token by token, at some 60 MB/s. Whichever way it was cut, a stretch is decoded as a JSON
+another layout is scanned token by token, at some 60 MB/s. Whichever way it was cut, a chunk is decoded as a JSON
 array of its own afterwards, so a wrong cut cannot go by unseen.
 """
 
@@ -29,8 +29,8 @@ from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.sources.file import SourceFile
 
 BLOCK_BYTES = 16 << 20
-STRETCH_BYTES = 4 << 20
-"""How much of a block is looked at at once: row groups end between stretches."""
+CHUNK_BYTES = 4 << 20
+"""How much of a block is looked at at once: row groups end between chunks."""
 MAX_ELEMENT_BYTES = 32 << 20
 """No element, and no document that is one object, may be longer: what is made of it takes a few times as much."""
 MAX_ELEMENTS = 1 << 15
@@ -50,7 +50,7 @@ _items = msgspec.json.Decoder(list[Raw])
 
 
 @dataclass(slots=True)
-class Stretch:
+class Chunk:
     """Whole elements of a file's array, standing in a buffer as a JSON array: brackets included.
 
     Valid until the buffer is filled again.
@@ -74,7 +74,7 @@ class Stretch:
     where: Where
 
     count: int = 0
-    """Elements in it; whoever decodes the stretch sets it, before the next one is asked for."""
+    """Elements in it; whoever decodes the chunk sets it, before the next one is asked for."""
     is_part: bool = False
     """Whether it is one of the `parts` of another."""
 
@@ -95,7 +95,7 @@ class Stretch:
         """Begin and end in `buffer` of each element, found token by token; nothing is decoded.
 
         Raises:
-            BadFileError: the brackets don't match, or the stretch ends within one.
+            BadFileError: the brackets don't match, or the chunk ends within one.
         """
         scanner = Scanner(self.buffer, self.begin, self.end)
         index = 0
@@ -117,7 +117,7 @@ class Stretch:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             return True
 
-    def parts(self) -> "Iterator[Stretch]":
+    def parts(self) -> "Iterator[Chunk]":
         """Its elements, at most `MAX_ELEMENTS` at a time, valid until the next ones; `count` is set on the way.
 
         Raises:
@@ -137,11 +137,11 @@ class Stretch:
         if number > self.count:
             yield self._part(begin, self.end - 1, number)
 
-    def _part(self, begin: int, end: int, number: int) -> "Stretch":
+    def _part(self, begin: int, end: int, number: int) -> "Chunk":
         """The elements up to the one with this number; brackets are put where commas stood around them."""
         self.buffer[begin], self.buffer[end] = b"[]"
         first, self.count = self.first + self.count, number
-        return Stretch(self.buffer, begin, end + 1, self.offset, first, self.path, self.where, is_part=True)
+        return Chunk(self.buffer, begin, end + 1, self.offset, first, self.path, self.where, is_part=True)
 
     def too_large(self, at: int, expected: str, found: str, index: int) -> BadFileError:
         """The error for an element that would take too much memory."""
@@ -149,7 +149,7 @@ class Stretch:
         return BadFileError("", where=error.where, expected=expected, found=found, hint=_SHORTEN)
 
     def error(self, at: int, expected: str, found: str, index: int | None = None) -> BadFileError:
-        """The error for a fault at `at` in the buffer, in the element with this index in the stretch."""
+        """The error for a fault at `at` in the buffer, in the element with this index in the chunk."""
         path = self.path if index is None else f"{self.path}[{self.first + index}]"
         where = Where(self.where.run, self.where.file, path, self.offset + at)
         hint = (
@@ -167,7 +167,7 @@ def _values(buffer: bytearray, begin: int, end: int) -> int:
 
 
 class CrowdedError(Exception):
-    """A stretch is to be looked at with care, and has too much in it for that: see `Stretch.parts`."""
+    """A chunk is to be looked at with care, and has too much in it for that: see `Chunk.parts`."""
 
 
 @dataclass(slots=True)
@@ -240,17 +240,17 @@ class Document:
         where = Where(self.where.run, self.where.file, path, self.offset + at)
         return BadFileError("", where=where, expected=expected, found=found)
 
-    def array(self) -> Stretch:
+    def array(self) -> Chunk:
         """The document as the array of elements that it must be."""
         self._begins_with(b"[", "an array")
-        return Stretch(self.buffer, self.begin, self.end, self.offset, 0, "$", self.where)
+        return Chunk(self.buffer, self.begin, self.end, self.offset, 0, "$", self.where)
 
     def object(self) -> "Document":
         """The document, known to begin as an object."""
         self._begins_with(b"{", "an object")
         return self
 
-    def state(self, key: str, *, by_layout: bool = True) -> tuple[dict[str, bytes], Stretch | None]:
+    def state(self, key: str, *, by_layout: bool = True) -> tuple[dict[str, bytes], Chunk | None]:
         """The members of the object that the document must be: all but `key` as raw JSON, and `key`'s array.
 
         The array is None where `key` is missing or is no array (it is then among the members).
@@ -258,7 +258,7 @@ class Document:
         self._begins_with(b"{", "an object")
         return (self._state_by_layout(key) if by_layout else None) or self._state_by_scan(key)
 
-    def _state_by_layout(self, key: str) -> tuple[dict[str, bytes], Stretch | None] | None:
+    def _state_by_layout(self, key: str) -> tuple[dict[str, bytes], Chunk | None] | None:
         """By the places where HELM's layout puts the brackets; None where that doesn't hold."""
         opening = f'\n  "{key}": ['.encode()
         at = self.buffer.find(opening, self.begin, self.end)
@@ -276,12 +276,12 @@ class Document:
             return None
         if members.get(key) is None or bytes(members.pop(key)) != b"null" or rest.count(_MEMBER) != len(members) + 1:
             return None
-        stretch = Stretch(self.buffer, array, closing + 4, self.offset, 0, f"$.{key}", self.where)
-        return {name: bytes(raw) for name, raw in members.items()}, stretch
+        chunk = Chunk(self.buffer, array, closing + 4, self.offset, 0, f"$.{key}", self.where)
+        return {name: bytes(raw) for name, raw in members.items()}, chunk
 
-    def _state_by_scan(self, key: str) -> tuple[dict[str, bytes], Stretch | None]:
+    def _state_by_scan(self, key: str) -> tuple[dict[str, bytes], Chunk | None]:
         members: dict[str, bytes] = {}
-        stretch = None
+        chunk = None
         self.doubled = []
         scanner = Scanner(self.buffer, self.begin, self.end)
         try:
@@ -290,17 +290,17 @@ class Document:
                 if colon < 0:
                     raise self.error(begin, "a key and its value", sample(self.buffer, begin, end))
                 name, value = self._key(begin, colon), skip_space(self.buffer, colon + 1, end)
-                if name in members or (name == key and stretch is not None):
+                if name in members or (name == key and chunk is not None):
                     self.doubled.append(name)
                 if name == key and self.buffer.startswith(b"[", value):
-                    stretch = Stretch(self.buffer, value, end, self.offset, 0, f"$.{key}", self.where)
+                    chunk = Chunk(self.buffer, value, end, self.offset, 0, f"$.{key}", self.where)
                     members.pop(name, None)
                 else:
                     members[name] = bytes(self.buffer[value:end]).rstrip(_SPACE)
-                    stretch = None if name == key else stretch
+                    chunk = None if name == key else chunk
         except BrokenError as error:
             raise self.error(error.at, error.expected, error.found) from None
-        return members, stretch
+        return members, chunk
 
     def _key(self, begin: int, colon: int) -> str:
         try:
@@ -336,15 +336,15 @@ def _array_end(data: bytes | bytearray, begin: int, end: int) -> int:
     return find(data, max(begin, end - _TAIL_BYTES), end, b"\n  ]")
 
 
-def _require_short(stretch: Stretch) -> None:
-    """A stretch that is longer than an element may be is a single one.
+def _require_short(chunk: Chunk) -> None:
+    """A chunk that is longer than an element may be is a single one.
 
     Raises:
         BadFileError: this is one.
     """
-    if stretch.end - stretch.begin > MAX_ELEMENT_BYTES:
+    if chunk.end - chunk.begin > MAX_ELEMENT_BYTES:
         expected, found = "an element", f"one of more than {MAX_ELEMENT_BYTES >> 20} MiB"
-        raise stretch.too_large(stretch.begin, expected, found, 0)
+        raise chunk.too_large(chunk.begin, expected, found, 0)
 
 
 def items(raw: bytes | memoryview) -> list[Raw]:
@@ -357,16 +357,16 @@ def items(raw: bytes | memoryview) -> list[Raw]:
 
 
 class Reader:
-    """A file's elements, in stretches, in constant memory.
+    """A file's elements, in chunks, in constant memory.
 
-    A file that fits a block is one stretch; a longer one is cut into some of `STRETCH_BYTES`, or more where its
+    A file that fits a block is one chunk; a longer one is cut into some of `CHUNK_BYTES`, or more where its
     elements are longer. What follows the last whole element of a block is carried to the front of the buffer before
     the next block is read behind it.
 
     Attributes:
         members: of a file that is an object, what stands beside the array, as raw JSON by key. They are known
-            before the first stretch, wherever in the file they stand.
-        doubled: members whose key stood there before; the last one counts. Known after the last stretch.
+            before the first chunk, wherever in the file they stand.
+        doubled: members whose key stood there before; the last one counts. Known after the last chunk.
     """
 
     def __init__(
@@ -386,7 +386,7 @@ class Reader:
             buffer: is filled anew.
             key: the member that holds the array; None if the document is the array itself.
             by_layout: trust HELM's indentation to find the end of an element; else scan for it.
-            ahead: know `members` before the first stretch; else they are known after the last.
+            ahead: know `members` before the first chunk; else they are known after the last.
             salvage: where the file ends early, give its whole elements and set `cut_at`. Its `members` are those
                 before the array.
 
@@ -398,7 +398,7 @@ class Reader:
         self.members: dict[str, bytes] = {}
         self.doubled: list[str] = []
         self.cut_at: int | None = None
-        self._last: Stretch | None = None
+        self._last: Chunk | None = None
         self._array_end = sys.maxsize
         buffer.clear()
         if len(buffer.data) < BLOCK_BYTES:
@@ -421,16 +421,16 @@ class Reader:
         """Whether the array is there at all."""
         return not self._is_whole or self._last is not None
 
-    def __iter__(self) -> Iterator[Stretch]:
-        """The stretches, once.
+    def __iter__(self) -> Iterator[Chunk]:
+        """The chunks, once.
 
         Raises:
             BadFileError: the file ends early, goes on after its end, or one element passes `MAX_ELEMENT_BYTES`.
         """
         if not self._is_read:
-            for stretch in self._blocks():
-                _require_short(stretch)
-                yield stretch
+            for chunk in self._blocks():
+                _require_short(chunk)
+                yield chunk
         if self._last is not None:
             if not self._is_read:
                 _require_short(self._last)
@@ -481,7 +481,7 @@ class Reader:
         self._by_layout = self._by_layout and data.startswith(indented, self._array + 1)
 
     def _salvage_read(self) -> None:
-        """What is whole in a file that fits a block, as one stretch."""
+        """What is whole in a file that fits a block, as one chunk."""
         self._buffer.data[self._array] = 0x5B
         if not self._is_cut(self._array, self._filled, 0, 0):
             self._finish(self._array, self._filled, 0, 0)
@@ -530,11 +530,11 @@ class Reader:
                 return {name: bytes(raw) for name, raw in members.items()}
         with self._file.again() as file:
             first = Reader(file, Buffer(), key, by_layout=False, ahead=False)
-            self._array_end = max(stretch.offset + stretch.end for stretch in first)
+            self._array_end = max(chunk.offset + chunk.end for chunk in first)
             return first.members
 
-    def _blocks(self) -> Iterator[Stretch]:
-        """All stretches but the last, which is left in `_last`."""
+    def _blocks(self) -> Iterator[Chunk]:
+        """All chunks but the last, which is left in `_last`."""
         buffer, where = self._buffer, self._file.where
         path = "$" if self._key is None else f"$.{self._key}"
         opening, offset, first = self._array, 0, 0
@@ -544,7 +544,7 @@ class Reader:
             opening, first = yield from self._whole_elements(opening, filled, offset, first)
             carried = filled - opening
             if carried > MAX_ELEMENT_BYTES:
-                _require_short(Stretch(buffer.data, opening, filled, offset, first, path, where))
+                _require_short(Chunk(buffer.data, opening, filled, offset, first, path, where))
             buffer.data[:carried] = buffer.data[opening:filled]
             offset += opening
             opening = 0
@@ -556,15 +556,15 @@ class Reader:
             room.release()
             filled = carried + got
         if not self._salvage:
-            opening, first = yield from self._whole_elements(opening, filled, offset, first, leave=STRETCH_BYTES)
+            opening, first = yield from self._whole_elements(opening, filled, offset, first, leave=CHUNK_BYTES)
         buffer.data[opening] = 0x5B
         if not self._salvage or not self._is_cut(opening, filled, offset, first):
             self._finish(opening, filled, offset, first)
 
     def _whole_elements(
         self, opening: int, filled: int, offset: int, first: int, *, leave: int = 0
-    ) -> Generator[Stretch, None, tuple[int, int]]:
-        """What is whole of a block, in stretches, while more than `leave` bytes of it are left.
+    ) -> Generator[Chunk, None, tuple[int, int]]:
+        """What is whole of a block, in chunks, while more than `leave` bytes of it are left.
 
         The comma behind the last whole element of one, and the one (or the bracket) before its first, are made the
         brackets of an array of their own.
@@ -576,15 +576,15 @@ class Reader:
         path = "$" if self._key is None else f"$.{self._key}"
         while filled - opening > leave:
             data[opening] = 0x5B
-            comma = self._last_comma(opening, min(filled, opening + STRETCH_BYTES), offset)
-            if comma == opening and filled - opening > STRETCH_BYTES:
+            comma = self._last_comma(opening, min(filled, opening + CHUNK_BYTES), offset)
+            if comma == opening and filled - opening > CHUNK_BYTES:
                 comma = self._first_comma(opening, filled, offset)
             if comma == opening:
                 break
             data[comma] = 0x5D
-            stretch = Stretch(data, opening, comma + 1, offset, first, path, where)
-            yield stretch
-            first += stretch.count
+            chunk = Chunk(data, opening, comma + 1, offset, first, path, where)
+            yield chunk
+            first += chunk.count
             opening = comma
         return opening, first
 
@@ -613,7 +613,7 @@ class Reader:
                 data.append(0)
             data[end] = 0x5D
             path = "$" if self._key is None else f"$.{self._key}"
-            self._last = Stretch(data, opening, end + 1, offset, first, path, where)
+            self._last = Chunk(data, opening, end + 1, offset, first, path, where)
         return True
 
     def _finish(self, opening: int, filled: int, offset: int, first: int) -> None:
@@ -623,9 +623,9 @@ class Reader:
         rest = skip_space(data, opening + 1, filled)
         if offset + opening > self._array and data.startswith(b"]", rest):
             path = "$" if self._key is None else f"$.{self._key}"
-            raise Stretch(data, opening, filled, offset, first, path, where).error(rest, "a value", "']'", 0)
+            raise Chunk(data, opening, filled, offset, first, path, where).error(rest, "a value", "']'", 0)
         if self._key is None:
-            self._last = Stretch(data, opening, filled, offset, first, "$", where)
+            self._last = Chunk(data, opening, filled, offset, first, "$", where)
             return
         tail = bytearray(self._head) + data[opening:filled]
         shift = offset + opening - len(self._head)

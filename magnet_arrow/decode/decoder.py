@@ -1,6 +1,6 @@
 """Raw elements to wire structs, by one reused decoder a type.
 
-The fast way decodes a whole stretch at once. What it can't tell apart or refuses, the careful way takes element by
+The fast way decodes a whole chunk at once. What it can't tell apart or refuses, the careful way takes element by
 element: explicit nulls (a decoded None could also be a missing key), keys that no struct has, values of another
 type, `NaN` and the infinities, half surrogate pairs, numbers that a double would round. See `wire.conform`.
 """
@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from magnet_arrow.decode import wire
-from magnet_arrow.decode.chunks import Stretch, items
+from magnet_arrow.decode.chunks import Chunk, items
 from magnet_arrow.decode.tokenizer import END_OF_FILE
 from magnet_arrow.decode.wire import Residual
 from magnet_arrow.errors import BadFileError, Where
@@ -87,40 +87,40 @@ class ElementDecoder:
         except REFUSED:
             raise NotPlainError from None
 
-    def stretch(self, stretch: Stretch, *, carefully: bool = False) -> Decoded:
-        """The elements of a stretch.
+    def chunk(self, chunk: Chunk, *, carefully: bool = False) -> Decoded:
+        """The elements of a chunk.
 
         One that is no object leaves an empty struct, and stands in its residual as a whole.
 
         Args:
-            stretch: of a file.
+            chunk: of a file.
             carefully: look at each element by itself.
 
         Raises:
             BadFileError: an element is no JSON.
         """
-        if not carefully and not stretch.has(b"null"):
+        if not carefully and not chunk.has(b"null"):
             try:
-                decoded = Decoded(self._many.decode(stretch.view), exact=False)
-                if self._interns_lists or stretch.count_of(KEY_MARK) == key_marks(decoded.structs):
-                    stretch.count = len(decoded.structs)
+                decoded = Decoded(self._many.decode(chunk.view), exact=False)
+                if self._interns_lists or chunk.count_of(KEY_MARK) == key_marks(decoded.structs):
+                    chunk.count = len(decoded.structs)
                     return decoded
             except REFUSED:
                 pass
-            decoded = self._each(stretch)
+            decoded = self._each(chunk)
         else:
-            decoded = self._each(stretch, fast=not carefully)
-        stretch.count = len(decoded.structs)
+            decoded = self._each(chunk, fast=not carefully)
+        chunk.count = len(decoded.structs)
         return decoded
 
-    def _each(self, stretch: Stretch, *, fast: bool = True) -> Decoded:
+    def _each(self, chunk: Chunk, *, fast: bool = True) -> Decoded:
         """Element by element: the fast way first, where it is safe."""
         decoded = Decoded([])
-        view = stretch.view
+        view = chunk.view
         try:
             raws: Iterable[bytes | memoryview] = [memoryview(raw) for raw in items(view)]
         except REFUSED:
-            raws = (memoryview(stretch.buffer)[begin:end] for begin, end in stretch.elements())
+            raws = (memoryview(chunk.buffer)[begin:end] for begin, end in chunk.elements())
         for index, raw in enumerate(raws):
             held = self.fast(raw) if fast else None
             if held is None:
@@ -128,8 +128,8 @@ class ElementDecoder:
                 try:
                     held = self._careful(raw, residual)
                 except _BadElementError as error:
-                    begin = _place(stretch, index)
-                    raise stretch.error(begin + error.byte, error.expected, error.found, index) from None
+                    begin = _place(chunk, index)
+                    raise chunk.error(begin + error.byte, error.expected, error.found, index) from None
                 if residual:
                     decoded.residuals[index] = residual
             decoded.structs.append(held)
@@ -285,38 +285,38 @@ class _BadElementError(Exception):
         self.byte, self.expected, self.found = byte, expected, found
 
 
-def raw_elements(stretch: Stretch, *, carefully: bool = False) -> list[Raw]:
-    """The elements of a stretch, none decoded; carefully: each parsed.
+def raw_elements(chunk: Chunk, *, carefully: bool = False) -> list[Raw]:
+    """The elements of a chunk, none decoded; carefully: each parsed.
 
     Raises:
         BadFileError: one is no JSON.
     """
     if not carefully:
         try:
-            raws = items(stretch.view)
+            raws = items(chunk.view)
         except REFUSED:
-            return raw_elements(stretch, carefully=True)
-        stretch.count = len(raws)
+            return raw_elements(chunk, carefully=True)
+        chunk.count = len(raws)
         return raws
     raws = []
-    for begin, end in stretch.elements():
+    for begin, end in chunk.elements():
         try:
-            parse(memoryview(stretch.buffer)[begin:end])
+            parse(memoryview(chunk.buffer)[begin:end])
         except _BadElementError as error:
-            begin = _place(stretch, len(raws))
-            raise stretch.error(begin + error.byte, error.expected, error.found, len(raws)) from None
-        raws.append(Raw(bytes(stretch.buffer[begin:end]).strip()))
-    stretch.count = len(raws)
+            begin = _place(chunk, len(raws))
+            raise chunk.error(begin + error.byte, error.expected, error.found, len(raws)) from None
+        raws.append(Raw(bytes(chunk.buffer[begin:end]).strip()))
+    chunk.count = len(raws)
     return raws
 
 
-def _place(stretch: Stretch, index: int) -> int:
-    """Where an element begins in the stretch's buffer; scanned for, since only an error asks."""
-    for number, (begin, _) in enumerate(stretch.elements()):
+def _place(chunk: Chunk, index: int) -> int:
+    """Where an element begins in the chunk's buffer; scanned for, since only an error asks."""
+    for number, (begin, _) in enumerate(chunk.elements()):
         if number == index:
-            text = bytes(stretch.buffer[begin : begin + 256])
+            text = bytes(chunk.buffer[begin : begin + 256])
             return begin + len(text) - len(text.lstrip())
-    return stretch.begin
+    return chunk.begin
 
 
 @cache

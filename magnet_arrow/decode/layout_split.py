@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from magnet_arrow import _arrow_compute as pc
-from magnet_arrow.decode.chunks import Stretch, items
+from magnet_arrow.decode.chunks import Chunk, items
 from magnet_arrow.decode.decoder import REFUSED, NotPlainError
 
 BATCH_BYTES = 4 << 20
@@ -96,23 +96,23 @@ def require_whole(pieces: Sequence[bytes]) -> None:
         raise NotPlainError
 
 
-def cuts(stretch: Stretch, closing: bytes, size_bytes: int) -> Iterator[Region]:
-    """The elements of a stretch in regions of about a size, each without what stands around it (brackets, commas).
+def cuts(chunk: Chunk, closing: bytes, size_bytes: int) -> Iterator[Region]:
+    """The elements of a chunk in regions of about a size, each without what stands around it (brackets, commas).
 
     Raises:
-        NotPlainError: the stretch does not end with its bracket.
+        NotPlainError: the chunk does not end with its bracket.
     """
-    begin, last = stretch.begin + 1, stretch.end - 1
-    if not stretch.buffer.startswith(b"]", last):
+    begin, last = chunk.begin + 1, chunk.end - 1
+    if not chunk.buffer.startswith(b"]", last):
         raise NotPlainError
     while last - begin > size_bytes:
-        at = stretch.buffer.find(closing + b",", begin + size_bytes, last)
+        at = chunk.buffer.find(closing + b",", begin + size_bytes, last)
         if at < 0:
             break
         end = at + len(closing)
-        yield Region(stretch.buffer, begin, end)
+        yield Region(chunk.buffer, begin, end)
         begin = end + 1
-    yield Region(stretch.buffer, begin, last)
+    yield Region(chunk.buffer, begin, last)
 
 
 def insides(region: Region, opening: bytes, closing: bytes) -> Region:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from magnet_arrow.decode.chunks import BLOCK_BYTES, Stretch
+from magnet_arrow.decode.chunks import BLOCK_BYTES, Chunk
 from magnet_arrow.errors import Where
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
 from magnet_arrow.schema import registry
@@ -79,7 +79,7 @@ class Gathered:
     """A run whose files are in the buffers: by table where."""
 
     run: Run
-    files: dict[str, Stretch]
+    files: dict[str, Chunk]
 
 
 @dataclass(slots=True)
@@ -96,7 +96,7 @@ class Gatherer:
         for run in runs:
             files = self._read(run, used)
             if files is not None:
-                used |= {table: stretch.end for table, stretch in files.items()}
+                used |= {table: chunk.end for table, chunk in files.items()}
                 found.append(Gathered(run, files))
         return found
 
@@ -109,7 +109,7 @@ class Gatherer:
             if len(self._buffers.get(table, b"")) < size:
                 self._buffers[table] = bytearray(size)
 
-    def _read(self, run: Run, used: dict[str, int]) -> dict[str, Stretch] | None:
+    def _read(self, run: Run, used: dict[str, int]) -> dict[str, Chunk] | None:
         where = Where(run.place.path.name)
         folder = os.fspath(run.place.path)
         files = {}
@@ -119,7 +119,7 @@ class Gatherer:
             end = begin + stamp.size_bytes
             if not _fill(folder, stamp, memoryview(buffer)[begin : end + 1]):
                 return None
-            files[table] = Stretch(buffer, begin, end, -begin, 0, "$", where)
+            files[table] = Chunk(buffer, begin, end, -begin, 0, "$", where)
         return files
 
 

@@ -1,6 +1,6 @@
 """One run from its files to rows of its tables, and row groups of many runs to wherever they go.
 
-A run whose files all fit a block is staged whole and then kept or dropped. A longer one is kept stretch by stretch,
+A run whose files all fit a block is staged whole and then kept or dropped. A longer one is kept chunk by chunk,
 in a segment of its own, which is discarded as a whole if the run turns out to be bad. What stands beside the runs of
 a suite (`helm-summarize` writes it) is taken the same way, as a run without a folder.
 """
@@ -16,7 +16,7 @@ import msgspec
 
 from magnet_arrow._gc import collector_off
 from magnet_arrow.decode.anomalies import add_places, unexpected_fields
-from magnet_arrow.decode.chunks import BLOCK_BYTES, Buffer, CrowdedError, Reader, Stretch
+from magnet_arrow.decode.chunks import BLOCK_BYTES, Buffer, Chunk, CrowdedError, Reader
 from magnet_arrow.decode.decoder import NotPlainError, document, member_error, parse_document
 from magnet_arrow.decode.wire import DUPLICATES, Residual, dumps, escape
 from magnet_arrow.errors import BadFileError, Rejected, Where
@@ -63,7 +63,7 @@ def stamps_of(place: RunPlace) -> Fingerprint:
 
 
 def is_long(stamps: Fingerprint) -> bool:
-    """Whether the run is kept stretch by stretch."""
+    """Whether the run is kept chunk by chunk."""
     return any(stamp.size_bytes >= BLOCK_BYTES for stamp in stamps if plain_name(stamp.name) in _TABLE_OF)
 
 
@@ -131,7 +131,7 @@ class RunReader(Generic[T]):
             place: where it lies.
             source: id of its source.
             stamps: its fingerprint, made before.
-            long: keep it stretch by stretch; it is to be alone in the sink.
+            long: keep it chunk by chunk; it is to be alone in the sink.
             salvage: files of a long run that are known to end early.
             by_layout: of a long run, trust HELM's layout to tell where elements end; else its files are scanned.
             share: those of a long run's files that are to be taken; None for all.
@@ -369,7 +369,7 @@ class RunReader(Generic[T]):
         reader = Reader(file, self._buffer, key, by_layout=by_layout, salvage=salvage)
         residual = self._stage_rest(reader, entry, file.where) if key else {}
         before = reader.members
-        count = self._stage_stretches(reader, rows, entry, long)
+        count = self._stage_chunks(reader, rows, entry, long)
         if reader.members != before:
             # The array is whole, so the file is not cut in it; what follows it was not known when rows were made.
             raise BadFileError("", where=file.where, expected="a whole file, or one cut in its array", found="neither")
@@ -431,19 +431,19 @@ class RunReader(Generic[T]):
         cast(StateRows, self._tables["scenario_state"]).stage_rest(rest)
         return residual
 
-    def _stage_stretches(self, reader: Reader, rows: Rows, entry: RunEntry, long: bool) -> int:
+    def _stage_chunks(self, reader: Reader, rows: Rows, entry: RunEntry, long: bool) -> int:
         """Stage all elements of a file; how many there were."""
         count = 0
         self.run.elements[rows.table.file] += 0  # it has a table, though perhaps no row
-        for number, stretch in enumerate(reader):
+        for number, chunk in enumerate(reader):
             if number and not long:
                 raise LongRunError
-            if not number and rows.table.name == _PICTURED and not self._rules.pictures and _has_pictures(stretch):
-                raise PicturesError("", where=stretch.where)
-            for part in _staged_parts(rows, stretch, long):
+            if not number and rows.table.name == _PICTURED and not self._rules.pictures and _has_pictures(chunk):
+                raise PicturesError("", where=chunk.where)
+            for part in _staged_parts(rows, chunk, long):
                 self._on_bytes(part.end - part.begin)
                 self._staged(rows, entry, part.end - part.begin, long)
-            count += stretch.count
+            count += chunk.count
         return count
 
     def _staged(self, rows: Rows, entry: RunEntry, size_bytes: int, long: bool) -> None:
@@ -568,22 +568,22 @@ class RunReader(Generic[T]):
         self._sink.discard()
 
 
-def _staged_parts(rows: Rows, stretch: Stretch, long: bool) -> Iterator[Stretch]:
-    """Stage a stretch at once, or in parts where it is crowded; each is to be kept before the next one is asked for.
+def _staged_parts(rows: Rows, chunk: Chunk, long: bool) -> Iterator[Chunk]:
+    """Stage a chunk at once, or in parts where it is crowded; each is to be kept before the next one is asked for.
 
     Raises:
         BadFileError: one of its elements is no JSON, or too large.
         LongRunError: it is crowded, and the run is not taken as a long one.
     """
     try:
-        rows.stage(stretch)
+        rows.stage(chunk)
     except CrowdedError:
         if not long:
             raise LongRunError from None
     else:
-        yield stretch
+        yield chunk
         return
-    for part in stretch.parts():
+    for part in chunk.parts():
         rows.stage(part)
         yield part
 
@@ -603,8 +603,8 @@ def _require_listing(place: RunPlace) -> None:
 _PICTURED = "display_predictions"
 
 
-def _has_pictures(stretch: Stretch) -> bool:
-    return stretch.has(b'"base64_images"') and _PICTURES.search(stretch.view) is not None
+def _has_pictures(chunk: Chunk) -> bool:
+    return chunk.has(b'"base64_images"') and _PICTURES.search(chunk.view) is not None
 
 
 _PICTURES = re.compile(rb'"base64_images"\s*:\s*\[\s*"')

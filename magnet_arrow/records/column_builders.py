@@ -41,7 +41,7 @@ def scalar(value: Any, arrow: pa.DataType) -> pa.Scalar:
 
 
 class InexactError(Exception):
-    """What was decoded may say less than the file: decode the stretch again, carefully.
+    """What was decoded may say less than the file: decode the chunk again, carefully.
 
     A float field may have had an integer token that was rounded, an integer has more than 64 bits, or an object is
     empty, which its columns can't tell from one that is not there. Or a free-form value may be more than can be read.
@@ -75,7 +75,7 @@ class Collector(Protocol):
 
 
 class _Chunks:
-    """Arrow arrays of one type, one behind the other; stretches without any value are counted, not made."""
+    """Arrow arrays of one type, one behind the other; runs of nulls are counted, not made."""
 
     def __init__(self, arrow: pa.DataType) -> None:
         self.arrow = arrow

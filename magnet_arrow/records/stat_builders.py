@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 from magnet_arrow import _arrow_compute as pc
 from magnet_arrow._interning import taken
 from magnet_arrow.decode import layout_split
-from magnet_arrow.decode.chunks import CrowdedError, Stretch
+from magnet_arrow.decode.chunks import Chunk, CrowdedError
 from magnet_arrow.decode.decoder import (
     KEY_MARK,
     QUOTE,
@@ -47,7 +47,7 @@ class RecurringRows(Rows):
         self._elements = Shared(self.table.name, "", Objects(self._decoder.shape), self._decoder)
         self._shared = (self._elements,)
 
-    def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
+    def _stage_plain(self, files: Sequence[Chunk]) -> list[int]:
         counts = [0] * len(files)
         for owners, regions in _batches(files, self._OPENING, self._CLOSING):
             found = layout_split.split(regions, self._CLOSING + b"," + self._OPENING)
@@ -59,8 +59,8 @@ class RecurringRows(Rows):
             file.count = count
         return counts
 
-    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
-        raws = raw_elements(stretch, carefully=carefully)
+    def _stage(self, chunk: Chunk, *, carefully: bool) -> None:
+        raws = raw_elements(chunk, carefully=carefully)
         self._elements.codes.extend(self._elements.number_pieces(raws))
         self._add_staged(len(raws))
 
@@ -108,7 +108,7 @@ class InstanceStatRows(Rows):
         self._staged_rowless: dict[int, Any] = {}
         self._rowless_residuals: list[Residual] = []
 
-    def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
+    def _stage_plain(self, files: Sequence[Chunk]) -> list[int]:
         lengths: list[list[int]] = [[] for _ in files]
         for owners, regions in _batches(files, self._OPENING, self._CLOSING):
             found = layout_split.split(regions, self._STAT_BREAK)
@@ -190,24 +190,24 @@ class InstanceStatRows(Rows):
         across = pc.indices_nonzero(is_across).to_pylist()
         return numbers, {code: list(islice(lying, count)) for code, count in zip(across, counts, strict=True)}
 
-    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
-        decoded = self._ENTRY.stretch(stretch, carefully=carefully)
+    def _stage(self, chunk: Chunk, *, carefully: bool) -> None:
+        decoded = self._ENTRY.chunk(chunk, carefully=carefully)
         # An entry that is no object has a row, without a stat.
         no_objects = {index for index, residual in decoded.residuals.items() if is_no_object(residual)}
         raws_of = [
             [_NO_STAT] if index in no_objects else entry.stats or [] for index, entry in enumerate(decoded.structs)
         ]
-        _require_few_rows(stretch, list(map(len, raws_of)))
+        _require_few_rows(chunk, list(map(len, raws_of)))
         self._entries.extend(decoded.structs, decoded.exact)
         numbers = self._stats.number_pieces(list(chain.from_iterable(raws_of)))
         self._stats.codes.extend(numbers)
         lengths = list(map(len, raws_of))
         self._staged_lengths.append(lengths)
         if not decoded.exact:
-            _require_single_keys(stretch, decoded.structs, self._stats.marks(KEY_MARK, numbers))
+            _require_single_keys(chunk, decoded.structs, self._stats.marks(KEY_MARK, numbers))
         self._add_staged(len(numbers))
         if 0 in lengths:
-            self._stage_rowless(stretch, lengths)
+            self._stage_rowless(chunk, lengths)
         first = 0
         for index, length in enumerate(lengths):
             if index in decoded.residuals and length:
@@ -232,10 +232,10 @@ class InstanceStatRows(Rows):
         yield from super().staged_residuals()
         yield from self._rowless_residuals
 
-    def _stage_rowless(self, stretch: Stretch, lengths: Sequence[int]) -> None:
-        for index, (begin, end) in enumerate(stretch.elements()):
+    def _stage_rowless(self, chunk: Chunk, lengths: Sequence[int]) -> None:
+        for index, (begin, end) in enumerate(chunk.elements()):
             if not lengths[index]:
-                self._staged_rowless[stretch.first + index] = parse(memoryview(stretch.buffer)[begin:end])
+                self._staged_rowless[chunk.first + index] = parse(memoryview(chunk.buffer)[begin:end])
 
     def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
         """See `Rows`."""
@@ -296,7 +296,7 @@ def _entry_of_row(lengths: "array[int]") -> pa.Int32Array:
 
 
 def _batches(
-    files: Sequence[Stretch], opening: bytes, closing: bytes
+    files: Sequence[Chunk], opening: bytes, closing: bytes
 ) -> Iterator[tuple[list[int], list[layout_split.Region]]]:
     """The insides of files' elements, some regions at a time, and which file each is of."""
     owners: list[int] = []
@@ -319,24 +319,24 @@ def _extend_codes(codes: "array[int]", more: pa.Int32Array) -> None:
     codes.frombytes(memoryview(data)[4 * more.offset : 4 * (more.offset + len(more))])
 
 
-def _require_few_rows(stretch: Stretch, lengths: Sequence[int]) -> None:
-    """No entry may have more than `MAX_STAGED_ROWS` stats, nor all of a stretch together."""
+def _require_few_rows(chunk: Chunk, lengths: Sequence[int]) -> None:
+    """No entry may have more than `MAX_STAGED_ROWS` stats, nor all of a chunk together."""
     if sum(lengths) <= MAX_STAGED_ROWS:
         return
     for index, length in enumerate(lengths):
         if length > MAX_STAGED_ROWS:
             expected = f"an entry of at most {MAX_STAGED_ROWS:,} stats"
-            begin = next(begin for number, (begin, _) in enumerate(stretch.elements()) if number == index)
-            raise stretch.too_large(begin, expected, f"one of {length:,}", index)
-    if not stretch.is_part:
+            begin = next(begin for number, (begin, _) in enumerate(chunk.elements()) if number == index)
+            raise chunk.too_large(begin, expected, f"one of {length:,}", index)
+    if not chunk.is_part:
         raise CrowdedError
 
 
-def _require_single_keys(stretch: Stretch, entries: list[Any], marks: int) -> None:
+def _require_single_keys(chunk: Chunk, entries: list[Any], marks: int) -> None:
     """See `decode.key_marks`; the stats' share is known piece by piece."""
     with_stats = 0
     for entry in entries:
         with_stats += entry.stats is not None
         entry.stats = None
-    if stretch.count_of(KEY_MARK) != marks + with_stats + key_marks(entries):
+    if chunk.count_of(KEY_MARK) != marks + with_stats + key_marks(entries):
         raise BadPieceError

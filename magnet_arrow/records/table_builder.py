@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from magnet_arrow import _arrow_compute as pc
 from magnet_arrow import _interning
-from magnet_arrow.decode.chunks import CrowdedError, Stretch
+from magnet_arrow.decode.chunks import Chunk, CrowdedError
 from magnet_arrow.decode.decoder import BadPieceError, NotPlainError
 from magnet_arrow.decode.wire import Residual
 from magnet_arrow.records.column_builders import InexactError, Shared, int32
@@ -143,7 +143,7 @@ class Rows:
         """Rows of each file that `stage_plain` was given."""
         return list(self._parts)
 
-    def stage(self, stretch: Stretch) -> None:
+    def stage(self, chunk: Chunk) -> None:
         """Some elements of the run at hand; `keep` or `drop` is to follow.
 
         What holds nothing out of the ordinary is taken at once, what does is looked at with care.
@@ -153,21 +153,21 @@ class Rows:
             CrowdedError: there are too many of them; nothing is staged.
         """
         with contextlib.suppress(NotPlainError):
-            self.stage_plain([stretch])
+            self.stage_plain([chunk])
             if self.staged_rows <= MAX_STAGED_ROWS:
                 return
             self.drop()
-            if not stretch.is_part:
+            if not chunk.is_part:
                 raise CrowdedError
-        if not stretch.is_part and stretch.is_crowded:
+        if not chunk.is_part and chunk.is_crowded:
             raise CrowdedError
         try:
-            self._stage(stretch, carefully=False)
+            self._stage(chunk, carefully=False)
         except (InexactError, UnicodeDecodeError, BadPieceError):
             self.drop()
-            self._stage(stretch, carefully=True)
+            self._stage(chunk, carefully=True)
 
-    def stage_plain(self, files: Sequence[Stretch]) -> None:
+    def stage_plain(self, files: Sequence[Chunk]) -> None:
         """The table's files of some runs at once; a `keep` for each or a `drop` for all is to follow.
 
         They lie one behind the other in a buffer.
@@ -177,7 +177,7 @@ class Rows:
         """
         self._stage_parts(self._stage_plain, files)
 
-    def _stage_parts(self, stage: Callable[[Sequence[Stretch]], list[int]], files: Sequence[Stretch]) -> None:
+    def _stage_parts(self, stage: Callable[[Sequence[Chunk]], list[int]], files: Sequence[Chunk]) -> None:
         """Stage a part for each file, by a way that tells how many rows each has; all of them, or nothing."""
         try:
             self._parts.extend(stage(files))
@@ -185,11 +185,11 @@ class Rows:
             self.drop()
             raise NotPlainError from None
 
-    def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
+    def _stage_plain(self, files: Sequence[Chunk]) -> list[int]:
         """How many rows each file has."""
         raise NotPlainError
 
-    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
+    def _stage(self, chunk: Chunk, *, carefully: bool) -> None:
         raise AssertionError  # tables that are not arrays are staged in their own way
 
     def staged_residuals(self) -> Iterator[Residual]:
@@ -207,7 +207,7 @@ class Rows:
         self._parts[-1] += rows
 
     def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
-        """The rows staged first are of this run, and good. Called once a stretch for a run that is long."""
+        """The rows staged first are of this run, and good. Called once a chunk for a run that is long."""
         rows = self._parts.popleft() if self._parts else 0
         for row, residual in self._staged_residuals.items():
             self._residuals[self.rows + row] = residual

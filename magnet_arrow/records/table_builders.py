@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from magnet_arrow.decode import layout_split
 from magnet_arrow.decode.byte_search import count_byte, has
-from magnet_arrow.decode.chunks import Stretch
+from magnet_arrow.decode.chunks import Chunk
 from magnet_arrow.decode.decoder import ESCAPED_QUOTE, QUOTE, ElementDecoder, NotPlainError, decoder_of, plain_objects
 from magnet_arrow.decode.wire import Residual
 from magnet_arrow.errors import BadFileError, Where
@@ -23,7 +23,7 @@ from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import Form, Table
 
 _HOT_BYTES = 3 << 18
-"""How much is decoded before it becomes columns: a long stretch as a whole would leave the processor's caches."""
+"""How much is decoded before it becomes columns: a long chunk as a whole would leave the processor's caches."""
 MAX_ITEMS = 1 << 29
 """Items of lists that may stand in the rows of a run because they stand once in its file."""
 _STATE_END = b"\n    }"
@@ -43,7 +43,7 @@ class ObjectRows(Rows):
         self._objects = Shared(self.table.name, "", Objects(_shape_of(self.table)))
         self._shared = (self._objects,)
 
-    def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
+    def _stage_plain(self, files: Sequence[Chunk]) -> list[int]:
         self.plain_objects = objects = plain_objects(_struct_of(self.table), (file.view for file in files))
         first = self._objects.objects.count
         quotes = self._objects.objects.extend(objects, exact=False)
@@ -113,7 +113,7 @@ class ElementRows(Rows):
         super()._reset()
         self._objects = Objects(self._decoder.shape)
 
-    def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
+    def _stage_plain(self, files: Sequence[Chunk]) -> list[int]:
         quotes = 0
         held: list[Any] = []
         held_bytes = 0
@@ -133,8 +133,8 @@ class ElementRows(Rows):
         _require_quotes(files, quotes)
         return [file.count for file in files]
 
-    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
-        decoded = self._decoder.stretch(stretch, carefully=carefully)
+    def _stage(self, chunk: Chunk, *, carefully: bool) -> None:
+        decoded = self._decoder.chunk(chunk, carefully=carefully)
         self._objects.extend(decoded.structs, decoded.exact)
         self._staged_residuals = decoded.residuals
         self._add_staged(len(decoded.structs))
@@ -199,11 +199,11 @@ class StateRows(Rows):
         self._rest_value, self._rest_number = rest, None
         self._rest_items = _items_of(rest)
 
-    def stage_documents(self, files: Sequence[Stretch]) -> None:
+    def stage_documents(self, files: Sequence[Chunk]) -> None:
         """As `stage_plain`, with whole files instead of their arrays."""
         self._stage_parts(self._stage_documents, files)
 
-    def _stage_documents(self, files: Sequence[Stretch]) -> list[int]:
+    def _stage_documents(self, files: Sequence[Chunk]) -> list[int]:
         counts: list[int] = []
         quotes = 2 * len(files)  # of the key of the request states
         rests: list[Any] = []
@@ -227,7 +227,7 @@ class StateRows(Rows):
             self._rest.codes.extend(array("i", [number]) * count)
         return counts
 
-    def _stage_plain(self, files: Sequence[Stretch]) -> list[int]:
+    def _stage_plain(self, files: Sequence[Chunk]) -> list[int]:
         if self._rest_number is None:
             self._rest_number = self._rest.add(self._rest_value)
         quotes = 0
@@ -262,8 +262,8 @@ class StateRows(Rows):
         quotes = self._instances.add_plain([state.instance for state in states])
         return quotes + self._requests.extend(states, exact=False)
 
-    def _stage(self, stretch: Stretch, *, carefully: bool) -> None:
-        decoded = self._REQUEST.stretch(stretch, carefully=carefully)
+    def _stage(self, chunk: Chunk, *, carefully: bool) -> None:
+        decoded = self._REQUEST.chunk(chunk, carefully=carefully)
         self._requests.extend(decoded.structs, decoded.exact)
         numbers = self._instances.number_pieces([state.instance for state in decoded.structs])
         if self._rest_number is None:
@@ -272,12 +272,12 @@ class StateRows(Rows):
         self._rest.codes.extend(array("i", [self._rest_number]) * len(numbers))
         self._staged_residuals = decoded.residuals
         self._add_staged(len(numbers))
-        self._require_few_items(stretch, len(numbers))
+        self._require_few_items(chunk, len(numbers))
 
-    def _require_few_items(self, stretch: Stretch, rows: int) -> None:
+    def _require_few_items(self, chunk: Chunk, rows: int) -> None:
         rows += self._run_rows
         if rows * self._rest_items > MAX_ITEMS:
-            where = Where(stretch.where.run, stretch.where.file, "$")
+            where = Where(chunk.where.run, chunk.where.file, "$")
             expected = f"lists beside the request states with at most {MAX_ITEMS:,} items in all rows together"
             found = f"{self._rest_items:,} items for each of {rows:,} rows"
             hint = "Every request state would have them. Shorten the lists of `adapter_spec`, or leave the run out."
@@ -313,9 +313,9 @@ def _items_of(held: Any) -> int:
     return sum(_items_of(getattr(held, name)) for name in held.__struct_fields__ if name != "request_states")
 
 
-def _hot(files: Sequence[Stretch]) -> Iterator[list[Stretch]]:
+def _hot(files: Sequence[Chunk]) -> Iterator[list[Chunk]]:
     """Some files at a time."""
-    few: list[Stretch] = []
+    few: list[Chunk] = []
     for file in files:
         few.append(file)
         if few[-1].end - few[0].begin >= _HOT_BYTES:
@@ -325,7 +325,7 @@ def _hot(files: Sequence[Stretch]) -> Iterator[list[Stretch]]:
         yield few
 
 
-def _require_room(file: Stretch, region: layout_split.Region) -> None:
+def _require_room(file: Chunk, region: layout_split.Region) -> None:
     """A region that could not be cut small may have any number of elements.
 
     Raises:
@@ -335,13 +335,13 @@ def _require_room(file: Stretch, region: layout_split.Region) -> None:
         raise NotPlainError
 
 
-def _is_dense(file: Stretch) -> bool:
+def _is_dense(file: Chunk) -> bool:
     """Whether a file is long, and has more values than HELM's layout has room for."""
     size = file.end - file.begin
     return size > 2 * _HOT_BYTES and count_byte(file.buffer, b","[0], file.begin, file.end) * 8 > size
 
 
-def _require_quotes(files: Sequence[Stretch], needed: int) -> None:
+def _require_quotes(files: Sequence[Chunk], needed: int) -> None:
     """See `decode.QUOTE`; the files lie one behind the other."""
     first = files[0]
     if count_byte(first.buffer, QUOTE[0], first.begin, files[-1].end) != needed:

@@ -52,22 +52,22 @@ def write(folder: Path, text: str) -> bytes:
 def read(
     folder: Path, key: str | None = None, *, by_layout: bool = True
 ) -> tuple[dict[str, Any], list[Any], list[int]]:
-    """Members and elements as `json` takes them, and how many elements each stretch had; offsets are checked."""
+    """Members and elements as `json` takes them, and how many elements each chunk had; offsets are checked."""
     raw = (folder / "x.json").read_bytes()
     found: list[Any] = []
     counts: list[int] = []
     with SourceFile(folder, "x.json", "suite/run") as file:
         reader = Reader(file, Buffer(), key, by_layout=by_layout)
         assert reader.has_array
-        for stretch in reader:
-            assert stretch.first == len(found)
-            assert stretch.view[0] == ord("[")
-            places = list(stretch.elements())
+        for chunk in reader:
+            assert chunk.first == len(found)
+            assert chunk.view[0] == ord("[")
+            places = list(chunk.elements())
             for begin, end in places:
-                text = bytes(stretch.buffer[begin:end])
-                assert text == raw[begin + stretch.offset : end + stretch.offset]
+                text = bytes(chunk.buffer[begin:end])
+                assert text == raw[begin + chunk.offset : end + chunk.offset]
                 found.append(json.loads(text))
-            stretch.count = len(places)
+            chunk.count = len(places)
             counts.append(len(places))
         return {name: json.loads(value) for name, value in reader.members.items()}, found, counts
 
@@ -174,10 +174,10 @@ def test_of_a_file_cut_within_its_array_the_whole_elements_are_saved(
         found: list[Any] = []
         with SourceFile(tmp_path, "x.json", "suite/run") as file:
             reader = Reader(file, Buffer(), key, by_layout=False, salvage=True)
-            for stretch in reader:
-                places = list(stretch.elements())
-                stretch.count = len(places)
-                found += [json.loads(bytes(stretch.buffer[start:end])) for start, end in places]
+            for chunk in reader:
+                places = list(chunk.elements())
+                chunk.count = len(places)
+                found += [json.loads(bytes(chunk.buffer[start:end])) for start, end in places]
         assert found == SMALL[KEY][: sum(end < size for end in ends)], raw[:size]
         assert reader.cut_at is not None
         assert reader.cut_at <= size
@@ -188,7 +188,7 @@ def test_of_a_whole_file_nothing_is_cut(tmp_path: Path) -> None:
     write(tmp_path, json.dumps(SMALL))
     with SourceFile(tmp_path, "x.json", "suite/run") as file:
         reader = Reader(file, Buffer(), KEY, by_layout=False, salvage=True)
-        found = [item for stretch in reader for item in json.loads(bytes(stretch.view))]
+        found = [item for chunk in reader for item in json.loads(bytes(chunk.view))]
     assert found == SMALL[KEY]
     assert reader.cut_at is None
 
@@ -305,7 +305,7 @@ def test_a_member_given_twice_is_known(
     monkeypatch.setattr(chunks, "BLOCK_BYTES", block)
     with SourceFile(tmp_path, "x.json", "suite/run") as file:
         reader = Reader(file, Buffer(), KEY, by_layout=by_layout)
-        assert [item for stretch in reader for item in json.loads(bytes(stretch.view))] == made
+        assert [item for chunk in reader for item in json.loads(bytes(chunk.view))] == made
     assert {name: json.loads(raw) for name, raw in reader.members.items()} == {"a": 3, "b": {"a": 2}}
     assert reader.doubled == ["a"]
 
@@ -395,13 +395,13 @@ def test_files_of_a_run_stand_behind_one_another_in_one_buffer(tmp_path: Path) -
         documents[1].state(KEY)
 
 
-def test_a_stretch_knows_what_stands_in_it(tmp_path: Path) -> None:
+def test_a_chunk_knows_what_stands_in_it(tmp_path: Path) -> None:
     write(tmp_path, '[{"a": null}]')
     with SourceFile(tmp_path, "x.json", "suite/run") as file:
-        (stretch,) = Reader(file, Buffer())
-    assert stretch.has(b"null")
-    assert not stretch.has(b"true")
-    error = stretch.error(6, "a number", "null", index=0)
+        (chunk,) = Reader(file, Buffer())
+    assert chunk.has(b"null")
+    assert not chunk.has(b"true")
+    error = chunk.error(6, "a number", "null", index=0)
     assert error.where == Where("suite/run", "x.json", "$[0]", 6)
 
 
@@ -414,9 +414,9 @@ def test_the_demo_is_read_in_blocks(demo_outputs: Path, monkeypatch: pytest.Monk
         for name, key in (("stats.json", None), ("per_instance_stats.json", None), ("scenario_state.json", KEY)):
             with SourceFile(path.parent, name, "suite/run") as file:
                 found = []
-                for stretch in Reader(file, Buffer(), key):
-                    places = list(stretch.elements())
-                    stretch.count = len(places)
-                    found += [json.loads(bytes(stretch.buffer[begin:end])) for begin, end in places]
+                for chunk in Reader(file, Buffer(), key):
+                    places = list(chunk.elements())
+                    chunk.count = len(places)
+                    found += [json.loads(bytes(chunk.buffer[begin:end])) for begin, end in places]
             whole = json.loads((path.parent / name).read_text())
             assert found == (whole if key is None else whole[key])

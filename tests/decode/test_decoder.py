@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from magnet_arrow.decode import chunks, decoder
-from magnet_arrow.decode.chunks import Buffer, Reader, Stretch
+from magnet_arrow.decode.chunks import Buffer, Chunk, Reader
 from magnet_arrow.decode.decoder import BadPieceError, Decoded, ElementDecoder, document, raw_elements
 from magnet_arrow.decode.wire import DUPLICATES
 from magnet_arrow.errors import BadFileError, Where
@@ -23,20 +23,20 @@ WHERE = Where("suite/run", "stats.json")
 CAREFULLY = pytest.mark.parametrize("carefully", [False, True], ids=["fast", "careful"])
 
 
-def stretch_of(text: str | bytes) -> Stretch:
+def chunk_of(text: str | bytes) -> Chunk:
     """A whole file's array, some way into a buffer."""
     data = text if isinstance(text, bytes) else text.encode("utf-8")
-    return Stretch(bytearray(b"before " + data), 7, 7 + len(data), -7, 0, "$", WHERE)
+    return Chunk(bytearray(b"before " + data), 7, 7 + len(data), -7, 0, "$", WHERE)
 
 
 @CAREFULLY
 def test_plain_elements(carefully: bool) -> None:
-    stretch = stretch_of('[{"name": {"name": "x"}, "count": 2, "mean": 0.5}, {"count": 3, "mean": 1}]')
-    decoded = STAT.stretch(stretch, carefully=carefully)
+    chunk = chunk_of('[{"name": {"name": "x"}, "count": 2, "mean": 0.5}, {"count": 3, "mean": 1}]')
+    decoded = STAT.chunk(chunk, carefully=carefully)
     first, second = decoded.structs
     assert (first.name.name, first.count, first.mean, first.max) == ("x", 2, 0.5, None)
     assert (second.name, second.count, repr(second.mean)) == (None, 3, "1.0")
-    assert (decoded.residuals, stretch.count) == ({}, 2)
+    assert (decoded.residuals, chunk.count) == ({}, 2)
 
 
 ODD_STATS = [
@@ -59,9 +59,9 @@ ODD_STATS = [
 def test_an_odd_element_is_told_by_itself(text: str, mean: float | None, residual: Any, place: int) -> None:
     texts = ['{"mean": 0.25, "name": {"name": "a \\u00e9"}}'] * 3
     texts[place] = text
-    decoded = STAT.stretch(stretch_of(f"[{', '.join(texts)}]"))
+    decoded = STAT.chunk(chunk_of(f"[{', '.join(texts)}]"))
     if not decoded.exact:  # whoever collects the values sees to it, and asks again
-        decoded = STAT.stretch(stretch_of(f"[{', '.join(texts)}]"), carefully=True)
+        decoded = STAT.chunk(chunk_of(f"[{', '.join(texts)}]"), carefully=True)
     means = [0.25] * 3
     expected = [*means[:place], mean, *means[place + 1 :]]
     assert repr([stat.mean for stat in decoded.structs]) == repr(expected)
@@ -70,18 +70,18 @@ def test_an_odd_element_is_told_by_itself(text: str, mean: float | None, residua
 
 def test_without_looking_an_integer_past_2_53_is_not_said_to_be_unharmed() -> None:
     text = '[{"mean": 9007199254740993}]'
-    assert not STAT.stretch(stretch_of(text)).exact
-    assert STAT.stretch(stretch_of(text), carefully=True).exact
+    assert not STAT.chunk(chunk_of(text)).exact
+    assert STAT.chunk(chunk_of(text), carefully=True).exact
 
 
 def test_half_a_surrogate_pair_is_replaced_and_kept() -> None:
-    decoded = INSTANCE.stretch(stretch_of('[{"split": "a\\ud83db"}, {"split": "\\ud83d\\ude00"}]'))
+    decoded = INSTANCE.chunk(chunk_of('[{"split": "a\\ud83db"}, {"split": "\\ud83d\\ude00"}]'))
     assert [instance.split for instance in decoded.structs] == ["a\ufffdb", "😀"]
     assert decoded.residuals == {0: {"/split": "a\ud83db"}}
 
 
 def test_an_integer_id_is_a_text_and_known_to_be_none() -> None:
-    decoded = INSTANCE.stretch(stretch_of('[{"id": 7}, {"id": "7"}]'))
+    decoded = INSTANCE.chunk(chunk_of('[{"id": 7}, {"id": "7"}]'))
     assert [instance.id for instance in decoded.structs] == ["7", "7"]
     assert decoded.residuals == {0: {"/id": 7}}
 
@@ -91,7 +91,7 @@ def test_an_integer_id_is_a_text_and_known_to_be_none() -> None:
     ['{"a":NaN}', '{"a":"\\ud83d"}', '{"a":null}', '{"a":9007199254740993}', '{"a":1e2}', "[]", "null", "{}"],
 )
 def test_free_form_values_come_through_as_they_are(value: str) -> None:
-    decoded = STATE.stretch(stretch_of(f'[{{"annotations":{value},"train_trial_index":1}}]'))
+    decoded = STATE.chunk(chunk_of(f'[{{"annotations":{value},"train_trial_index":1}}]'))
     assert repr(json.loads(bytes(decoded.structs[0].annotations))) == repr(json.loads(value))
     assert decoded.residuals == {}
     assert decoded.structs[0].train_trial_index == 1
@@ -124,9 +124,9 @@ FAULTS = [
 def test_a_fault_is_named_by_element_and_byte(
     text: str | bytes, expected: str, found: str | None, path: str, byte: int, way: str
 ) -> None:
-    stretch = stretch_of(text)
+    chunk = chunk_of(text)
     with pytest.raises(BadFileError) as caught:
-        INSTANCE.stretch(stretch, carefully=True) if way == "structs" else raw_elements(stretch, carefully=True)
+        INSTANCE.chunk(chunk, carefully=True) if way == "structs" else raw_elements(chunk, carefully=True)
     assert caught.value.where == Where("suite/run", "stats.json", path, byte)
     assert caught.value.expected == expected
     assert found is None or caught.value.found == found
@@ -135,8 +135,8 @@ def test_a_fault_is_named_by_element_and_byte(
 @CAREFULLY
 def test_500_levels_are_taken_and_brackets_in_texts_are_none(carefully: bool) -> None:
     text = '{"annotations": {"text": "' + "[{" * 600 + '\\""}}'
-    stretch = stretch_of(f"[{deep(499)}, {text}]")
-    [deepest, flat] = ElementDecoder(structs.RequestState).stretch(stretch, carefully=carefully).structs
+    chunk = chunk_of(f"[{deep(499)}, {text}]")
+    [deepest, flat] = ElementDecoder(structs.RequestState).chunk(chunk, carefully=carefully).structs
     assert json.loads(bytes(deepest.annotations)) == json.loads(deep(499))["annotations"]
     assert json.loads(bytes(flat.annotations)) == json.loads(text)["annotations"]
 
@@ -150,7 +150,7 @@ def test_a_fault_far_into_a_long_file_is_named_by_its_place_in_the_file(
     text = json.dumps(stats, indent=2).replace('"@"', "0.5.5")
     (tmp_path / "stats.json").write_text(text)
     with SourceFile(tmp_path, "stats.json", "suite/run") as file, pytest.raises(BadFileError) as caught:
-        list(map(STAT.stretch, Reader(file, Buffer())))
+        list(map(STAT.chunk, Reader(file, Buffer())))
     assert caught.value.where == Where("suite/run", "stats.json", "$[41]", text.index("0.5.5") + 3)
 
 
@@ -161,8 +161,8 @@ def test_values_outlive_the_buffer_that_they_were_read_into(tmp_path: Path) -> N
     def states(text: str) -> Decoded:
         (tmp_path / "x.json").write_text(text)
         with SourceFile(tmp_path, "x.json", "suite/run") as file:
-            (stretch,) = Reader(file, buffer)
-            return STATE.stretch(stretch)
+            (chunk,) = Reader(file, buffer)
+            return STATE.chunk(chunk)
 
     first = states('[{"request": {"prompt": "first"}, "annotations": {"a": 1}}]').structs[0]
     states('[{"request": {"prompt": "other"}, "annotations": {"b": 2}}]')
@@ -203,7 +203,7 @@ def test_a_document_without_a_type() -> None:
 
 def test_a_key_that_stands_twice_is_told_by_its_place() -> None:
     text = '[{"mean": 0.25}, {"mean": 1, "name": {"name": "x", "name": "y", "new/": {"a": 1, "a": 2}}, "mean": 2}]'
-    decoded = STAT.stretch(stretch_of(text))
+    decoded = STAT.chunk(chunk_of(text))
     assert [stat.mean for stat in decoded.structs] == [0.25, 2.0]
     residual = decoded.residuals[1]
     assert sorted(residual[DUPLICATES]) == ["/mean", "/name/name", "/name/new~1/a"]
@@ -231,8 +231,8 @@ def shown(path: Path, decoder: ElementDecoder, *, carefully: bool) -> list[Any]:
     """Elements as plain values, raw parts parsed."""
     key = "request_states" if path.name == "scenario_state.json" else None
     with SourceFile(path.parent, path.name, "suite/run") as file:
-        (stretch,) = Reader(file, Buffer(), key)
-        decoded = decoder.stretch(stretch, carefully=carefully)
+        (chunk,) = Reader(file, Buffer(), key)
+        decoded = decoder.chunk(chunk, carefully=carefully)
         return [plain(struct) for struct in decoded.structs] + [decoded.residuals]
 
 

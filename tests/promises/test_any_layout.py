@@ -34,7 +34,7 @@ LAYOUTS: dict[str, Callable[[str], str]] = {
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (chunks, run_reader):
         monkeypatch.setattr(module, "BLOCK_BYTES", 16_000)
-    monkeypatch.setattr(chunks, "STRETCH_BYTES", 4_000)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 4_000)
     monkeypatch.setattr(chunks, "_TAIL_BYTES", 1_000)
 
 

@@ -86,7 +86,7 @@ def test_an_entry_of_too_many_stats_is_rejected_by_name(tmp_path: Path, monkeypa
 def test_an_element_as_long_as_a_file_may_not_be_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (chunks, run_reader):
         monkeypatch.setattr(module, "BLOCK_BYTES", 16_000)
-    monkeypatch.setattr(chunks, "STRETCH_BYTES", 4_000)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 4_000)
     monkeypatch.setattr(chunks, "MAX_ELEMENT_BYTES", 20_000)
     long = {"instance_id": "b", "stats": [{"name": {"name": "n" * 20_000}}]}
     outputs = _written(tmp_path, "per_instance_stats", [{"instance_id": "a"}, long, {"instance_id": "c"}], 2)

@@ -9,7 +9,7 @@ from makedump import make_run, request_state, stat, write_run
 from reading import all_tables, cached_places, read
 
 from magnet_arrow import Cache, ingest, verify
-from magnet_arrow.decode.chunks import Stretch
+from magnet_arrow.decode.chunks import Chunk
 from magnet_arrow.restore.run_files import restore
 from magnet_arrow.schema.registry import ENTRY, EXTRA, ROW, RUN, RUN_NAME, RUN_TABLES
 
@@ -99,7 +99,7 @@ def test_both_ways_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             elements = [*VALUES, *FILES[table.name], *VALUES]
             (folder / table.file).write_text(json.dumps(elements, indent=2))
     ingest(tmp_path / "outputs", tmp_path / "cache")
-    monkeypatch.setattr(Stretch, "has", lambda *_: True)
+    monkeypatch.setattr(Chunk, "has", lambda *_: True)
     monkeypatch.setattr("magnet_arrow.decode.decoder.items", _refused)
     ingest(tmp_path / "outputs", tmp_path / "again")
     first, second = all_tables(tmp_path / "cache"), all_tables(tmp_path / "again")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from magnet_arrow.decode.chunks import Stretch
+from magnet_arrow.decode.chunks import Chunk
 from magnet_arrow.decode.decoder import document
 from magnet_arrow.decode.wire import TEXT_FORM
 from magnet_arrow.errors import BadFileError, Where
@@ -20,22 +20,22 @@ WHERE = Where("v1/run", "x.json")
 STATE = "scenario_state.request_states"
 
 
-def stretch_of(value: Any, buffer: bytearray | None = None) -> Stretch:
+def chunk_of(value: Any, buffer: bytearray | None = None) -> Chunk:
     """The array of a file; in a buffer that is used again if one is given."""
     data = (value if isinstance(value, str) else json.dumps(value)).encode()
     if buffer is None:
         buffer = bytearray(data)
     else:
         buffer[:] = data.ljust(len(buffer), b"#")
-    return Stretch(buffer, 0, len(data), 0, 0, "$", WHERE)
+    return Chunk(buffer, 0, len(data), 0, 0, "$", WHERE)
 
 
 def take(rows: Rows, key: str, *values: Any, rest: str = "{}") -> None:
-    """One run's files, or stretches of its file."""
+    """One run's files, or chunks of its file."""
     for value in values:
         if isinstance(rows, StateRows):
             rows.stage_rest(document(rest.encode(), registry.STATE_REST, WHERE)[0])
-        rows.stage(stretch_of(value))
+        rows.stage(chunk_of(value))
         rows.keep(key, f"name of {key}")
     rows.end_run()
 
@@ -145,7 +145,7 @@ def test_the_rest_of_a_scenario_state_stands_beside_each_row() -> None:
 def test_an_entry_of_per_instance_stats_is_a_row_for_each_of_its_stats() -> None:
     first = {"instance_id": "a", "train_trial_index": 0, "new": 5, "stats": [{"mean": 1}, {"mean": 2, "other": 6}]}
     rows = InstanceStatRows()
-    rows.stage(stretch_of([first, {"instance_id": "b", "stats": []}, {"instance_id": 3, "stats": [{"mean": 3}]}]))
+    rows.stage(chunk_of([first, {"instance_id": "b", "stats": []}, {"instance_id": 3, "stats": [{"mean": 3}]}]))
     assert rows.rowless_entries() == {1: {"instance_id": "b", "stats": []}}
     rows.keep("run", "name")
     assert rows.rowless_entries() == {1: {"instance_id": "b", "stats": []}}
@@ -171,7 +171,7 @@ def test_a_run_that_is_dropped_leaves_nothing() -> None:
         take(rows, "first", value)
         if isinstance(rows, StateRows):
             rows.stage_rest(document(b"{}", registry.STATE_REST, WHERE)[0])
-        rows.stage(stretch_of(json.dumps(value).replace("1}", '1, "new": null}').replace('"a"', "5")))
+        rows.stage(chunk_of(json.dumps(value).replace("1}", '1, "new": null}').replace('"a"', "5")))
         rows.drop()
         rows.end_run()
         take(rows, "third", value)
@@ -190,7 +190,7 @@ def test_a_run_is_unharmed_by_the_next_one_in_the_same_buffer() -> None:
     rows = StateRows()
     for name in ("first", "other"):
         rows.stage_rest(document(b'{"adapter_spec": {"method": "%s"}}' % name.encode(), registry.STATE_REST, WHERE)[0])
-        rows.stage(stretch_of(run.format(name), buffer))
+        rows.stage(chunk_of(run.format(name), buffer))
         rows.keep(name, name)
         rows.end_run()
     buffer[:] = b"\xff" * len(buffer)
@@ -215,7 +215,7 @@ def test_a_row_group_is_full_at_a_number_of_rows_or_bytes(monkeypatch: pytest.Mo
     rows = StatRows()
     full = []
     for size_bytes in (40, 40, 40):
-        rows.stage(stretch_of([{"mean": 1}]))
+        rows.stage(chunk_of([{"mean": 1}]))
         rows.keep("run", "name", size_bytes)
         full.append(rows.is_full)
     assert full == [False, False, True]
@@ -230,7 +230,7 @@ def test_a_long_run_goes_on_in_the_next_row_group() -> None:
     rows = InstanceStatRows()
     groups = []
     for numbers in ([1, 2], [3]):
-        rows.stage(stretch_of([{"instance_id": str(number), "stats": [{"mean": number}]} for number in numbers]))
+        rows.stage(chunk_of([{"instance_id": str(number), "stats": [{"mean": number}]} for number in numbers]))
         rows.keep("run", "name")
         groups.append(rows.flush())
     assert [cells(batch, "magnet.row") for batch in groups] == [[0, 1], [2]]
@@ -249,7 +249,7 @@ def test_what_is_no_row(rows: Rows, text: str, path: str, found: str) -> None:
     if isinstance(rows, StateRows):
         rows.stage_rest(document(b"{}", registry.STATE_REST, WHERE)[0])
     with pytest.raises(BadFileError) as caught:
-        rows.stage(stretch_of(text))
+        rows.stage(chunk_of(text))
     assert caught.value.where is not None
     assert caught.value.where.json_path == path
     assert caught.value.found == found

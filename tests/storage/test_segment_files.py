@@ -11,7 +11,7 @@ from makesegment import Runs, commit_runs, key_of, make_segment, run_entry, stat
 from msgspec import Raw
 
 from magnet_arrow.cache import Cache
-from magnet_arrow.decode.chunks import Stretch
+from magnet_arrow.decode.chunks import Chunk
 from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError, SnapshotExpiredError, Where
 from magnet_arrow.query.scan_runs import read_runs
 from magnet_arrow.records.column_builders import Texts
@@ -81,7 +81,7 @@ def test_what_no_row_has_is_in_frames_and_not_in_the_file(tmp_path: Path) -> Non
 def test_runs_of_one_name_keep_it(tmp_path: Path) -> None:
     rows = StatRows()
     for key, name in zip("abcd", ["one", "two", "one", "one"], strict=True):
-        rows.stage(Stretch(bytearray(b"[{}]"), 0, 4, 0, 0, "$", Where(key, "stats.json")))
+        rows.stage(Chunk(bytearray(b"[{}]"), 0, 4, 0, 0, "$", Where(key, "stats.json")))
         rows.keep(key, name)
         rows.end_run()
     writer = TableWriter(registry.table("stats"), tmp_path / "stats" / "x.parquet")
