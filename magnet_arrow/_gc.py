@@ -1,4 +1,4 @@
-"""Python's cyclic garbage collector, out of the way."""
+"""Python's cyclic garbage collector, paused for a while."""
 
 import contextlib
 import gc
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def collector_off() -> Iterator[None]:
-    """Without the collector, which would look through all that is being decoded, again and again, and find nothing."""
-    was_on = gc.isenabled()
+def paused() -> Iterator[None]:
+    """Pause the collector: it would walk through all that is being decoded, again and again, and find no garbage."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was_on:
+        if was_enabled:
             gc.enable()

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from magnet_arrow._gc import collector_off
+from magnet_arrow import _gc
 from magnet_arrow.decode.anomalies import add_places, unexpected_fields
 from magnet_arrow.decode.chunks import BLOCK_BYTES, Buffer, Chunk, CrowdedError, Reader
 from magnet_arrow.decode.decoder import NotPlainError, document, member_error, parse_document
@@ -144,7 +144,7 @@ class RunReader(Generic[T]):
             CacheNotWritableError: the disk refused.
         """
         self.run, self._salvage, self._share = Taken(), salvage, share
-        with collector_off():
+        with _gc.paused():
             return self._take(place, source, stamps, long, by_layout)
 
     def _take(self, place: RunPlace, source: str, stamps: Fingerprint, long: bool, by_layout: bool) -> RunEntry:
@@ -174,7 +174,7 @@ class RunReader(Generic[T]):
         Raises:
             CacheNotWritableError: the disk refused.
         """
-        with collector_off():
+        with _gc.paused():
             return self._take_plain(runs)
 
     def _take_plain(self, runs: Sequence[R]) -> list[R]:
@@ -554,7 +554,7 @@ class RunReader(Generic[T]):
         Raises:
             CacheNotWritableError: the disk refused; nothing is left of the segment.
         """
-        with collector_off():
+        with _gc.paused():
             try:
                 for table in self._tables.values():
                     self._flush_if(True, table)

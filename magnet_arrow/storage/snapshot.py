@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from magnet_arrow._gc import collector_off
+from magnet_arrow import _gc
 from magnet_arrow.errors import RunNotCachedError
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.schema.dynamic_types import Kind
@@ -116,7 +116,7 @@ class Snapshot:
     def entries(self) -> Mapping[str, CachedRun]:
         """Runs and suites together."""
         found: dict[str, CachedRun] = {}
-        with collector_off():
+        with _gc.paused():
             for segment, runs, dead in self._lists:
                 for entry in runs.entries:
                     key = entry.key
