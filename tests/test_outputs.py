@@ -193,7 +193,7 @@ def test_runs_and_suites_are_no_mappings(dump: Path, what: Any):
     runs, suites = HelmRuns(dump), HelmOutputs(dump).suites()
     with pytest.raises(TypeError, match=r"expected an index or a slice, found .*\n.*runs\(\"NAME\"\)") as caught:
         runs[what]
-    assert ("number 4" in str(caught.value)) == (what == "d")
+    assert ("Number 4" in str(caught.value)) == (what == "d")
     with pytest.raises(TypeError, match=r"suites\(\"NAME\"\)"):
         suites[what]
 

@@ -1,0 +1,372 @@
+"""`HelmRun` and `HelmRuns`: one run, and a list of runs, with their frames."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NoReturn, overload
+
+import polars as pl
+
+from magnet_arrow._text import counted, for_terminal, html_list
+from magnet_arrow.checks.run_selection import look_at, select_runs
+from magnet_arrow.errors import CacheError, FilterError, SourceNotFoundError, UnsupportedError, warn
+from magnet_arrow.helm import layout
+from magnet_arrow.helm.layout import RUN_FILES, RunPlace, Source, find_runs, is_run
+from magnet_arrow.helm.run_place import place_of
+from magnet_arrow.ingestion.api import RunSpecs, readable_run_specs
+from magnet_arrow.ingestion.run_reader import stamps_of
+from magnet_arrow.query.arrow_stream import TableHandle
+from magnet_arrow.query.frames import CachedRuns, Frames, registered_types, table_of_runs
+from magnet_arrow.query.projection import Columns
+from magnet_arrow.query.raw_json import JsonView, StructsView
+from magnet_arrow.runs.read_options import CacheLike, HasReadOptions, ReadOptions
+from magnet_arrow.runs.run_filter import matching_rows, require_expression
+from magnet_arrow.schema.registry import TABLES
+from magnet_arrow.storage.snapshot import Snapshot
+
+
+class HelmRun(HasReadOptions, Frames):
+    """One run: the folder that holds `run_spec.json` and what HELM wrote beside it.
+
+    Args:
+        path: the folder.
+        cache: where frames are kept; by default the user's.
+        partial: as `HelmRuns`. A run that is partial has no frames otherwise: they raise.
+        strict: for `dataframe`; the run's own frames raise in any case.
+    """
+
+    __slots__ = ("_place", "path")
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | RunPlace,
+        *,
+        cache: CacheLike = None,
+        partial: bool | None = None,
+        strict: bool | None = None,
+    ) -> None:
+        self._place = path if isinstance(path, RunPlace) else None
+        self.path = path.path if isinstance(path, RunPlace) else layout.named_folder(path)
+        self._options = ReadOptions.of(None, cache, partial, strict)
+
+    @property
+    def name(self) -> str:
+        """Name of the folder, which usually is the run spec's."""
+        return self.path.name
+
+    @property
+    def place(self) -> RunPlace:
+        """Where the run lies.
+
+        Raises:
+            SourceNotFoundError: the folder is missing, or is no run.
+        """
+        if self._place is None:
+            if not self.exists():
+                raise SourceNotFoundError(
+                    f"{self.path} is no run.",
+                    expected=f"a folder that holds {RUN_FILES[0]}",
+                    found=f"one with {len(find_runs(self.path).places)} of them below it",
+                    hint="HelmRuns takes several.",
+                )
+            self._place = place_of(os.path.realpath(self.path))
+        return self._place
+
+    @property
+    def places(self) -> tuple[RunPlace, ...]:
+        """The one place."""
+        return (self.place,)
+
+    def exists(self) -> bool:
+        """Whether the folder is (still) there and is a run."""
+        return is_run(self.path)
+
+    @property
+    def json(self) -> JsonView:
+        """The files as plain Python values."""
+        return JsonView(self.place)
+
+    @property
+    def msgspec(self) -> StructsView:
+        """The files as structs."""
+        return StructsView(self.place)
+
+    @property
+    def dataframe(self) -> "HelmRuns":
+        """The four frames; the run has them as its own methods too."""
+        return HelmRuns(self, **self._options.arguments)
+
+    @property
+    def dataclass(self) -> NoReturn:
+        """Not offered.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise UnsupportedError(
+            "HELM's own dataclasses would need HELM itself to be installed and imported.",
+            hint="`.msgspec` gives structs with the same field names and defaults, `.json` plain values.",
+        )
+
+    def scan(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> pl.LazyFrame:
+        """The rows of one table, lazily; see `Frames.scan`."""
+        return self.dataframe.scan(table, columns=columns, key=key)
+
+    def table(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> TableHandle:
+        """The rows of one table as an Arrow stream; see `Frames.table`."""
+        return self.dataframe.table(table, columns=columns, key=key)
+
+    def __eq__(self, other: object) -> bool:
+        return self.path == other.path if isinstance(other, HelmRun) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __repr__(self) -> str:
+        return f"<HelmRun {for_terminal(str(self.path))}>"
+
+    def _repr_html_(self) -> str:
+        return html_list("HelmRun", str(self.path), [])
+
+
+class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames):
+    """Runs in an order of their own, as they were found when this was made.
+
+    An immutable list: runs that appear later are not in it until `refresh`. A frame looks only at the runs that it
+    reads, and sees them as they are then.
+
+    The order decides what a seed draws: that of a list is kept; the runs of a folder, and what a pattern matches,
+    are sorted by suite and folder, whichever way it is written. Each run is there once, at its first place, though
+    links or a release lead to it too.
+
+    Frames hold the complete runs. Those that cannot be read, are partial or have vanished are left out, whatever the
+    cache has of them; a `MagnetWarning` counts them, `rejects` tells why. Where no run is left, that raises.
+
+    Args:
+        source: a path to outputs, a suite or a run, a glob pattern, an object of ours, or a list of such.
+        pattern: run folders to keep, as `fnmatch.fnmatchcase` takes it.
+        cache: where frames are kept; by default that of `source`, else the user's.
+        partial: let frames hold partial runs too, those of which a file is missing or ends early: what is complete of
+            them. By default as `source` does.
+        strict: raise where a run would be left out, or read in an older state since the cache cannot be written. By
+            default as `source` does.
+
+    Raises:
+        SourceNotFoundError: a path is not there.
+        NoRunsError: there is no run.
+
+    >>> from magnet_arrow import HelmOutputs
+    >>> runs = HelmOutputs.demo().suites("my-suite").runs()
+    >>> len(runs), runs[0].name
+    (4, 'mmlu:subject=anatomy,method=multiple_choice_joint,model=made_finch-1b')
+    >>> anatomy = runs.filter(pl.col("run_spec.scenario_spec.args.subject") == "anatomy")
+    >>> anatomy.stats().height
+    178
+    """
+
+    __slots__ = ("_source", "notes", "places")
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        pattern: str = "*",
+        cache: CacheLike = None,
+        partial: bool | None = None,
+        strict: bool | None = None,
+    ) -> None:
+        source = list(source) if isinstance(source, Iterator) else source  # kept for `refresh`
+        found = find_runs(source, pattern=pattern)
+        self._source = layout.written_out(source), pattern
+        self.places = found.places
+        self.notes = found.notes
+        if found.rejected:
+            reasons = " ".join(f"{one.run}: {one.reason}" for one in found.rejected[:5])
+            warn(
+                f"{counted(len(found.rejected), 'place')} in the source could not be read, so runs may lack. {reasons}"
+            )
+        self._options = ReadOptions.of(source, cache, partial, strict)
+
+    @classmethod
+    def coerce(
+        cls, source: Source, *, cache: CacheLike = None, partial: bool | None = None, strict: bool | None = None
+    ) -> "HelmRuns":
+        """`source` itself if it is a `HelmRuns` that is read in this way, else one made of it."""
+        if not isinstance(source, HelmRuns):
+            return cls(source, cache=cache, partial=partial, strict=strict)
+        options = source._options.replaced(cache, partial, strict)
+        if options == source._options:
+            return source
+        runs = source._select(source.places)
+        runs._options, runs._source, runs.notes = options, source._source, source.notes
+        return runs
+
+    def refresh(self) -> "HelmRuns":
+        """The runs that the same source has now."""
+        source, pattern = self._source
+        return HelmRuns(source, pattern=pattern, **self._options.arguments)
+
+    def existing(self) -> "HelmRuns":
+        """Those that are still there."""
+        return self._select(place for place in self.places if is_run(place.path))
+
+    def incomplete(self) -> "HelmRuns":
+        """Those of which the cache has less than all: files were missing, or ended early.
+
+        Nothing is ingested. A run that has changed since counts as whole until it is taken again.
+        """
+        snapshot = self.cache.snapshot()
+        return self._select(place for place in self.places if is_incomplete(snapshot, place))
+
+    def complete(self) -> "HelmRuns":
+        """Those that are not partial, and were not rejected in the state that they are in now.
+
+        Nothing is ingested: a run that nobody has tried to take counts as whole.
+        """
+        snapshot = self.cache.snapshot()
+        return self._select(
+            place for place in self.places if not (is_incomplete(snapshot, place) or _is_rejected(snapshot, place))
+        )
+
+    def take(self, indices: Iterable[int]) -> "HelmRuns":
+        """Those runs, in that order."""
+        return self._select(self.places[index] for index in indices)
+
+    def filter(self, predicate: pl.Expr) -> "HelmRuns":
+        """Those runs for which an expression over the columns of table `run_spec` holds.
+
+        Run specs of runs that are not cached are read from their JSON; nothing is ingested. Runs whose run spec cannot
+        be read are left out, and counted by a `MagnetWarning`. So is told where a column that is asked for holds values
+        of several types: it is JSON text then.
+
+        Raises:
+            BadFileError: no run spec can be read; if this is strict, one cannot.
+            FilterError: `predicate` is no expression, or does not give true, false or null for each run.
+            ColumnNotFoundError: it names a column that none of the runs has and that is not registered.
+        """
+        require_expression(predicate)
+        specs, found = self._run_specs()
+        rows = matching_rows(specs, predicate, found, self.places)
+        return self.take(found.readable[row] for row in rows)
+
+    def scan_run_specs(self) -> pl.LazyFrame:
+        """Table `run_spec` without an ingest, a row a run whose run spec can be read; every registered column is there.
+
+        Raises:
+            BadFileError: none can be read; if this is strict, one cannot.
+        """
+        return self._run_specs()[0]
+
+    def _run_specs(self) -> tuple[pl.LazyFrame, RunSpecs]:
+        """The run specs that can be read, with every registered column; others are counted by a warning."""
+        specs, found = self.readable_run_specs()
+        if found.bad and (self._options.strict or not found.readable):
+            raise found.bad[min(found.bad)]
+        if found.bad:
+            first = found.bad[min(found.bad)].where
+            warn(
+                f"{len(found.bad):,} of {counted(len(self), 'run')} left out (no run spec can be read). First: {first}."
+            )
+        return specs, found
+
+    def readable_run_specs(self) -> tuple[pl.LazyFrame, RunSpecs]:
+        """The same without a word: every registered column of the run specs that can be read, and what cannot be."""
+        table = TABLES["run_spec"]
+        found = readable_run_specs(self.places, self.cache)
+        specs = found.rows.drop(table.hidden, strict=False)
+        there = specs.collect_schema()
+        missing = {name: kind for name, kind in registered_types(table).items() if name not in there}
+        return specs.with_columns(pl.lit(None, kind).alias(name) for name, kind in missing.items()), found
+
+    def cached(self) -> CachedRuns:
+        """Those that frames hold, as the cache has them; what it lacks, or what has changed, is ingested first.
+
+        Raises:
+            BadFileError: no run can be read; if this is strict, one cannot.
+            CacheNotWritableError: a run is not in the cache, which can't be written.
+            CacheLockedError: the same, as another process does not let go of the lock.
+        """
+        options = self._options
+        selected = select_runs(self.places, options.cache, partial=options.partial, strict=options.strict)
+        return CachedRuns(selected.snapshot, selected.keys)
+
+    def rejects(self) -> pl.DataFrame:
+        """What frames of these runs do not hold, and why; what the cache lacks is ingested first.
+
+        Rows: one a run that is left out; of partial runs that are read, one a file that is missing or ends early; one a
+        run that is read in an older state, as the cache cannot be written.
+
+        Columns: those of `Cache.rejects`. `left_out` is "run"; of a partial run that is read "file" or "rest
+        of file"; of one in an older state "newer state".
+        """
+        return look_at(self.places, self.cache, partial=self._options.partial).rejects()
+
+    def scan(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> pl.LazyFrame:
+        """The rows of one table, lazily; see `Frames.scan`."""
+        table_of_runs(table)  # before anything is ingested for it
+        return self.cached().scan(table, columns=columns, key=key)
+
+    def table(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> TableHandle:
+        """The rows of one table as an Arrow stream; see `Frames.table`."""
+        table_of_runs(table)
+        return self.cached().table(table, columns=columns, key=key)
+
+    def _select(self, places: Iterable[RunPlace]) -> "HelmRuns":
+        """A list of other runs, perhaps empty, with the same options. It is its own source."""
+        runs = object.__new__(HelmRuns)
+        runs.places, runs.notes, runs._options = tuple(places), (), self._options
+        runs._source = runs.places, "*"
+        return runs
+
+    @overload
+    def __getitem__(self, index: int) -> HelmRun: ...
+    @overload
+    def __getitem__(self, index: slice) -> "HelmRuns": ...
+    def __getitem__(self, index: int | slice) -> "HelmRun | HelmRuns":
+        if isinstance(index, slice):
+            return self._select(self.places[index])
+        check_index(index, [place.folder for place in self.places] if isinstance(index, str) else [], _RUN_BY_NAME)
+        return HelmRun(self.places[index], **self._options.arguments)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __repr__(self) -> str:
+        return f"<HelmRuns {self._counts()}>"
+
+    def _repr_html_(self) -> str:
+        return html_list("HelmRuns", self._counts(), [place.folder for place in self.places])
+
+    def _counts(self) -> str:
+        """How many, and how many of them are partial; a cache that can't be read has nothing to say to that."""
+        try:
+            n_partial = len(self.incomplete())
+        except CacheError:
+            n_partial = 0
+        return counted(len(self), "run") + (f", {n_partial} partial" if n_partial else "")
+
+
+def is_incomplete(snapshot: Snapshot, place: RunPlace) -> bool:
+    """Whether the cache has only a part of the run, in the state that the run is in now."""
+    run = snapshot.lookup(place)
+    return run is not None and run.entry.is_partial and run.fingerprint == stamps_of(place)
+
+
+def _is_rejected(snapshot: Snapshot, place: RunPlace) -> bool:
+    """Whether the run was rejected in the state that it is in now."""
+    rejected = snapshot.rejected.get(snapshot.key_of(place) or "")
+    return rejected is not None and rejected.fingerprint == stamps_of(place)
+
+
+def check_index(index: object, names: Sequence[str], hint: str) -> None:
+    """Check that an index is a number.
+
+    Raises:
+        FilterError: it is a name or something else; says how to choose by name.
+    """
+    if hasattr(index, "__index__"):
+        return
+    number = f"Number {names.index(index)} has that name. " if index in names else ""
+    raise FilterError("", expected="an index or a slice", found=repr(index), hint=number + hint)
+
+
+_RUN_BY_NAME = 'By folder choose outputs.suites().runs("NAME"), by name runs.filter(pl.col("run_spec.name") == "NAME").'

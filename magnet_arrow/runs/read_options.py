@@ -1,0 +1,58 @@
+"""How frames of runs are read. An object hands its options on to the objects that it makes."""
+
+import os
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from magnet_arrow.cache import Cache
+
+CacheLike: TypeAlias = Cache | str | os.PathLike[str] | None
+"""A cache, its folder, or None for the default one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How frames of runs are read.
+
+    Attributes:
+        cache: where frames are kept.
+        partial: whether frames hold incomplete runs too.
+        strict: whether a run that frames would not hold raises.
+    """
+
+    cache: Cache
+    partial: bool = False
+    strict: bool = False
+
+    @classmethod
+    def of(cls, source: object, cache: CacheLike, partial: bool | None, strict: bool | None) -> "ReadOptions":
+        """The arguments that are given; for the others, the options of the first object in `source` that has some."""
+        items = source if isinstance(source, list | tuple) else [source]
+        inherited = next((item._options for item in items if isinstance(item, HasReadOptions)), None)
+        return (inherited or cls(Cache.coerce(cache))).replaced(cache, partial, strict)
+
+    def replaced(self, cache: CacheLike, partial: bool | None, strict: bool | None) -> "ReadOptions":
+        """These options, replaced by the arguments that are not None."""
+        return ReadOptions(
+            self.cache if cache is None else Cache.coerce(cache),
+            self.partial if partial is None else partial,
+            self.strict if strict is None else strict,
+        )
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments that give another object these options."""
+        return {"cache": self.cache, "partial": self.partial, "strict": self.strict}
+
+
+class HasReadOptions:
+    """An object whose runs are read by `ReadOptions`."""
+
+    __slots__ = ("_options",)
+
+    _options: ReadOptions
+
+    @property
+    def cache(self) -> Cache:
+        """Where frames are kept."""
+        return self._options.cache
