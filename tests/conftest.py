@@ -14,9 +14,9 @@ from magnet_arrow.sources import demo
 # One tmp_path for all examples of a test is meant: each example makes a folder of its own in it.
 # Whether generating is slow depends on what else the machine does, and is no fault of a test.
 PROFILE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-settings.register_profile("local", PROFILE, max_examples=25)
-settings.register_profile("ci", PROFILE, max_examples=100, derandomize=True, print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") else "local")
+settings.register_profile("quick", PROFILE, max_examples=10)
+settings.register_profile("thorough", PROFILE, max_examples=100, derandomize=True, print_blob=True)
+settings.load_profile("quick")  # unless --hypothesis-profile names the other
 
 SHARED = Path(os.environ.get("MAGNET_ARROW_SHARED", Path(__file__).parents[2] / "shared"))
 

@@ -1,4 +1,4 @@
-"""Runs with every field of every struct, and unexpected_fields at places that Hypothesis picks.
+"""Runs with every field of every struct, and unexpected fields at places that Hypothesis picks.
 
 A run begins as `full_run`, in which each declared field stands with a plain value. Then it is changed at some places:
 a value of the declared type but at its edges, a null, a value of another type, a key more or less, nothing at all.
@@ -166,7 +166,7 @@ ROWS = ("RequestState", "Stat", "PerInstanceStats")
 
 @st.composite
 def helm_runs(draw: st.DrawFn, name: str) -> Made:
-    """A run with up to some twenty unexpected_fields."""
+    """A run with up to some twenty unexpected fields."""
     run = full_run(name, n=draw(st.integers(1, 2)))
     kinds: set[str] = set()
     for _ in range(draw(st.integers(0, 20))):
@@ -176,7 +176,7 @@ def helm_runs(draw: st.DrawFn, name: str) -> Made:
             fields.setdefault(spot.key, []).append(spot)
         kinds |= _change(draw, _one_of(draw, fields[_one_of(draw, list(fields))]))
     for rare in draw(st.lists(st.sampled_from(RARE), max_size=5, unique=True)):
-        _make_rare(draw, run, rare)
+        kinds |= _make_rare(draw, run, rare)
     return Made(run, frozenset(kinds | set(_kinds_in(run))))
 
 
@@ -185,11 +185,20 @@ def _one_of(draw: st.DrawFn, choices: list[Any]) -> Any:
     return choices[draw(st.integers(0, len(choices) - 1))]
 
 
-RARE = ("no request states", "an empty stats list", "an integer id", "NaN", "an infinity", "a key with a dot")
-"""What is too seldom a place that was picked by chance."""
+RARE = (
+    "no request states",
+    "an empty stats list",
+    "an integer id",
+    "NaN",
+    "an infinity",
+    "a key with a dot",
+    "a text where today an object is",
+)
+"""Kinds that changes at random places produce too seldom."""
 
 
-def _make_rare(draw: st.DrawFn, run: Run, rare: str) -> None:
+def _make_rare(draw: st.DrawFn, run: Run, rare: str) -> set[str]:
+    """Change the run so; which kinds cannot be seen in the result."""
     entry = _one_of(draw, run["per_instance_stats"])
     states = run["scenario_state"]["request_states"]
     match rare:
@@ -208,6 +217,12 @@ def _make_rare(draw: st.DrawFn, run: Run, rare: str) -> None:
             _one_of(draw, run["stats"])["sum_squared"] = draw(st.sampled_from((math.inf, -math.inf)))
         case "a key with a dot":
             run["run_spec"]["scenario_spec"] = {"args": {"a.b": 1, "a": {"b": 2}, draw(keys()): draw(json_values())}}
+        case "a text where today an object is":
+            instances = [state.get("instance") for state in states]
+            for instance in (one for one in instances if isinstance(one, dict)):
+                instance["input"] = draw(odd_texts())
+                return {rare}
+    return set()
 
 
 _CHANGES = ("value", "value", "value", "free", "null", "other", "missing", "unknown", "empty")

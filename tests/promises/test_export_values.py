@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from makedump import make_run, write_run
 from reading import cached_places, read
@@ -194,7 +194,6 @@ def test_views_of_odd_runs_equal_their_source(made: tuple[Path, Path]) -> None:
     assert_views_equal_source(*made)
 
 
-@settings(max_examples=25)
 @given(data=st.data())
 def test_views_of_any_runs_equal_their_source(data: st.DataObject, tmp_path: Path) -> None:
     folder = Path(mkdtemp(dir=tmp_path))

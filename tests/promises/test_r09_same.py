@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from makedump import write_runs
 from polars.testing import assert_frame_equal
@@ -27,7 +27,6 @@ def frames(outputs: Path, cache: Path) -> dict[str, pl.DataFrame]:
     return {table: read(places, table, cache, hidden=True).drop("magnet.run") for table in RUN_TABLES}
 
 
-@settings(max_examples=10)
 @given(st.data())
 def test_orders_layouts_and_compactions(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, data: st.DataObject

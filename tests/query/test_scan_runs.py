@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from makedump import make_run, write_runs
 from makesegment import commit_runs, key_of
@@ -87,7 +87,6 @@ def test_rows_are_the_same_in_parts_of_any_size(rows: int, snapshot: Snapshot, m
     st.randoms(use_true_random=False),
     st.integers(1, 9),
 )
-@settings(max_examples=25, deadline=None)
 def test_frames_and_streams_do_not_depend_on_how_runs_lie_in_segments(
     layout: list[list[int]], random: Random, rows: int
 ) -> None:
