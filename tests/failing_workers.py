@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from magnet_arrow.ingestion.parallel import process_pool
-from magnet_arrow.ingestion.parallel.task import Todo
+from magnet_arrow.ingestion.parallel.task import PendingRun
 from magnet_arrow.ingestion.run_reader import RunReader
 
 BAD = "tide:n=3"
@@ -25,7 +25,7 @@ def _fail_at_the_bad_run(fail: Callable[[], None]) -> None:
     really_begin()
     really = RunReader.take_plain
 
-    def take_plain(self: RunReader[Any], runs: Sequence[Todo]) -> list[Todo]:
+    def take_plain(self: RunReader[Any], runs: Sequence[PendingRun]) -> list[PendingRun]:
         if any(run.place.folder == BAD for run in runs):
             fail()
         return really(self, runs)

@@ -12,11 +12,11 @@ import sys
 sys.path[:0] = [{package!r}, {tests!r}]
 from magnet_arrow.cli import commands as cli
 from magnet_arrow.ingestion import api as ingestion, worker as work
-from magnet_arrow.ingestion.parallel import task as orders
+from magnet_arrow.ingestion.parallel import division
 from magnet_arrow.storage import commit
 from magnet_arrow.storage.maintenance import compact as compaction
 {prelude}
-orders.SEGMENT_JSON_BYTES = {segment_bytes}
+division.SEGMENT_JSON_BYTES = {segment_bytes}
 compaction.MAX_SMALL = {most_small}
 print("begin", flush=True)
 sys.argv = ["magnet-arrow", "ingest", *{sources!r}, "--cache", {cache!r}, "--workers", "{workers}"]

@@ -30,12 +30,12 @@ from magnet_arrow.errors import (
 )
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import Found, RunPlace
-from magnet_arrow.ingestion.parallel import task
-from magnet_arrow.ingestion.parallel.divided_runs import Parts
-from magnet_arrow.ingestion.parallel.executors import Failed, Hands, Lost
-from magnet_arrow.ingestion.parallel.settings import Staff
-from magnet_arrow.ingestion.parallel.task import Order, Outcome, Todo
-from magnet_arrow.ingestion.progress import Meter
+from magnet_arrow.ingestion.parallel import division
+from magnet_arrow.ingestion.parallel.executors import Failed, Lost, TaskExecutor
+from magnet_arrow.ingestion.parallel.settings import WorkerSettings
+from magnet_arrow.ingestion.parallel.shared_run import SharedRuns
+from magnet_arrow.ingestion.parallel.task import PendingRun, Task, TaskResult, new_task
+from magnet_arrow.ingestion.progress import ProgressCounter
 from magnet_arrow.ingestion.rejection import not_taken, unfit
 from magnet_arrow.ingestion.rules import Progress, Rules
 from magnet_arrow.ingestion.run_reader import RUN_SPEC, read_run_spec, stamps_of, where_of
@@ -160,7 +160,7 @@ def ingest(
     A run that can't be taken does not raise: it is in the report's `rejected`, and the others go in.
     """
     begin = time.monotonic()
-    staff = Staff(workers, memory_bytes, executor)
+    settings = WorkerSettings(workers, memory_bytes, executor)
     cache = Cache.coerce(cache)
     found = layout.find_all(source, pattern=runs, follow_links=follow_links)
     lost = manifest.lost(cache.path)
@@ -168,7 +168,7 @@ def ingest(
     work = _Work(cache.path, snapshot, Rules(partial, strict, pictures, content_hash), progress)
     plan = work.plan(found.places, retry=retry)
     plan.vanished = work.vanished(found, plan.all_sources, runs)
-    done = work.carry_out(plan, staff, prune=prune)
+    done = work.execute(plan, settings, prune=prune)
     return IngestReport(
         runs=done.runs,
         rows=done.rows,
@@ -215,7 +215,7 @@ def _require_own_folder(cache: Path, places: Sequence[RunPlace]) -> None:
             )
 
 
-def _is_as_it_was(known: RunEntry | RejectedRun, todo: Todo) -> bool:
+def _is_as_it_was(known: RunEntry | RejectedRun, todo: PendingRun) -> bool:
     """Whether a run is in the state that the cache knows: one taken without a digest is not, if there is one now."""
     return known.fingerprint == todo.stamps and todo.content in ("", known.content)
 
@@ -234,7 +234,7 @@ def _has_run_spec(stamps: Fingerprint) -> bool:
     return any(plain_name(stamp.name) == RUN_SPEC for stamp in stamps)
 
 
-def _gone(todo: Todo) -> RejectedRun:
+def _gone(todo: PendingRun) -> RejectedRun:
     """A run that is no longer there, or cannot be looked into. It may come back as it was, so nothing is kept of it."""
     place = todo.place
     error = BadFileError("", where=Where(where_of(place), RUN_SPEC), expected="a file", found="none any more")
@@ -247,7 +247,7 @@ def _gone(todo: Todo) -> RejectedRun:
     return _unread(todo, error)
 
 
-def _unread(todo: Todo, error: BadFileError) -> RejectedRun:
+def _unread(todo: PendingRun, error: BadFileError) -> RejectedRun:
     rejected = Rejected.from_error(where_of(todo.place), error)
     return RejectedRun(todo.source, todo.place.suite, todo.place.folder, todo.stamps, rejected)
 
@@ -256,7 +256,7 @@ def _unread(todo: Todo, error: BadFileError) -> RejectedRun:
 class _Plan:
     """What is to be done about the runs of a source."""
 
-    todo: list[Todo] = field(default_factory=list)
+    todo: list[PendingRun] = field(default_factory=list)
     all_sources: list[str] = field(default_factory=list)
     known_bad: list[RejectedRun] = field(default_factory=list)
     recovered: list[str] = field(default_factory=list)
@@ -289,18 +289,18 @@ class _Done:
     unexpected: Counter[tuple[str, str]] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
-    def count(self, outcome: Outcome) -> None:
-        """Add what an order brings."""
-        self.runs += outcome.runs
-        self.partial += outcome.partial
-        self.bytes_in += outcome.json_bytes
-        if outcome.segment is not None:
-            self.bytes_out += outcome.segment.size_bytes + outcome.segment.runs.size_bytes
-        self.rejected += [*outcome.rejected, *outcome.unread]
-        self.lacking += outcome.lacking
-        add_places(self.unexpected, outcome.unexpected)
-        self.notes += outcome.notes
-        for table, rows in outcome.rows.items():
+    def count(self, result: TaskResult) -> None:
+        """Add what a task brings."""
+        self.runs += result.runs
+        self.partial += result.partial
+        self.bytes_in += result.json_bytes
+        if result.segment is not None:
+            self.bytes_out += result.segment.size_bytes + result.segment.runs.size_bytes
+        self.rejected += [*result.rejected, *result.unread]
+        self.lacking += result.lacking
+        add_places(self.unexpected, result.unexpected)
+        self.notes += result.notes
+        for table, rows in result.rows.items():
             self.rows[table] += rows
 
 
@@ -318,9 +318,9 @@ class _Work:
         self.done = _Done(snapshot)
         self.cure = Cure(cache, drops=drops)
         self._pending = Change()
-        self._meter = Meter()
-        self._open: dict[str, Order] = {}
-        self._parts = Parts(cache)
+        self._counter = ProgressCounter()
+        self._open: dict[str, Task] = {}
+        self._shared = SharedRuns(cache)
 
     def plan(self, places: Iterable[RunPlace], *, retry: bool = False) -> _Plan:
         """Which runs are to be read: those that the cache does not have in the state that they are in now.
@@ -335,7 +335,7 @@ class _Work:
         places = self._without_unchanged(places, plan)
         stamped = [(place, stamps_of(place)) for place in places]
         ids = self._source_ids(stamped)
-        todos = [Todo(place, ids.id_of(place), stamps) for place, stamps in stamped]
+        todos = [PendingRun(place, ids.id_of(place), stamps) for place, stamps in stamped]
         plan.keys |= frozenset(todo.key for todo in todos)
         gone = frozenset(self.snapshot.manifest.gone)
         cached = self.snapshot.among([todo.key for todo in todos])
@@ -381,14 +381,14 @@ class _Work:
         plan.all_sources = list({entry.source for entry in unchanged})
         return left
 
-    def _with_contents(self, todos: Iterable[Todo], cached: Mapping[str, CachedRun]) -> Iterable[Todo]:
+    def _with_contents(self, todos: Iterable[PendingRun], cached: Mapping[str, CachedRun]) -> Iterable[PendingRun]:
         """With the digests of those whose dates say that they are what they were, if they are to be made."""
         if not self._rules.content_hash:
             return todos
         with ThreadPoolExecutor() as threads:  # neither reading nor BLAKE2b holds the interpreter's lock
             return list(threads.map(lambda todo: self._with_content(todo, cached.get(todo.key)), todos))
 
-    def _with_content(self, todo: Todo, held: CachedRun | None) -> Todo:
+    def _with_content(self, todo: PendingRun, held: CachedRun | None) -> PendingRun:
         bad = self.snapshot.rejected.get(todo.key)
         if todo.stamps not in (held and held.fingerprint, bad and bad.fingerprint):
             return todo
@@ -417,27 +417,27 @@ class _Work:
         self.snapshot = self.done.snapshot = self._apply(Change(sources=ids.new))
         return SourceIds(self.snapshot, stamped)
 
-    def carry_out(self, plan: _Plan, staff: Staff, *, prune: bool = False) -> _Done:
+    def execute(self, plan: _Plan, settings: WorkerSettings, *, prune: bool = False) -> _Done:
         """Have read what is to be read, and commit it as it comes."""
         pruned = plan.vanished if prune else []
         self._pending = Change(pruned=pruned, recovered=plan.recovered, gone=[] if prune else self._unmarked(plan))
         self.done.pruned = sum(not key.endswith("/") for key in pruned)  # runs; what stands beside them is no run
         n_runs = sum(bool(todo.place.folder) for todo in plan.todo)
-        self._meter = Meter(self._progress, sum(todo.size_bytes for todo in plan.todo), n_runs)
-        hands, divided = staff.for_runs(plan.todo, self._meter)
+        self._counter = ProgressCounter(self._progress, sum(todo.size_bytes for todo in plan.todo), n_runs)
+        executor, divided = settings.executor_for(plan.todo, self._counter)
         waiting = deque(self._orders(divided))
         try:
-            self._have_done(waiting, hands)
-            hands.close()
-            self._commit(Outcome())
+            self._run_tasks(waiting, executor)
+            executor.close()
+            self._commit(TaskResult())
             if plan.todo:
                 with contextlib.suppress(CacheError):  # the next ingest will
                     vacuum.sweep_now_and_then(self._cache)
         except BaseException:
-            hands.stop()
-            for order in self._open.values():
+            executor.stop()
+            for task in self._open.values():
                 with contextlib.suppress(OSError, CacheError):  # a later sweep will
-                    vacuum.discard(self._cache, order.name)
+                    vacuum.discard(self._cache, task.name)
             raise
         return self.done
 
@@ -446,69 +446,69 @@ class _Work:
         marked = frozenset(self.snapshot.manifest.gone)
         return [key for key in plan.vanished if key not in marked and key in self.snapshot.runs]
 
-    def _have_done(self, waiting: deque[Order], hands: Hands) -> None:
-        """Hand out orders and commit what comes back, in whatever order it comes.
+    def _run_tasks(self, waiting: deque[Task], executor: TaskExecutor) -> None:
+        """Hand out tasks and commit what comes back, in whatever order it comes.
 
         Raises:
             WorkersLostError: the caller's executor, or all that we tried to start, has no workers any more.
         """
         lost: dict[str, set[str]] = {}
-        while waiting or hands.is_busy:
-            self._hand_out(waiting, hands)
-            order, result = hands.take_back()
-            self._hand_out(waiting, hands)  # before the commit, so that nobody waits for it
-            if isinstance(result, Outcome):
-                waiting.extendleft(self._settle(order, result))
+        while waiting or executor.is_busy:
+            self._submit_tasks(waiting, executor)
+            task, result = executor.next_result()
+            self._submit_tasks(waiting, executor)  # before the commit, so that nobody waits for it
+            if isinstance(result, TaskResult):
+                waiting.extendleft(self._settle(task, result))
             elif isinstance(result, Lost):
-                lost.setdefault(result.why, set()).update(run.key for run in order.runs if run.place.folder)
-            elif order.is_blamed:
-                refused = self._meter.end_order(order, self._refuse(order.runs[0], result))
-                waiting.extendleft(self._settle(order, refused))
+                lost.setdefault(result.why, set()).update(run.key for run in task.runs if run.place.folder)
+            elif task.is_blamed:
+                refused = self._counter.end_task(task, self._refuse(task.runs[0], result))
+                waiting.extendleft(self._settle(task, refused))
             else:
-                waiting.extendleft(task.again(order))
+                waiting.extendleft(division.retries(task))
         if lost:
             why, hint = next(iter(lost)), "What was committed stays; ingest again to take the others."
             raise WorkersLostError(f"The executor lost {sum(map(len, lost.values()))} runs: {why}.", hint=hint)
 
-    def _settle(self, order: Order, outcome: Outcome) -> Iterator[Order]:
-        """Commit what came back, if all is there that belongs to it; orders for what was left."""
-        ended = [order]
-        if order.is_part:
-            both = self._parts.add(order, outcome)
+    def _settle(self, task: Task, result: TaskResult) -> Iterator[Task]:
+        """Commit what came back, if all is there that belongs to it; tasks for what was left."""
+        ended = [task]
+        if task.is_part:
+            both = self._shared.add(task, result)
             if both is None:
                 return iter(())
-            ended, outcome = both
-            self._meter.end(outcome.runs + outcome.n_rejected, outcome.n_rejected)
-        self._commit(outcome, ended)
-        return self._orders(task.divide(outcome.left))
+            ended, result = both
+            self._counter.end(result.runs + result.n_rejected, result.n_rejected)
+        self._commit(result, ended)
+        return self._orders(division.divide(result.left))
 
-    def _orders(self, divided: Iterable[Sequence[Todo]]) -> Iterator[Order]:
-        return (task.order(self._cache, runs, self._rules) for runs in divided)
+    def _orders(self, divided: Iterable[Sequence[PendingRun]]) -> Iterator[Task]:
+        return (new_task(self._cache, runs, self._rules) for runs in divided)
 
-    def _hand_out(self, waiting: deque[Order], hands: Hands) -> None:
-        while waiting and hands.has_room:
-            order = waiting.popleft()
-            self._open[order.name] = order
-            hands.give(order)
+    def _submit_tasks(self, waiting: deque[Task], executor: TaskExecutor) -> None:
+        while waiting and executor.has_room:
+            task = waiting.popleft()
+            self._open[task.name] = task
+            executor.submit(task)
 
-    def _refuse(self, todo: Todo, failed: Failed) -> Outcome:
-        """The outcome of a run that cost its workers their lives, or raised what is no fault of its files."""
+    def _refuse(self, todo: PendingRun, failed: Failed) -> TaskResult:
+        """The result of a run that cost its workers their lives, or raised what is no fault of its files."""
         run, place = where_of(todo.place), todo.place
         why = Rejected.from_error(run, not_taken(run, failed.why, failed.hint))
         bad = RejectedRun(todo.source, place.suite, place.folder, todo.stamps, why, todo.content)
-        return Outcome(unread=(bad,)) if failed.is_system else Outcome(rejected=(bad,))
+        return TaskResult(unread=(bad,)) if failed.is_system else TaskResult(rejected=(bad,))
 
-    def _commit(self, outcome: Outcome, ended: Sequence[Order] = ()) -> None:
-        """Commit what orders brought; or, at the end, what else is to be said."""
+    def _commit(self, result: TaskResult, ended: Sequence[Task] = ()) -> None:
+        """Commit what tasks brought; or, at the end, what else is to be said."""
         pending, done = self._pending, self.done
-        done.count(outcome)
-        pending.segment, pending.rejected = outcome.segment, outcome.rejected
+        done.count(result)
+        pending.segment, pending.rejected = result.segment, result.rejected
         if pending.segment or pending.rejected or pending.pruned or pending.recovered or pending.gone:
             pending.damaged = self.cure.segments
             done.snapshot = self._apply(pending)
         self._pending = Change()
-        for order in ended:
-            del self._open[order.name]
+        for task in ended:
+            del self._open[task.name]
         self._merge_due()
 
     def _apply(self, change: Change) -> Snapshot:
@@ -613,7 +613,7 @@ def ensure_cached(
     error = None
     if plan.todo:
         try:
-            work.carry_out(plan, Staff())
+            work.execute(plan, WorkerSettings())
         except (CacheNotWritableError, CacheLockedError) as refused:
             error = refused
     rejected = {bad.key: bad for bad in [*plan.known_bad, *work.done.rejected]}

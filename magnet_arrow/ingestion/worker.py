@@ -1,4 +1,4 @@
-"""What a worker does: the runs of one order into one segment. The same in the caller's process and in any other."""
+"""What a worker does: the runs of one task into one segment. The same in the caller's process and in any other."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ from magnet_arrow._forks import require_threads
 from magnet_arrow.decode.chunks import Buffer
 from magnet_arrow.errors import BadFileError
 from magnet_arrow.ingestion import batch_reader
-from magnet_arrow.ingestion.parallel import task
-from magnet_arrow.ingestion.parallel.task import Order, Outcome, Todo
-from magnet_arrow.ingestion.progress import Meter
+from magnet_arrow.ingestion.parallel import division
+from magnet_arrow.ingestion.parallel.task import PendingRun, Task, TaskResult
+from magnet_arrow.ingestion.progress import ProgressCounter
 from magnet_arrow.ingestion.rejection import ChangedError, LongRunError, StrictError, rejected_of
 from magnet_arrow.ingestion.run_reader import RunReader, stamps_of, where_of
 from magnet_arrow.records.table_builder import Batch
@@ -25,20 +25,20 @@ SEGMENT_TIME_S = 60.0
 """A segment is handed over at the first of these, at the end of a run, so that a crash costs no more."""
 
 
-def carry_out(order: Order, meter: Meter | None = None, buffer: Buffer | None = None) -> Outcome:
-    """Take the runs of an order into a segment.
+def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer | None = None) -> TaskResult:
+    """Take the runs of a task into a segment.
 
     Args:
-        order: what to take.
-        meter: told of each run.
-        buffer: reused from order to order.
+        task: what to take.
+        counter: told of each run.
+        buffer: reused from task to task.
 
     Raises:
         CacheNotWritableError: the disk refused. Nothing is left of the segment, as after any other exception.
         ForkedError: this process was forked from one that had used Polars.
     """
     require_threads()
-    work = _Work(order, Meter() if meter is None else meter, Buffer() if buffer is None else buffer)
+    work = _Work(task, ProgressCounter() if counter is None else counter, Buffer() if buffer is None else buffer)
     try:
         work.take_all()
         return work.finish()
@@ -69,40 +69,42 @@ class _Sink:
 
 
 class _Work:
-    def __init__(self, order: Order, meter: Meter, buffer: Buffer) -> None:
-        self._order, self._meter, self._buffer = order, meter, buffer
+    def __init__(self, task: Task, counter: ProgressCounter, buffer: Buffer) -> None:
+        self._task, self._counter, self._buffer = task, counter, buffer
         self._begun = time.monotonic()
         self._rejected: list[RejectedRun] = []
         self._unread: list[RejectedRun] = []
-        self._left: list[Todo] = []
+        self._left: list[PendingRun] = []
         self._contents: dict[str, str] = {}
         self._begin_segment()
 
     def _begin_segment(self) -> None:
-        self._writer = SegmentWriter(self._order.cache, self._order.name, long=self._order.runs[0].is_long)
+        self._writer = SegmentWriter(self._task.cache, self._task.name, long=self._task.runs[0].is_long)
         sink = _Sink(self._writer, self._contents)
-        self._taker: RunReader[Segment] = RunReader(sink, self._buffer, self._meter.read, self._order.rules)
+        self._taker: RunReader[Segment] = RunReader(sink, self._buffer, self._counter.read, self._task.rules)
 
     def take_all(self) -> None:
         """Take the runs until the segment is due to be handed over."""
-        runs = self._order.runs
+        runs = self._task.runs
         if runs[0].is_long:
             self._note_contents(runs)
             self._take_long(runs[0])
             return
-        for batch, may_be_plain in batch_reader.batches(runs, min(batch_reader.BATCH_BYTES, task.SEGMENT_JSON_BYTES)):
+        for batch, may_be_plain in batch_reader.batches(
+            runs, min(batch_reader.BATCH_BYTES, division.SEGMENT_JSON_BYTES)
+        ):
             if self._is_due():
                 self._left += batch
                 continue
-            self._meter.begin(where_of(batch[0].place))
+            self._counter.begin(where_of(batch[0].place))
             self._note_contents(batch)
             singly = self._taker.take_plain(batch) if may_be_plain else batch
-            self._meter.end(len(batch) - len(singly))
+            self._counter.end(len(batch) - len(singly))
             self._take_singly(singly)
 
-    def _note_contents(self, runs: Sequence[Todo]) -> None:
+    def _note_contents(self, runs: Sequence[PendingRun]) -> None:
         """Before they are read: see `RunEntry.content`."""
-        if self._order.rules.content_hash:
+        if self._task.rules.content_hash:
             for run in runs:
                 self._contents[run.key] = run.content or content_digest(run.place.path, run.stamps)
 
@@ -112,15 +114,15 @@ class _Work:
         is_late = time.monotonic() - self._begun >= SEGMENT_TIME_S
         return is_late or self._writer.written_bytes >= SEGMENT_PARQUET_BYTES
 
-    def _take_singly(self, runs: Sequence[Todo]) -> None:
+    def _take_singly(self, runs: Sequence[PendingRun]) -> None:
         for number, run in enumerate(runs):
             if number and self._is_due():
                 self._left += runs[number:]
                 return
             self._take_short(run)
 
-    def _take_short(self, run: Todo) -> None:
-        self._meter.begin(where_of(run.place))
+    def _take_short(self, run: PendingRun) -> None:
+        self._counter.begin(where_of(run.place))
         stamps = run.stamps
         try:
             try:
@@ -130,15 +132,15 @@ class _Work:
                 self._note_contents([msgspec.structs.replace(run, stamps=stamps, content="")])
                 self._taker.take(run.place, run.source, stamps, long=False)
         except LongRunError as error:
-            self._left.append(task.as_long(run, stamps, error.salvage))
+            self._left.append(run.streamed(stamps, error.salvage))
         except BadFileError as error:
             self._reject(run, stamps, error)
         else:
-            self._meter.end(bool(run.place.folder))
+            self._counter.end(bool(run.place.folder))
 
-    def _take_long(self, run: Todo) -> None:
+    def _take_long(self, run: PendingRun) -> None:
         """Take a run whose rows are written as they come; again, where that turns out to need another way."""
-        self._meter.begin(where_of(run.place))
+        self._counter.begin(where_of(run.place))
         salvage, by_layout = run.salvage, True
         while True:
             try:
@@ -161,28 +163,28 @@ class _Work:
                 if run.share is None:
                     self._reject(run, run.stamps, error)
                 else:  # which of its faults is told must not depend on who finds his first
-                    self._left.append(task.whole(run))
+                    self._left.append(run.undivided())
                 return
             else:
-                self._meter.end(bool(run.place.folder))
+                self._counter.end(bool(run.place.folder))
                 return
 
-    def _reject(self, run: Todo, stamps: Fingerprint, error: BadFileError) -> None:
+    def _reject(self, run: PendingRun, stamps: Fingerprint, error: BadFileError) -> None:
         place = run.place
         content = self._contents.get(run.key, "")
         why = rejected_of(where_of(place), place.path, error)
         strict = isinstance(error, StrictError)
         bad = self._unread if isinstance(error, SystemReadError) else self._rejected
         bad.append(RejectedRun(run.source, place.suite, place.folder, stamps, why, content, strict))
-        self._meter.end(bool(place.folder), 1)
+        self._counter.end(bool(place.folder), 1)
 
-    def finish(self) -> Outcome:
-        """What became of the order; the segment's files are complete."""
+    def finish(self) -> TaskResult:
+        """What became of the task; the segment's files are complete."""
         taker = self._taker
         segment = taker.finish() if taker.n_entries else None
         if segment is None:
             taker.discard()
-        return Outcome(
+        return TaskResult(
             segment=segment,
             rejected=tuple(self._rejected),
             unread=tuple(self._unread),

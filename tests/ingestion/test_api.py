@@ -19,7 +19,7 @@ from magnet_arrow.errors import BadFileError, CacheNotWritableError, NoRunsError
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.ingestion import api, batch_reader, run_reader
 from magnet_arrow.ingestion.api import Progress, ensure_cached, ingest, read_run_specs
-from magnet_arrow.ingestion.parallel import task
+from magnet_arrow.ingestion.parallel import division
 from magnet_arrow.outputs import HelmRuns
 from magnet_arrow.sources.file import FileStamp, Fingerprint, SourceFile
 from magnet_arrow.storage import checksums, commit
@@ -391,7 +391,7 @@ def assert_whole(cache: Path, *, strays: bool = False) -> None:
 def test_ctrl_c_at_any_moment_leaves_what_was_committed(
     segment_bytes: int, batch_bytes: int, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task, "SEGMENT_JSON_BYTES", segment_bytes)
+    monkeypatch.setattr(division, "SEGMENT_JSON_BYTES", segment_bytes)
     monkeypatch.setattr(batch_reader, "BATCH_BYTES", batch_bytes)
     committed = set()
     for call in range(1000):

@@ -9,7 +9,7 @@ from makedump import THREE as NAMES
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.ingestion.api import Progress, ingest
-from magnet_arrow.ingestion.parallel import task
+from magnet_arrow.ingestion.parallel import division
 from magnet_arrow.sources.file import FileStamp, content_digest
 from magnet_arrow.storage import transaction
 from magnet_arrow.storage.transaction import Change
@@ -36,7 +36,7 @@ def means(cache: Path) -> list[float]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_other_bytes_are_noticed(workers: int, outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task, "MIN_TASK_BYTES", 1)
+    monkeypatch.setattr(division, "MIN_TASK_BYTES", 1)
     assert ingest(outputs, cache, content_hash=True, workers=workers).runs == 3
     assert ingest(outputs, cache, content_hash=True).skipped == 3
     swap(stats_of(outputs, NAMES[1]), '"mean": 0.5', '"mean": 0.7')

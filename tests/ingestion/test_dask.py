@@ -13,7 +13,7 @@ from reading import all_tables
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.ingestion.api import Progress, ingest
-from magnet_arrow.ingestion.parallel import task
+from magnet_arrow.ingestion.parallel import division
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'magnet-arrow[dask]'")
 
@@ -34,9 +34,9 @@ def client() -> Iterator[Any]:
 
 @pytest.fixture
 def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Runs that are an order each, and differ in their columns."""
-    monkeypatch.setattr(task, "MIN_TASK_BYTES", 1)
-    monkeypatch.setattr(task, "MAX_TASK_BYTES", 1)
+    """Runs that are a task each, and differ in their columns."""
+    monkeypatch.setattr(division, "MIN_TASK_BYTES", 1)
+    monkeypatch.setattr(division, "MAX_TASK_BYTES", 1)
     write_runs(tmp_path / "outputs", [make_run(f"tide:n={n}", args={"n": n, f"own{n}": 1}) for n in range(N_RUNS)])
     ingest(tmp_path / "outputs", tmp_path / "alone", workers=1)
     return tmp_path / "outputs"

@@ -27,10 +27,10 @@ from magnet_arrow.errors import CacheNotWritableError, SettingError, WorkersLost
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.ingestion import batch_reader, worker
 from magnet_arrow.ingestion.api import IngestReport, Progress, ingest
-from magnet_arrow.ingestion.parallel import process_pool, settings, task
-from magnet_arrow.ingestion.parallel.executors import OwnHands
-from magnet_arrow.ingestion.parallel.task import Order, Todo
-from magnet_arrow.ingestion.progress import Meter
+from magnet_arrow.ingestion.parallel import division, process_pool, settings
+from magnet_arrow.ingestion.parallel.executors import InProcess
+from magnet_arrow.ingestion.parallel.task import PendingRun, Task
+from magnet_arrow.ingestion.progress import ProgressCounter
 from magnet_arrow.ingestion.run_reader import RunReader
 from magnet_arrow.records.table_builder import Batch
 from magnet_arrow.sources.file import FileStamp
@@ -46,10 +46,10 @@ def outputs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def small_orders(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small dumps are divided among workers too, a run an order."""
-    monkeypatch.setattr(task, "MIN_TASK_BYTES", 1)
-    monkeypatch.setattr(task, "MAX_TASK_BYTES", 1)
+def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small dumps are divided among workers too, a run a task."""
+    monkeypatch.setattr(division, "MIN_TASK_BYTES", 1)
+    monkeypatch.setattr(division, "MAX_TASK_BYTES", 1)
 
 
 @pytest.mark.parametrize(("workers", "partial"), [(2, False), (2, True), (4, False)])
@@ -80,7 +80,7 @@ def test_what_is_cached_does_not_depend_on_the_order_in_which_it_comes(
     ingest(outputs, tmp_path / "alone", workers=1)
     rng = random.Random(seed)
 
-    def shuffled(runs: Sequence[Todo], workers: int) -> list[tuple[Todo, ...]]:
+    def shuffled(runs: Sequence[PendingRun], workers: int) -> list[tuple[PendingRun, ...]]:
         left, divided = list(runs), []
         rng.shuffle(left)
         while left:
@@ -89,7 +89,7 @@ def test_what_is_cached_does_not_depend_on_the_order_in_which_it_comes(
             left = left[size:]
         return divided
 
-    monkeypatch.setattr(task, "in_parallel", shuffled)
+    monkeypatch.setattr(division, "divide_among", shuffled)
     ingest(outputs, tmp_path / "shuffled", executor=Inline())
     expected = all_tables(tmp_path / "alone")
     for table, frame in all_tables(tmp_path / "shuffled").items():
@@ -100,7 +100,7 @@ def test_a_run_that_turns_out_to_be_long_has_a_segment_of_its_own(
     outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A compressed file of more than a block: its size does not show that."""
-    monkeypatch.setattr(task, "MIN_TASK_BYTES", 1 << 30)
+    monkeypatch.setattr(division, "MIN_TASK_BYTES", 1 << 30)
     write_runs(outputs, [make_run("long:n=0", n_instances=12_000)])
     file = outputs / "runs" / "made" / "long:n=0" / "scenario_state.json"
     text = file.read_bytes()
@@ -110,7 +110,7 @@ def test_a_run_that_turns_out_to_be_long_has_a_segment_of_its_own(
     executor = Inline()
     report = ingest(outputs, cache, executor=executor)
     assert (report.runs, report.rejected, report.rows["scenario_state"]) == (9, (), 12_016)
-    assert executor.orders == [["", "long:n=0", *NAMES], ["long:n=0"]]
+    assert executor.tasks == [["", "long:n=0", *NAMES], ["long:n=0"]]
     assert ingest(outputs, cache.with_name("alone")).rows == report.rows
 
 
@@ -118,13 +118,13 @@ def test_a_run_that_turns_out_to_be_long_has_a_segment_of_its_own(
 def test_a_segment_is_handed_over_in_time(
     bound: str, outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the end of a run; the others become an order of their own."""
+    """At the end of a run; the others become a task of their own."""
     monkeypatch.setattr(worker, bound, 0)
     monkeypatch.setattr(batch_reader, "BATCH_BYTES", 1)
-    monkeypatch.setattr(task, "MIN_TASK_BYTES", 1 << 30)
+    monkeypatch.setattr(division, "MIN_TASK_BYTES", 1 << 30)
     executor = Inline()
     assert ingest(outputs / "runs" / "made", cache, runs="tide:*", executor=executor).runs == 8
-    assert executor.orders == [["", *NAMES], *(NAMES[number:] for number in range(8))]
+    assert executor.tasks == [["", *NAMES], *(NAMES[number:] for number in range(8))]
 
 
 def test_any_executor_will_do(outputs: Path, tmp_path: Path) -> None:
@@ -146,8 +146,8 @@ def test_a_script_without_a_guard_has_workers_too(outputs: Path, cache: Path, tm
     script = tmp_path / "script.py"
     script.write_text(
         f"import sys\nsys.path.insert(0, {PACKAGE!r})\n"
-        "from magnet_arrow import ingest\nfrom magnet_arrow.ingestion.parallel import task as orders\n"
-        "orders.MIN_TASK_BYTES = orders.MAX_TASK_BYTES = 1\n"
+        "from magnet_arrow import ingest\nfrom magnet_arrow.ingestion.parallel import division\n"
+        "division.MIN_TASK_BYTES = division.MAX_TASK_BYTES = 1\n"
         f"print(ingest({str(outputs)!r}, {str(cache)!r}, workers=2).runs)\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
@@ -157,33 +157,39 @@ def test_a_script_without_a_guard_has_workers_too(outputs: Path, cache: Path, tm
 # How work is divided.
 
 
-def todo(name: str, size_bytes: int) -> Todo:
+def pending_run(name: str, size_bytes: int) -> PendingRun:
     place = RunPlace(Path("/made") / name, Path("/made"), "made", name)
-    return Todo(place, "s0", (FileStamp("stats.json", size_bytes, 0),))
+    return PendingRun(place, "s0", (FileStamp("stats.json", size_bytes, 0),))
 
 
 MB = 1_000_000
 
 
 def test_large_runs_come_first_and_alone() -> None:
-    runs = [todo("a", 2 * MB), todo("b", 40 * MB), todo("c", 3 * MB), todo("d", 90 * MB), todo("e", MB)]
-    divided = [[run.place.folder for run in runs] for runs in task.in_parallel(runs, 2)]
+    runs = [
+        pending_run("a", 2 * MB),
+        pending_run("b", 40 * MB),
+        pending_run("c", 3 * MB),
+        pending_run("d", 90 * MB),
+        pending_run("e", MB),
+    ]
+    divided = [[run.place.folder for run in runs] for runs in division.divide_among(runs, 2)]
     assert divided == [["d"], ["b"], ["a"], ["c"], ["e"]]
 
 
 def test_short_runs_are_neighbours_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = [todo(name, 3 * MB) for name in "abcdefg"]
-    assert [len(part) for part in task.divide(runs)] == [7]
-    monkeypatch.setattr(task, "SEGMENT_JSON_BYTES", 6 * MB)
-    assert [len(part) for part in task.divide(runs)] == [2, 2, 2, 1]
+    runs = [pending_run(name, 3 * MB) for name in "abcdefg"]
+    assert [len(part) for part in division.divide(runs)] == [7]
+    monkeypatch.setattr(division, "SEGMENT_JSON_BYTES", 6 * MB)
+    assert [len(part) for part in division.divide(runs)] == [2, 2, 2, 1]
 
 
 def test_orders_grow_smaller_towards_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is a quarter of what is left for two workers, within bounds."""
-    runs = [todo(f"{number:03}", MB) for number in range(100)]
-    monkeypatch.setattr(task, "MAX_TASK_BYTES", 20 * MB)
-    monkeypatch.setattr(task, "MIN_TASK_BYTES", 5 * MB)
-    assert [len(part) for part in task.divide(runs, 2)] == [20, 20, 15, 12, 9, 6, 5, 5, 5, 3]
+    runs = [pending_run(f"{number:03}", MB) for number in range(100)]
+    monkeypatch.setattr(division, "MAX_TASK_BYTES", 20 * MB)
+    monkeypatch.setattr(division, "MIN_TASK_BYTES", 5 * MB)
+    assert [len(part) for part in division.divide(runs, 2)] == [20, 20, 15, 12, 9, 6, 5, 5, 5, 3]
 
 
 @pytest.mark.parametrize(
@@ -201,10 +207,10 @@ def test_how_many_workers_there_are(
     wanted: int | None, memory_bytes: int | None, n_bytes: int, found: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settings, "cores", lambda: 6)
-    runs = [todo(f"{number:02}", n_bytes // 40) for number in range(40)]
-    monkeypatch.setattr(settings, "Pool", lambda workers, meter: workers)
-    hands, _ = settings.Staff(wanted, memory_bytes).for_runs(runs, Meter())
-    assert (1 if isinstance(hands, OwnHands) else hands) == found
+    runs = [pending_run(f"{number:02}", n_bytes // 40) for number in range(40)]
+    monkeypatch.setattr(settings, "ProcessPool", lambda workers, counter: workers)
+    executor, _ = settings.WorkerSettings(wanted, memory_bytes).executor_for(runs, ProgressCounter())
+    assert (1 if isinstance(executor, InProcess) else executor) == found
 
 
 @pytest.mark.parametrize(
@@ -225,13 +231,13 @@ def test_settings_that_leave_nothing_to_work_with(options: dict[str, int], words
 class Inline(Executor):
     """Carries out at once what is submitted, unless it is made to fail."""
 
-    def __init__(self, fail: Callable[[Order], object] = lambda _: None) -> None:
-        self.orders: list[list[str]] = []
+    def __init__(self, fail: Callable[[Task], object] = lambda _: None) -> None:
+        self.tasks: list[list[str]] = []
         self._fail = fail
 
     def submit(self, function: Any, /, *args: Any, **options: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        self.orders.append([run.place.folder for run in args[0].runs])
+        self.tasks.append([run.place.folder for run in args[0].runs])
         try:
             self._fail(args[0])
             future.set_result(function(*args, **options))
@@ -243,15 +249,15 @@ class Inline(Executor):
 def test_a_run_that_makes_workers_fail_is_tried_alone_and_rejected(
     outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(order: Order) -> None:
-        if any(run.place.folder == BAD for run in order.runs):
+    def fail(task: Task) -> None:
+        if any(run.place.folder == BAD for run in task.runs):
             raise MemoryError
 
-    monkeypatch.setattr(task, "MIN_TASK_BYTES", 1 << 30)  # all in one
+    monkeypatch.setattr(division, "MIN_TASK_BYTES", 1 << 30)  # all in one
     executor = Inline(fail)
     report = ingest(outputs / "runs" / "made", cache, runs="tide:*", executor=executor)
-    assert executor.orders[0] == ["", *NAMES]
-    assert [BAD] in executor.orders
+    assert executor.tasks[0] == ["", *NAMES]
+    assert [BAD] in executor.tasks
     assert_only_the_bad_run_is_rejected(report, cache, "MemoryError")
 
 
@@ -301,8 +307,8 @@ def test_processes_that_can_not_be_started_are_no_fault_of_the_runs(
 def test_an_executor_that_breaks_leaves_its_runs_to_be_done(outputs: Path, cache: Path) -> None:
     executor = Inline()
 
-    def break_at_the_fourth(_: Order) -> None:
-        if len(executor.orders) >= 4:
+    def break_at_the_fourth(_: Task) -> None:
+        if len(executor.tasks) >= 4:
             raise BrokenExecutor("a process was killed")
 
     executor._fail = break_at_the_fourth
@@ -324,7 +330,7 @@ def test_an_executor_that_was_shut_down_is_reported(outputs: Path, cache: Path) 
 def test_what_was_wrong_with_the_cache_is_not_blamed_on_a_run(
     outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(order: Order) -> None:
+    def fail(task: Task) -> None:
         raise CacheNotWritableError("The disk is full.", hint="Free some space.")
 
     with pytest.raises(CacheNotWritableError, match="The disk is full"):
@@ -362,7 +368,7 @@ def raising_at_the_bad_run(monkeypatch: pytest.MonkeyPatch, error: BaseException
 def test_what_one_run_raises_rejects_that_run_in_this_process_too(
     error: Exception, why: str, outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task, "MIN_TASK_BYTES", 1 << 30)  # all in one
+    monkeypatch.setattr(division, "MIN_TASK_BYTES", 1 << 30)  # all in one
     raising_at_the_bad_run(monkeypatch, error)
     report = ingest(outputs, cache, workers=1)
     [fault] = report.rejected

@@ -14,7 +14,7 @@ from strategies import runs
 from magnet_arrow.cache import Cache
 from magnet_arrow.helm.layout import find_runs
 from magnet_arrow.ingestion.api import ingest
-from magnet_arrow.ingestion.parallel import task
+from magnet_arrow.ingestion.parallel import division
 from magnet_arrow.schema import registry
 from magnet_arrow.storage.maintenance import compact
 
@@ -35,7 +35,7 @@ def test_orders_layouts_and_compactions(
     made = data.draw(st.tuples(*(runs(f"tide:n={number}") for number in range(4))))
     paths = write_runs(folder / "outputs", made)
     ingest(folder / "outputs", folder / "plain")
-    monkeypatch.setattr(task, "SEGMENT_JSON_BYTES", data.draw(st.sampled_from([1, 5_000, 1 << 30])))
+    monkeypatch.setattr(division, "SEGMENT_JSON_BYTES", data.draw(st.sampled_from([1, 5_000, 1 << 30])))
     monkeypatch.setattr(compact, "MAX_SMALL", data.draw(st.sampled_from([1, 2, 32])))
     for path in data.draw(st.permutations(paths)):
         ingest(path, folder / "cache")
@@ -49,7 +49,7 @@ def test_orders_layouts_and_compactions(
 def test_the_demo_in_any_layout(demo_outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ingest(demo_outputs, tmp_path / "plain")
     expected = frames(demo_outputs, tmp_path / "plain")
-    monkeypatch.setattr(task, "SEGMENT_JSON_BYTES", 1)
+    monkeypatch.setattr(division, "SEGMENT_JSON_BYTES", 1)
     monkeypatch.setattr(compact, "MAX_SMALL", 3)
     for place in reversed(find_runs(demo_outputs).places):
         ingest(place.path, tmp_path / "cache")

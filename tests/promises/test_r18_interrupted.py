@@ -66,13 +66,13 @@ def test_a_second_ctrl_c_does_not_disturb_what_the_first_ends_in_order(tmp_path:
     outputs, cache = make_outputs(tmp_path), tmp_path / "cache"
     prelude = AT.format(where="ingestion.transaction.apply", call=9, signal=int(signal.SIGINT))
     prelude += """
-from magnet_arrow.ingestion.parallel import executors as hands
-stop = hands.OwnHands.stop
+from magnet_arrow.ingestion.parallel import executors
+stop = executors.InProcess.stop
 def stop_again(self):
     os.kill(os.getpid(), signal.SIGINT)
     stop(self)
     print("stopped")
-hands.OwnHands.stop = stop_again
+executors.InProcess.stop = stop_again
 """
     child = start_ingest([outputs], cache, prelude=prelude)
     said, complaint = child.communicate()
@@ -90,9 +90,9 @@ def test_ctrl_c_goes_to_the_workers_of_a_terminal_too(tmp_path: Path) -> None:
 import os, signal
 from magnet_arrow.ingestion.parallel import process_pool as pool
 really, calls = pool._Process.begin, 0
-def begin(self, order):
+def begin(self, task):
     global calls
-    really(self, order)
+    really(self, task)
     calls += 1
     if calls in (1, 9):
         for process in self._context.processes:

@@ -1,4 +1,4 @@
-"""Who carries out orders: this process itself, or the workers of an executor that the caller has."""
+"""What runs tasks: this process itself, or the workers of an executor that the caller has."""
 
 import contextlib
 import queue
@@ -10,10 +10,10 @@ from typing import Protocol
 
 from magnet_arrow.decode.chunks import Buffer
 from magnet_arrow.errors import CacheError, ForkedError
-from magnet_arrow.ingestion.parallel.task import Order, Outcome
-from magnet_arrow.ingestion.progress import Meter
+from magnet_arrow.ingestion.parallel.task import Task, TaskResult
+from magnet_arrow.ingestion.progress import ProgressCounter
 from magnet_arrow.ingestion.rejection import said
-from magnet_arrow.ingestion.worker import carry_out
+from magnet_arrow.ingestion.worker import run_task
 from magnet_arrow.sources.file import is_system_error
 from magnet_arrow.storage.maintenance import vacuum
 
@@ -23,12 +23,12 @@ _REPORT = "Please report this; with retry=True the run is read again."
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An order was not carried out, and why not.
+    """Why a task brought no result.
 
     Attributes:
         why: in words.
         hint: what can be done about it.
-        is_system: the system is at fault, so that the next ingest is to look again.
+        is_system: the system is at fault, so the next ingest tries again.
     """
 
     why: str
@@ -37,144 +37,153 @@ class Failed:
 
 
 class Lost(Failed):
-    """It was not carried out as there is nobody left to do so; nobody knows if it would have failed."""
+    """The task was not run, or not to its end, since its executor broke: nobody knows whether it would have failed."""
 
 
-class Hands(Protocol):
-    """What carries out orders."""
+class TaskExecutor(Protocol):
+    """What runs tasks. Results come in the order in which tasks end."""
 
     @property
     def has_room(self) -> bool:
-        """Whether another order would be begun at once."""
+        """Whether another task would begin at once."""
 
     @property
     def is_busy(self) -> bool:
-        """Whether an order is under way."""
+        """Whether a task was submitted whose result has not been asked for."""
 
-    def give(self, order: Order) -> None:
-        """Begin an order."""
+    def submit(self, task: Task) -> None:
+        """Begin a task. Only called while `has_room`."""
 
-    def take_back(self) -> tuple[Order, Outcome | Failed]:
-        """Wait for the next order to end, whichever that is.
+    def next_result(self) -> tuple[Task, TaskResult | Failed]:
+        """Wait for the next task to end; the task, and its result. Only called while `is_busy`.
 
         Raises:
             CacheError: the cache, or its disk, is at fault.
-            WorkersLostError: there is no way on.
+            WorkersLostError: no worker process can be started.
         """
 
     def close(self) -> None:
-        """All is done."""
+        """End the workers, when all tasks have ended."""
 
     def stop(self) -> None:
-        """Nothing more is wanted. When this returns, no process of ours is at work any more."""
+        """Abandon all tasks. No process of ours is at work any more when this returns."""
 
 
-class OwnHands:
-    """This process: an order is carried out when it is asked for."""
+class InProcess:
+    """Runs tasks in this process, each when its result is asked for."""
 
-    def __init__(self, meter: Meter) -> None:
-        self._meter, self._buffer = meter, Buffer()
-        self._order: Order | None = None
+    def __init__(self, counter: ProgressCounter) -> None:
+        self._counter, self._buffer = counter, Buffer()
+        self._task: Task | None = None
 
     @property
     def has_room(self) -> bool:
-        """See `Hands`."""
-        return self._order is None
+        """Whether no task is waiting: there is room for one."""
+        return self._task is None
 
     @property
     def is_busy(self) -> bool:
-        """See `Hands`."""
-        return self._order is not None
+        """Whether a task is waiting."""
+        return self._task is not None
 
-    def give(self, order: Order) -> None:
-        """See `Hands`."""
-        self._order = order
+    def submit(self, task: Task) -> None:
+        """Keep the task for `next_result`."""
+        self._task = task
 
-    def take_back(self) -> tuple[Order, Outcome | Failed]:
-        """See `Hands`."""
-        order = self._order
-        assert order is not None
+    def next_result(self) -> tuple[Task, TaskResult | Failed]:
+        """Run the task that was submitted; the task, and its result.
+
+        Raises:
+            CacheError: the cache, or its disk, is at fault.
+            Exception: whatever the caller's progress function raised.
+        """
+        task = self._task
+        assert task is not None
         try:
-            result: Outcome | Failed = carry_out(order, self._meter, self._buffer)
+            result: TaskResult | Failed = run_task(task, self._counter, self._buffer)
         except CacheError:
             raise
         except Exception as error:
-            if error is self._meter.stopped_by:
+            if error is self._counter.stopped_by:
                 raise
             result = failed(error)
-        self._order = None
-        return order, result
+        self._task = None
+        return task, result
 
     def close(self) -> None:
-        """See `Hands`."""
+        """There is nothing to end."""
 
     def stop(self) -> None:
-        """See `Hands`."""
-        self._order = None
+        """Forget the task."""
+        self._task = None
 
 
-class BorrowedHands:
-    """The workers of a caller's executor. All orders are given to it at once, since it alone knows how many it has."""
+class CallerExecutor:
+    """Runs tasks by an executor of the caller. It gets all tasks at once: it alone knows how many workers it has."""
 
-    def __init__(self, executor: Executor, meter: Meter) -> None:
-        self._executor, self._meter = executor, meter
-        self._futures: dict[Future[Outcome], Order] = {}
-        self._ended: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
+    def __init__(self, executor: Executor, counter: ProgressCounter) -> None:
+        self._executor, self._counter = executor, counter
+        self._futures: dict[Future[TaskResult], Task] = {}
+        self._ended: queue.SimpleQueue[Future[TaskResult]] = queue.SimpleQueue()
 
     @property
     def has_room(self) -> bool:
-        """See `Hands`."""
+        """Always: tasks queue in the executor."""
         return True
 
     @property
     def is_busy(self) -> bool:
-        """See `Hands`."""
+        """Whether the executor has tasks of ours."""
         return bool(self._futures)
 
-    def give(self, order: Order) -> None:
-        """See `Hands`."""
+    def submit(self, task: Task) -> None:
+        """Give the task to the executor; one that is broken or shut down makes it `Lost`."""
         try:
-            future = self._executor.submit(carry_out, order)
+            future = self._executor.submit(run_task, task)
         except RuntimeError as error:  # a broken executor, or one that was shut down
             future = Future()
             future.set_exception(error if isinstance(error, BrokenExecutor) else BrokenExecutor(str(error)))
-        self._futures[future] = order
+        self._futures[future] = task
         future.add_done_callback(self._ended.put)
 
-    def take_back(self) -> tuple[Order, Outcome | Failed]:
-        """See `Hands`."""
+    def next_result(self) -> tuple[Task, TaskResult | Failed]:
+        """Wait for the next task to end; the task, and its result.
+
+        Raises:
+            CacheError: the cache, or its disk, is at fault.
+            ForkedError: a worker was forked from a process that had used Polars.
+        """
         future = self._ended.get()
-        order = self._futures.pop(future)
+        task = self._futures.pop(future)
         try:
-            return order, self._meter.end_order(order, future.result())
+            return task, self._counter.end_task(task, future.result())
         except (BrokenExecutor, CancelledError) as error:
-            return order, Lost(said(error))
+            return task, Lost(said(error))
         except (CacheError, ForkedError):
             raise
         except Exception as error:
-            return order, failed(error)
+            return task, failed(error)
 
     def close(self) -> None:
-        """See `Hands`."""
+        """The executor stays open: it is the caller's."""
 
     def stop(self) -> None:
-        """See `Hands`."""
-        # What is under way can't be stopped; its files go when it is done.
-        for future, order in self._futures.items():
+        """Cancel what has not begun. What has begun can't be stopped: its files are removed when it ends."""
+        for future, task in self._futures.items():
             if not future.cancel():
-                future.add_done_callback(_discarding(order.cache, order.name))
+                future.add_done_callback(_discarding(task.cache, task.name))
 
 
 def _discarding(cache: Path, name: str) -> Callable[[object], None]:
     def discard(_: object) -> None:
-        with contextlib.suppress(OSError, CacheError):  # the sweep will, in a day
+        with contextlib.suppress(OSError, CacheError):  # a vacuum removes them after a day
             vacuum.discard(cache, name)
 
     return discard
 
 
 def failed(error: Exception) -> Failed:
-    """What an exception means that is not about the cache: it is a run's that raised it."""
+    """What an exception that is not about the cache means: one of the task's runs raised it."""
     if is_system_error(error):
         return Failed(said(error), "This is not remembered: the next ingest looks again.", is_system=True)
     return Failed(said(error)) if isinstance(error, MemoryError) else Failed(said(error), _REPORT)

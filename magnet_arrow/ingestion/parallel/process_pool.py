@@ -1,7 +1,7 @@
-"""Worker processes of our own.
+"""Worker processes.
 
-Each is an executor of one: a `ProcessPoolExecutor` of many is broken as a whole by the death of one worker, and nobody
-can tell then which order it was that did it.
+Each is a `ProcessPoolExecutor` of one worker: the death of one worker breaks an executor of many as a whole, and nobody
+can tell which task killed it.
 """
 
 import contextlib
@@ -22,118 +22,123 @@ from typing import Any, TypeVar
 from magnet_arrow._no_pandas import hide_pandas
 from magnet_arrow.errors import CacheError, WorkersLostError
 from magnet_arrow.ingestion.parallel.executors import Failed, failed
-from magnet_arrow.ingestion.parallel.task import Order, Outcome
-from magnet_arrow.ingestion.progress import Meter
-from magnet_arrow.ingestion.worker import carry_out
+from magnet_arrow.ingestion.parallel.task import Task, TaskResult
+from magnet_arrow.ingestion.progress import ProgressCounter
+from magnet_arrow.ingestion.worker import run_task
 from magnet_arrow.storage.maintenance import vacuum
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_MOST_FALSE_STARTS = 3
-"""So many processes in a row may die before they have begun."""
+_MAX_FALSE_STARTS = 3
+"""So many processes in a row may die before they have begun a task."""
 
 
-class Pool:
-    """Worker processes that are started when they are first needed, and again when they died."""
+class ProcessPool:
+    """A `TaskExecutor` of worker processes, which are started when they are first needed, and again when they died."""
 
-    def __init__(self, workers: int, meter: Meter) -> None:
-        self._meter = meter
+    def __init__(self, workers: int, counter: ProgressCounter) -> None:
+        self._counter = counter
         self._ended: queue.SimpleQueue[_Process] = queue.SimpleQueue()
         self._processes = [_Process(self._ended.put) for _ in range(workers)]
 
     @property
     def has_room(self) -> bool:
-        """See `Hands`."""
-        return any(process.order is None for process in self._processes)
+        """Whether a process has nothing to do."""
+        return any(process.task is None for process in self._processes)
 
     @property
     def is_busy(self) -> bool:
-        """See `Hands`."""
-        return any(process.order is not None for process in self._processes)
+        """Whether a process has a task."""
+        return any(process.task is not None for process in self._processes)
 
-    def give(self, order: Order) -> None:
-        """See `Hands`."""
-        next(process for process in self._processes if process.order is None).begin(order)
+    def submit(self, task: Task) -> None:
+        """Have a process without a task run this one."""
+        next(process for process in self._processes if process.task is None).begin(task)
 
-    def take_back(self) -> tuple[Order, Outcome | Failed]:
-        """See `Hands`."""
+    def next_result(self) -> tuple[Task, TaskResult | Failed]:
+        """Wait for the next task to end; the task, and its result.
+
+        Raises:
+            CacheError: the cache, or its disk, is at fault.
+            WorkersLostError: several processes in a row died before they had begun.
+        """
         while True:
             process = self._ended.get()
-            order, result = process.end()
+            task, result = process.end()
             if result is None:  # it died before it had begun
-                process.begin(order)
-            elif isinstance(result, Outcome):
-                return order, self._meter.end_order(order, result)
+                process.begin(task)
+            elif isinstance(result, TaskResult):
+                return task, self._counter.end_task(task, result)
             else:
-                return order, result
+                return task, result
 
     def close(self) -> None:
-        """See `Hands`."""
+        """End the processes, which have nothing to do, and wait for them."""
         for process in self._processes:
-            process.let_go()
+            process.shut_down()
         for process in self._processes:
             process.join()
 
     def stop(self) -> None:
-        """See `Hands`."""
+        """Kill the processes."""
         for process in self._processes:
             process.kill()
 
 
 class _Process:
-    """One worker process at a time, and the order that it is at."""
+    """One worker process at a time, and its task."""
 
-    def __init__(self, ended: "Callable[[_Process], None]") -> None:
-        self._tell = ended
+    def __init__(self, on_end: "Callable[[_Process], None]") -> None:
+        self._on_end = on_end
         self._executor: ProcessPoolExecutor | None = None
         self._context = _Context()
         self._ready: Future[None] = Future()
-        self._future: Future[Outcome] = Future()
+        self._future: Future[TaskResult] = Future()
         self._false_starts = 0
-        self.order: Order | None = None
+        self.task: Task | None = None
 
-    def begin(self, order: Order) -> None:
-        self.order = order
+    def begin(self, task: Task) -> None:
+        self.task = task
         try:
-            self._submit(order)
+            self._submit(task)
         except BrokenProcessPool:  # it was killed while it had nothing to do
-            self.let_go()
-            self._submit(order)
-        self._future.add_done_callback(lambda _: self._tell(self))
+            self.shut_down()
+            self._submit(task)
+        self._future.add_done_callback(lambda _: self._on_end(self))
 
-    def _submit(self, order: Order) -> None:
+    def _submit(self, task: Task) -> None:
         if self._executor is None:
             self._context = _Context()
             self._executor = ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin_worker)
             self._ready = self._executor.submit(_ready)
-        self._future = self._executor.submit(carry_out, order)
+        self._future = self._executor.submit(run_task, task)
 
-    def end(self) -> tuple[Order, Outcome | Failed | None]:
-        """The order that has ended, and what became of it; None if it was not so much as begun."""
-        order = self.order
-        assert order is not None
+    def end(self) -> tuple[Task, TaskResult | Failed | None]:
+        """The task that has ended, and its result; None if it was not begun."""
+        task = self.task
+        assert task is not None
         try:
-            result: Outcome | Failed | None = self._future.result()
+            result: TaskResult | Failed | None = self._future.result()
         except BrokenProcessPool:
-            result = self._died(order)
+            result = self._died(task)
         except CacheError:
             raise
         except Exception as error:
             result = failed(error)
         else:
             self._false_starts = 0
-        self.order = None
-        return order, result
+        self.task = None
+        return task, result
 
-    def _died(self, order: Order) -> Failed | None:
+    def _died(self, task: Task) -> Failed | None:
         was_ready = self._ready.done() and self._ready.exception() is None
-        self.let_go()
-        vacuum.discard(order.cache, order.name)
+        self.shut_down()
+        vacuum.discard(task.cache, task.name)
         if was_ready:
             return Failed("its worker process died (out of memory, or killed)")
         self._false_starts += 1
-        if self._false_starts >= _MOST_FALSE_STARTS:
+        if self._false_starts >= _MAX_FALSE_STARTS:
             raise WorkersLostError(
                 f"{self._false_starts} worker processes died before they had begun.",
                 hint="What was committed stays. With workers=1 (--workers 1) no other process is needed.",
@@ -144,8 +149,8 @@ class _Process:
     def _started(self) -> list[SpawnProcess]:
         return [process for process in self._context.processes if process.pid is not None]
 
-    def let_go(self) -> None:
-        """End the process, which has nothing to do."""
+    def shut_down(self) -> None:
+        """Have the process end, which has no task any more."""
         if self._executor is not None:
             self._executor.shutdown(wait=False)
             self._executor = None
@@ -157,21 +162,23 @@ class _Process:
     def kill(self) -> None:
         for process in self._started:
             process.kill()
-        self.let_go()
+        self.shut_down()
         self.join()
 
 
 def can_start_processes() -> bool:
-    """Whether there is more than one core to use, and this process may have children: a daemonic one may not."""
+    """Whether there is more than one core, and this process may have children, which a daemonic process may not."""
     return cores() > 1 and not multiprocessing.current_process().daemon
 
 
 def results(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
-    """What a function gives for each task, in their order, by one process per core. The processes end with the caller.
+    """The results of a function for some tasks, in their order, by one process per core.
+
+    The processes end with the caller.
 
     Args:
-        function: can be pickled, and writes nothing that a lost process would leave half done.
-        tasks: can be pickled, as what is given back.
+        function: it can be pickled, and writes nothing that a process which dies would leave half done.
+        tasks: they can be pickled, as can the results.
 
     Raises:
         WorkersLostError: a process died.
@@ -192,16 +199,13 @@ def results(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
         executor.shutdown(cancel_futures=True)
 
 
-# How a process is started, and what it does at first.
-
-
 _STARTING = threading.Lock()
-"""Held while the main module is out of sight, which one thread at a time may do."""
+"""Held while the main module is hidden, which one thread at a time may do."""
 
 
 class _SpawnedProcess(SpawnProcess):
     def start(self) -> None:
-        with _STARTING, _unseen_main(), _without_ctrl_c():
+        with _STARTING, _hidden_main(), _without_ctrl_c():
             super().start()
 
 
@@ -213,17 +217,17 @@ class _Context(SpawnContext):
         self.processes: list[SpawnProcess] = []
 
     def Process(self, *args: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
-        """As the class attribute of this name that it replaces."""
+        """A process of ours; this method takes the place of a class attribute of the same name."""
         process = _SpawnedProcess(*args, **options)
         self.processes.append(process)
         return process
 
 
 @contextlib.contextmanager
-def _unseen_main() -> Iterator[None]:
-    """A spawned process runs the caller's main module again, which a script without a guard would not survive.
+def _hidden_main() -> Iterator[None]:
+    """Keep a new process from running the caller's main module again, as `spawn` has it do.
 
-    Nothing in there is needed by a worker of ours.
+    A script without a guard would start processes without end. A worker needs nothing of that module.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -235,7 +239,7 @@ def _unseen_main() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_ctrl_c() -> Iterator[None]:
-    """The process inherits that Ctrl-C is blocked, so that it only ever ends the caller, which ends the process."""
+    """Start a process with Ctrl-C blocked: it ends the caller only, which ends the process."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -253,7 +257,7 @@ def _begin_worker() -> None:
 
 
 def _end_with_caller() -> None:
-    """Without it a worker would wait for work for ever after the caller has been killed."""
+    """End this process when the caller is killed; without this it would wait for tasks for ever."""
     caller = multiprocessing.parent_process()
     assert caller is not None
     connection.wait([caller.sentinel])
@@ -261,7 +265,7 @@ def _end_with_caller() -> None:
 
 
 def _ready() -> None:
-    """Called before the first order: once it has returned, it is no fault of the machine that a process dies."""
+    """Called before the first task: if the process dies later than this, the task is to blame, not the machine."""
 
 
 def cores() -> int:

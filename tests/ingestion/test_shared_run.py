@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from makedump import make_run, write_runs
 from reading import all_tables
-from test_workers import Inline, todo
+from test_workers import Inline, pending_run
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.checks.verify import verify
@@ -20,8 +20,8 @@ from magnet_arrow.decode import chunks
 from magnet_arrow.errors import WorkersLostError
 from magnet_arrow.ingestion import batch_reader, run_reader
 from magnet_arrow.ingestion.api import Progress, ingest
-from magnet_arrow.ingestion.parallel import task
-from magnet_arrow.ingestion.parallel.task import Order, Todo
+from magnet_arrow.ingestion.parallel import division, shared_run
+from magnet_arrow.ingestion.parallel.task import PendingRun, Task
 from magnet_arrow.storage.manifest import RunEntry
 
 LONG = "long:n=0"
@@ -43,7 +43,7 @@ def folder(outputs: Path) -> Path:
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of some kilobytes is a long one, and worth two workers."""
-    monkeypatch.setattr(task, "MIN_SHARE_BYTES", 1)
+    monkeypatch.setattr(shared_run, "MIN_PART_BYTES", 1)
     for module in (chunks, run_reader, batch_reader):
         monkeypatch.setattr(module, "BLOCK_BYTES", 8192)
 
@@ -133,14 +133,14 @@ def test_what_is_cached_does_not_depend_on_who_takes_which_files(
     alone = ingest(outputs, tmp_path / "alone", workers=1, partial=partial)
     executor = Inline()
     report = ingest(outputs, tmp_path / "shared", executor=executor, workers=2, partial=partial)
-    assert executor.orders[:2] == [[LONG], [LONG]]
+    assert executor.tasks[:2] == [[LONG], [LONG]]
     for name in ("runs", "rows", "bytes_in", "skipped", "rejected", "notes", "unexpected", "partial"):
         assert getattr(report, name) == getattr(alone, name), name
     expected = all_tables(tmp_path / "alone")
     for table, frame in all_tables(tmp_path / "shared").items():
         assert frame.equals(expected[table]), table
     if report.rejected:
-        assert [order for order in executor.orders if order == [LONG]] == [[LONG]] * 3  # once more, as a whole
+        assert [task for task in executor.tasks if task == [LONG]] == [[LONG]] * 3  # once more, as a whole
     else:
         assert entry_of(tmp_path / "shared") == entry_of(tmp_path / "alone")
         assert verify(outputs, tmp_path / "shared").differences == ()
@@ -155,7 +155,7 @@ def test_worker_processes_take_parts(
 ) -> None:
     """In other processes, which know nothing of this test's small blocks."""
     monkeypatch.undo()
-    monkeypatch.setattr(task, "MIN_SHARE_BYTES", 1 << 20)
+    monkeypatch.setattr(shared_run, "MIN_PART_BYTES", 1 << 20)
     write_runs(outputs, [make_run("large:n=0", n_instances=14_000)])
     assert (outputs / "runs" / "made" / "large:n=0" / "scenario_state.json").stat().st_size > chunks.BLOCK_BYTES
     told: list[Progress] = []
@@ -177,7 +177,7 @@ def test_a_largest_file_that_is_no_table_is_kept_as_text_with_the_others(
     ingest(outputs, tmp_path / "alone", workers=1)
     executor = Inline()
     ingest(outputs, tmp_path / "shared", executor=executor, workers=2)
-    assert executor.orders.count([LONG]) == 3
+    assert executor.tasks.count([LONG]) == 3
     assert all_tables(tmp_path / "shared")["files"].equals(all_tables(tmp_path / "alone")["files"])
     assert entry_of(tmp_path / "shared") == entry_of(tmp_path / "alone")
     assert len(stems(tmp_path / "shared")) == 2
@@ -187,8 +187,8 @@ def test_bytes_that_change_between_two_parts_are_noticed(outputs: Path, folder: 
     """Neither their number nor the file's date do."""
     file = folder / "scenario_state.json"
 
-    def change(order: Order) -> None:
-        if order.is_rest:
+    def change(task: Task) -> None:
+        if task.is_rest:
             times = file.stat()
             alter(file, lambda text: text.replace(b"tide id7?", b"tide id8?"))
             os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -203,7 +203,7 @@ def test_what_stands_beside_runs_is_one_workers(outputs: Path, cache: Path, tmp_
     (outputs / "runs" / "made" / "run_specs.json").write_text(json.dumps(["x" * 500_000]))
     executor = Inline()
     ingest(outputs, cache, executor=executor, workers=2)
-    assert executor.orders.count([""]) == 1
+    assert executor.tasks.count([""]) == 1
     ingest(outputs, tmp_path / "alone", workers=1)
     assert all_tables(cache)["suite_files"].equals(all_tables(tmp_path / "alone")["suite_files"])
 
@@ -212,8 +212,8 @@ def test_what_stands_beside_runs_is_one_workers(outputs: Path, cache: Path, tmp_
 def test_a_part_that_makes_workers_fail_costs_the_run_and_no_other(
     which: list[bool], outputs: Path, cache: Path
 ) -> None:
-    def fail(order: Order) -> None:
-        if order.is_part and order.is_rest in which:
+    def fail(task: Task) -> None:
+        if task.is_part and task.is_rest in which:
             raise MemoryError
 
     told: list[Progress] = []
@@ -231,8 +231,8 @@ def test_a_part_that_makes_workers_fail_costs_the_run_and_no_other(
 def test_a_part_that_fails_once_is_tried_again(outputs: Path, cache: Path) -> None:
     tries = count()
 
-    def fail(order: Order) -> None:
-        if order.is_rest and not next(tries):
+    def fail(task: Task) -> None:
+        if task.is_rest and not next(tries):
             raise MemoryError
 
     assert ingest(outputs, cache, executor=Inline(fail), workers=2).runs == 2
@@ -240,8 +240,8 @@ def test_a_part_that_fails_once_is_tried_again(outputs: Path, cache: Path) -> No
 
 
 def test_nothing_is_left_of_a_half_when_the_executor_breaks(outputs: Path, cache: Path) -> None:
-    def fail(order: Order) -> None:
-        if order.is_rest:
+    def fail(task: Task) -> None:
+        if task.is_rest:
             raise BrokenExecutor("a process was killed")
 
     with pytest.raises(WorkersLostError, match="lost 1 runs"):
@@ -261,9 +261,9 @@ def test_nothing_is_left_of_a_half_when_the_ingest_is_stopped(outputs: Path, cac
     assert ingest(outputs, cache).runs == 2
 
 
-def long_run(name: str, size_mb: int) -> Todo:
+def long_run(name: str, size_mb: int) -> PendingRun:
     """More than half of it per-instance stats."""
-    first = todo(name, MB)
+    first = pending_run(name, MB)
     (stamp,) = first.stamps
     sizes = {"per_instance_stats.json": size_mb * MB * 5 // 9, "scenario_state.json": size_mb * MB * 4 // 9}
     stamps = (*(msgspec.structs.replace(stamp, name=file, size_bytes=size) for file, size in sizes.items()), stamp)
@@ -285,7 +285,7 @@ def test_a_run_is_shared_where_others_would_have_nothing_to_do(
 ) -> None:
     monkeypatch.undo()
     found = []
-    for run in task.in_parallel([long_run(name, size) for name, size in zip("abc", sizes, strict=False)], workers):
+    for run in division.divide_among([long_run(name, size) for name, size in zip("abc", sizes, strict=False)], workers):
         (one,) = run
         file = "" if one.share is None else " the rest" if one.share.rest else f" {one.share.file}"
         found.append(one.place.folder + file)
