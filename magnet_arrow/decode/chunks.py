@@ -106,6 +106,10 @@ class Chunk:
         except BrokenError as error:
             raise self.error(error.at, error.expected, error.found, None if error.closed else index) from None
 
+    def begin_of(self, index: int) -> int:
+        """Where the element with this index begins in `buffer`; scanned for, since only an error asks."""
+        return next(begin for number, (begin, _) in enumerate(self.elements()) if number == index)
+
     @property
     def is_crowded(self) -> bool:
         """Whether it has more than `MAX_ELEMENTS` elements, or so many values that `parts` must look at each."""

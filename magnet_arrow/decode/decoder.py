@@ -8,7 +8,7 @@ type, `NaN` and the infinities, half surrogate pairs, numbers that a double woul
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
@@ -21,15 +21,9 @@ from magnet_arrow.decode.chunks import Chunk, items
 from magnet_arrow.decode.tokenizer import END_OF_FILE
 from magnet_arrow.decode.wire import Residual
 from magnet_arrow.errors import BadFileError, Where
-from magnet_arrow.helm.declared_types import ListOf, Object, Shape, object_shape
+from magnet_arrow.helm.declared_types import Object, object_shape
 from magnet_arrow.helm.json_faults import Fault, first_fault, kind
 
-# A key with an explicit null. False alarms (in free-form parts) cost time only; a key that ends in a backslash is
-# missed, and no declared key does.
-_NULL_MEMBER = re.compile(rb'(?<!\\)"[ \t\r\n]*:[ \t\r\n]*null\b')
-_EMPTY_OBJECT = re.compile(rb"\{[ \t\r\n]*\}")
-# An integer of 16 digits or more may not be a double. False alarms (digits in a text) cost time only.
-_LONG_INTEGER = re.compile(rb"(?<![0-9.])[0-9]{16,}+(?![.eE])")
 REFUSED = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 """What msgspec raises for JSON that it does not take."""
 _BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|[\]}]', re.DOTALL)
@@ -45,8 +39,6 @@ class Decoded:
 
     structs: list[Any]
     residuals: dict[int, Residual] = field(default_factory=dict)
-    exact: bool = True
-    """Whether integers that a double would round have been looked for."""
 
 
 class ElementDecoder:
@@ -55,8 +47,6 @@ class ElementDecoder:
     def __init__(self, struct: type[Struct]) -> None:
         self.shape: Object = object_shape(struct)
         self._twin = wire.twin(struct)
-        # Lists that stay raw are looked through by whoever takes them apart.
-        self._interns_lists = any(owner is struct and _is_list(self.shape, name) for owner, name in wire.INTERNED)
         self._many: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[self._twin])  # type: ignore[name-defined]
 
     @cached_property
@@ -87,109 +77,53 @@ class ElementDecoder:
         except REFUSED:
             raise NotPlainError from None
 
-    def chunk(self, chunk: Chunk, *, carefully: bool = False) -> Decoded:
-        """The elements of a chunk.
+    def careful(self, chunk: Chunk) -> Decoded:
+        """The elements of a chunk, each parsed by itself; sets the chunk's `count`.
 
-        One that is no object leaves an empty struct, and stands in its residual as a whole.
+        An element that is no object leaves an empty struct, and its residual is the whole of it.
 
         Args:
             chunk: of a file.
-            carefully: look at each element by itself.
 
         Raises:
             BadFileError: an element is no JSON.
         """
-        if not carefully and not chunk.has(b"null"):
+        decoded = Decoded([])
+        for index, raw in enumerate(_raws(chunk)):
             try:
-                decoded = Decoded(self._many.decode(chunk.view), exact=False)
-                if self._interns_lists or chunk.count_of(KEY_MARK) == key_marks(decoded.structs):
-                    chunk.count = len(decoded.structs)
-                    return decoded
-            except REFUSED:
-                pass
-            decoded = self._each(chunk)
-        else:
-            decoded = self._each(chunk, fast=not carefully)
+                self._add_careful(decoded, raw)
+            except _BadElementError as error:
+                raise chunk.error(chunk.begin_of(index) + error.byte, error.expected, error.found, index) from None
         chunk.count = len(decoded.structs)
         return decoded
 
-    def _each(self, chunk: Chunk, *, fast: bool = True) -> Decoded:
-        """Element by element: the fast way first, where it is safe."""
-        decoded = Decoded([])
-        view = chunk.view
-        try:
-            raws: Iterable[bytes | memoryview] = [memoryview(raw) for raw in items(view)]
-        except REFUSED:
-            raws = (memoryview(chunk.buffer)[begin:end] for begin, end in chunk.elements())
-        for index, raw in enumerate(raws):
-            held = self.fast(raw) if fast else None
-            if held is None:
-                residual: Residual = {}
-                try:
-                    held = self._careful(raw, residual)
-                except _BadElementError as error:
-                    begin = _place(chunk, index)
-                    raise chunk.error(begin + error.byte, error.expected, error.found, index) from None
-                if residual:
-                    decoded.residuals[index] = residual
-            decoded.structs.append(held)
-        return decoded
-
-    def fast(self, raw: bytes | memoryview) -> Any:
-        """The struct, or None if only the careful way may take this element."""
-        data = bytes(raw)
-        if _has_null(data) or _has_long_integer(data) or is_deep(data):
-            return None
-        try:
-            held = self._one.decode(data)
-        except REFUSED:
-            return None
-        if _EMPTY_OBJECT.search(data) and _has_empty(held, self.shape):
-            return None
-        return held if data.count(KEY_MARK) == key_marks(held) else None
-
-    def _careful(self, raw: bytes | memoryview, residual: Residual) -> Any:
-        """As `wire.conform` has it; what is no object leaves an empty one."""
-        value = parse(raw, residual)
-        try:
-            return wire.conform(value, self.shape, "", residual)
-        except wire.Nowhere:
-            residual[""] = value
-            return self._twin()
-
-    def pieces(self, pieces: Sequence[bytes], *, carefully: bool = False) -> Decoded:
-        """Elements that were cut out of others before; the careful way is taken for those that need it.
-
-        One that is no object leaves an empty struct, and stands in its residual as a whole.
+    def careful_pieces(self, pieces: Iterable[bytes]) -> Decoded:
+        """As `careful`, for elements that were cut out of others before.
 
         Args:
             pieces: raw JSON.
-            carefully: look at each piece by itself.
 
         Raises:
             BadPieceError: one is no JSON.
         """
-        joined = b",".join(pieces)
-        if not carefully and not _has_null(joined):
-            try:
-                structs = self._many.decode(b"[" + joined + b"]")
-                if is_utf8(joined) and joined.count(KEY_MARK) == key_marks(structs):
-                    return Decoded(structs, exact=False)
-            except REFUSED:
-                pass
         decoded = Decoded([])
-        for index, piece in enumerate(pieces):
-            held = self.fast(piece) if is_utf8(piece) else None
-            residual: Residual = {}
-            if held is None:
-                try:
-                    held = self._careful(piece, residual)
-                except _BadElementError as error:
-                    raise BadPieceError(error.found) from None
-            if residual:
-                decoded.residuals[index] = residual
-            decoded.structs.append(held)
+        for piece in pieces:
+            try:
+                self._add_careful(decoded, piece)
+            except _BadElementError as error:
+                raise BadPieceError(error.found) from None
         return decoded
+
+    def _add_careful(self, decoded: Decoded, raw: bytes | memoryview) -> None:
+        residual: Residual = {}
+        value = parse(raw, residual)
+        try:
+            held = wire.conform(value, self.shape, "", residual)
+        except wire.Nowhere:
+            held, residual[""] = self._twin(), value
+        if residual:
+            decoded.residuals[len(decoded.structs)] = residual
+        decoded.structs.append(held)
 
 
 def _plain(decoder: "msgspec.json.Decoder[Any]", array: bytes | memoryview) -> list[Any]:
@@ -206,53 +140,6 @@ needs has a key that was not seen: one with a null, or one that stood there twic
 `ESCAPED_QUOTE` could hide it, and HELM writes none."""
 
 ESCAPED_QUOTE = b"\\u0022"
-
-KEY_MARK = b'":'
-"""What follows a key. It also stands in texts, where it is written `\\":` in the file and by msgspec alike."""
-
-
-def key_marks(structs: Any) -> int:
-    """How many keys a file has that says no more than these wire structs, plus the marks in their texts.
-
-    A file that has more has a key twice: msgspec takes the last one without a word. (One that has blanks between a
-    key and its colon has fewer; it is looked at with care too.)
-    """
-    return _encode(structs).count(KEY_MARK)
-
-
-_encode = msgspec.json.Encoder().encode
-
-
-def _has_null(data: bytes) -> bool:
-    """Whether there may be an explicit null in a declared field."""
-    return b"null" in data and _NULL_MEMBER.search(data) is not None
-
-
-def _has_long_integer(data: bytes) -> bool:
-    """Whether there may be an integer that a double would round. The search costs more than the look before it."""
-    return _SIXTEEN_DIGITS in data.translate(_DIGITS_ALIKE) and _LONG_INTEGER.search(data) is not None
-
-
-_SIXTEEN_DIGITS = b"0" * 16
-_DIGITS_ALIKE = bytes.maketrans(b"123456789", b"0" * 9)
-
-
-def _has_empty(held: Any, shape: Shape) -> bool:
-    """Whether an object with declared fields is there without any: as good as a missing one in columns."""
-    match shape:
-        case Object(fields=fields, struct=struct) if held is not None:
-            return bool(held == wire.twin(struct)()) or any(
-                _has_empty(getattr(held, field.name), field.shape)
-                for field in fields
-                if (struct, field.name) not in wire.INTERNED
-            )
-        case ListOf(item=item) if held is not None:
-            return any(_has_empty(entry, item) for entry in held)
-    return False
-
-
-def _is_list(shape: Object, name: str) -> bool:
-    return any(field.name == name and isinstance(field.shape, ListOf) for field in shape.fields)
 
 
 class NotPlainError(Exception):
@@ -285,53 +172,48 @@ class _BadElementError(Exception):
         self.byte, self.expected, self.found = byte, expected, found
 
 
-def raw_elements(chunk: Chunk, *, carefully: bool = False) -> list[Raw]:
-    """The elements of a chunk, none decoded; carefully: each parsed.
+def _raws(chunk: Chunk) -> Iterator[bytes | memoryview]:
+    try:
+        return map(memoryview, items(chunk.view))
+    except REFUSED:
+        return (memoryview(chunk.buffer)[begin:end] for begin, end in chunk.elements())
+
+
+def raw_elements(chunk: Chunk) -> list[Raw]:
+    """The elements of a chunk as raw JSON; those that msgspec skips over have not been looked into.
 
     Raises:
         BadFileError: one is no JSON.
     """
-    if not carefully:
-        try:
-            raws = items(chunk.view)
-        except REFUSED:
-            return raw_elements(chunk, carefully=True)
-        chunk.count = len(raws)
-        return raws
-    raws = []
+    try:
+        raws = items(chunk.view)
+    except REFUSED:
+        return parsed_elements(chunk)
+    chunk.count = len(raws)
+    return raws
+
+
+def parsed_elements(chunk: Chunk) -> list[Raw]:
+    """As `raw_elements`, after each of them was parsed.
+
+    Raises:
+        BadFileError: one is no JSON.
+    """
+    raws: list[Raw] = []
     for begin, end in chunk.elements():
         try:
             parse(memoryview(chunk.buffer)[begin:end])
         except _BadElementError as error:
-            begin = _place(chunk, len(raws))
             raise chunk.error(begin + error.byte, error.expected, error.found, len(raws)) from None
         raws.append(Raw(bytes(chunk.buffer[begin:end]).strip()))
     chunk.count = len(raws)
     return raws
 
 
-def _place(chunk: Chunk, index: int) -> int:
-    """Where an element begins in the chunk's buffer; scanned for, since only an error asks."""
-    for number, (begin, _) in enumerate(chunk.elements()):
-        if number == index:
-            text = bytes(chunk.buffer[begin : begin + 256])
-            return begin + len(text) - len(text.lstrip())
-    return chunk.begin
-
-
 @cache
 def decoder_of(struct: type[Struct]) -> ElementDecoder:
     """The decoder of a type, made once."""
     return ElementDecoder(struct)
-
-
-def plain_objects(struct: type[Struct], raws: Iterable[bytes | memoryview]) -> list[Any]:
-    """Objects, each a whole file, if msgspec takes all of them; what that leaves out is not looked for.
-
-    Raises:
-        NotPlainError: it does not.
-    """
-    return decoder_of(struct).plain_pieces(raws)
 
 
 def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: int = 0) -> tuple[Any, Residual]:
@@ -341,9 +223,6 @@ def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: i
         BadFileError: no JSON, or no object.
     """
     residual: Residual = {}
-    held = decoder_of(shape.struct).fast(raw) if is_utf8(raw) else None
-    if held is not None:
-        return held, residual
     try:
         value = parse(raw, residual)
         try:

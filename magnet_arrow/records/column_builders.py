@@ -429,13 +429,13 @@ class Shared:
     residuals: dict[int, Residual] = field(default_factory=dict)
     codes: "array[int]" = field(default_factory=lambda: array("i"))
     known: dict[bytes, int] = field(default_factory=dict)
-    _marks: dict[bytes, dict[int, int]] = field(default_factory=dict)
+    _quotes: dict[int, int] = field(default_factory=lambda: {-1: 0})
 
-    def marks(self, mark: bytes, numbers: Iterable[int]) -> int:
-        """How often a mark stands in the raw objects with these numbers; see `decode.key_marks` and `decode.QUOTE`."""
-        counts = self._marks.setdefault(mark, {-1: 0})
+    def quotes(self, numbers: Iterable[int]) -> int:
+        """Quotation marks in the raw objects with these numbers; see `decode.QUOTE`."""
+        counts = self._quotes
         new = islice(self.known.items(), len(counts) - 1, None)
-        counts.update((number, piece.count(mark)) for piece, number in new)
+        counts.update((number, piece.count(QUOTE)) for piece, number in new)
         return sum(map(counts.__getitem__, numbers))
 
     def number_pieces(self, raws: Sequence[Raw]) -> list[int]:
@@ -495,13 +495,8 @@ class Shared:
 
     def _learn_others(self, pieces: Sequence[bytes], first: int) -> None:
         assert self.decoder is not None
-        decoded = self.decoder.pieces(pieces)
-        try:
-            self.objects.extend(decoded.structs, decoded.exact)
-        except InexactError:
-            self.objects.truncate(first)
-            decoded = self.decoder.pieces(pieces, carefully=True)
-            self.objects.extend(decoded.structs, decoded.exact)
+        decoded = self.decoder.careful_pieces(pieces)
+        self.objects.extend(decoded.structs, exact=True)
         for index, residual in decoded.residuals.items():
             self.residuals[first + index] = residual
 

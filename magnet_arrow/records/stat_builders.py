@@ -15,15 +15,14 @@ from magnet_arrow._interning import taken
 from magnet_arrow.decode import layout_split
 from magnet_arrow.decode.chunks import Chunk, CrowdedError
 from magnet_arrow.decode.decoder import (
-    KEY_MARK,
     QUOTE,
     BadPieceError,
     ElementDecoder,
     NotPlainError,
     decoder_of,
     is_no_object,
-    key_marks,
     parse,
+    parsed_elements,
     raw_elements,
 )
 from magnet_arrow.decode.wire import Residual
@@ -59,10 +58,13 @@ class RecurringRows(Rows):
             file.count = count
         return counts
 
-    def _stage(self, chunk: Chunk, *, carefully: bool) -> None:
-        raws = raw_elements(chunk, carefully=carefully)
-        self._elements.codes.extend(self._elements.number_pieces(raws))
-        self._add_staged(len(raws))
+    def _stage(self, chunk: Chunk) -> None:
+        try:
+            numbers = self._elements.number_pieces(raw_elements(chunk))
+        except BadPieceError:
+            numbers = self._elements.number_pieces(parsed_elements(chunk))
+        self._elements.codes.extend(numbers)
+        self._add_staged(len(numbers))
 
 
 class StatRows(RecurringRows):
@@ -190,21 +192,19 @@ class InstanceStatRows(Rows):
         across = pc.indices_nonzero(is_across).to_pylist()
         return numbers, {code: list(islice(lying, count)) for code, count in zip(across, counts, strict=True)}
 
-    def _stage(self, chunk: Chunk, *, carefully: bool) -> None:
-        decoded = self._ENTRY.chunk(chunk, carefully=carefully)
+    def _stage(self, chunk: Chunk) -> None:
+        decoded = self._ENTRY.careful(chunk)
         # An entry that is no object has a row, without a stat.
         no_objects = {index for index, residual in decoded.residuals.items() if is_no_object(residual)}
         raws_of = [
             [_NO_STAT] if index in no_objects else entry.stats or [] for index, entry in enumerate(decoded.structs)
         ]
         _require_few_rows(chunk, list(map(len, raws_of)))
-        self._entries.extend(decoded.structs, decoded.exact)
+        self._entries.extend(decoded.structs, exact=True)
         numbers = self._stats.number_pieces(list(chain.from_iterable(raws_of)))
         self._stats.codes.extend(numbers)
         lengths = list(map(len, raws_of))
         self._staged_lengths.append(lengths)
-        if not decoded.exact:
-            _require_single_keys(chunk, decoded.structs, self._stats.marks(KEY_MARK, numbers))
         self._add_staged(len(numbers))
         if 0 in lengths:
             self._stage_rowless(chunk, lengths)
@@ -326,17 +326,6 @@ def _require_few_rows(chunk: Chunk, lengths: Sequence[int]) -> None:
     for index, length in enumerate(lengths):
         if length > MAX_STAGED_ROWS:
             expected = f"an entry of at most {MAX_STAGED_ROWS:,} stats"
-            begin = next(begin for number, (begin, _) in enumerate(chunk.elements()) if number == index)
-            raise chunk.too_large(begin, expected, f"one of {length:,}", index)
+            raise chunk.too_large(chunk.begin_of(index), expected, f"one of {length:,}", index)
     if not chunk.is_part:
         raise CrowdedError
-
-
-def _require_single_keys(chunk: Chunk, entries: list[Any], marks: int) -> None:
-    """See `decode.key_marks`; the stats' share is known piece by piece."""
-    with_stats = 0
-    for entry in entries:
-        with_stats += entry.stats is not None
-        entry.stats = None
-    if chunk.count_of(KEY_MARK) != marks + with_stats + key_marks(entries):
-        raise BadPieceError

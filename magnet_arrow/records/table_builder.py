@@ -161,11 +161,7 @@ class Rows:
                 raise CrowdedError
         if not chunk.is_part and chunk.is_crowded:
             raise CrowdedError
-        try:
-            self._stage(chunk, carefully=False)
-        except (InexactError, UnicodeDecodeError, BadPieceError):
-            self.drop()
-            self._stage(chunk, carefully=True)
+        self._stage(chunk)
 
     def stage_plain(self, files: Sequence[Chunk]) -> None:
         """The table's files of some runs at once; a `keep` for each or a `drop` for all is to follow.
@@ -189,7 +185,7 @@ class Rows:
         """How many rows each file has."""
         raise NotPlainError
 
-    def _stage(self, chunk: Chunk, *, carefully: bool) -> None:
+    def _stage(self, chunk: Chunk) -> None:
         raise AssertionError  # tables that are not arrays are staged in their own way
 
     def staged_residuals(self) -> Iterator[Residual]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from magnet_arrow.decode import layout_split
 from magnet_arrow.decode.byte_search import count_byte, has
 from magnet_arrow.decode.chunks import Chunk
-from magnet_arrow.decode.decoder import ESCAPED_QUOTE, QUOTE, ElementDecoder, NotPlainError, decoder_of, plain_objects
+from magnet_arrow.decode.decoder import ESCAPED_QUOTE, QUOTE, ElementDecoder, NotPlainError, decoder_of
 from magnet_arrow.decode.wire import Residual
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm import structs
@@ -44,7 +44,7 @@ class ObjectRows(Rows):
         self._shared = (self._objects,)
 
     def _stage_plain(self, files: Sequence[Chunk]) -> list[int]:
-        self.plain_objects = objects = plain_objects(_struct_of(self.table), (file.view for file in files))
+        self.plain_objects = objects = decoder_of(_struct_of(self.table)).plain_pieces(file.view for file in files)
         first = self._objects.objects.count
         quotes = self._objects.objects.extend(objects, exact=False)
         _require_quotes(files, quotes)
@@ -133,9 +133,9 @@ class ElementRows(Rows):
         _require_quotes(files, quotes)
         return [file.count for file in files]
 
-    def _stage(self, chunk: Chunk, *, carefully: bool) -> None:
-        decoded = self._decoder.chunk(chunk, carefully=carefully)
-        self._objects.extend(decoded.structs, decoded.exact)
+    def _stage(self, chunk: Chunk) -> None:
+        decoded = self._decoder.careful(chunk)
+        self._objects.extend(decoded.structs, exact=True)
         self._staged_residuals = decoded.residuals
         self._add_staged(len(decoded.structs))
 
@@ -177,6 +177,7 @@ class StateRows(Rows):
     _PREFIX = "scenario_state.request_states"
     _INSTANCE = ElementDecoder(structs.Instance)
     _REQUEST = ElementDecoder(structs.RequestState)
+    _STATE = ElementDecoder(structs.ScenarioState)
 
     def __init__(self) -> None:
         self._rest_value: Any = None
@@ -210,7 +211,7 @@ class StateRows(Rows):
         for few in _hot(files):
             if any(map(_is_dense, few)):
                 raise NotPlainError
-            documents = plain_objects(structs.ScenarioState, (file.view for file in few))
+            documents = self._STATE.plain_pieces(file.view for file in few)
             quotes += self._extend(list(chain.from_iterable(document.request_states or () for document in documents)))
             for document in documents:
                 counts.append(len(document.request_states or ()))
@@ -255,16 +256,16 @@ class StateRows(Rows):
         self._recur = len(self._instances.known) - known < len(states)
         self._instances.codes.extend(numbers)
         keys = 2 * (len(numbers) - numbers.count(-1))
-        return keys + self._instances.marks(QUOTE, numbers) + self._requests.extend(states, exact=False)
+        return keys + self._instances.quotes(numbers) + self._requests.extend(states, exact=False)
 
     def _extend_whole(self, states: Sequence[Any]) -> int:
         """As `_extend`, of states whose instances are decoded."""
         quotes = self._instances.add_plain([state.instance for state in states])
         return quotes + self._requests.extend(states, exact=False)
 
-    def _stage(self, chunk: Chunk, *, carefully: bool) -> None:
-        decoded = self._REQUEST.chunk(chunk, carefully=carefully)
-        self._requests.extend(decoded.structs, decoded.exact)
+    def _stage(self, chunk: Chunk) -> None:
+        decoded = self._REQUEST.careful(chunk)
+        self._requests.extend(decoded.structs, exact=True)
         numbers = self._instances.number_pieces([state.instance for state in decoded.structs])
         if self._rest_number is None:
             self._rest_number = self._rest.add(self._rest_value)

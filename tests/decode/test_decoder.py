@@ -11,7 +11,7 @@ import pytest
 
 from magnet_arrow.decode import chunks, decoder
 from magnet_arrow.decode.chunks import Buffer, Chunk, Reader
-from magnet_arrow.decode.decoder import BadPieceError, Decoded, ElementDecoder, document, raw_elements
+from magnet_arrow.decode.decoder import BadPieceError, ElementDecoder, document, parsed_elements
 from magnet_arrow.decode.wire import DUPLICATES
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm import json_faults, structs
@@ -20,7 +20,7 @@ from magnet_arrow.sources.file import SourceFile
 
 STAT, STATE, INSTANCE = (ElementDecoder(kind) for kind in (structs.Stat, structs.RequestState, structs.Instance))
 WHERE = Where("suite/run", "stats.json")
-CAREFULLY = pytest.mark.parametrize("carefully", [False, True], ids=["fast", "careful"])
+WAYS = pytest.mark.parametrize("way", ["fast", "careful"])
 
 
 def chunk_of(text: str | bytes) -> Chunk:
@@ -29,13 +29,17 @@ def chunk_of(text: str | bytes) -> Chunk:
     return Chunk(bytearray(b"before " + data), 7, 7 + len(data), -7, 0, "$", WHERE)
 
 
-@CAREFULLY
-def test_plain_elements(carefully: bool) -> None:
+def structs_of(decoder: ElementDecoder, chunk: Chunk, way: str) -> list[Any]:
+    return decoder.plain(chunk.view) if way == "fast" else decoder.careful(chunk).structs
+
+
+@WAYS
+def test_ordinary_elements(way: str) -> None:
     chunk = chunk_of('[{"name": {"name": "x"}, "count": 2, "mean": 0.5}, {"count": 3, "mean": 1}]')
-    decoded = STAT.chunk(chunk, carefully=carefully)
-    first, second = decoded.structs
+    first, second = structs_of(STAT, chunk, way)
     assert (first.name.name, first.count, first.mean, first.max) == ("x", 2, 0.5, None)
     assert (second.name, second.count, repr(second.mean)) == (None, 3, "1.0")
+    decoded = STAT.careful(chunk)
     assert (decoded.residuals, chunk.count) == ({}, 2)
 
 
@@ -59,29 +63,29 @@ ODD_STATS = [
 def test_an_odd_element_is_told_by_itself(text: str, mean: float | None, residual: Any, place: int) -> None:
     texts = ['{"mean": 0.25, "name": {"name": "a \\u00e9"}}'] * 3
     texts[place] = text
-    decoded = STAT.chunk(chunk_of(f"[{', '.join(texts)}]"))
-    if not decoded.exact:  # whoever collects the values sees to it, and asks again
-        decoded = STAT.chunk(chunk_of(f"[{', '.join(texts)}]"), carefully=True)
+    decoded = STAT.careful(chunk_of(f"[{', '.join(texts)}]"))
     means = [0.25] * 3
     expected = [*means[:place], mean, *means[place + 1 :]]
     assert repr([stat.mean for stat in decoded.structs]) == repr(expected)
     assert decoded.residuals == ({place: residual} if residual else {})
 
 
-def test_without_looking_an_integer_past_2_53_is_not_said_to_be_unharmed() -> None:
-    text = '[{"mean": 9007199254740993}]'
-    assert not STAT.chunk(chunk_of(text)).exact
-    assert STAT.chunk(chunk_of(text), carefully=True).exact
+def test_the_fast_way_rounds_an_integer_past_2_53_and_the_careful_way_does_not() -> None:
+    """Column builders see a float of that size in what the fast way decoded, and ask the careful way."""
+    chunk = chunk_of('[{"mean": 9007199254740993}]')
+    assert STAT.plain(chunk.view)[0].mean == 2.0**53
+    decoded = STAT.careful(chunk)
+    assert (decoded.structs[0].mean, decoded.residuals) == (None, {0: {"/mean": 2**53 + 1}})
 
 
 def test_half_a_surrogate_pair_is_replaced_and_kept() -> None:
-    decoded = INSTANCE.chunk(chunk_of('[{"split": "a\\ud83db"}, {"split": "\\ud83d\\ude00"}]'))
+    decoded = INSTANCE.careful(chunk_of('[{"split": "a\\ud83db"}, {"split": "\\ud83d\\ude00"}]'))
     assert [instance.split for instance in decoded.structs] == ["a\ufffdb", "😀"]
     assert decoded.residuals == {0: {"/split": "a\ud83db"}}
 
 
 def test_an_integer_id_is_a_text_and_known_to_be_none() -> None:
-    decoded = INSTANCE.chunk(chunk_of('[{"id": 7}, {"id": "7"}]'))
+    decoded = INSTANCE.careful(chunk_of('[{"id": 7}, {"id": "7"}]'))
     assert [instance.id for instance in decoded.structs] == ["7", "7"]
     assert decoded.residuals == {0: {"/id": 7}}
 
@@ -91,7 +95,7 @@ def test_an_integer_id_is_a_text_and_known_to_be_none() -> None:
     ['{"a":NaN}', '{"a":"\\ud83d"}', '{"a":null}', '{"a":9007199254740993}', '{"a":1e2}', "[]", "null", "{}"],
 )
 def test_free_form_values_come_through_as_they_are(value: str) -> None:
-    decoded = STATE.chunk(chunk_of(f'[{{"annotations":{value},"train_trial_index":1}}]'))
+    decoded = STATE.careful(chunk_of(f'[{{"annotations":{value},"train_trial_index":1}}]'))
     assert repr(json.loads(bytes(decoded.structs[0].annotations))) == repr(json.loads(value))
     assert decoded.residuals == {}
     assert decoded.structs[0].train_trial_index == 1
@@ -126,17 +130,17 @@ def test_a_fault_is_named_by_element_and_byte(
 ) -> None:
     chunk = chunk_of(text)
     with pytest.raises(BadFileError) as caught:
-        INSTANCE.chunk(chunk, carefully=True) if way == "structs" else raw_elements(chunk, carefully=True)
+        INSTANCE.careful(chunk) if way == "structs" else parsed_elements(chunk)
     assert caught.value.where == Where("suite/run", "stats.json", path, byte)
     assert caught.value.expected == expected
     assert found is None or caught.value.found == found
 
 
-@CAREFULLY
-def test_500_levels_are_taken_and_brackets_in_texts_are_none(carefully: bool) -> None:
+@WAYS
+def test_500_levels_are_taken_and_brackets_in_texts_are_none(way: str) -> None:
     text = '{"annotations": {"text": "' + "[{" * 600 + '\\""}}'
     chunk = chunk_of(f"[{deep(499)}, {text}]")
-    [deepest, flat] = ElementDecoder(structs.RequestState).chunk(chunk, carefully=carefully).structs
+    [deepest, flat] = structs_of(STATE, chunk, way)
     assert json.loads(bytes(deepest.annotations)) == json.loads(deep(499))["annotations"]
     assert json.loads(bytes(flat.annotations)) == json.loads(text)["annotations"]
 
@@ -150,7 +154,7 @@ def test_a_fault_far_into_a_long_file_is_named_by_its_place_in_the_file(
     text = json.dumps(stats, indent=2).replace('"@"', "0.5.5")
     (tmp_path / "stats.json").write_text(text)
     with SourceFile(tmp_path, "stats.json", "suite/run") as file, pytest.raises(BadFileError) as caught:
-        list(map(STAT.chunk, Reader(file, Buffer())))
+        list(map(STAT.careful, Reader(file, Buffer())))
     assert caught.value.where == Where("suite/run", "stats.json", "$[41]", text.index("0.5.5") + 3)
 
 
@@ -158,29 +162,29 @@ def test_values_outlive_the_buffer_that_they_were_read_into(tmp_path: Path) -> N
     """Texts and numbers do; raw parts are views of the buffer, which `records` copies before it is filled again."""
     buffer = Buffer()
 
-    def states(text: str) -> Decoded:
+    def states(text: str) -> list[Any]:
         (tmp_path / "x.json").write_text(text)
         with SourceFile(tmp_path, "x.json", "suite/run") as file:
             (chunk,) = Reader(file, buffer)
-            return STATE.chunk(chunk)
+            return STATE.plain(chunk.view)
 
-    first = states('[{"request": {"prompt": "first"}, "annotations": {"a": 1}}]').structs[0]
+    [first] = states('[{"request": {"prompt": "first"}, "annotations": {"a": 1}}]')
     states('[{"request": {"prompt": "other"}, "annotations": {"b": 2}}]')
     assert first.request.prompt == "first"
     assert bytes(first.annotations) == b'{"b": 2}'
 
 
 def test_pieces_are_decoded_like_elements_and_what_is_no_object_stands_aside() -> None:
-    decoded = STAT.pieces([b'{"mean": 1}', b"3", b'{"mean": NaN}', b'{"mean": null}', b'{"mean": 2, "x": 0}'])
+    decoded = STAT.careful_pieces([b'{"mean": 1}', b"3", b'{"mean": NaN}', b'{"mean": null}', b'{"mean": 2, "x": 0}'])
     assert repr([stat.mean for stat in decoded.structs]) == "[1.0, None, nan, None, 2.0]"
     assert decoded.residuals == {1: {"": 3}, 3: {"/mean": None}, 4: {"/x": 0}}
-    assert repr([stat.mean for stat in STAT.pieces([b'{"mean":1}', b'{"mean":2}']).structs]) == "[1.0, 2.0]"
+    assert repr([stat.mean for stat in STAT.careful_pieces([b'{"mean":1}', b'{"mean":2}']).structs]) == "[1.0, 2.0]"
 
 
 @pytest.mark.parametrize("piece", [b'{"mean": tru}', b'{"name": {"name": "\xff"}}', b'{"new": "\xff"}'])
 def test_a_piece_that_is_no_json(piece: bytes) -> None:
     with pytest.raises(BadPieceError):
-        STAT.pieces([b"{}", piece])
+        STAT.careful_pieces([b"{}", piece])
 
 
 def test_a_file_that_is_one_object() -> None:
@@ -203,7 +207,7 @@ def test_a_document_without_a_type() -> None:
 
 def test_a_key_that_stands_twice_is_told_by_its_place() -> None:
     text = '[{"mean": 0.25}, {"mean": 1, "name": {"name": "x", "name": "y", "new/": {"a": 1, "a": 2}}, "mean": 2}]'
-    decoded = STAT.chunk(chunk_of(text))
+    decoded = STAT.careful(chunk_of(text))
     assert [stat.mean for stat in decoded.structs] == [0.25, 2.0]
     residual = decoded.residuals[1]
     assert sorted(residual[DUPLICATES]) == ["/mean", "/name/name", "/name/new~1/a"]
@@ -217,9 +221,9 @@ def test_what_values_are_called() -> None:
 
 
 def test_real_elements_are_the_same_both_ways(demo_outputs: Path) -> None:
-    for name, shape in (("stats.json", STAT), ("scenario_state.json", STATE)):
+    for name, elements in (("stats.json", STAT), ("scenario_state.json", STATE)):
         for path in islice(files(demo_outputs, name), 3):
-            fast, careful = (shown(path, shape, carefully=carefully) for carefully in (False, True))
+            fast, careful = (shown(path, elements, way) for way in ("fast", "careful"))
             assert fast == careful
 
 
@@ -227,13 +231,12 @@ def files(outputs: Path, name: str) -> Iterator[Path]:
     yield from sorted(outputs.glob(f"runs/*/*/{name}"))
 
 
-def shown(path: Path, decoder: ElementDecoder, *, carefully: bool) -> list[Any]:
+def shown(path: Path, decoder: ElementDecoder, way: str) -> list[Any]:
     """Elements as plain values, raw parts parsed."""
     key = "request_states" if path.name == "scenario_state.json" else None
     with SourceFile(path.parent, path.name, "suite/run") as file:
         (chunk,) = Reader(file, Buffer(), key)
-        decoded = decoder.chunk(chunk, carefully=carefully)
-        return [plain(struct) for struct in decoded.structs] + [decoded.residuals]
+        return [plain(struct) for struct in structs_of(decoder, chunk, way)]
 
 
 def plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ FLOAT, INTEGER, FREE = Scalar(float), Scalar(int), FreeForm(keyed=True)
 
 
 def decoded(decoder: ElementDecoder, *values: Any) -> list[Any]:
-    return decoder.pieces([json.dumps(value).encode() for value in values]).structs
+    return decoder.careful_pieces([json.dumps(value).encode() for value in values]).structs
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_shared_objects_are_decoded_once_and_referred_to_by_number(monkeypatch: 
     assert dict(shared.columns())["stats.mean"].to_pylist() == [1.0, 2.0, 1.0, None, 2.0]
     assert list(shared.residual_rows(5)) == [(1, {"/new": 0}), (4, {"/new": 0})]
     assert list(shared.residuals_from(2)) == [{"/new": 0}]
-    assert shared.marks(b"1", [0, 0, 1, -1]) == 2
+    assert shared.quotes([0, 0, 1, -1]) == 2 + 2 + 4
 
 
 def test_values_of_a_field_that_is_kept_elsewhere_make_no_column() -> None:
