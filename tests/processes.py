@@ -10,7 +10,7 @@ PACKAGE = str(Path(__file__).parents[1])
 INGEST = """
 import sys
 sys.path[:0] = [{package!r}, {tests!r}]
-from magnet_arrow.cli import commands as cli
+from magnet_arrow.cli import main as cli
 from magnet_arrow.ingestion import api as ingestion, worker as work
 from magnet_arrow.ingestion.parallel import division
 from magnet_arrow.storage import commit

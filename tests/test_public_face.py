@@ -46,4 +46,4 @@ def test_names_are_imported_when_they_are_used() -> None:
 def test_import_leaves_out_what_only_some_need() -> None:
     loaded = loaded_by("[getattr(magnet_arrow, name) for name in magnet_arrow.__all__]")
     assert "polars" in loaded
-    assert not {"duckdb", "helm", "pandas", "torch", "typer", "rich", "magnet_arrow.cli.commands"} & set(loaded)
+    assert not {"duckdb", "helm", "pandas", "torch", "typer", "rich", "magnet_arrow.cli.main"} & set(loaded)

@@ -22,7 +22,9 @@ import typer.main
 from makedump import make_run, write_runs
 
 import magnet_arrow
-from magnet_arrow.cli import commands as command_line
+from magnet_arrow.cli import exit_codes
+from magnet_arrow.cli import main as command_line
+from magnet_arrow.cli.app import app
 from magnet_arrow.schema.registry import TABLES, Form
 
 ROOT = Path(__file__).parents[1]
@@ -70,7 +72,7 @@ def test_the_blocks_print_what_is_below_them(
             if block.language == "python":
                 exec(block.code, defined)
             for command in block.commands:
-                assert run(command, monkeypatch) == command_line.ExitCode.DONE, f"{command}\n{reported.getvalue()}"
+                assert run(command, monkeypatch) == exit_codes.ExitCode.DONE, f"{command}\n{reported.getvalue()}"
         if block.printed is not None:
             same = doctest.OutputChecker().check_output(block.printed, printed.getvalue(), doctest.ELLIPSIS)
             assert same, f"{block.code}\nprinted\n{printed.getvalue()}"
@@ -119,7 +121,7 @@ def test_the_first_lines_work_on_any_dump(lacks: str, tmp_path: Path) -> None:
 
 
 def test_every_command_is_in_the_documentation_and_has_help() -> None:
-    for path, command in commands(typer.main.get_command(command_line.app)):
+    for path, command in commands(typer.main.get_command(app)):
         assert f"`magnet-arrow {path}" in TEXT
         assert command.help
         for parameter in command.params:
@@ -142,8 +144,8 @@ def test_every_argument_of_the_entry_points_is_in_the_documentation() -> None:
 def test_the_exit_codes_are_those_of_the_code() -> None:
     text = (ROOT / "docs" / "exit-codes.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d+) +\| (.*?) *\|$", text, re.MULTILINE)
-    assert [int(code) for code, _ in rows] == [int(code) for code in command_line.ExitCode]
-    drawn = re.findall(r"^    (\d+) +(.*)$", command_line.__doc__ or "", re.MULTILINE)
+    assert [int(code) for code, _ in rows] == [int(code) for code in exit_codes.ExitCode]
+    drawn = re.findall(r"^    (\d+) +(.*)$", exit_codes.__doc__ or "", re.MULTILINE)
     assert rows == drawn
 
 

@@ -49,7 +49,7 @@ def filtered(tree: str, outputs: str, cache: str) -> Iterator[Any]:
 def listed(tree: str, outputs: str, cache: str) -> Iterator[Any]:
     """What `magnet-arrow ls` does, once started."""
     _package(tree)
-    from magnet_arrow.cli.commands import app
+    from magnet_arrow.cli.app import app
 
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         yield None

@@ -10,7 +10,7 @@ import sys
 
 
 def _end_at_once(number: int, _: object) -> None:
-    """End the process as `magnet_arrow.cli.commands` says, without a traceback through whatever is being imported."""
+    """End the process as `magnet_arrow.cli.signals` would, without a traceback through what is being imported."""
     what = "Interrupted" if number == _signal.SIGINT else "Terminated"
     try:
         os.write(2, f"{what}. What was committed stays.\n".encode())
@@ -20,7 +20,7 @@ def _end_at_once(number: int, _: object) -> None:
 
 try:
     for _number, _usual in ((_signal.SIGINT, _signal.default_int_handler), (_signal.SIGTERM, _signal.SIG_DFL)):
-        if _signal.getsignal(_number) == _usual:  # else whoever started this wants them to be ignored
+        if _signal.getsignal(_number) == _usual:  # else the parent process wants them to be ignored
             _signal.signal(_number, _end_at_once)
 except KeyboardInterrupt:
     _end_at_once(_signal.SIGINT, None)
@@ -28,10 +28,10 @@ except KeyboardInterrupt:
 
 def main() -> None:
     """Run the command line; it ends the process with its exit code."""
-    if sys.argv[1:2] != ["predict"]:  # whose predictor may want it
+    if sys.argv[1:2] != ["predict"]:  # whose predictor may need pandas
         from magnet_arrow._no_pandas import hide_pandas
 
         hide_pandas()
-    from magnet_arrow.cli import commands
+    from magnet_arrow.cli.main import main as run_command
 
-    commands.main()
+    run_command()

@@ -18,7 +18,7 @@ import pytest
 from makedump import make_run, write_run, write_runs
 
 from magnet_arrow.cache import Cache, default_path
-from magnet_arrow.cli import commands
+from magnet_arrow.cli import main as command_line
 from magnet_arrow.errors import CacheLockedError, MagnetWarning
 from magnet_arrow.ingestion import api
 from magnet_arrow.schema.registry import TABLES
@@ -40,7 +40,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     def run(*args: str | Path) -> Ended:
         monkeypatch.setattr(sys, "argv", ["magnet-arrow", *map(str, args)])
         with pytest.raises(SystemExit) as end:
-            commands.main()
+            command_line.main()
         assert isinstance(end.value.code, int)
         return Ended(int(end.value.code), *capsys.readouterr())
 
@@ -448,7 +448,7 @@ def test_head_offers_the_near_name(run: Run, outputs: Path) -> None:
 def test_schemas_are_shown_printed_and_written(run: Run, tmp_path: Path) -> None:
     assert re.search(r"^stats.name.name +string", run("schemas").out, re.MULTILINE)
     printed = json.loads(run("schemas", "--json").out)
-    assert list(printed) == list(TABLES) == list(commands.TableName)
+    assert list(printed) == list(TABLES)
     ended = run("schemas", "--write", tmp_path / "new")
     assert ended.code == 0
     written = {file.stem: file.read_text("utf-8") for file in (tmp_path / "new").iterdir()}
@@ -460,7 +460,7 @@ def test_schemas_are_shown_printed_and_written(run: Run, tmp_path: Path) -> None
 def test_what_is_cached_is_exported(run: Run, outputs: Path, tmp_path: Path) -> None:
     run("ingest", outputs)
     done = run("export", "--to", tmp_path / "out", "--json")
-    assert (done.code, done.err) == (0, f"The tables lie in {tmp_path / 'out'}\n")
+    assert (done.code, done.err) == (0, f"The tables are in {tmp_path / 'out'}\n")
     rows = {row["table"]: row["rows"] for row in map(json.loads, done.out.splitlines())}
     assert rows == {"run_spec": 3, "scenario_state": 6, "stats": 6, "per_instance_stats": 12, "runs": 3}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(["README.md", *rows])
@@ -475,7 +475,7 @@ def test_chosen_tables_are_exported_in_parts(
     monkeypatch.chdir(tmp_path)
     run("ingest", outputs)
     done = run("export", "--table", "stats", "--table", "run_spec", "--partition-by", "stats.name.name")
-    assert (done.code, done.err) == (0, "The tables lie in magnet-export\n")
+    assert (done.code, done.err) == (0, "The tables are in magnet-export\n")
     assert [line.split()[:3] for line in done.out.splitlines()[1:]] == [
         ["stats", "6", "2"],
         ["run_spec", "3", "1"],
@@ -549,7 +549,7 @@ def test_rejected_runs_are_read_again_on_request(run: Run, broken: Path) -> None
     assert "--retry" not in run("ingest", broken).err
     ended = run("ingest", broken)
     assert ended.code == 1
-    assert "--retry reads it" in ended.err
+    assert "--retry reads them" in ended.err
     assert "--retry" not in run("ingest", broken, "--retry").err
 
 
@@ -964,10 +964,10 @@ def test_a_thread_that_can_not_be_started_is_said(
     def panic(*_: object) -> None:
         raise PanicException("OS can't spawn worker thread: Resource temporarily unavailable (os error 11)")
 
-    monkeypatch.setattr(commands, "app", panic)
+    monkeypatch.setattr(command_line, "app", panic)
     monkeypatch.setattr(sys, "argv", ["magnet-arrow", "ls"])
     with pytest.raises(SystemExit) as ended:
-        commands.main()
+        command_line.main()
     assert ended.value.code == 3
     complaint = capsys.readouterr().err
     assert "No thread could be started: OS can't spawn worker thread" in complaint

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from magnet_arrow import Cache, ingest, validate, verify
-from magnet_arrow.cli.commands import ExitCode, _ingest_code
+from magnet_arrow.cli.commands.ingest import ingest_code
+from magnet_arrow.cli.exit_codes import ExitCode
 
 WHOLE = json.dumps([{"title": "Tides", "header": [], "rows": []}])
 
@@ -22,7 +23,7 @@ def test_a_broken_file_is_reported_at_each_ingest(outputs: Path, cache: Path, na
         assert [(one.run, one.file) for one in report.lacking] == [("made", name)]
         assert "kept as text in suite_files" in (report.lacking[0].hint or "")
         assert report.rejected == ()
-        assert _ingest_code(report) == ExitCode.REPORTED
+        assert ingest_code(report) == ExitCode.REPORTED
     rejects = Cache(cache).rejects().select("suite", "folder", "left_out", "file")
     assert rejects.rows() == [("made", "", "table", name)]
     texts = Cache(cache).scan("suite_files").select("suite_files.path", "suite_files.text").collect()

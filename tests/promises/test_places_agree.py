@@ -11,7 +11,8 @@ import pytest
 from makedump import make_run, write_run, write_runs
 
 from magnet_arrow import Cache, HelmOutputs, HelmRuns, ingest, validate, verify
-from magnet_arrow.cli.commands import ExitCode, _ingest_code
+from magnet_arrow.cli.commands.ingest import ingest_code
+from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.errors import MagnetWarning
 
 FOUR = [f"tide:n={n}" for n in range(4)]
@@ -62,7 +63,7 @@ def test_a_release_never_reaches_out_of_its_outputs(repo: Path, cache: Path) -> 
         report = ingest(release, cache)
         assert (report.runs, report.skipped) == (n_runs, n_skipped)
         assert [one.run for one in report.rejected] == rejected
-        assert _ingest_code(report) == ExitCode.REPORTED
+        assert ingest_code(report) == ExitCode.REPORTED
     assert sorted(one.run for one in validate(release).rejected) == rejected
     assert sorted(one.run for one in verify(release, cache).rejected) == rejected
     assert Cache(cache).runs().select("suite", "folder").rows() == [("made", FOUR[0]), ("made", FOUR[1])]
@@ -124,7 +125,7 @@ def test_a_folder_that_cannot_be_looked_into_is_rejected_and_its_runs_stay(
         assert [one.run for one in report.rejected] == ["/".join(["runs", *at.split("/")][-2:])]
         assert "cannot be looked into (Permission denied)" in report.rejected[0].reason
         assert (report.runs, report.pruned) == (0, 0)
-        assert _ingest_code(report) == ExitCode.REPORTED
+        assert ingest_code(report) == ExitCode.REPORTED
     assert Cache(cache).runs().equals(before)
     assert [one.run for one in validate(repo).rejected] == [report.rejected[0].run]
     if at != "made/groups":

@@ -1,0 +1,134 @@
+"""`check`, `compact`, `rejects` and `cache …`: the cache itself."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from magnet_arrow.cli.commands.store import existing_cache, open_cache
+from magnet_arrow.cli.exit_codes import ExitCode
+from magnet_arrow.cli.options import CacheDir, Json, JsonLines
+from magnet_arrow.cli.printing import complain, print_rows, stdout
+
+
+def check(cache: CacheDir = None, json: Json = False) -> None:
+    """Read all that is cached, and name what is damaged.
+
+    Names each damaged file and the runs that it affects. Ingesting their sources again repairs them.
+    """
+    from magnet_arrow.cli.summaries import as_json, check_facts, check_lines, check_summary
+
+    found = existing_cache(cache).check()
+    if json:
+        print(as_json(check_facts(found)))
+    else:
+        print(check_summary(found))
+        for line in check_lines(found):
+            complain(line)
+    raise typer.Exit(ExitCode.REPORTED if found.damages else ExitCode.DONE)
+
+
+def compact(
+    cache: CacheDir = None,
+    grace: Annotated[
+        float, typer.Option(min=0, metavar="HOURS", help="How long files that are no longer in use are kept.")
+    ] = 24,
+    json: Json = False,
+) -> None:
+    """Merge small segments, and drop replaced runs.
+
+    An ingest does so by itself from time to time. Readers that have opened the cache can go on for the grace time; a
+    shorter one frees space sooner.
+    """
+    from magnet_arrow.cli.summaries import as_json, compact_facts, compact_summary
+
+    done = existing_cache(cache).compact(grace_s=grace * 3600)
+    print(as_json(compact_facts(done)) if json else compact_summary(done))
+    for text in done.damaged:
+        complain(text)
+    raise typer.Exit(ExitCode.REPORTED if done.damaged else ExitCode.DONE)
+
+
+def rejects(cache: CacheDir = None, json: JsonLines = False) -> None:
+    """List what was rejected, and why.
+
+    Of partial runs, the files that are missing or end early. Shows the range of bytes at fault, and a sample of it.
+    """
+    import polars as pl
+
+    from magnet_arrow._text import as_options
+    from magnet_arrow.cli.summaries import plain, rejection
+
+    rejected = existing_cache(cache).rejects()
+    if json:
+        print_rows(rejected.with_columns(pl.col("hint").map_elements(as_options, pl.String)), json=True)
+    else:
+        for row in rejected.iter_rows(named=True):
+            stdout().print(plain(f"{rejection(row)}\n  Its source is {row['source']}."))
+    if rejected.is_empty():
+        complain("Nothing was rejected.")
+
+
+def cache_path(cache: CacheDir = None) -> None:
+    """Print the cache's folder."""
+    print(open_cache(cache).path)
+
+
+def cache_info(cache: CacheDir = None, json: JsonLines = False) -> None:
+    """Show the cache's sources, with runs, bytes of JSON and rows per table, and the cache's bytes on disk."""
+    from magnet_arrow.cli.listing import bytes_on_disk, sources
+
+    shown = existing_cache(cache)
+    print_rows(sources(shown), json=json)
+    complain(f"{bytes_on_disk(shown):,} bytes on disk, in {shown.path}")
+
+
+def cache_clear(
+    cache: CacheDir = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete everything that is cached. The sources stay as they are."""
+    from magnet_arrow.storage.maintenance.clear import clear
+
+    path = open_cache(cache).path
+    if not path.exists():
+        print(f"There is no cache in {path}.")
+    elif yes or _agrees(f"Delete everything that is cached in {path}?"):
+        clear(path)
+        print(f"The cache in {path} is empty.")
+    else:
+        complain("Nothing was deleted.")
+
+
+def cache_remove(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE|RUN", help="Folders of sources, suites or runs, which may be gone; or names of runs."
+        ),
+    ] = None,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="All runs that their source has rejected or lost since.")
+    ] = False,
+    cache: CacheDir = None,
+) -> None:
+    """Remove runs from the cache, whether or not their source still exists.
+
+    The sources stay as they are.
+    """
+    from magnet_arrow._text import counted
+
+    if not names and not stale:
+        raise typer.BadParameter("name a source or a run, or give --stale.")
+    store = existing_cache(cache)
+    print(f"{counted(store.remove(*names or (), stale=stale), 'run')} removed from the cache.")
+
+
+def _agrees(question: str) -> bool:
+    from magnet_arrow.errors import MagnetError
+
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:  # standard input is closed
+        print(file=sys.stderr)
+        raise MagnetError("Nothing was done, since nobody answered.", hint="Use --yes to skip the question.") from None

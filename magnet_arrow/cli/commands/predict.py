@@ -1,0 +1,120 @@
+"""`predict` and `demo`: a predictor, and predicted vs. actual stats."""
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from magnet_arrow.cli.commands.ingest import ingest_code, print_ingest, run_ingest
+from magnet_arrow.cli.commands.store import open_cache
+from magnet_arrow.cli.exit_codes import ExitCode
+from magnet_arrow.cli.options import CacheDir, JsonLines, Sources
+from magnet_arrow.cli.printing import complain, print_frame, stdout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import polars as pl
+
+    from magnet_arrow.data_splits import SequesteredTestSplit, TrainSplit
+    from magnet_arrow.outputs import HelmRuns
+    from magnet_arrow.predictor import RunPredictor
+
+
+def demo(cache: CacheDir = None) -> None:
+    """Ingest the demo, and predict one of its runs."""
+    from magnet_arrow.cli.summaries import plain
+    from magnet_arrow.examples.random_run_predictor import RandomRunPredictor
+    from magnet_arrow.outputs import HelmOutputs
+
+    store = open_cache(cache)
+    outputs = HelmOutputs.demo(cache=store)
+    stdout().print(plain(f"The demo is in {outputs.path}\n"))
+    report = run_ingest([str(outputs.path)], store)
+    print_ingest(report)
+    runs = outputs.suites()[0].runs()
+    predictor = RandomRunPredictor(num_eval_samples=5)
+    train, sequestered = predictor.prepare_predict_inputs(runs)
+    _print_split("The train split: what a predictor learns from", train)
+    _print_split("The sequestered test split: what it sees of the held-out run, without stats", sequestered)
+    missing = _print_comparison(predictor(helm_runs=runs), title="\nRandom predictions: predicted vs. actual")
+    raise typer.Exit(ExitCode.REPORTED if missing else ingest_code(report))
+
+
+def predict(
+    predictor: Annotated[
+        str, typer.Argument(metavar="MODULE:CLASS", help="A RunPredictor; MODULE may be a file in this folder.")
+    ],
+    paths: Sources,
+    examples: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="num_example_runs: number of runs to learn from.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="num_eval_samples: number of instances of the held-out run.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="random_seed: decides which runs are drawn.")] = None,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Ingest all runs, and draw from the complete ones only.")
+    ] = False,
+    include_partial: Annotated[
+        bool,
+        typer.Option("--include-partial", help="Ingest what is complete of runs, and draw from partial runs too."),
+    ] = False,
+    cache: CacheDir = None,
+    json: JsonLines = False,
+) -> None:
+    """Let a predictor predict a held-out run, and show predicted and actual stats.
+
+    The train runs and the held-out run are drawn from PATH. Options that are not given are the predictor's own. If a
+    drawn run is not complete, the command ends with exit code 3; --skip-unreadable excludes such runs from the draw,
+    --include-partial uses what is there of them.
+    """
+    from magnet_arrow.cli.load_predictor import load_predictor, stdout_for_data
+    from magnet_arrow.outputs import HelmRuns
+
+    options = {"num_example_runs": examples, "num_eval_samples": samples, "random_seed": seed}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    given |= {"skip_unreadable": True} if skip_unreadable else {}
+    given |= {"include_partial": True} if include_partial else {}
+    with stdout_for_data() if json else nullcontext() as data:
+        runs = HelmRuns(paths, cache=open_cache(cache))
+        comparison = _compared(load_predictor(predictor), given, runs)
+        missing = _print_comparison(comparison, json_to=data)
+    raise typer.Exit(ExitCode.REPORTED if missing else ExitCode.DONE)
+
+
+def _print_split(title: str, split: "TrainSplit | SequesteredTestSplit") -> None:
+    import dataclasses
+
+    import polars as pl
+
+    frames = {field.name: getattr(split, field.name) for field in dataclasses.fields(split)}
+    sizes = [(name, frame.height, frame.width) for name, frame in frames.items()]
+    print_frame(pl.DataFrame(sizes, schema=["frame", "rows", "columns"], orient="row"), title=f"\n{title}")
+
+
+def _compared(
+    predictor_class: "Callable[..., RunPredictor]", given: dict[str, Any], runs: "HelmRuns"
+) -> "pl.DataFrame":
+    """The comparison of a predictor; an error of ours comes from the draw, unless `predict` raised it."""
+    from magnet_arrow.cli.load_predictor import predictors_code, with_own_errors
+    from magnet_arrow.errors import MagnetError
+
+    with predictors_code(leave=(MagnetError,)):
+        predictor = predictor_class(**given)
+        predictor.predict = with_own_errors(predictor.predict)  # type: ignore[method-assign,assignment]
+        return predictor(helm_runs=runs)
+
+
+def _print_comparison(comparison: "pl.DataFrame", *, title: str = "", json_to: "TextIO | None" = None) -> int:
+    """Print a comparison, as JSON if there is a stream for it; returns how many predictions have no actual value."""
+    from magnet_arrow.cli.summaries import rows_as_json, without_empty
+    from magnet_arrow.predictions.scoring import without_truth
+
+    if comparison.is_empty():
+        complain("The predictor made no predictions.")
+    if json_to is None:
+        print_frame(without_empty(comparison, keep="actual_mean"), title=title)
+    else:
+        json_to.writelines(f"{line}\n" for line in rows_as_json(comparison))
+    return without_truth(comparison.lazy()).collect().height

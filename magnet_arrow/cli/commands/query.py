@@ -1,0 +1,128 @@
+"""`ls`, `head`, `export` and `schemas`: what is in a source, in the cache, in its tables."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from magnet_arrow.cli.commands.store import open_cache
+from magnet_arrow.cli.exit_codes import ExitCode
+from magnet_arrow.cli.options import CacheDir, Json, JsonLines, SkipDamaged, table_name
+from magnet_arrow.cli.printing import complain, print_frame, print_rows, stderr, stdout
+
+
+def ls(
+    path: Annotated[str | None, typer.Argument(metavar="PATH", help="A source; by default the cache.")] = None,
+    cache: CacheDir = None,
+    json: JsonLines = False,
+) -> None:
+    """List the runs of a source, or of the cache.
+
+    Shows model and scenario; of a cached run also its numbers of rows, whether it is partial (and what it lacks), and
+    whether it is stale: its source has rejected or lost it since, and the cache holds its older state. Nothing is
+    ingested.
+    """
+    from magnet_arrow.cli.listing import cached_runs, source_runs
+
+    store = open_cache(cache)
+    print_rows(cached_runs(store) if path is None else source_runs(path, store), json=json)
+
+
+def head(
+    table: Annotated[
+        str,
+        typer.Argument(parser=table_name, metavar="TABLE", help="Such as stats; `magnet-arrow schemas` shows all."),
+    ],
+    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Only these columns, separated by commas.")] = None,
+    run: Annotated[str, typer.Option(metavar="GLOB", help="Only runs whose name matches.")] = "*",
+    n: Annotated[int, typer.Option("-n", min=1, metavar="ROWS", help="Number of rows.")] = 3,
+    skip_damaged: SkipDamaged = False,
+    cache: CacheDir = None,
+    json: JsonLines = False,
+) -> None:
+    """Show the first rows of a cached table, one column per line."""
+    from magnet_arrow.cli.listing import first_rows
+    from magnet_arrow.cli.summaries import records
+
+    chosen = [name.lstrip() for name in columns.split(",")] if columns else "occurring"
+    frame = first_rows(
+        open_cache(cache), table, runs=run, columns=chosen, rows=n, skip_damaged=skip_damaged, tell=complain
+    )
+    if frame.is_empty():
+        complain(f"No rows of {table} are cached for {run!r}.")
+    if json:
+        print_rows(frame, json=True)
+    else:
+        stdout().print(records(frame))
+
+
+def export(
+    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make; it must not exist, or be empty.")] = Path(
+        "magnet-export"
+    ),
+    tables: Annotated[
+        list[str] | None,
+        typer.Option("--table", parser=table_name, metavar="TABLE", help="Only this table; may be repeated."),
+    ] = None,
+    partition_by: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Divide tables that have this column into one folder per value."),
+    ] = None,
+    skip_damaged: SkipDamaged = False,
+    cache: CacheDir = None,
+    json: Json = False,
+) -> None:
+    """Write everything that is cached as plain Parquet, one folder per table.
+
+    Any tool can read it. A README in the folder says what each table is, and the table `runs` which runs are partial or
+    stale.
+    """
+    import polars as pl
+
+    from magnet_arrow.cli.summaries import rows_bar
+    from magnet_arrow.export.parquet import export_tables, remove_leftovers
+
+    told: list[str] = []
+    for path in remove_leftovers(to):
+        complain(f"{path} was removed: it was left by an export that was killed.")
+    with rows_bar(stderr()) as progress:
+        exported = export_tables(
+            open_cache(cache),
+            to,
+            tables=tables or (),
+            partition_by=partition_by,
+            skip_damaged=skip_damaged,
+            progress=progress,
+            tell=told.append,
+        )
+    print_rows(pl.DataFrame(exported), json=json)
+    for text in [*told, f"The tables are in {to}"]:
+        complain(text)
+    raise typer.Exit(ExitCode.REPORTED if told else ExitCode.DONE)
+
+
+def schemas(
+    write: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write one JSON file per table into this folder.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show the columns of every table, or write schemas/."""
+    from magnet_arrow.cli.summaries import as_json
+    from magnet_arrow.schema import registry
+    from magnet_arrow.sources.paths import absolute
+
+    published = {name: table.to_json() for name, table in registry.TABLES.items()}
+    if write:
+        write = absolute(write)
+        write.mkdir(parents=True, exist_ok=True)
+        for name, contract in published.items():
+            (write / f"{name}.json").write_text(as_json(contract, indent=2) + "\n", encoding="utf-8")
+            print(write / f"{name}.json")
+    elif json:
+        print(as_json(published))
+    else:
+        from magnet_arrow.cli.listing import columns
+
+        for number, name in enumerate(published):
+            print_frame(columns(name), title=f"\n{name}" if number else name, fold=True)

@@ -1,0 +1,28 @@
+"""The cache that a command works on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from magnet_arrow.cache import Cache
+
+
+def open_cache(path: Path | None) -> "Cache":
+    """The cache in a folder, or the default one; it may not exist yet."""
+    from magnet_arrow.cache import Cache
+
+    return Cache(path)
+
+
+def existing_cache(path: Path | None) -> "Cache":
+    """The cache in a folder, which must exist, or the default one, which need not.
+
+    Raises:
+        MagnetError: there is no such folder.
+    """
+    from magnet_arrow.errors import MagnetError
+
+    cache = open_cache(path)
+    if path is not None and not cache.path.exists():
+        raise MagnetError(f"There is no cache in {cache.path}.")
+    return cache

@@ -1,0 +1,45 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(metavar="PATH", help="Outputs folders, suites, runs, or glob patterns of these."),
+]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        envvar="MAGNET_ARROW_CACHE_DIR",
+        help="The cache's folder, if not the default one.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")]
+FollowLinks = Annotated[
+    bool,
+    typer.Option(
+        " /--no-follow-links", help="Skip linked folders, and reject runs with linked files.", show_default=False
+    ),
+]
+SkipDamaged = Annotated[
+    bool,
+    typer.Option("--skip-damaged", help="Exclude runs that damage of the cache affects; reads the whole cache first."),
+]
+
+
+def table_name(name: str) -> str:
+    """The name of a table, checked."""
+    import difflib
+
+    from magnet_arrow.schema.registry import TABLES
+
+    if name in TABLES:
+        return name
+    near = difflib.get_close_matches(name, TABLES, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(TABLES)}."
+    raise typer.BadParameter(f"there is no table {name!r}. {hint}")
