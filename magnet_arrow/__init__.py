@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # `typing` itself would take a while to import
     from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit
     from magnet_arrow.ingestion.api import IngestReport, ingest
     from magnet_arrow.outputs import HelmOutputs, HelmRun, HelmRuns, HelmSuite, HelmSuites
+    from magnet_arrow.predictions.joins import InstanceJoin, join_instances
     from magnet_arrow.predictions.records import RunPrediction
     from magnet_arrow.predictor import Predictor, RunPredictor
 
@@ -31,6 +32,7 @@ __all__ = [
     "HelmSuite",
     "HelmSuites",
     "IngestReport",
+    "InstanceJoin",
     "Predictor",
     "RunPrediction",
     "RunPredictor",
@@ -43,6 +45,7 @@ __all__ = [
     "data_splits",
     "errors",
     "ingest",
+    "join_instances",
     "predictor",
     "validate",
     "verify",
@@ -56,6 +59,7 @@ _HOMES = {
     "HelmSuite": "outputs",
     "HelmSuites": "outputs",
     "IngestReport": "ingestion.api",
+    "InstanceJoin": "predictions.joins",
     "Predictor": "predictor",
     "RunPrediction": "predictions.records",
     "RunPredictor": "predictor",
@@ -65,6 +69,7 @@ _HOMES = {
     "ValidationReport": "checks.validate",
     "VerifyReport": "checks.verify",
     "ingest": "ingestion.api",
+    "join_instances": "predictions.joins",
     "validate": "checks.validate",
     "verify": "checks.verify",
 }

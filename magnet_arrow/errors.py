@@ -19,6 +19,7 @@
     ├── NotEnoughSamplesError  (RuntimeError)         fewer request states than a predictor asked for
     ├── FilterError            (TypeError)            a filter gave something else than it should
     ├── PredictionError        (ValueError)           a predictor gave something else than it should
+    ├── JoinError              (ValueError)           rows that do not fit together as they were asked to
     ├── RestoreError           (ValueError)           a run cannot be restored where it was asked to be
     ├── ColumnNotFoundError    (ValueError)           no such column; offers the near name
     ├── FolderNotEmptyError    (FileExistsError)      there is something where a folder was to be written
@@ -183,6 +184,10 @@ class FilterError(MagnetError, TypeError):
 
 class PredictionError(MagnetError, ValueError):
     """A predictor gave something that is no prediction, or one that cannot be compared."""
+
+
+class JoinError(MagnetError, ValueError):
+    """Rows do not join as they were asked to: several values where one is needed, or no partner."""
 
 
 class RestoreError(MagnetError, ValueError):
