@@ -71,6 +71,11 @@ class Selection:
         """Names and types of the columns."""
         return pa.schema([pa.field(column.name, column.type.arrow) for column in self.shown])
 
+    @property
+    def json_columns(self) -> frozenset[str]:
+        """Columns found in the data whose texts are JSON: their values are of several kinds."""
+        return frozenset(column.name for column in self.shown if column.type.is_json)
+
     def parts(self) -> Iterator[pa.Table]:
         """The rows in tables of bounded size, page checksums verified.
 
