@@ -9,7 +9,7 @@ import polars as pl
 
 from magnet_arrow._forks import require_threads
 from magnet_arrow.errors import Rejected
-from magnet_arrow.query import all_rows, duckdb_views
+from magnet_arrow.query import duckdb_views, scan_runs
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.sources.file import plain_name
 from magnet_arrow.sources.paths import own_folder
@@ -78,19 +78,18 @@ class Cache:
         return Snapshot(self.path, manifest.read_manifest(self.path))
 
     def scan(self, table: str) -> pl.LazyFrame:
-        """All rows of a table, lazily, by Polars alone, in no promised order.
+        """All rows of a table, lazily, in no promised order. Page checksums are verified, as in frames of `HelmRuns`.
 
         Columns: the full registered schema with the hidden ones (`magnet.run`, `magnet.row`, …), then those found
-        in the data, by name.
-
-        Polars ignores page checksums: a bit that flipped on disk may come back as data, which frames of `HelmRuns`
-        would notice. What is checked: each file is there, has its size, and its footer's digest.
+        in the data, by name. A query reads just the columns that it needs.
 
         Raises:
             ColumnNotFoundError: there is no such table.
-            CacheDamagedError: a file fails these checks.
+            CacheDamagedError: a run list is damaged.
+        When collected:
+            CacheDamagedError: a file that the manifest names is missing, cut, or has a flipped bit.
         """
-        return all_rows.scan(self.snapshot(), table)
+        return scan_runs.read_all(self.snapshot(), table)
 
     def check(self) -> CheckReport:
         """Read all that the cache holds, page by page, and compare it with the checksums and digests made of it.
@@ -156,7 +155,9 @@ class Cache:
         `runs` has a row a cached run, which joins with the others on `magnet_run`: source (path), suite, folder,
         run_spec_name, partial, and stale, as in `runs()`.
 
-        DuckDB ignores page checksums, like Polars in `scan`; the same is checked here.
+        DuckDB reads the files by itself and ignores page checksums: a bit that flipped on disk may come back as data,
+        which frames and `scan` would notice. What is checked when the views are made: each file is there, has its
+        size, and its footer's digest.
 
         Args:
             connection: views of the tables' names, and `runs`, in its current schema are replaced.

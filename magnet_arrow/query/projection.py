@@ -93,7 +93,7 @@ def occurring_columns(table: Table, bits: int, kinds: dict[str, Kind]) -> list[S
         for bit, name in enumerate(table.names)
         if (bits >> bit & 1 or name == RUN_NAME) and name not in table.hidden
     ]
-    found = [Shown(name, dynamic_types.frame_type(kind), registered=False) for name, kind in sorted(kinds.items())]
+    found = [found_in_data(name, kind) for name, kind in sorted(kinds.items())]
     if table.name == "run_spec":
         return _in_file_order(table, occurring, found)
     return occurring[:1] + sorted(occurring[1:] + found, key=lambda column: column.name)
@@ -117,11 +117,16 @@ def registered(table: Table, name: str) -> Shown:
     return Shown(name, CellType(table.column(name).type), registered=True)
 
 
+def found_in_data(name: str, kind: Kind) -> Shown:
+    """A column that the registry does not have, in the type that its values decide."""
+    return Shown(name, dynamic_types.frame_type(kind), registered=False)
+
+
 def _named(table: Table, kinds: dict[str, Kind], name: str) -> Shown:
     if name in table.names:
         return registered(table, name)
     if name in kinds:
-        return Shown(name, dynamic_types.frame_type(kinds[name]), registered=False)
+        return found_in_data(name, kinds[name])
     raise ColumnNotFoundError.among(name, [*table.names, *kinds], table=table.name)
 
 

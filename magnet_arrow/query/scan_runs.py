@@ -19,6 +19,7 @@ from magnet_arrow.query.projection import (
     Columns,
     Residuals,
     Shown,
+    found_in_data,
     frame_schema,
     hidden_columns,
     occurring_columns,
@@ -28,7 +29,7 @@ from magnet_arrow.query.projection import (
 )
 from magnet_arrow.query.row_places import Visit
 from magnet_arrow.query.run_columns import RUN_COLUMNS
-from magnet_arrow.records.flatten import with_overflow
+from magnet_arrow.records.flatten import bounded, with_overflow
 from magnet_arrow.records.table_builder import Batch, plain_columns
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.schema.dynamic_types import Kind
@@ -189,6 +190,23 @@ def read_runs(
         CacheDamagedError: a segment that the manifest names is missing, cut, or has a flipped bit.
     """
     return _lazy(select_runs(snapshot, table, keys, columns, hidden=hidden, key=key, telling=telling))
+
+
+def read_all(snapshot: Snapshot, table: str) -> pl.LazyFrame:
+    """All rows of a table, lazily, in the order in which they are stored; see `Cache.scan`."""
+    schema = registry.table(table)
+    entries = list(snapshot.entries.values())
+    places = {segment.id: number for number, segment in enumerate(snapshot.manifest.segments)}
+
+    def place(run: CachedRun) -> tuple[int, int, int]:
+        rows = run.rows(table)
+        return places[run.segment.id], rows.group, rows.skip
+
+    kept, _ = bounded(kinds_of(schema, entries), (run.dynamic(table) for run in entries))
+    shown = [registered(schema, name) for name in schema.names if name not in schema.hidden]
+    shown += hidden_columns(schema, entries)
+    shown += [found_in_data(name, kind) for name, kind in sorted(kept.items())]
+    return _lazy(Selection(snapshot.path, schema, tuple(sorted(entries, key=place)), tuple(shown)))
 
 
 def _lazy(chosen: Selection) -> pl.LazyFrame:

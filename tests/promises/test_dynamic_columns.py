@@ -72,7 +72,7 @@ def assert_frames_equal_source(folders: Sequence[Path], cache: Path) -> None:
 
 
 def assert_scan_equals_frames(folders: Sequence[Path], cache: Path) -> None:
-    """`Cache.scan` goes another way to the same rows; the folders are all that is cached."""
+    """`Cache.scan` has the same rows; the folders are all that is cached."""
     places = [place for folder in folders for place in find_runs(folder).places]
     for table in TABLES:
         frame = read(places, table, cache, hidden=True)

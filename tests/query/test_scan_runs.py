@@ -1,5 +1,6 @@
 """Frames of chosen runs: their rows in order, only what a query needs, and no damaged page ever as data."""
 
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -25,6 +26,7 @@ from magnet_arrow.query.stored_tables import StoredTables, stored_types
 from magnet_arrow.schema import registry
 from magnet_arrow.storage.segments.segment_files import TableFile
 from magnet_arrow.storage.snapshot import Snapshot
+from magnet_arrow.storage.transaction import Change, apply
 
 OWN = "stats.name.perturbation"
 Reads = list[tuple[int, list[str]]]
@@ -217,10 +219,17 @@ def rows_of(cache: Path, table: str) -> pl.DataFrame:
     return read_runs(snapshot, table, list(snapshot.runs)).collect()
 
 
+def all_rows_of(cache: Path, table: str) -> pl.DataFrame:
+    return Cache(cache).scan(table).collect()
+
+
 @pytest.mark.parametrize("table", TABLES)
-def test_a_flipped_bit_in_a_page_is_never_data(table: str, cache: Path) -> None:
+@pytest.mark.parametrize("read", [rows_of, all_rows_of], ids=["frame of runs", "scan of the cache"])
+def test_a_flipped_bit_in_a_page_is_never_data(
+    read: Callable[[Path, str], pl.DataFrame], table: str, cache: Path
+) -> None:
     """In the last page of the column of names, which every query for all columns reads."""
-    assert rows_of(cache, table).height > 0
+    assert read(cache, table).height > 0
     (path,) = (cache / table).iterdir()
     column = pq.read_metadata(path).row_group(0).column(0)
     begin = column.dictionary_page_offset if column.has_dictionary_page else column.data_page_offset
@@ -228,16 +237,18 @@ def test_a_flipped_bit_in_a_page_is_never_data(table: str, cache: Path) -> None:
     data[begin + column.total_compressed_size - 1] ^= 1
     path.write_bytes(data)
     with pytest.raises(CacheDamagedError, match="is damaged") as caught:
-        rows_of(cache, table)
+        read(cache, table)
     assert path.name in str(caught.value)
     for other in set(TABLES) - {table}:
-        assert rows_of(cache, other).height > 0
+        assert read(cache, other).height > 0
 
 
 @pytest.mark.parametrize("change", ["gone", "cut", "another"])
-def test_a_damaged_file_is_noticed_when_the_frame_is_collected(change: str, cache: Path) -> None:
+@pytest.mark.parametrize("way", ["frame of runs", "scan of the cache"])
+def test_a_damaged_file_is_noticed_when_the_frame_is_collected(way: str, change: str, cache: Path) -> None:
     snapshot = Cache(cache).snapshot()
-    lazy = read_runs(snapshot, "stats", list(snapshot.runs))
+    is_scan = way == "scan of the cache"
+    lazy = Cache(cache).scan("stats") if is_scan else read_runs(snapshot, "stats", list(snapshot.runs))
     (path,) = (cache / "stats").iterdir()
     if change == "gone":
         path.unlink()
@@ -255,3 +266,53 @@ def test_the_rows_of_a_run_as_they_are_stored(snapshot: Snapshot) -> None:
     assert part.column("magnet.run").to_pylist() == [key_of("b")]
     assert list(stored.rows(snapshot.chosen([key_of("f")])[0], "stats")) == []
     assert list(stored_types(snapshot.chosen([key_of("e")])[0], "stats")) == [f"{OWN}.n"]
+
+
+def test_a_scan_has_the_registered_columns_and_then_those_found_in_the_data(tmp_path: Path) -> None:
+    commit_runs(tmp_path, {"a": [{"z": 1}, {"b": "x"}]})
+    columns = Cache(tmp_path).scan("stats").collect_schema().names()
+    assert columns == [*registry.table("stats").names, f"{OWN}.b", f"{OWN}.z"]
+
+
+def test_a_scan_of_segments_that_differ_in_columns_and_types_is_one_frame(tmp_path: Path) -> None:
+    commit_runs(tmp_path, {"a": [{"n": 1}]})
+    commit_runs(tmp_path, {"b": [{"n": 0.5, "t": "x"}]})
+    commit_runs(tmp_path, {"c": [3]}, {"d": []})
+    rows = Cache(tmp_path).scan("stats").sort("magnet.run").select(f"{OWN}.n", f"{OWN}.t", "stats.mean")
+    assert rows.collect().rows() == [(1.0, None, None), (0.5, "x", None), (None, None, 3.0)]
+
+
+def test_one_segment_with_text_makes_all_cells_json(tmp_path: Path) -> None:
+    for folder, value in (("a", 1), ("b", "1"), ("c", True), ("d", [1])):
+        commit_runs(tmp_path, {folder: [{"n": value}]})
+    cells = Cache(tmp_path).scan("stats").sort("magnet.run").collect()[f"{OWN}.n"]
+    assert cells.to_list() == ["1", '"1"', "true", "[1]"]
+
+
+def test_a_scan_finds_columns_without_room_in_the_residual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "MAX_DYNAMIC_COLUMNS", 1)
+        commit_runs(tmp_path, {"a": [{"m": 1, "n": 2}], "b": [{"n": 4, "m": 3}, 5]})
+    rows = Cache(tmp_path).scan("stats").sort("magnet.run", "magnet.row").select(f"{OWN}.m", f"{OWN}.n")
+    assert rows.collect().rows() == [(1, 2), (3, 4), (None, None)]
+
+
+def test_a_scan_leaves_deleted_runs_out(tmp_path: Path) -> None:
+    commit_runs(tmp_path, {"a": [1], "b": [2]})
+    commit_runs(tmp_path, {"c": [3]})
+    frame = Cache(tmp_path).scan("stats")
+    apply(tmp_path, Change(pruned=[key_of("a")]))
+    assert Cache(tmp_path).scan("stats").sort("magnet.run").collect()["stats.mean"].to_list() == [2.0, 3.0]
+    # A frame taken before is of its own commit.
+    assert frame.sort("magnet.run").collect()["stats.mean"].to_list() == [1.0, 2.0, 3.0]
+
+
+def test_a_scan_reads_each_row_group_once_and_just_the_columns_that_a_query_needs(tmp_path: Path, reads: Reads) -> None:
+    commit_runs(tmp_path, {"b": [1, 2]}, {"a": [{"n": 3}], "c": [4]})
+    frame = Cache(tmp_path).scan("stats")
+    assert frame.filter(pl.col("stats.mean") > 1).select("magnet.row").collect().rows() == [(1,), (0,)]
+    assert reads == [(0, ["magnet.row", "stats.mean"]), (1, ["magnet.row", "stats.mean"])]
+    assert frame.select(pl.len()).collect().item() == 4
+    del reads[:]
+    assert frame.select("stats.mean").head(1).collect().item() == 1.0
+    assert reads == [(0, ["stats.mean"])]
