@@ -242,6 +242,10 @@ class _Reader:
 
     def __init__(self, chosen: Selection) -> None:
         self._chosen = chosen
+        bits = bits_of(chosen.table, chosen.runs)
+        # The residual may have what there is no column for any more, whether or not a run had one.
+        occurring = {name for bit, name in enumerate(chosen.table.names) if bits >> bit & 1 or name == EXTRA}
+        self._absent = {column.name for column in chosen.shown if column.registered} - occurring
         self._open = contextlib.ExitStack()
         self._file: segment_files.TableFile
         self._segment = ""
@@ -265,14 +269,16 @@ class _Reader:
     def read(self, visit: Visit) -> pa.Table:
         """The rows of a visit with the columns of the selection; texts that recur as dictionaries."""
         entry = visit.segment.tables[self._chosen.table.name]
-        group = self._file_of(visit.segment).read(visit.group, _stored_names(entry, self._chosen.shown))
+        names = [name for name in _stored_names(entry, self._chosen.shown) if name not in self._absent]
+        group = self._file_of(visit.segment).read(visit.group, names or [RUN])
         return _shape(row_places.taken(group, visit), self._chosen.table, entry.dynamic, self._chosen.shown)
 
     def frame(self, visit: Visit) -> pl.DataFrame:
         """As `read`, for Polars."""
         rows = self.read(visit)
         # A frame without columns still has rows to count.
-        return shared_text.frame_of(rows) if self._chosen.shown else pl.DataFrame(height=rows.num_rows)
+        shown = self._chosen.shown
+        return shared_text.frame_of(rows, frame_schema(shown)) if shown else pl.DataFrame(height=rows.num_rows)
 
     def _file_of(self, segment: Segment) -> segment_files.TableFile:
         if segment.id != self._segment:
@@ -285,7 +291,7 @@ class _Reader:
 
 
 def _stored_names(entry: TableEntry, shown: Sequence[Shown]) -> list[str]:
-    """Columns to read from a segment's file for a frame's columns; at least one, for the number of rows."""
+    """Columns to read from a segment's file for a frame's columns."""
     names = [column.name for column in shown if column.registered or column.name in entry.dynamic]
     names += [name for column in shown for name in column.overflow if name in entry.dynamic]
     known = set(names)
@@ -295,7 +301,7 @@ def _stored_names(entry: TableEntry, shown: Sequence[Shown]) -> list[str]:
     elsewhere = [column for column in shown if column.name not in known and column.type != dynamic_types.NOTHING]
     if len(elsewhere) > len(of_runs) and EXTRA not in known:
         names.append(EXTRA)
-    return names or [RUN]
+    return names
 
 
 def read_run_specs_of(
@@ -318,7 +324,7 @@ def read_run_specs_of(
     if batch is None:
         return _lazy(chosen), json_columns
     stored = {name: int(kind) for name, kind in batch.kinds.items()}
-    read = shared_text.frame_of(_shape(pa.table(plain_columns(batch)), table, stored, shown))
+    read = shared_text.frame_of(_shape(pa.table(plain_columns(batch)), table, stored, shown), frame_schema(shown))
     rows = pl.concat([*chosen.frames(), read])
     place = {key: row for row, key in enumerate(rows.get_column(RUN))}
     return rows[[place[key] for key in keys]].lazy(), json_columns
@@ -329,9 +335,12 @@ def _shape(part: pa.Table, table: Table, dynamic: Mapping[str, int], shown: Sequ
     if not shown:
         return part.select([])  # which keeps the number of rows
     columns = []
+    there = set(part.column_names)
     residuals: Residuals | None = None
     for column in shown:
-        if column.registered:
+        if column.registered and column.name not in there:
+            columns.append(pa.nulls(part.num_rows, column.type.arrow))
+        elif column.registered:
             stored = {name: Kind(dynamic[name]) for name in column.overflow if name in dynamic}
             values = part.column(column.name)
             if any(name not in dynamic for name in column.shown):

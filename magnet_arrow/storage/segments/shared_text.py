@@ -33,15 +33,21 @@ def dictionary_columns(metadata: pq.FileMetaData) -> list[str]:
     ]
 
 
-def frame_of(rows: pa.Table) -> pl.DataFrame:
-    """A table as a Polars frame, in which texts of dictionaries are strings that share their memory."""
+def frame_of(rows: pa.Table, types: pl.Schema) -> pl.DataFrame:
+    """A table as a Polars frame of these types, in which texts of dictionaries are strings that share their memory.
+
+    A column without a value is a constant in Polars, which costs nothing; Arrow's would be copied row by row.
+    """
     columns = [
-        pa.chunked_array([_with_views(chunk) for chunk in column.chunks], _type_with(column.type, pa.string_view()))
+        pa.nulls(rows.num_rows)
+        if column.null_count == rows.num_rows
+        else pa.chunked_array(list(map(_with_views, column.chunks)), _type_with(column.type, pa.string_view()))
         for column in rows.columns
     ]
     frame = pl.from_arrow(pa.table(columns, names=rows.column_names), rechunk=False)
     assert isinstance(frame, pl.DataFrame)
-    return frame
+    empty = [name for name, dtype in frame.schema.items() if dtype == pl.Null]
+    return frame.with_columns(pl.lit(None, types[name]).alias(name) for name in empty)
 
 
 def plain_parts(rows: pa.Table, max_bytes: int) -> Iterator[pa.Table]:
