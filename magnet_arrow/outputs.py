@@ -20,7 +20,7 @@ from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import Found, RunPlace, Source, find_outputs, find_runs, find_suites
 from magnet_arrow.runs.helm_runs import HelmRun, HelmRuns, check_index, is_incomplete
 from magnet_arrow.runs.read_options import CacheLike, HasReadOptions, ReadOptions
-from magnet_arrow.sources import demo
+from magnet_arrow.sources import demo, filesystem
 
 __all__ = ["CacheLike", "HelmOutputs", "HelmRun", "HelmRuns", "HelmSuite", "HelmSuites"]
 
@@ -117,7 +117,7 @@ class HelmSuites(HasReadOptions, Sequence[HelmSuite]):
 
     def existing(self) -> "HelmSuites":
         """Those whose folder is (still) there."""
-        return HelmSuites([suite for suite in self if suite.path.is_dir()], **self._options.arguments)
+        return HelmSuites([suite for suite in self if filesystem.is_folder(suite.path)], **self._options.arguments)
 
     def runs(self, pattern: str = "*") -> HelmRuns:
         """The runs of all suites, suite by suite."""

@@ -4,7 +4,6 @@ In: runs that both have. Out: what was found, which other processes can send bac
 """
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.ingestion.run_reader import stamps_of, where_of
 from magnet_arrow.query.stored_tables import StoredTables
 from magnet_arrow.restore.run_files import RebuiltFile, RunFiles
+from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import plain_name
 from magnet_arrow.storage.manifest import Manifest
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
@@ -61,7 +61,7 @@ class Pair:
     def size_of(self, name: str) -> int:
         """Bytes of one of them."""
         try:
-            return os.stat(self.place.path / self.names[name]).st_size
+            return filesystem.status(self.place.path / self.names[name]).st_size
         except OSError:
             return 0
 
@@ -179,9 +179,9 @@ class _Work:
 
 def _read(path: Path) -> bytes:
     """A file's content."""
-    if not path.is_file():
+    if not filesystem.is_file(path):
         raise ValueError("no regular file")
-    data = path.read_bytes()
+    data = filesystem.read_bytes(path)
     codec = next((codec for magic, codec in _MAGIC.items() if data.startswith(magic)), None)
     if codec is None:
         return data

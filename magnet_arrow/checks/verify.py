@@ -25,6 +25,7 @@ from magnet_arrow.ingestion.parallel import process_pool
 from magnet_arrow.ingestion.rules import Progress
 from magnet_arrow.ingestion.run_reader import where_of, why_not_kept
 from magnet_arrow.restore.run_files import kept_names
+from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import plain_name
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
@@ -249,8 +250,8 @@ class _Walk:
 
     def visit(self, root: Path, *, runs: bool = True) -> None:
         """Walk a folder. `runs`: those below it too, if it is no run itself."""
-        for path, below, names in os.walk(root, onerror=self._unreadable, followlinks=self.follow_links):
-            folder = Path(os.path.realpath(path))
+        for path, below, names in filesystem.walk(root, on_error=self._unreadable, follow_links=self.follow_links):
+            folder = Path(filesystem.real_path(path))
             if folder in self.visited:
                 below.clear()
                 continue

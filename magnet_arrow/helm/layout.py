@@ -30,6 +30,7 @@ from magnet_arrow.helm.no_source import (
 from magnet_arrow.helm.release_folder import RELEASES, find_release
 from magnet_arrow.helm.run_place import MARK, RUN_FILES, RUNS, RunPlace, is_gone, is_run
 from magnet_arrow.helm.walk import LATEST, NOT_RUNS, Walk
+from magnet_arrow.sources import filesystem
 
 __all__ = ["LATEST", "NOT_RUNS", "RUN_FILES", "RunPlace", "is_gone", "is_run"]
 
@@ -169,17 +170,17 @@ def find_outputs(path: str | os.PathLike[str]) -> Path:
     folder = Path(existing_folder(_written_out(path)))
     if folder.name == RUNS:
         folder = folder.parent
-    likely = [outputs for outputs in (folder, folder / _DEFAULT_OUTPUTS) if (outputs / RUNS).is_dir()]
+    likely = [outputs for outputs in (folder, folder / _DEFAULT_OUTPUTS) if filesystem.is_folder(outputs / RUNS)]
     for outputs in likely:
         if _has_suites(outputs / RUNS):
-            return outputs.resolve()
+            return Path(filesystem.real_path(outputs))
     walk = Walk()
     walk.visit(str(folder))
     sources = sorted({place.source for place in walk.places.values()})
     below = [source for source in sources if source.is_relative_to(folder)] or likely[:1]
     if len(below) != 1:
         raise not_one_dump(os.fspath(path), folder, below, sources)
-    return below[0].resolve()
+    return Path(filesystem.real_path(below[0]))
 
 
 def find_suites(path: str | os.PathLike[str], pattern: str = "*") -> tuple[list[Path], list[str]]:
@@ -194,7 +195,7 @@ def find_suites(path: str | os.PathLike[str], pattern: str = "*") -> tuple[list[
     holding = {str(place.path.parent): str(place.source) for place in walk.places.values()}
     runs = outputs / RUNS
     listing = Walk()
-    own = list(listing.subfolders(os.path.realpath(runs))) if runs.is_dir() else []
+    own = list(listing.subfolders(filesystem.real_path(runs))) if filesystem.is_folder(runs) else []
     listed = {folder.real: folder.path for folder in reversed(own) if folder.is_link}
     listed |= {folder.real: folder.path for folder in own if not folder.is_link}
     empty = {real for real in listed if real not in holding and not any(_is_below(path, real) for path in holding)}
@@ -275,7 +276,7 @@ def _in_order(found: Found) -> Found:
 
 def _find_at(path: str, follow_links: bool) -> Found:
     """The runs of one path or pattern."""
-    if not os.path.exists(path) and glob.has_magic(path):
+    if not filesystem.exists(path) and glob.has_magic(path):
         return _find_by_glob(path, follow_links)
     folder = existing_folder(path)
     walk = Walk(follow_links)
@@ -299,10 +300,10 @@ def _find_by_glob(pattern: str, follow_links: bool) -> Found:
     parts = []
     for folder in folders:
         walk = Walk(follow_links)
-        if not walk.visit(os.path.realpath(folder)) and os.path.basename(folder) not in NOT_RUNS:
+        if not walk.visit(filesystem.real_path(folder)) and os.path.basename(folder) not in NOT_RUNS:
             walk.pass_over(folder)
-        parts.append(_found(walk, [os.path.realpath(folder)] if walk.places or walk.rejected else []))
-    named = Path(os.path.realpath(head)).parts + tail
+        parts.append(_found(walk, [filesystem.real_path(folder)] if walk.places or walk.rejected else []))
+    named = Path(filesystem.real_path(head)).parts + tail
     found = together([Found((), tuple(notes), patterns=(named,)), *parts])
     if not found.places and not found.rejected:
         raise NoRunsError(
@@ -317,20 +318,20 @@ def _find_by_glob(pattern: str, follow_links: bool) -> Found:
 def _split(pattern: str) -> tuple[Path, tuple[str, ...]]:
     """The head of a pattern that exists, which is literal (a folder called `[old]` can be above), and the rest."""
     parts = Path(pattern).parts
-    depth = next(i for i in range(len(parts), -1, -1) if i == 0 or os.path.exists(Path(*parts[:i])))
+    depth = next(i for i in range(len(parts), -1, -1) if i == 0 or filesystem.exists(Path(*parts[:i])))
     return Path(*parts[:depth]), parts[depth:]
 
 
 def _expand(head: Path, tail: tuple[str, ...], follow_links: bool) -> tuple[list[str], list[str]]:
     """Folders that match, in code point order of their parts, and notes on those that are skipped."""
     folders, notes = [], []
-    for match in sorted(Path(match).parts for match in glob.glob(os.path.join(*tail), root_dir=head)):
+    for match in sorted(Path(match).parts for match in filesystem.matches(os.path.join(*tail), head)):
         folder = os.fspath(head.joinpath(*match))
         if any(name == LATEST and name != wanted for name, wanted in zip(match, tail, strict=True)):
             notes.append(f"{folder} is passed over: it stands for another suite. Name it to take it.")
-        elif not os.path.isdir(folder):
+        elif not filesystem.is_folder(folder):
             continue
-        elif not follow_links and os.path.realpath(folder) != os.path.join(os.path.realpath(head), *match):
+        elif not follow_links and filesystem.real_path(folder) != os.path.join(filesystem.real_path(head), *match):
             notes.append(f"{folder} is reached by a link: skipped, as links are not followed.")
         else:
             folders.append(folder)
@@ -345,7 +346,7 @@ def _suites_around(found: Found, walk: Walk) -> list[RunPlace]:
     around = [RunPlace(Path(path), place.source, place.suite, "") for path, place in suites.items()]
     for outputs in dict.fromkeys(place.source for place in found.places):
         releases = outputs / RELEASES
-        if releases.is_dir():
+        if filesystem.is_folder(releases):
             folders = [folder for folder in walk.subfolders(str(releases)) if not folder.is_link]
             around += [RunPlace(Path(one.path), outputs, f"{RELEASES}/{one.name}", "") for one in folders]
     # Of one that cannot be read as a whole, the cache is to keep what it has.
@@ -373,23 +374,23 @@ def _without_linked_files(found: Found) -> Found:
 def _linked_file(place: RunPlace) -> str | None:
     for below in [""] if place.folder else _SUITE_FOLDERS:
         folder = place.path / below
-        if below and folder.is_symlink():
+        if below and filesystem.is_link(folder):
             return str(folder)
-        if not os.path.isdir(folder):
+        if not filesystem.is_folder(folder):
             continue
         try:
-            with os.scandir(folder) as entries:
-                linked = sorted(entry.path for entry in entries if entry.is_symlink() and ".json" in entry.name)
+            entries = filesystem.entries(folder)
         except OSError:  # reading the run says so
             continue
+        linked = [entry.path for entry in entries if entry.is_symlink() and ".json" in entry.name]
         if linked:
-            return linked[0]
+            return min(linked)
     return None
 
 
 def _has_suites(runs: Path) -> bool:
     walk = Walk()
-    suites = walk.subfolders(os.path.realpath(runs))
+    suites = walk.subfolders(filesystem.real_path(runs))
     return any(is_run(run.real) for suite in suites for run in walk.subfolders(suite.real))
 
 

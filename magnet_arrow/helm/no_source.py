@@ -7,6 +7,7 @@ from pathlib import Path
 
 from magnet_arrow.errors import NoRunsError, SourceNotFoundError
 from magnet_arrow.helm.run_place import MARK, RUNS
+from magnet_arrow.sources import filesystem
 
 
 def existing_folder(path: str) -> str:
@@ -15,12 +16,12 @@ def existing_folder(path: str) -> str:
     Raises:
         SourceNotFoundError: there is none.
     """
-    if os.path.isdir(path):
-        return os.path.realpath(path)
-    if os.path.exists(path):
+    if filesystem.is_folder(path):
+        return filesystem.real_path(path)
+    if filesystem.exists(path):
         raise _a_file(path)
-    if os.path.islink(path):
-        raise SourceNotFoundError(f"{path} is a link that leads nowhere (to {os.readlink(path)}).")
+    if filesystem.is_link(path):
+        raise SourceNotFoundError(f"{path} is a link that leads nowhere (to {filesystem.link_target(path)}).")
     raise _not_there(path)
 
 
@@ -31,7 +32,7 @@ def require_local(path: str) -> None:
         SourceNotFoundError: it is a URL.
     """
     found = _URL.match(path)
-    if found is None or os.path.exists(path):
+    if found is None or filesystem.exists(path):
         return
     scheme, rest = found[1].lower(), path[found.end() :]
     raise SourceNotFoundError(
@@ -95,10 +96,7 @@ def _unpack_line(path: str) -> str | None:
 
 def _first_bytes(path: str) -> bytes:
     try:
-        if not os.path.isfile(path):  # a pipe would never answer
-            return b""
-        with open(path, "rb") as file:
-            return file.read(512)
+        return filesystem.first_bytes(path, 512) if filesystem.is_file(path) else b""  # a pipe would never answer
     except OSError:
         return b""
 
@@ -123,10 +121,10 @@ def not_one_dump(path: str, folder: Path, below: list[Path], sources: list[Path]
 def _not_there(path: str) -> SourceNotFoundError:
     """The error for a path that does not exist, with what its nearest parent holds."""
     missing = Path(path)
-    while not os.path.isdir(missing.parent) and missing.parent != missing:
+    while not filesystem.is_folder(missing.parent) and missing.parent != missing:
         missing = missing.parent
     try:
-        names = sorted(os.listdir(missing.parent))
+        names = sorted(filesystem.names(missing.parent))
     except (OSError, ValueError):
         names = []
     near = difflib.get_close_matches(missing.name, names, n=1)
@@ -163,7 +161,7 @@ def no_runs_left(pattern: str, folders: list[str], rejected: list[str]) -> NoRun
 
 def _contents(folder: str) -> str:
     try:
-        return in_words(sorted(os.listdir(folder)), "entry", "entries")
+        return in_words(sorted(filesystem.names(folder)), "entry", "entries")
     except OSError as error:
         return f"a folder that cannot be read ({error.strerror})"
 

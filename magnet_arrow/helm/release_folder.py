@@ -10,6 +10,7 @@ from magnet_arrow.helm.json_faults import first_fault, kind
 from magnet_arrow.helm.no_source import in_words
 from magnet_arrow.helm.run_place import RUNS, is_run
 from magnet_arrow.helm.walk import Walk
+from magnet_arrow.sources import filesystem
 
 RELEASES = "releases"
 _FILE = "runs_to_run_suites.json"
@@ -24,7 +25,7 @@ def find_release(release: Path, walk: Walk) -> list[str]:
     Raises:
         NoRunsError: the file cannot be read, or none of the runs is there.
     """
-    if not walk.follow_links and (release / _FILE).is_symlink():
+    if not walk.follow_links and filesystem.is_link(release / _FILE):
         raise NoRunsError(f"{release / _FILE} is a link, and links are not followed.")
     entries = _entries(release / _FILE)
     runs = release.parent.parent / RUNS
@@ -37,7 +38,7 @@ def find_release(release: Path, walk: Walk) -> list[str]:
             )
             continue
         folder = runs / suite / run.replace("/", "_")
-        real = os.path.realpath(folder)
+        real = filesystem.real_path(folder)
         if not walk.follow_links and real != str(folder):
             walk.reject(
                 str(folder), f"{folder} is reached by a link, and links are not followed.", "Name it by itself."
@@ -61,7 +62,7 @@ class _Object(list[tuple[str, Any]]):
 def _entries(path: Path) -> _Object:
     """Names of runs and their suites, as they are there."""
     try:
-        entries = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_Object)
+        entries = json.loads(filesystem.read_bytes(path).decode("utf-8"), object_pairs_hook=_Object)
     except FileNotFoundError as error:
         raise _no_entries(path, "none of this name") from error
     except UnicodeDecodeError as error:

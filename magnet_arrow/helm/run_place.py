@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import ENDINGS
 
 RUN_FILES = ("run_spec.json", "scenario_state.json", "stats.json", "per_instance_stats.json")
@@ -45,7 +46,7 @@ def _source_of(suite: str) -> Path:
 
 def is_run(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder is marked as a run: by its run spec, compressed or not."""
-    return any(os.path.lexists(os.path.join(folder, MARK + ending)) for ending in ENDINGS)
+    return any(filesystem.is_there(os.path.join(folder, MARK + ending)) for ending in ENDINGS)
 
 
 def is_gone(folder: str | os.PathLike[str], *, run: bool = True) -> bool:
@@ -60,7 +61,7 @@ def is_gone(folder: str | os.PathLike[str], *, run: bool = True) -> bool:
     """
     for path in [os.path.join(folder, MARK + ending) for ending in ENDINGS] if run else [folder]:
         try:
-            os.lstat(path)
+            filesystem.own_status(path)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except (OSError, ValueError):

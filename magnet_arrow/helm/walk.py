@@ -13,7 +13,7 @@ from pathlib import Path
 
 from magnet_arrow.errors import BadFileError, Rejected
 from magnet_arrow.helm.run_place import MARK, RUNS, RunPlace, is_run, is_utf8, place_of
-from magnet_arrow.sources import demo
+from magnet_arrow.sources import demo, filesystem
 
 LATEST = "latest"
 NOT_RUNS = frozenset({"eval_cache", "groups"})
@@ -98,8 +98,7 @@ class Walk:
     def subfolders(self, folder: str) -> Iterator[Folder]:
         """The folders in a folder, by name, `latest` left out; what can't be followed is noted."""
         try:
-            with os.scandir(folder) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
+            listed = sorted(filesystem.entries(folder), key=lambda entry: entry.name)
         except OSError as error:
             self._unreadable(folder, error)
             return
@@ -112,7 +111,7 @@ class Walk:
             elif is_link and not self.follow_links:
                 self.note(f"{entry.path} is a link: skipped, as links are not followed.")
             else:
-                real = os.path.realpath(entry.path) if is_link else entry.path
+                real = filesystem.real_path(entry.path) if is_link else entry.path
                 if is_link:
                     self.linked[real] = None
                 yield Folder(entry.name, entry.path, real, is_link)
@@ -126,14 +125,14 @@ class Walk:
                 self._unreadable(entry.path, error)
                 return False
             is_folder = False
-        if not is_folder and entry.is_symlink() and not os.path.exists(entry.path):
+        if not is_folder and entry.is_symlink() and not filesystem.exists(entry.path):
             self.note(f"{entry.path} is a link that leads nowhere: passed over.")
         return is_folder
 
     def may_look_into(self, folder: Path) -> bool:
         """Whether a folder can be listed, or is not there; else that is kept."""
         try:
-            os.scandir(folder).close()
+            filesystem.require_listing(folder)
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError as error:
@@ -146,14 +145,16 @@ class Walk:
         if os.path.basename(folder).startswith("."):
             return
         try:
-            names = os.listdir(folder)
+            names = filesystem.names(folder)
         except OSError as error:
             self._unreadable(folder, error)
             return
         if not names:
             self.note(f"{folder} is empty: passed over. HELM makes a run's folder before it starts the run.")
         elif MARK in names:
-            self.reject(os.path.realpath(folder), f"{folder} may be listed, but its files may not be read.", _MAY_READ)
+            self.reject(
+                filesystem.real_path(folder), f"{folder} may be listed, but its files may not be read.", _MAY_READ
+            )
         else:
             self.note(f"{folder} holds no {MARK}: passed over.")
 
@@ -161,7 +162,7 @@ class Walk:
         """A folder that says nothing about what is in it; one that went away since it was listed is no matter."""
         if not isinstance(error, FileNotFoundError | NotADirectoryError):
             reason = f"{folder} cannot be looked into ({error.strerror or error})."
-            self.reject(os.path.realpath(folder), reason, _MAY_READ)
+            self.reject(filesystem.real_path(folder), reason, _MAY_READ)
 
     def reject(self, folder: str, reason: str, hint: str) -> None:
         """Keep why something was not taken, once; it is named by the last two parts of its path."""

@@ -42,6 +42,7 @@ from magnet_arrow.ingestion.run_reader import RUN_SPEC, read_run_spec, stamps_of
 from magnet_arrow.query.scan_runs import read_run_specs_of
 from magnet_arrow.records.table_builders import ObjectRows
 from magnet_arrow.schema import registry
+from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import Fingerprint, SourceFile, content_digest, is_unchanged, plain_name, read_error
 from magnet_arrow.storage import manifest, transaction
 from magnet_arrow.storage.maintenance import compact, vacuum
@@ -206,7 +207,7 @@ def _lost_notes(lost: CacheError | None) -> Iterator[str]:
 
 def _require_own_folder(cache: Path, places: Sequence[RunPlace]) -> None:
     """A cache has folders that are called as those of an outputs folder: they must not become the same."""
-    folder = cache.resolve()
+    folder = Path(filesystem.real_path(cache))
     for source in {place.source for place in places}:
         if folder == source or folder.is_relative_to(source / "runs"):
             raise SettingError(
@@ -224,7 +225,7 @@ def _has_same_run_spec(place: RunPlace, stamps: Fingerprint) -> bool:
     """Whether the run's run spec is as it was, whatever became of its other files."""
     before = next(stamp for stamp in stamps if stamp.name == RUN_SPEC or plain_name(stamp.name) == RUN_SPEC)
     try:
-        now = os.stat(f"{place.path}{os.sep}{before.name}")
+        now = filesystem.status(f"{place.path}{os.sep}{before.name}")
     except OSError:
         return False
     return (now.st_size, now.st_mtime_ns) == (before.size_bytes, before.mtime_ns)
@@ -239,7 +240,7 @@ def _gone(todo: PendingRun) -> RejectedRun:
     place = todo.place
     error = BadFileError("", where=Where(where_of(place), RUN_SPEC), expected="a file", found="none any more")
     try:
-        os.listdir(place.path)
+        filesystem.names(place.path)
     except FileNotFoundError:
         pass
     except OSError as refused:
@@ -547,7 +548,7 @@ class _Work:
             if source in paths
             and (paths[source], suite, folder) not in there
             and (folder == pattern or fnmatchcase(folder, pattern))
-            and (source in sources or any((root / suite).is_dir() for root in _roots(paths[source])))
+            and (source in sources or any(filesystem.is_folder(root / suite) for root in _roots(paths[source])))
             and _is_gone(found, [root / suite / folder for root in _roots(paths[source])], folder)
         ]
 

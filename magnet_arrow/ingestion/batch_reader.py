@@ -14,6 +14,7 @@ from magnet_arrow.decode.chunks import BLOCK_BYTES, Chunk
 from magnet_arrow.errors import Where
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
 from magnet_arrow.schema import registry
+from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import FileStamp, Fingerprint, read_into
 
 BATCH_BYTES = 8 << 20
@@ -126,18 +127,15 @@ class Gatherer:
 def _fill(folder: str, stamp: FileStamp, room: memoryview) -> bool:
     """Read a regular file that still is as its stamp says; there is room for a byte more."""
     try:
-        descriptor = os.open(f"{folder}{os.sep}{stamp.name}", _FLAGS)
+        descriptor = filesystem.open_to_read(f"{folder}{os.sep}{stamp.name}")
     except OSError:
         return False
     try:
         if read_into(descriptor, room) != stamp.size_bytes:
             return False
-        now = os.fstat(descriptor)
+        now = filesystem.open_status(descriptor)
         return stat.S_ISREG(now.st_mode) and (now.st_size, now.st_mtime_ns) == (stamp.size_bytes, stamp.mtime_ns)
     except OSError:
         return False
     finally:
-        os.close(descriptor)
-
-
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        filesystem.close(descriptor)

@@ -1,6 +1,5 @@
 """Why a run is not taken, or not so: the errors, and the values that a report and the cache keep of them."""
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -8,6 +7,7 @@ import msgspec
 from magnet_arrow._text import for_terminal
 from magnet_arrow.errors import BadFileError, Rejected, Where
 from magnet_arrow.helm.run_place import is_utf8
+from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import Fingerprint, SourceFile
 
 _SAMPLE_BYTES = 40
@@ -57,7 +57,7 @@ def unfit(run: str, folder: Path, stamps: Fingerprint) -> BadFileError | None:
             return BadFileError("Its name is no UTF-8.", where=Where(run, stamp.name), hint=hint)
     if not stamps:
         try:
-            os.scandir(folder).close()
+            filesystem.require_listing(folder)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -6,7 +6,6 @@ a suite (`helm-summarize` writes it) is taken the same way, as a run without a f
 """
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -41,6 +40,7 @@ from magnet_arrow.records.table_builder import Rows
 from magnet_arrow.records.table_builders import ObjectRows, StateRows, TextRows, rows_of
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import Form, Table
+from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import Fingerprint, SourceFile, SystemReadError, fingerprint, plain_name, read_error
 from magnet_arrow.storage.manifest import RunEntry
 
@@ -595,7 +595,7 @@ def _require_listing(place: RunPlace) -> None:
         SystemReadError: it is such a folder.
     """
     try:
-        os.listdir(place.path)
+        filesystem.names(place.path)
     except OSError as error:
         raise read_error(Where(where_of(place)), error, what="folder") from error
 

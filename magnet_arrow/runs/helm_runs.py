@@ -21,6 +21,7 @@ from magnet_arrow.query.raw_json import JsonView, StructsView
 from magnet_arrow.runs.read_options import CacheLike, HasReadOptions, ReadOptions
 from magnet_arrow.runs.run_filter import matching_rows, require_expression
 from magnet_arrow.schema.registry import TABLES
+from magnet_arrow.sources import filesystem
 from magnet_arrow.storage.snapshot import Snapshot
 
 
@@ -68,7 +69,7 @@ class HelmRun(HasReadOptions, Frames):
                     found=f"one with {len(find_runs(self.path).places)} of them below it",
                     hint="HelmRuns takes several.",
                 )
-            self._place = place_of(os.path.realpath(self.path))
+            self._place = place_of(filesystem.real_path(self.path))
         return self._place
 
     @property

@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from magnet_arrow.errors import BadFileError, Where
+from magnet_arrow.sources import filesystem
 
 
 class SystemReadError(BadFileError):
@@ -122,7 +123,7 @@ def content_digest(folder: Path, stamps: Fingerprint) -> str:
 
 
 def _digest_file(path: Path, found: "hashlib.blake2b") -> None:
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    descriptor = filesystem.open_to_read(path)
     try:
         if stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe would never end
             with open(descriptor, "rb", closefd=False) as file:
@@ -177,9 +178,8 @@ class SourceFile:
 
     def _open(self, suffix: str) -> None:
         self.where = Where(self.where.run, self._name + suffix)
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
-            descriptor = os.open(self._folder / (self._name + suffix), flags)
+            descriptor = filesystem.open_to_read(self._folder / (self._name + suffix))
         except FileNotFoundError:
             self.where = Where(self.where.run, self._name)
             raise

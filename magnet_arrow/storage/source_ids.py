@@ -2,9 +2,9 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import Fingerprint
 from magnet_arrow.storage.manifest import Source
 from magnet_arrow.storage.snapshot import Snapshot
@@ -44,7 +44,7 @@ class SourceIds:
 
 def _moved_from(snapshot: Snapshot, found: Mapping[tuple[str, str], Fingerprint], taken: set[str]) -> str | None:
     """The source, no longer where it was, whose runs these are: all that it has of them are alike, and some are."""
-    gone = {source.id for source in snapshot.manifest.sources if not Path(source.path).exists()} - taken
+    gone = {source.id for source in snapshot.manifest.sources if not filesystem.exists(source.path)} - taken
     if not gone:
         return None
     alike: dict[str, int] = dict.fromkeys(gone, 0)
