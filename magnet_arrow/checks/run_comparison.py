@@ -19,7 +19,7 @@ from magnet_arrow.ingestion.run_reader import stamps_of, where_of
 from magnet_arrow.query.stored_tables import StoredTables
 from magnet_arrow.restore.run_files import RebuiltFile, RunFiles
 from magnet_arrow.sources import filesystem
-from magnet_arrow.sources.file import plain_name
+from magnet_arrow.sources.file import codec_of, plain_name
 from magnet_arrow.storage.manifest import Manifest
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
@@ -182,15 +182,12 @@ def _read(path: Path) -> bytes:
     if not filesystem.is_file(path):
         raise ValueError("no regular file")
     data = filesystem.read_bytes(path)
-    codec = next((codec for magic, codec in _MAGIC.items() if data.startswith(magic)), None)
+    codec = codec_of(data)
     if codec is None:
         return data
     with pa.CompressedInputStream(pa.BufferReader(data), codec) as file:
         plain: bytes = file.read()
         return plain
-
-
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # RFC 1952, RFC 8878
 
 
 def _closed(data: bytes) -> bytes:

@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnet_arrow import _arrow_compute as pc
+from magnet_arrow import _durable
 from magnet_arrow._text import counted, for_terminal, of_system, where_to_write
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import (
@@ -40,7 +41,6 @@ from magnet_arrow.schema import registry
 from magnet_arrow.schema.dynamic_types import settled
 from magnet_arrow.schema.registry import TABLES, Table
 from magnet_arrow.sources.paths import own_folder
-from magnet_arrow.storage import staged_folder
 from magnet_arrow.storage.maintenance import sound
 from magnet_arrow.storage.snapshot import Snapshot
 
@@ -200,7 +200,7 @@ def remove_leftovers(to: str | os.PathLike[str]) -> list[Path]:
     """Remove what exports to the same place have left that were killed; which folders these were."""
     target = own_folder(to, "An export")
     name = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.partial")
-    return staged_folder.remove_leftovers(target.parent, name)
+    return _durable.remove_leftovers(target.parent, name)
 
 
 @contextmanager
@@ -212,7 +212,7 @@ def _beside(target: Path, tell: Callable[[str], None]) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         for path in remove_leftovers(target):
             tell(f"{path} was removed: an export that was killed had left it.")
-        with staged_folder.replacing(target, lambda: f".{target.name}.{secrets.token_hex(4)}.partial") as folder:
+        with _durable.replacing(target, lambda: f".{target.name}.{secrets.token_hex(4)}.partial") as folder:
             yield folder
             _flush(folder)
     except BrokenPipeError:  # of whoever is told of the progress
@@ -225,15 +225,9 @@ def _beside(target: Path, tell: Callable[[str], None]) -> Iterator[Path]:
 
 
 def _flush(folder: Path) -> None:
-    """Make all files durable; their names too, which Windows does by itself."""
+    """Flush all files, and their names, to the disk."""
     for path in (*folder.rglob("*"), folder):
-        if os.name == "nt" and path.is_dir():
-            continue
-        descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _durable.sync(path)
 
 
 def _settled(batch: pa.RecordBatch) -> pa.Table:

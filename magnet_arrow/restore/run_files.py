@@ -18,6 +18,7 @@ import msgspec
 import pyarrow as pa
 
 from magnet_arrow import _arrow_compute as pc
+from magnet_arrow import _durable
 from magnet_arrow._text import of_system, where_to_write
 from magnet_arrow.decode.wire import BESIDE, Residual, dumps
 from magnet_arrow.errors import CacheDamagedError, FolderNotWritableError, MagnetError, RestoreError, Where
@@ -27,7 +28,6 @@ from magnet_arrow.schema import dynamic_types
 from magnet_arrow.schema.registry import ENTRY, ROW, RUN, RUN_NAME, RUN_TABLES, TABLES, Form, Table
 from magnet_arrow.sources.file import plain_name
 from magnet_arrow.sources.paths import absolute
-from magnet_arrow.storage import staged_folder
 from magnet_arrow.storage.named_runs import find_cached as find_cached
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
@@ -308,7 +308,7 @@ def restore(snapshot: Snapshot, run: CachedRun, out: Path, *, stored: StoredTabl
     target = _target(run, absolute(out))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with staged_folder.replacing(target, lambda: f".restoring-{secrets.token_hex(8)}") as staged:
+        with _durable.replacing(target, lambda: f".restoring-{secrets.token_hex(8)}") as staged:
             _write_files(RunFiles(stored or StoredTables(snapshot), run), run, staged)
     except OSError as error:
         if isinstance(error, MagnetError):
@@ -328,7 +328,7 @@ def remove_leftovers(out: Path) -> list[Path]:
         suites = [runs / name for name in sorted(os.listdir(runs))]
     except OSError:  # it is not there; or writing will tell
         return []
-    return [path for suite in suites for path in staged_folder.remove_leftovers(suite, _LEFTOVER)]
+    return [path for suite in suites for path in _durable.remove_leftovers(suite, _LEFTOVER)]
 
 
 def _write_files(files: RunFiles, run: CachedRun, folder: Path) -> None:

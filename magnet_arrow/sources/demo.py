@@ -8,11 +8,12 @@ import hashlib
 import io
 import os
 import re
+import secrets
 import tarfile
-import tempfile
 from importlib.resources import files
 from pathlib import Path
 
+from magnet_arrow import _durable
 from magnet_arrow.errors import CacheNotWritableError
 
 FOLDER = re.compile(r"demo-[0-9a-f]{12}")
@@ -46,15 +47,19 @@ def unpack(cache_dir: str | os.PathLike[str]) -> Path:
 def _unpack_whole(archive: bytes, place: Path) -> None:
     """Make `place` appear with all its files at once, or leave the one that another process made."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".demo-", dir=place.parent) as work:
-        whole = Path(work) / "whole"  # a folder in the temporary one, which only its owner could read
-        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:xz") as tar:
-            tar.extractall(whole, filter=_renamed)
-        try:
-            whole.rename(place)
-        except OSError:
-            if not place.is_dir():
-                raise
+    _durable.remove_leftovers(place.parent, _LEFTOVER)
+    try:
+        with (
+            _durable.replacing(place, lambda: f".demo-{secrets.token_hex(8)}") as folder,
+            tarfile.open(fileobj=io.BytesIO(archive), mode="r:xz") as tar,
+        ):
+            tar.extractall(folder, filter=_renamed)
+    except OSError:
+        if not place.is_dir():
+            raise
+
+
+_LEFTOVER = re.compile(r"\.demo-[0-9a-f]{16}")
 
 
 def _renamed(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:

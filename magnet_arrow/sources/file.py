@@ -136,14 +136,18 @@ _CODECS = {"": None, ".gz": "gzip", ".zst": "zstd"}
 ENDINGS = tuple(_CODECS)
 """Endings that a JSON file may have behind `.json`; each but the first says how it is compressed."""
 _JSON_ENDINGS = tuple(f".json{ending}" for ending in ENDINGS)
-_MAGIC = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # RFC 1952, RFC 8878
 
 
-def _codec_of(descriptor: int) -> str | None:
-    """How a file is compressed that doesn't say so: HELM's public bucket stores gzip under plain names."""
+def codec_of(data: bytes) -> str | None:
+    """How bytes are compressed, by how they begin: HELM's public bucket stores gzip under plain names."""
+    return next((codec for magic, codec in _MAGIC.items() if data.startswith(magic)), None)
+
+
+def _codec_of_file(descriptor: int) -> str | None:
     begin = os.read(descriptor, 4)
     os.lseek(descriptor, 0, os.SEEK_SET)
-    return next((codec for magic, codec in _MAGIC.items() if begin.startswith(magic)), None)
+    return codec_of(begin)
 
 
 def plain_name(name: str) -> str:
@@ -193,7 +197,7 @@ class SourceFile:
         self._descriptor = descriptor
         self._stream: pa.NativeFile | None = None
         try:
-            codec = _CODECS[suffix] or _codec_of(descriptor)
+            codec = _CODECS[suffix] or _codec_of_file(descriptor)
         except OSError as error:
             os.close(descriptor)
             raise read_error(self.where, error) from error

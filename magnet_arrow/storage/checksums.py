@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import polars as pl
 import pyarrow as pa
 
 from magnet_arrow.errors import CacheDamagedError, CacheError, SnapshotExpiredError
@@ -139,7 +138,7 @@ def reading(cache: Path, entry: FileEntry) -> Iterator[None]:
         yield
     except CacheError:
         raise
-    except (OSError, MemoryError, RuntimeError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+    except (OSError, MemoryError, RuntimeError, pa.ArrowException) as error:
         raise explained(cache, entry, error) from error
 
 

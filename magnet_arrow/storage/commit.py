@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from magnet_arrow import _durable
 from magnet_arrow._text import of_system, where_to_write
 from magnet_arrow.errors import CacheError, CacheLockedError, CacheNotWritableError
 from magnet_arrow.storage import manifest
@@ -126,16 +127,10 @@ def flush(paths: Iterable[Path]) -> None:
     """
     folders = set()
     for path in paths:
-        _sync(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        _sync(path)
         folders.add(path.parent)
     for folder in sorted(folders):
-        flush_folder(folder)
-
-
-def flush_folder(folder: Path) -> None:
-    """Make the names in a folder durable; Windows does so by itself."""
-    if os.name != "nt":
-        _sync(folder, os.O_RDONLY)
+        _sync(folder)
 
 
 def swap(cache: Path, new: Manifest) -> None:
@@ -150,7 +145,7 @@ def swap(cache: Path, new: Manifest) -> None:
     data = manifest.manifest_bytes(new)
     try:
         beside.write_bytes(data)
-        _sync(beside, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        _durable.sync(beside)
         require_lock(cache)
         if manifest.read_bytes(cache) != _held[cache].manifest:
             raise _lost(cache, "another process has committed")
@@ -161,17 +156,13 @@ def swap(cache: Path, new: Manifest) -> None:
         if isinstance(error, CacheError):
             raise
         raise not_writable(cache, error) from error
-    flush_folder(cache)
+    _sync(cache)
     _held[cache] = replace(_held[cache], manifest=data)
 
 
-def _sync(path: Path, flags: int) -> None:
+def _sync(path: Path) -> None:
     try:
-        descriptor = os.open(path, flags)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _durable.sync(path)
     except OSError as error:
         raise not_writable(path, error) from error
 

@@ -27,7 +27,7 @@ from msgspec import Struct
 from magnet_arrow.errors import CacheDamagedError, CacheNotReadableError, CacheVersionError, Rejected
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.dynamic_types import Kind
-from magnet_arrow.sources.file import Fingerprint, plain_name
+from magnet_arrow.sources.file import Fingerprint, codec_of, plain_name
 
 FORMAT = 3
 """What a reader must know of: 2 leaves columns without a value out of files, and compresses run lists; in 3 a run list
@@ -416,13 +416,10 @@ def decode(data: bytes, kind: type[T], path: Path) -> T:
 
 
 def _unpacked(data: bytes) -> bytes:
-    if not data.startswith(_ZSTD_MAGIC):
+    if codec_of(data) != "zstd":
         return data
     text: bytes = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
     return text
-
-
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # RFC 8878
 
 
 def run_list_path(cache: Path, segment: str) -> Path:

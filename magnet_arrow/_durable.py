@@ -1,4 +1,6 @@
-"""Folders that are complete or not there: written beside their place under another name, and renamed at the end.
+"""Folders that are complete or not there, and writes that survive a loss of power.
+
+A folder is written next to its place, under another name, and renamed at the end.
 
 Whoever is killed in between leaves such a folder. Its writer holds a lock on the folder itself, which goes with the
 process; so the next one knows which are left over, and removes them. Windows has no locks on folders: there they stay.
@@ -15,6 +17,21 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk. Windows does the latter by itself.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
