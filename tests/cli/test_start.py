@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from makedump import make_run, write_run
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 
@@ -83,3 +84,15 @@ except BaseException as error:
     command = [sys.executable, "-c", script, "predict", "mine:P", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted. What was committed stays.\n")
+
+
+@SIGNALS
+def test_a_signal_while_an_ingest_imports_something_ends_it_in_order(
+    number: int, code: int, said: str, tmp_path: Path
+) -> None:
+    """The command cleans up, although the signal came during an import."""
+    write_run(tmp_path, make_run("a"))
+    args = ["ingest", str(tmp_path), "--cache", str(tmp_path / "cache")]
+    done = ended(number, "filelock", args, before="sys.modules.pop('filelock', None)")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == f"{said} What was committed stays.\n"

@@ -26,7 +26,7 @@ from magnet_arrow.errors import (
     NoRunsError,
 )
 from magnet_arrow.export import parquet
-from magnet_arrow.export.parquet import ExportProgress, cached_table, export_tables
+from magnet_arrow.export.parquet import ExportProgress, export_tables, table_handle
 from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.outputs import HelmRuns
 from magnet_arrow.query import scan_runs
@@ -63,7 +63,7 @@ def damage(cache: Cache) -> Path:
 
 
 def test_a_stream_can_be_taken_again_and_shows_one_commit(cache: Cache) -> None:
-    stats = cached_table(cache, "stats")
+    stats = table_handle(cache.snapshot(), "stats")
     apply(cache.path, Change(pruned=[key_of("b")]))
     assert stats.n_rows == 4
     for _ in range(2):
@@ -74,7 +74,7 @@ def test_a_stream_can_be_taken_again_and_shows_one_commit(cache: Cache) -> None:
 
 def test_duckdb_reads_a_stream_as_often_as_it_is_asked(cache: Cache) -> None:
     with duckdb.connect() as connection:
-        connection.register("s", cached_table(cache, "stats"))
+        connection.register("s", table_handle(cache.snapshot(), "stats"))
         for _ in range(2):
             assert connection.sql('SELECT sum("stats.mean") FROM s').fetchall() == [(18,)]
         assert connection.sql('SELECT count(*) FROM s a JOIN s b USING ("magnet.run")').fetchall() == [(6,)]
@@ -82,7 +82,7 @@ def test_duckdb_reads_a_stream_as_often_as_it_is_asked(cache: Cache) -> None:
 
 def test_a_stream_is_read_in_batches(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     def sizes() -> list[int]:
-        return [batch.num_rows for batch in cached_table(cache, "stats").reader()]
+        return [batch.num_rows for batch in table_handle(cache.snapshot(), "stats").reader()]
 
     assert sizes() == [4], "small runs share one"
     monkeypatch.setattr(scan_runs, "_BATCH_ROWS", 1)
@@ -95,14 +95,14 @@ def test_a_stream_is_read_in_batches(cache: Cache, monkeypatch: pytest.MonkeyPat
 def test_nothing_is_read_further_than_a_consumer_asks(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan_runs, "_BATCH_ROWS", 1)
     damaged = damage(cache)
-    reader = cached_table(cache, "stats").reader()
+    reader = table_handle(cache.snapshot(), "stats").reader()
     damaged.unlink()
     with pytest.raises(CacheDamagedError, match="No such file"):
         reader.read_next_batch()
 
 
 def test_a_consumer_may_ask_for_other_types(cache: Cache) -> None:
-    stats = cached_table(cache, "stats")
+    stats = table_handle(cache.snapshot(), "stats")
     wanted = pa.schema(
         [field.with_type(pa.large_string()) if field.type == pa.string() else field for field in stats.schema]
     )
@@ -111,7 +111,7 @@ def test_a_consumer_may_ask_for_other_types(cache: Cache) -> None:
 
 def test_a_flipped_bit_is_never_data(cache: Cache, tmp_path: Path) -> None:
     path = damage(cache)
-    stats = cached_table(cache, "stats")
+    stats = table_handle(cache.snapshot(), "stats")
     with pytest.raises(CacheDamagedError, match=path.name):
         stats.reader().read_all()
     with pytest.raises(Exception, match=path.name):
@@ -166,7 +166,7 @@ def test_the_readme_says_what_each_table_and_column_is(tmp_path: Path) -> None:
         for name in pq.read_schema(tmp_path / "out" / table / "part-00000.parquet").names:
             assert name in text or "\x1b" in name
     assert "\nstats.mean (double): " in text
-    assert "\nrun_spec.scenario_spec.args.n (int64): found in the data: " in text
+    assert "\nrun_spec.scenario_spec.args.n (int64): dynamic column: " in text
     assert r"run_spec.scenario_spec.args.\x1b[31m\n~~~ (int64)" in text
     assert "divided by" not in text
 

@@ -19,7 +19,7 @@ from reference import ARGS, STATE, TABLES, Row, compare, tables
 from strategies import runs
 
 from magnet_arrow.cache import Cache
-from magnet_arrow.export.parquet import cached_table, export_tables
+from magnet_arrow.export.parquet import export_tables, table_handle
 from magnet_arrow.helm.layout import find_runs
 from magnet_arrow.ingestion.api import ingest
 
@@ -148,7 +148,7 @@ STREAMS: dict[str, Callable[[Any], pl.DataFrame]] = {
 @pytest.mark.parametrize("table", TABLES)
 def test_a_stream_equals_its_source(consumer: str, table: str, made: tuple[Path, Path]) -> None:
     outputs, cache = made
-    handle = cached_table(Cache(cache), table)
+    handle = table_handle(Cache(cache).snapshot(), table)
     found = STREAMS[consumer](handle)
     found = found.rename(dict(zip(found.columns, handle.schema.names, strict=True))).sort(KEY)
     assert compare(source_rows(outputs, cache)[table], found.drop(HIDDEN, strict=False)) == []
