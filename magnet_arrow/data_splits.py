@@ -18,7 +18,8 @@ import polars as pl
 from magnet_arrow._text import counted, for_terminal
 from magnet_arrow.checks.run_selection import Selected, look_at, reason_of
 from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError, Where, warn
-from magnet_arrow.ingestion.api import read_run_specs, rejected_error
+from magnet_arrow.ingestion.ensure_cached import rejected_error
+from magnet_arrow.ingestion.run_specs import read_run_specs
 from magnet_arrow.outputs import HelmRuns
 from magnet_arrow.query.frames import CachedRuns
 from magnet_arrow.query.run_columns import RUN_COLUMNS, telling_apart, telling_names_apart

@@ -11,7 +11,7 @@ INGEST = """
 import sys
 sys.path[:0] = [{package!r}, {tests!r}]
 from magnet_arrow.cli import main as cli
-from magnet_arrow.ingestion import api as ingestion, worker as work
+from magnet_arrow.ingestion import execution as ingestion, worker as work
 from magnet_arrow.ingestion.parallel import division
 from magnet_arrow.storage import commit
 from magnet_arrow.storage.maintenance import compact as compaction

@@ -11,7 +11,7 @@ import pytest
 
 from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit
 from magnet_arrow.helm.layout import find_runs
-from magnet_arrow.ingestion.api import ensure_cached
+from magnet_arrow.ingestion.ensure_cached import ensure_cached
 from magnet_arrow.outputs import HelmOutputs, HelmSuite
 from magnet_arrow.predictor import Predictor, RunPrediction, RunPredictor
 from magnet_arrow.restore.run_files import restore

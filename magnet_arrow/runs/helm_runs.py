@@ -12,8 +12,8 @@ from magnet_arrow.errors import CacheError, FilterError, SourceNotFoundError, Un
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace, Source, find_runs, is_run
 from magnet_arrow.helm.run_place import place_of
-from magnet_arrow.ingestion.api import RunSpecs, readable_run_specs
 from magnet_arrow.ingestion.run_reader import stamps_of
+from magnet_arrow.ingestion.run_specs import RunSpecs, readable_run_specs
 from magnet_arrow.query.arrow_stream import TableHandle
 from magnet_arrow.query.frames import CachedRuns, Frames, registered_types, table_of_runs
 from magnet_arrow.query.projection import Columns

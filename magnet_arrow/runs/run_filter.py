@@ -6,7 +6,7 @@ import polars as pl
 
 from magnet_arrow.errors import ColumnNotFoundError, FilterError, warn
 from magnet_arrow.helm.layout import RunPlace
-from magnet_arrow.ingestion.api import RunSpecs
+from magnet_arrow.ingestion.run_specs import RunSpecs
 
 _ROW = "magnet.row"
 _JSON_TYPES = {'"': "strings", "[": "lists", "{": "objects", "t": "booleans", "f": "booleans"}

@@ -18,8 +18,10 @@ from magnet_arrow.cache import Cache
 from magnet_arrow.errors import BadFileError, CacheNotWritableError, NoRunsError, SettingError
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.ingestion import api, batch_reader, run_reader
-from magnet_arrow.ingestion.api import Progress, ensure_cached, ingest, read_run_specs
+from magnet_arrow.ingestion.api import Progress, ingest
+from magnet_arrow.ingestion.ensure_cached import ensure_cached
 from magnet_arrow.ingestion.parallel import division
+from magnet_arrow.ingestion.run_specs import read_run_specs
 from magnet_arrow.outputs import HelmRuns
 from magnet_arrow.sources.file import FileStamp, Fingerprint, SourceFile
 from magnet_arrow.storage import checksums, commit

@@ -13,7 +13,8 @@ from reference import TABLES, compare, tables
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheDamagedError, MagnetWarning
 from magnet_arrow.helm.layout import find_runs
-from magnet_arrow.ingestion.api import ensure_cached, ingest
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.ingestion.ensure_cached import ensure_cached
 from magnet_arrow.storage.manifest import Segment, read_manifest
 
 

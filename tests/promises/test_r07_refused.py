@@ -17,7 +17,8 @@ from magnet_arrow.cache import Cache
 from magnet_arrow.checks.verify import verify
 from magnet_arrow.errors import CacheDamagedError, CacheNotReadableError, MagnetWarning
 from magnet_arrow.helm.layout import find_runs
-from magnet_arrow.ingestion.api import ensure_cached, ingest
+from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.ingestion.ensure_cached import ensure_cached
 from magnet_arrow.storage import checksums
 from magnet_arrow.storage.manifest import read_manifest
 

@@ -1,0 +1,84 @@
+"""The cached state of some runs for who reads them: what is missing or has changed is ingested first."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from magnet_arrow.cache import Cache
+from magnet_arrow.errors import BadFileError, CacheError, CacheLockedError, CacheNotWritableError, Rejected, warn
+from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.ingestion.api import CacheLike
+from magnet_arrow.ingestion.execution import Ingestion
+from magnet_arrow.ingestion.parallel.settings import WorkerSettings
+from magnet_arrow.ingestion.plan import Plan, is_same_state
+from magnet_arrow.ingestion.rules import Rules
+from magnet_arrow.storage.manifest import RejectedRun
+from magnet_arrow.storage.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Ensured:
+    """A snapshot that has some runs, and what it does not have of them.
+
+    Attributes:
+        snapshot: it has the runs as they are now, but for the following.
+        rejected: runs that cannot be read, by key, also if an earlier ingest rejected them. The snapshot may have an
+            older state of them.
+        outdated: keys of changed runs of which the snapshot has an older state, as the cache cannot be written.
+        error: why the cache cannot be written.
+    """
+
+    snapshot: Snapshot
+    rejected: Mapping[str, RejectedRun]
+    outdated: frozenset[str] = frozenset()
+    error: CacheNotWritableError | CacheLockedError | None = None
+
+
+def ensure_cached(
+    places: Sequence[RunPlace], cache: CacheLike = None, *, partial: bool = False, retry: bool = False
+) -> Ensured:
+    """A snapshot that has these runs as they are now: what is missing or has changed is ingested.
+
+    Args:
+        places: of the runs.
+        cache: the cache or its folder.
+        partial: ingest what is there of a run that lacks files or has one that ends early.
+        retry: read runs again that an earlier ingest has rejected.
+
+    Raises:
+        CacheNotWritableError: a run is not in the cache at all, and can't be put there.
+        CacheLockedError: the same, as another process does not let go of the lock.
+    """
+    cache = Cache.coerce(cache)
+    ingestion = Ingestion(cache.path, cache.snapshot(), Rules(partial=partial), drops=False)
+    plan = ingestion.plan(places, retry=retry)
+    for note in ingestion.repair.notes:
+        warn(note)
+    error = None
+    if plan.pending:
+        try:
+            ingestion.execute(plan, WorkerSettings())
+        except (CacheNotWritableError, CacheLockedError) as refused:
+            error = refused
+    rejected = {bad.key: bad for bad in [*plan.rejected, *ingestion.done.rejected]}
+    outdated = frozenset() if error is None else _outdated(plan, ingestion.snapshot, rejected, error)
+    return Ensured(ingestion.snapshot, rejected, outdated, error)
+
+
+def _outdated(plan: Plan, snapshot: Snapshot, rejected: Collection[str], error: CacheError) -> frozenset[str]:
+    """Keys of the runs that the cache has in an older state only; raises `error` if it has no state of one."""
+    left = [run for run in plan.pending if run.key not in rejected]
+    held = snapshot.among([run.key for run in left])
+    if len(held) < len(left):
+        raise error
+    return frozenset(run.key for run in left if not is_same_state(held[run.key].entry, run))
+
+
+def rejected_error(bad: Sequence[Rejected], *, go_on: str) -> BadFileError:
+    """The error for runs that could not be ingested; `go_on` says how to do without them."""
+    first = bad[0]
+    n_others = len(bad) - 1
+    others = f" {n_others} other {'run was' if n_others == 1 else 'runs were'} rejected too." if n_others else ""
+    hint = " ".join(filter(None, (first.hint, others.strip(), go_on)))
+    if first.expected or first.found:
+        return BadFileError("", where=first.where, expected=first.expected, found=first.found, hint=hint)
+    return BadFileError(first.reason, where=first.where, hint=hint)
