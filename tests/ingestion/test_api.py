@@ -14,6 +14,7 @@ import pytest
 from makedump import THREE as NAMES
 from makedump import Run, make_run, write_run, write_runs
 
+from magnet_arrow import _durable
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import BadFileError, CacheNotWritableError, NoRunsError, SettingError
 from magnet_arrow.helm.layout import RunPlace, find_runs
@@ -421,14 +422,14 @@ def test_ctrl_c_at_any_moment_leaves_what_was_committed(
 def test_a_stop_just_after_the_manifest_was_swapped_leaves_a_whole_cache(
     error: type[BaseException], outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really = commit.flush_folder
+    really = _durable.sync
 
     def stop(folder: Path) -> None:
         if folder == cache:
             raise error("stop")
         really(folder)
 
-    monkeypatch.setattr(commit, "flush_folder", stop)
+    monkeypatch.setattr(_durable, "sync", stop)
     with pytest.raises(error):
         ingest(outputs, cache)
     assert_whole(cache)
