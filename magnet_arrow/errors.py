@@ -20,6 +20,9 @@
     ├── FilterError            (TypeError)            a filter gave something else than it should
     ├── PredictionError        (ValueError)           a predictor gave something else than it should
     ├── JoinError              (ValueError)           rows that do not fit together as they were asked to
+    ├── PanelError             (ValueError)           scores that make no panel: two for one cell, NaN, unequal items
+    ├── FamilyNotFoundError    (LookupError)          a model whose family nobody has said
+    ├── MissingPackageError    (ImportError)          an optional package that is needed for this
     ├── RestoreError           (ValueError)           a run cannot be restored where it was asked to be
     ├── ColumnNotFoundError    (ValueError)           no such column; offers the near name
     ├── FolderNotEmptyError    (FileExistsError)      there is something where a folder was to be written
@@ -188,6 +191,26 @@ class PredictionError(MagnetError, ValueError):
 
 class JoinError(MagnetError, ValueError):
     """Rows do not join as they were asked to: several values where one is needed, or no partner."""
+
+
+class PanelError(MagnetError, ValueError):
+    """Scores make no panel: two for one cell, NaN, items that are not the same for all models, or no scores at all."""
+
+    @classmethod
+    def among(cls, name: str, known: Iterable[str], what: str) -> Self:
+        """The error for a model or an item that is not in a panel, with the nearest of those that are."""
+        known = sorted(known)
+        near = _near(str(name), known)
+        hint = f"Did you mean {near}?" if near else f"It has {len(known)} others: {_first(known)}."
+        return cls(f"The panel has no {what} {name!r}.", hint=hint)
+
+
+class FamilyNotFoundError(MagnetError, LookupError):
+    """Nobody has said of which family a model is."""
+
+
+class MissingPackageError(MagnetError, ImportError):
+    """An optional package is needed for this and is not installed."""
 
 
 class RestoreError(MagnetError, ValueError):

@@ -1,0 +1,182 @@
+"""Tables of any origin to the rows of a panel, and panels to files and back."""
+
+import json
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import polars as pl
+import pyarrow as pa
+
+from magnet_arrow.errors import BadFileError, ColumnNotFoundError, PanelError, SourceNotFoundError, Where
+
+MODEL, ITEM, SCORE, RESPONSE = "model", "item", "score", "response"
+_TYPES = {MODEL: pl.String, ITEM: pl.String, SCORE: pl.Float64, RESPONSE: pl.String}
+_METADATA = "magnet_arrow.panel"
+_HINT = "A panel's file is written by to_parquet, to_csv or to_npz; of other tables Panel.from_frame makes a panel."
+
+
+@runtime_checkable
+class _SpeaksArrow(Protocol):
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+
+def long_rows(frame: Any, columns: dict[str, str]) -> pl.DataFrame:
+    """The rows of a table with a panel's column names and types; the order stays.
+
+    Args:
+        frame: a Polars frame, lazy or not, or whatever speaks Arrow's PyCapsule interface.
+        columns: the table's column for each of ours.
+
+    Raises:
+        ColumnNotFoundError: there is no such column.
+        PanelError: the object is no table, or a column has a type that nothing can be done with.
+    """
+    table = _polars(frame)
+    known = table.collect_schema()
+    for name in columns.values():
+        if name not in known:
+            raise ColumnNotFoundError.among(str(name), list(known), table="The frame")
+    return table.select(_typed(ours, name, known[name]) for ours, name in columns.items()).collect()
+
+
+def _polars(frame: Any) -> pl.LazyFrame:
+    if isinstance(frame, pl.DataFrame | pl.LazyFrame):
+        return frame.lazy()
+    if not isinstance(frame, _SpeaksArrow) or isinstance(frame, pl.Series):
+        raise PanelError(
+            "", expected="a Polars frame, or a table of PyArrow, pandas or the like", found=type(frame).__name__
+        )
+    try:
+        found = pl.from_arrow(pa.table(frame))
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        message = f"The {type(frame).__name__} has a column that is no column of Arrow: {error}"
+        raise PanelError(message, hint="Give each column one type first, such as by astype(str).") from error
+    assert isinstance(found, pl.DataFrame)
+    return found.lazy()
+
+
+def _typed(ours: str, name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column as one of a panel."""
+    is_text = dtype == pl.String or isinstance(dtype, pl.Categorical | pl.Enum)
+    fits = {
+        MODEL: is_text or dtype.is_integer(),
+        ITEM: is_text or dtype.is_integer(),
+        SCORE: dtype.is_numeric() or dtype in (pl.Boolean, pl.Null),
+        RESPONSE: is_text or dtype == pl.Null,
+    }[ours]
+    if not fits:
+        expected = {SCORE: "numbers or booleans", RESPONSE: "strings"}.get(ours, "strings or integers")
+        raise PanelError(f"Column {name!r} cannot be the {ours}.", expected=expected, found=str(dtype))
+    return pl.col(name).cast(_TYPES[ours]).alias(ours)
+
+
+def write_parquet(frame: pl.DataFrame, threshold: float | None, path: Path) -> None:
+    """Writes a panel's rows; the threshold is in the metadata."""
+    frame.write_parquet(path, metadata={_METADATA: json.dumps({"threshold": threshold})})
+
+
+def read_parquet(path: Path) -> tuple[pl.DataFrame, float | None]:
+    """The rows and the threshold.
+
+    Raises:
+        SourceNotFoundError, BadFileError: as `load_panel`.
+    """
+    _check_there(path)
+    try:
+        metadata = pl.read_parquet_metadata(path)
+        rows = pl.read_parquet(path)
+        threshold = json.loads(metadata.get(_METADATA, "{}")).get("threshold")
+    except (pl.exceptions.PolarsError, OSError, ValueError, AttributeError) as error:
+        raise _no_panel(path, str(error)) from error
+    return _checked(rows, path), threshold
+
+
+def write_csv(frame: pl.DataFrame, path: Path) -> None:
+    """Writes a panel's rows; a string that is empty is "", one that is null is nothing."""
+    frame.write_csv(path, quote_style="non_numeric")
+
+
+def read_csv(path: Path) -> pl.DataFrame:
+    """The rows.
+
+    Raises:
+        SourceNotFoundError, BadFileError: as `load_panel`.
+    """
+    _check_there(path)
+    try:
+        rows = pl.read_csv(path, infer_schema=False)
+        return _checked(rows.with_columns(pl.col(SCORE).cast(pl.Float64)), path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _no_panel(path, str(error)) from error
+
+
+def write_npz(
+    numpy: Any, matrix: Any, models: list[str], items: list[str], threshold: float | None, path: Path
+) -> None:
+    """Writes a panel's matrix and names.
+
+    Raises:
+        PanelError: a name ends in a NUL.
+    """
+    for name in (*models, *items):
+        if name.endswith("\0"):
+            raise PanelError(f"NumPy would drop the NUL at the end of the name {name!r}.", hint="to_parquet keeps it.")
+    with path.open("wb") as file:  # given a path, NumPy would add .npz to names that end otherwise
+        numpy.savez_compressed(
+            file,
+            scores=matrix,
+            models=numpy.array(models, dtype=str),
+            items=numpy.array(items, dtype=str),
+            threshold=numpy.float64("nan" if threshold is None else threshold),
+        )
+
+
+def read_npz(numpy: Any, path: Path) -> tuple[pl.DataFrame, float | None]:
+    """The rows and the threshold.
+
+    Raises:
+        SourceNotFoundError, BadFileError: as `load_panel`.
+    """
+    import zipfile
+
+    _check_there(path)
+    try:
+        with path.open("rb") as file, numpy.load(file, allow_pickle=False) as arrays:
+            scores, models, items, threshold = (arrays[name] for name in ("scores", "models", "items", "threshold"))
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        AttributeError,
+        TypeError,
+        MemoryError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise _no_panel(path, str(error)) from error
+    names = all(array.ndim == 1 and array.dtype.kind == "U" for array in (models, items))
+    if not names or scores.dtype != numpy.float64 or scores.shape != (len(models), len(items)) or threshold.shape != ():
+        found = f"scores {scores.dtype} {scores.shape}, models {models.dtype}, items {items.dtype}"
+        raise _no_panel(path, f"expected scores of float64, models × items, found {found}")
+    cells = pl.DataFrame({MODEL: models.tolist()}, {MODEL: pl.String}).join(
+        pl.DataFrame({ITEM: items.tolist()}, {ITEM: pl.String}), how="cross"
+    )
+    rows = cells.with_columns(pl.Series(SCORE, scores.ravel()).fill_nan(None))
+    return rows, None if numpy.isnan(threshold) else float(threshold)
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise SourceNotFoundError(f"There is no file {path}.")
+
+
+def _checked(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """Rows of a file, if their columns are a panel's."""
+    expected = {name: dtype for name, dtype in _TYPES.items() if name != RESPONSE or RESPONSE in rows.columns}
+    if dict(rows.schema) != expected:
+        raise _no_panel(path, f"expected columns {', '.join(expected)}, found {', '.join(rows.columns)}")
+    return rows
+
+
+def _no_panel(path: Path, why: str) -> BadFileError:
+    return BadFileError(f"It holds no panel: {why}.", where=Where(file=path.name), hint=_HINT)
