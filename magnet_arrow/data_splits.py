@@ -1,9 +1,9 @@
-"""Who is train and who is test, and what a predictor gets to see of either.
+"""The train split and the test split of a draw, and what a predictor sees of them.
 
-The draw is MAGNET's, number for number (`draw`), but over folders and not over names: two suites whose runs
-bear equal names never mix, and no run of the held-out run's name is in train. A predictor is handed a
-`TrainSplit` and a `SequesteredTestSplit`, both of copies in buffers of their own: a filtered Polars frame goes
-on sharing text with the one that it came from, and its Arrow buffers show rows that were filtered out.
+The draw is the same as MAGNET's, number for number (`draw`), but over folders instead of names: runs of equal names in
+two suites are never mixed, and no run with the held-out run's name is in the train split. A predictor is given a
+`TrainSplit` and a `SequesteredTestSplit` whose frames are copies in buffers of their own: a filtered Polars frame
+shares text with the frame that it came from, and its Arrow buffers still hold the rows that were filtered out.
 """
 
 import io
@@ -32,19 +32,19 @@ STAT_INSTANCE_ID = TABLES["per_instance_stats"].named("instance_id")
 ANNOTATIONS = TABLES["scenario_state"].named("request_states.annotations")
 
 _log = logging.getLogger("magnet_arrow")
-_GO_ON = "With skip_unreadable=True only runs that can be read are drawn from."
-_PARTIAL = "partial=True"  # what hints call an argument of `ingest` and `HelmRuns`; a predictor's has another name
+_GO_ON = "With skip_unreadable=True only runs that can be read are drawn."
+_PARTIAL = "partial=True"  # in hints about `ingest` and `HelmRuns`; a predictor calls it `include_partial`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainSplit:
-    """All that HELM wrote about the runs to learn from.
+    """The four tables of the train runs.
 
     Attributes:
-        run_specs: one row a run; in the order of the runs given, as all four.
-        scenario_state: one row a request state.
-        stats: one row a stat.
-        per_instance_stats: one row a stat of an instance.
+        run_specs: one row per run, in the order of the given runs, as in all four.
+        scenario_state: one row per request state.
+        stats: one row per stat.
+        per_instance_stats: one row per stat of an instance.
     """
 
     run_specs: pl.DataFrame
@@ -53,15 +53,15 @@ class TrainSplit:
     per_instance_stats: pl.DataFrame
 
     def __repr__(self) -> str:
-        """Rows of each frame."""
+        """Numbers of rows of the frames."""
         return _rows(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SequesteredTestSplit:
-    """What a predictor sees of the evaluated run: no stats, and no way to them.
+    """What a predictor sees of the held-out run: no stats, and nothing that leads to them.
 
-    Completions and references with their `correct` tags are here, as in MAGNET; what judges said of the
+    Completions, and references with their `correct` tags, are in it, as in MAGNET. What judges wrote about the
     completions (`annotations`) is not.
 
     Attributes:
@@ -73,13 +73,13 @@ class SequesteredTestSplit:
     scenario_state: pl.DataFrame
 
     def __repr__(self) -> str:
-        """Rows of each frame."""
+        """Numbers of rows of the frames."""
         return _rows(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TestSplit:
-    """The evaluated run with its truth.
+    """The held-out run with its actual stats.
 
     Attributes:
         run_specs: one row.
@@ -89,7 +89,7 @@ class TestSplit:
         per_instance_stats: stats of the sampled instances.
     """
 
-    __test__: ClassVar[bool] = False  # else pytest collects it, for its name, wherever a test imports it
+    __test__: ClassVar[bool] = False  # pytest would collect it because of its name
 
     run_specs: pl.DataFrame
     scenario_state: pl.DataFrame
@@ -97,13 +97,13 @@ class TestSplit:
     per_instance_stats: pl.DataFrame
 
     def __repr__(self) -> str:
-        """Rows of each frame."""
+        """Numbers of rows of the frames."""
         return _rows(self)
 
     def sequester(self) -> SequesteredTestSplit:
-        """The part that a predictor may see, copied: nothing leads back from it to this split."""
-        seen = _seen_by_predictors(self.scenario_state)
-        return SequesteredTestSplit(_copied(self.run_specs), _copied(seen))
+        """A copy of the part that a predictor may see. It holds no reference to this split."""
+        visible = _visible_columns(self.scenario_state)
+        return SequesteredTestSplit(_copied(self.run_specs), _copied(visible))
 
 
 def draw(
@@ -116,36 +116,36 @@ def draw(
     include_partial: bool = False,
     skip_unreadable: bool = False,
 ) -> tuple[TrainSplit, TestSplit]:
-    """Runs to learn from and one to evaluate on, with a sample of its instances.
+    """Draw train runs and one held-out run, with a sample of its instances.
 
-    Equal arguments give the same draw on every machine, whatever the cache has seen, and over runs in MAGNET's order
-    the one that MAGNET gives. Only the runs that were drawn are looked at; those that are not cached are ingested.
+    Equal arguments give the same draw on every machine, whatever the cache has seen. For runs in MAGNET's order it is
+    the same draw as MAGNET's. Only the drawn runs are read; those that are not cached are ingested.
 
-    A run's name is that in its run spec. The held-out run is never replaced, but runs of its name among those to learn
-    from are: by others that were not drawn, which a generator of its own chooses, made of the same seed.
+    A run's name is the name in its run spec. Train runs with the held-out run's name are replaced by runs that were not
+    drawn; a second generator with the same seed chooses them. The held-out run is never replaced.
 
     Args:
-        runs: what is drawn from, in their order.
-        num_example_runs: how many to learn from.
-        num_eval_samples: how many instances of the evaluated run are sampled; all, if it has fewer.
+        runs: the runs to draw from, in their order.
+        num_example_runs: number of train runs.
+        num_eval_samples: number of instances to sample from the held-out run; all, if it has fewer.
         random_seed: decides the draw.
-        insufficient_eval_sample_policy: what happens when the evaluated run has fewer request states than
-            `num_eval_samples`: "error" raises, "warn" logs a warning, "ignore" goes on.
-        include_partial: ingest all runs, also what is there of incomplete ones, and draw from these too.
+        insufficient_eval_sample_policy: what happens if the held-out run has fewer request states than
+            `num_eval_samples`: "error" raises, "warn" logs a warning, "ignore" does nothing.
+        include_partial: ingest all runs, and what is complete of partial ones, and draw from these too.
         skip_unreadable: ingest all runs, and draw from those that could be ingested.
 
     Raises:
-        NotEnoughRunsError: there are fewer runs than `num_example_runs` and one, or too few that have another name
+        NotEnoughRunsError: there are not `num_example_runs` runs and one more, or too few of them have another name
             than the held-out run.
         NotEnoughSamplesError: too few request states, under the policy "error".
-        BadFileError: a run that was drawn is not complete, or cannot be read.
-        CacheNotWritableError: it is not cached as it is now, and can't be.
+        BadFileError: a drawn run is not complete, or cannot be read.
+        CacheNotWritableError: a drawn run is not cached in its present state, and the cache cannot be written.
     """
     if include_partial or skip_unreadable:
         runs = _ingest_all(runs, include_partial=include_partial, skip_unreadable=skip_unreadable)
     rng = random.Random(random_seed)
     train, held_out = _draw_runs(len(runs), num_example_runs, rng)
-    # One snapshot for both, so that all eight frames are of one commit.
+    # One snapshot, so that the frames of both splits are of one commit.
     cached = _ingest_drawn(runs.take([*train, held_out]), include_partial=include_partial)
     *names, name = (run.name for run in cached.snapshot.chosen(cached.keys))
     if name in names:
@@ -160,26 +160,26 @@ def draw(
 
 
 def _ingest_all(runs: HelmRuns, *, include_partial: bool, skip_unreadable: bool) -> HelmRuns:
-    """The runs that may be drawn, once all have been ingested."""
+    """Ingest all runs; returns those that may be drawn."""
     selected = _ingest(runs, include_partial=include_partial)
     if not skip_unreadable:
         return runs
     keys = frozenset(selected.keys)
-    left = runs.take(index for index, place in enumerate(runs.places) if selected.snapshot.key_of(place) in keys)
-    if len(left) < len(runs):
+    readable = runs.take(index for index, place in enumerate(runs.places) if selected.snapshot.key_of(place) in keys)
+    if len(readable) < len(runs):
         first = next(one.rejected for one in selected.left_out if one.what == "run")
         warn(
-            f"{len(runs) - len(left)} of {counted(len(runs), 'run')} cannot be read, and will not be drawn. "
-            f"The first: {Where(first.run, first.file)}."
+            f"{len(runs) - len(readable)} of {counted(len(runs), 'run')} cannot be read and will not be drawn. "
+            f"First: {Where(first.run, first.file)}."
         )
-    return left
+    return readable
 
 
 def _ingest_drawn(runs: HelmRuns, *, include_partial: bool) -> CachedRuns:
-    """The runs that were drawn.
+    """Ingest the drawn runs where the cache lacks them.
 
     Raises:
-        BadFileError: one cannot be ingested. The same whether or not the cache has a part of it.
+        BadFileError: one cannot be ingested; the same error whether or not the cache has a part of it.
     """
     selected = _ingest(runs, include_partial=include_partial)
     bad = [reason_of(one) for one in selected.left_out if one.what == "run"]
@@ -191,7 +191,7 @@ def _ingest_drawn(runs: HelmRuns, *, include_partial: bool) -> CachedRuns:
 
 
 def _ingest(runs: HelmRuns, *, include_partial: bool) -> Selected:
-    """The runs as they are now; what an earlier ingest made of them does not matter, nor an older state."""
+    """Ingest the present state of runs; earlier rejections do not count, and an older state is an error."""
     selected = look_at(runs.places, runs.cache, partial=include_partial, retry=True)
     if selected.error is not None:
         raise selected.error
@@ -199,7 +199,7 @@ def _ingest(runs: HelmRuns, *, include_partial: bool) -> Selected:
 
 
 def _telling(runs: HelmRuns, drawn: CachedRuns) -> tuple[str, ...]:
-    """The columns that tell runs apart where drawn ones bear a name twice, or folders of those drawn from do."""
+    """The columns that are needed to tell runs apart: names of drawn runs, or folders of all runs, are not unique."""
     needed = set(telling_apart(drawn.snapshot.chosen(drawn.keys)))
     places = runs.places
     if len({place.folder for place in places}) < len(places):
@@ -208,56 +208,56 @@ def _telling(runs: HelmRuns, drawn: CachedRuns) -> tuple[str, ...]:
 
 
 def _other_runs(runs: HelmRuns, drawn: Collection[int], name: str, n_runs: int, random_seed: int) -> list[int]:
-    """Indices of so many runs that were not drawn and have another name, in place of runs of this name."""
+    """Indices of `n_runs` runs that were not drawn and have another name than `name`."""
     undrawn = [index for index in range(len(runs)) if index not in drawn]
     names = read_run_specs([runs.places[index] for index in undrawn], runs.cache)[RUN_NAME]
     others = [index for index, other in zip(undrawn, names, strict=True) if other != name]
     if len(others) < n_runs:
         raise NotEnoughRunsError(
-            f"The held-out run's name, {name}, is that of {counted(n_runs, 'run')} to learn from too.",
-            expected=f"at least {n_runs} not drawn that have another name",
+            f"The held-out run's name, {name}, is also that of {counted(n_runs, 'train run')}.",
+            expected=f"at least {counted(n_runs, 'undrawn run')} with another name",
             found=str(len(others)),
-            hint="Name more runs, or only one of several that are the same, or lower num_example_runs.",
+            hint="Give more runs, give each run once, or lower num_example_runs.",
         )
     warn(
-        f"{counted(n_runs, 'run')} drawn to learn from had the name of the held-out run, {for_terminal(name)}: "
-        "others were drawn instead."
+        f"{counted(n_runs, 'train run')} with the held-out run's name, {for_terminal(name)}, "
+        f"{'was' if n_runs == 1 else 'were'} replaced by other runs."
     )
     return random.Random(random_seed).sample(others, n_runs)
 
 
 def _draw_runs(n_runs: int, n_examples: int, rng: random.Random) -> tuple[list[int], int]:
-    """Indices of the runs to learn from, ascending, and of the evaluated one."""
+    """Indices of the train runs, ascending, and of the held-out run."""
     if n_runs < n_examples + 1:
         raise NotEnoughRunsError(
             "There are too few runs to draw from.",
-            expected=f"at least {n_examples + 1} ({n_examples} to learn from, one to evaluate)",
+            expected=f"at least {n_examples + 1} ({n_examples} train, one held out)",
             found=str(n_runs),
-            hint="Name more runs, loosen the filters, or lower num_example_runs.",
+            hint="Give more runs, loosen the filters, or lower num_example_runs.",
         )
-    *examples, evaluated = rng.sample(range(n_runs), n_examples + 1)
-    return sorted(examples), evaluated
+    *train, held_out = rng.sample(range(n_runs), n_examples + 1)
+    return sorted(train), held_out
 
 
 def _check_enough(n_states: int, n_samples: int, policy: SamplePolicy) -> None:
     if n_samples <= n_states or policy == "ignore":
         return
-    expected = f"at least {n_samples} request states in the evaluated run (num_eval_samples)"
+    expected = f"at least {n_samples} request states in the held-out run (num_eval_samples)"
     if policy == "error":
         raise NotEnoughSamplesError("", expected=expected, found=str(n_states))
-    _log.warning("Expected %s, found %d: all of its instances are taken.", expected, n_states)
+    _log.warning("Expected %s, found %d: all of its instances are used.", expected, n_states)
 
 
 def _draw_ids(ids: pl.Series, n_samples: int, rng: random.Random) -> pl.Series:
-    """A sample of the distinct ids, null being one of them if it is there."""
+    """A sample of the distinct ids; null counts as an id."""
     distinct = ids.unique(maintain_order=True)
     return distinct.gather(rng.sample(range(len(distinct)), min(len(distinct), n_samples)))
 
 
 def _train_split(runs: CachedRuns) -> TrainSplit:
-    """All rows of these runs. Copied, since the row groups they were read from may hold the evaluated run too.
+    """All rows of these runs. They are copied, since their row groups may hold the held-out run, too.
 
-    Polars 2.1 shares no text with a row group (tried), but nothing says that it will not.
+    Polars 2.1 shares no text with a row group (tried), but no documentation promises that.
     """
     tables = ("run_spec", "scenario_state", "stats", "per_instance_stats")
     return TrainSplit(*(_copied(runs.scan(table).collect()) for table in tables))
@@ -273,22 +273,22 @@ def _test_split(run: CachedRuns, ids: pl.Series) -> TestSplit:
 
 
 def _having(rows: pl.LazyFrame, column: str, ids: pl.Series) -> pl.LazyFrame:
-    """The rows whose instance is among `ids`; where the column does not occur, all of its ids are null."""
+    """The rows whose instance is in `ids`; if the column does not occur, every id is null."""
     if column not in rows.collect_schema():
         return rows if ids.has_nulls() else rows.clear()
     return rows.filter(pl.col(column).is_in(ids.implode(), nulls_equal=True))
 
 
-def _seen_by_predictors(scenario_state: pl.DataFrame) -> pl.DataFrame:
-    """The one place where it is decided which columns of a request state are kept from a predictor."""
+def _visible_columns(scenario_state: pl.DataFrame) -> pl.DataFrame:
+    """The columns of request states that a predictor may see. Nothing else decides that."""
     return scenario_state.drop(ANNOTATIONS, *TABLES["scenario_state"].hidden, strict=False)
 
 
 def _copied(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame in buffers that hold its own rows and no others.
+    """A copy of a frame in buffers that hold its own rows and no others.
 
-    `clone` shares all buffers, and `rechunk` those of texts (both tried). Arrow's oldest layout has no shared
-    text buffers, so a way through it leaves nothing behind.
+    `clone` shares all buffers, and `rechunk` the buffers of strings (both tried). Arrow's oldest layout has no shared
+    string buffers, so a round trip through it copies just these rows.
     """
     stream = io.BytesIO()
     frame.write_ipc(stream, compat_level=pl.CompatLevel.oldest())

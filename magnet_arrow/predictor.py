@@ -1,7 +1,7 @@
-"""What people subclass: `Predictor` prepares the frames, `RunPredictor` is evaluated on them.
+"""Base classes of predictors: `Predictor` draws runs and prepares frames, `RunPredictor` predicts stats of a run.
 
 Names and behaviour are MAGNET's. A subclass may override two filters that choose the runs to draw from:
-`run_spec_filter` looks at one run spec's JSON, `run_spec_dataframe_filter` at all of them by an expression.
+`run_spec_filter` gets the JSON of one run spec, `run_spec_dataframe_filter` gives an expression over all run specs.
 """
 
 import logging
@@ -34,7 +34,7 @@ __all__ = [
 
 _POLICIES = ("error", "warn", "ignore")
 _NEW_FORM = (
-    "It is called once for all runs, and hands back an expression:\n"
+    "It is called once for all runs, and returns an expression:\n"
     "    def run_spec_dataframe_filter(self, run_specs: pl.LazyFrame) -> pl.Expr:\n"
     '        return pl.col("run_spec.adapter_spec.model") == "openai/gpt2"'
 )
@@ -42,25 +42,24 @@ _log = logging.getLogger("magnet_arrow")
 
 
 class Predictor:
-    """Draws runs to learn from and one to evaluate on, and prepares their frames.
+    """Draws train runs and one held-out run, and prepares their frames.
 
     Args:
-        num_example_runs: how many runs are handed over to learn from.
-        num_eval_samples: how many instances of the evaluated run are sampled; all, if it has fewer.
-        random_seed: decides which runs and instances are drawn; for equal runs and seeds what MAGNET draws.
-        insufficient_eval_sample_policy: what happens when the evaluated run has fewer request states than
-            `num_eval_samples`: "error" raises, "warn" logs a warning, "ignore" goes on.
+        num_example_runs: number of train runs.
+        num_eval_samples: number of instances that are sampled from the held-out run; all, if it has fewer.
+        random_seed: decides which runs and instances are drawn; equal runs and seeds give MAGNET's draw.
+        insufficient_eval_sample_policy: what happens if the held-out run has fewer request states than
+            `num_eval_samples`: "error" raises, "warn" logs a warning, "ignore" does nothing.
         cache: where frames are kept; by default that of the runs, else the user's.
-        include_partial: ingest all runs that may be drawn, what is there of incomplete ones too (as
-            `ingest(partial=True)` does), and draw from these as well.
+        include_partial: ingest all runs that may be drawn, and what is complete of partial ones (as
+            `ingest(partial=True)` does), and draw from these too.
         skip_unreadable: ingest all runs that may be drawn, and draw from those that are complete (with
             `include_partial`, from those that could be ingested).
 
-    What is drawn depends on the runs, the seed and these arguments alone, not on what the cache has seen. The draw is
-    over the runs in the order in which they are given, as MAGNET's: a list of paths decides it. Folders and patterns
-    stand for their runs sorted by suite and folder, however they are spelt. Of what was drawn, all must be there and
-    readable: otherwise it is an error, which names the run. No run of the held-out run's name (`run_spec.name`) is
-    among those to learn from: another is drawn in its place, and a `MagnetWarning` says so.
+    The draw depends only on the runs, the seed and these arguments, not on what the cache has seen. As in MAGNET, the
+    order of the runs matters: a list keeps its order; the runs of a folder or pattern are sorted by suite and folder,
+    however it is written. Every drawn run must exist and be readable; otherwise an error names it. Train runs with the
+    held-out run's name (`run_spec.name`) are replaced by others, and a `MagnetWarning` says so.
 
     >>> from magnet_arrow import HelmOutputs
     >>> suite = HelmOutputs.demo().suites("my-suite")[0]
@@ -98,38 +97,38 @@ class Predictor:
         self.skip_unreadable = skip_unreadable
 
     def run_spec_filter(self, run_spec: dict[str, Any]) -> bool:
-        """Whether a run may be drawn. To be overridden; every run may, unless it is.
+        """Whether a run may be drawn; True for every run unless a subclass overrides it.
 
-        Reads the `run_spec.json` of every run, one by one.
+        An override is called for every run in turn, and each `run_spec.json` is read for that.
 
         Args:
-            run_spec: what the run's `run_spec.json` holds.
+            run_spec: the content of the run's `run_spec.json`.
         """
         return True
 
     def run_spec_dataframe_filter(self, run_specs: pl.LazyFrame) -> pl.Expr:
-        """Which runs may be drawn, as an expression. To be overridden; every run may, unless it is.
+        """Which runs may be drawn, as an expression; all runs unless a subclass overrides it.
 
         Args:
-            run_specs: table `run_spec` of the runs that `run_spec_filter` left, with every registered column.
+            run_specs: table `run_spec` of the runs for which `run_spec_filter` holds, with every registered column.
         """
         return pl.lit(True)
 
     def prepare_all_dataframes(self, helm_runs: Source) -> tuple[TrainSplit, TestSplit]:
-        """The runs to learn from, and the evaluated one with its truth.
+        """The train split, and the test split with the actual stats of the held-out run.
 
-        Only the runs that were drawn are ingested, unless `include_partial` or `skip_unreadable` is set.
+        Only the drawn runs are ingested, unless `include_partial` or `skip_unreadable` is set.
 
         Args:
             helm_runs: a path to outputs, a suite or a run, a pattern, an object of ours, or a list of such.
 
         Raises:
-            NotEnoughRunsError: the filters leave fewer runs than `num_example_runs` and one, or too few of other
-                names than the held-out run's.
+            NotEnoughRunsError: the filters do not leave `num_example_runs` runs and one more, or too few of them have
+                another name than the held-out run.
             NotEnoughSamplesError: too few request states, under the policy "error".
-            FilterError: a filter gave something else than it should.
-            BadFileError: a run that was drawn is not complete; or a filter asks for a run spec that cannot be read.
-            CacheNotWritableError: a run that was drawn is not cached as it is now, and can't be.
+            FilterError: a filter returned a wrong type.
+            BadFileError: a drawn run is not complete; or a filter needs a run spec that cannot be read.
+            CacheNotWritableError: a drawn run is not cached in its present state, and the cache cannot be written.
         """
         return draw(
             self._filtered(HelmRuns.coerce(helm_runs, cache=self.cache)),
@@ -142,12 +141,12 @@ class Predictor:
         )
 
     def prepare_predict_inputs(self, helm_runs: Source) -> tuple[TrainSplit, SequesteredTestSplit]:
-        """The same with the truth taken away: what a predictor is given."""
+        """What a predictor is given: the train split, and the test split without stats."""
         train_split, test_split = self.prepare_all_dataframes(helm_runs)
         return train_split, test_split.sequester()
 
     def _filtered(self, runs: HelmRuns) -> HelmRuns:
-        """The runs that both filters leave. One not overridden costs nothing, and reads nothing."""
+        """The runs for which both filters hold. A filter that is not overridden reads nothing."""
         by_json, by_frame = map(self._overrides, ("run_spec_filter", "run_spec_dataframe_filter"))
         if self.skip_unreadable and (by_json or by_frame):
             runs = _with_run_spec(runs)
@@ -167,14 +166,14 @@ class Predictor:
         except (TypeError, AttributeError) as error:
             if "LazyFrame" not in str(error):
                 raise
-            raise _old_form(f"one that raised a {type(error).__name__}") from error
+            raise _old_form(f"a method that raised a {type(error).__name__}") from error
         if not isinstance(predicate, pl.Expr):
-            raise _old_form(f"one that gave {type(predicate).__name__}")
+            raise _old_form(f"a method that returned {type(predicate).__name__}")
         return predicate
 
 
 class RunPredictor(Predictor, ABC):
-    """Foretells stats of a whole run, and compares them with the truth when it is called.
+    """Predicts stats of a run. Calling it draws runs, predicts, and compares predicted with actual stats.
 
     >>> class Half(RunPredictor):
     ...     def predict(self, train_split, sequestered_test_split):
@@ -188,19 +187,20 @@ class RunPredictor(Predictor, ABC):
 
     @abstractmethod
     def predict(self, train_split: TrainSplit, sequestered_test_split: SequesteredTestSplit) -> list[RunPrediction]:
-        """Predictions on the run in `sequestered_test_split`."""
+        """Predict stats of the run in `sequestered_test_split`."""
 
     def __call__(self, *, helm_runs: "Source | None" = None, helm_suites: "Source | None" = None) -> pl.DataFrame:
-        """The predictions beside the truth, as `scoring.compare_runs` says.
+        """Predicted vs. actual stats, in the columns of `scoring.compare_runs`.
 
-        A prediction without truth has null as its `actual_mean`; how many there are is logged as a warning.
+        The `actual_mean` is null for a prediction of a stat that the run does not have; a warning is logged that counts
+        these.
 
         Args:
             helm_runs: the runs to draw from: a path, a pattern, an object of ours, or a list of such.
-            helm_suites: the same as suites. Exactly one of the two is given.
+            helm_suites: suites to draw from. Exactly one of the two is given.
 
         Raises:
-            PredictionError: `predict` gave something else than run predictions.
+            PredictionError: `predict` returned something else than run predictions.
         """
         source = _only_one(helm_runs, helm_suites)
         train_split, test_split = self.prepare_all_dataframes(source)
@@ -213,13 +213,13 @@ class RunPredictor(Predictor, ABC):
 
 
 def _with_run_spec(runs: HelmRuns) -> HelmRuns:
-    """Those whose run spec can be read."""
+    """The runs whose run spec can be read."""
     buffer = Buffer()
-    left = runs.take(index for index, place in enumerate(runs.places) if _has_run_spec(place, buffer))
-    if len(left) < len(runs):
-        n_bad = len(runs) - len(left)
-        warn(f"{n_bad} of {counted(len(runs), 'run')} have no run spec that can be read, and will not be drawn.")
-    return left
+    readable = runs.take(index for index, place in enumerate(runs.places) if _has_run_spec(place, buffer))
+    if len(readable) < len(runs):
+        n_bad = len(runs) - len(readable)
+        warn(f"{n_bad} of {counted(len(runs), 'run')} have no readable run spec and will not be drawn.")
+    return readable
 
 
 def _has_run_spec(place: RunPlace, buffer: Buffer) -> bool:
@@ -232,7 +232,7 @@ def _has_run_spec(place: RunPlace, buffer: Buffer) -> bool:
 
 
 def _run_spec(run: HelmRun) -> dict[str, Any]:
-    """What `run_spec.json` holds now."""
+    """The present content of `run_spec.json`."""
     run_spec: Any = run.json.run_spec()
     if isinstance(run_spec, dict):
         return run_spec
@@ -259,7 +259,7 @@ def _warn_without_truth(comparison: pl.DataFrame) -> None:
     first = missing.select("split", "stat_name").head(5)
     names = ", ".join(f"{name} ({split})" for split, name in first.iter_rows())
     _log.warning(
-        "%d of %d predictions have no truth to compare with; their actual_mean is null: %s%s",
+        "%d of %d predictions have no actual value to compare with; their actual_mean is null: %s%s",
         missing.height,
         comparison.height,
         for_terminal(names),
@@ -269,8 +269,8 @@ def _warn_without_truth(comparison: pl.DataFrame) -> None:
 
 def _old_form(found: str) -> FilterError:
     return FilterError(
-        "run_spec_dataframe_filter is written in MAGNET's form, row by row.",
-        expected="a method that gives a pl.Expr",
+        "run_spec_dataframe_filter has MAGNET's form, which is called for each row.",
+        expected="a method that returns a pl.Expr",
         found=found,
         hint=_NEW_FORM,
     )

@@ -167,13 +167,13 @@ def test_a_run_of_the_held_out_runs_name_is_replaced_by_one_of_another_name(tmp_
         for warning in warned:
             assert warning.category is MagnetWarning
             assert warning.filename == __file__
-            assert f"1 run drawn to learn from had the name of the held-out run, {given[held_out][1]}:" in str(
+            assert f"1 train run with the held-out run's name, {given[held_out][1]}, was replaced" in str(
                 warning.message
             )
     assert 0 < n_twins < 12
 
 
-@pytest.mark.filterwarnings("ignore:.*drawn to learn from had the name:magnet_arrow.errors.MagnetWarning")
+@pytest.mark.filterwarnings("ignore:.*with the held-out run's name:magnet_arrow.errors.MagnetWarning")
 def test_instances_are_sampled_as_if_no_run_had_been_replaced(tmp_path: Path):
     run = make_run("tides", n_instances=9)
     for suite in ("one", "three", "two"):
@@ -189,7 +189,7 @@ def test_instances_are_sampled_as_if_no_run_had_been_replaced(tmp_path: Path):
         assert set(test_split.scenario_state[ID]) == set(chosen)
 
 
-@pytest.mark.filterwarnings("ignore:.*drawn to learn from had the name:magnet_arrow.errors.MagnetWarning")
+@pytest.mark.filterwarnings("ignore:.*with the held-out run's name:magnet_arrow.errors.MagnetWarning")
 def test_a_name_is_the_run_specs_and_not_the_folders(tmp_path: Path):
     for folder in ("a", "b", "copy of a"):
         write_run(tmp_path, make_run("b" if folder == "b" else "a"), folder=folder)
@@ -212,13 +212,13 @@ def test_two_runs_of_one_name_may_both_be_learnt_from(tmp_path: Path):
 
 def test_where_no_run_of_another_name_is_left_it_says_so(tmp_path: Path):
     write_twins(tmp_path, ["tides"], ["one", "two"])
-    with pytest.raises(NotEnoughRunsError, match=r"name, tides, .*\n.* 1 not drawn that have another name, found 0"):
+    with pytest.raises(NotEnoughRunsError, match=r"name, tides, .*\n.* 1 undrawn run with another name, found 0"):
         drawn(tmp_path)
 
 
 def test_too_few_runs_say_how_many_there_are_and_are_needed(tmp_path: Path):
     write_runs(tmp_path, [make_run("a"), make_run("b")])
-    with pytest.raises(NotEnoughRunsError, match=r"at least 4 \(3 to learn from, one to evaluate\), found 2"):
+    with pytest.raises(NotEnoughRunsError, match=r"at least 4 \(3 train, one held out\), found 2"):
         drawn(tmp_path, num_example_runs=3)
 
 

@@ -49,7 +49,7 @@ def test_the_code_is_the_seed_notebooks_but_for_the_import() -> None:
         assert ast.dump(ast.parse(mine)) == ast.dump(ast.parse(code))
 
 
-def test_the_random_predictor_foretells_each_evaluated_run_once_and_repeatably() -> None:
+def test_the_random_predictor_predicts_each_held_out_run_once_and_repeatably() -> None:
     suite = magnet.HelmOutputs.demo().suites()[0]
     predictor = RandomRunPredictor(random_seed=7)
     comparison = predictor(helm_runs=suite.runs())

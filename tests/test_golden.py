@@ -25,7 +25,7 @@ Seed = dict[str, Any]
 
 
 class Quarter(RunPredictor):
-    """Foretells 0.25 for three stats of both splits, as the predictor did that MAGNET was run with."""
+    """Predicts 0.25 for three stats of both splits, like the predictor that MAGNET was run with."""
 
     def predict(self, train_split: TrainSplit, sequestered_test_split: SequesteredTestSplit) -> list[RunPrediction]:
         name = sequestered_test_split.run_specs[NAME].item()
@@ -78,7 +78,7 @@ def test_the_demo_is_drawn_and_compared_as_by_magnet(golden_demo: HelmOutputs, s
 
 @pytest.fixture(scope="module")
 def restored_demo(golden_demo: HelmOutputs, tmp_path_factory: pytest.TempPathFactory) -> HelmOutputs:
-    """The demo, written anew from the cache alone."""
+    """The demo, restored from the cache alone."""
     out = tmp_path_factory.mktemp("restored") / "benchmark_output"
     snapshot = ensure_cached(find_runs(golden_demo.path).places, golden_demo.cache).snapshot
     for run in snapshot.runs.values():
@@ -141,7 +141,7 @@ def test_the_notebooks_frames_have_magnets_columns_in_order(golden_demo: HelmOut
 
 
 def test_the_notebooks_sampled_rows_are_those_that_it_shows(golden_demo: HelmOutputs):
-    """Rows 0, 2, 3, 4 and 5 of the evaluated run's seven."""
+    """Rows 0, 2, 3, 4 and 5 of the held-out run's seven."""
     train, test = Predictor(num_eval_samples=5).prepare_all_dataframes(golden_demo.suites()[0])
     (run,) = golden_demo.suites()[0].runs().filter(pl.col(NAME) == test.run_specs[NAME].item())
     ids = [state["instance"]["id"] for state in run.json.scenario_state()["request_states"]]

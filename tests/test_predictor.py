@@ -36,7 +36,7 @@ NAME = "run_spec.name"
 
 
 class Half(RunPredictor):
-    """Foretells 0.5 for both stats of an invented run, and for one that it lacks."""
+    """Predicts 0.5 for both stats of an invented run, and for one that it lacks."""
 
     def predict(self, train_split: Any, sequestered_test_split: Any) -> list[RunPrediction]:
         name = sequestered_test_split.run_specs[NAME][0]
@@ -450,7 +450,7 @@ def test_predictions_without_truth_are_counted_aloud(outputs: Path, caplog: pyte
     with caplog.at_level(logging.WARNING, "magnet_arrow"):
         Half(num_eval_samples=2)(helm_runs=outputs)
     assert caplog.messages == [
-        "1 of 3 predictions have no truth to compare with; their actual_mean is null: rouge_l (test)"
+        "1 of 3 predictions have no actual value to compare with; their actual_mean is null: rouge_l (test)"
     ]
 
 
@@ -484,7 +484,7 @@ def test_a_cache_can_be_named(outputs: Path, tmp_path: Path, cache_dir: Path):
     assert not cache_dir.exists()
 
 
-@pytest.mark.filterwarnings("ignore:.*drawn to learn from had the name:magnet_arrow.errors.MagnetWarning")
+@pytest.mark.filterwarnings("ignore:.*with the held-out run's name:magnet_arrow.errors.MagnetWarning")
 def test_equal_names_in_two_suites_do_not_leak(tmp_path: Path):
     for suite, value in (("one", 0.25), ("two", 0.75)):
         for name in "abc":
@@ -499,7 +499,7 @@ def test_equal_names_in_two_suites_do_not_leak(tmp_path: Path):
         assert not {*train_split.run_specs[NAME]} & {*test_split.run_specs[NAME]}
 
 
-@pytest.mark.filterwarnings("ignore:.*had the name of the held-out run")
+@pytest.mark.filterwarnings("ignore:.*with the held-out run's name")
 def test_comparisons_and_splits_tell_runs_of_equal_names_apart(tmp_path: Path):
     """Those of the runs drawn from; the truth of one run is missing."""
     for suite, value in (("one", 0.25), ("two", 0.75)):

@@ -1,4 +1,4 @@
-"""What a predictor hands on, and its frame, under the column names of the table that it foretells."""
+"""`RunPrediction`, a predicted stat, and frames of predictions with the columns of table `stats`."""
 
 import math
 import numbers
@@ -23,11 +23,11 @@ STAT_SPLIT = _STATS.named("name.split")
 STAT_SUB_SPLIT = _STATS.named("name.sub_split")
 STAT_MEAN = _STATS.named("mean")
 PERTURBATION = _STATS.named("name.perturbation.name").removesuffix("name")
-"""What the columns of a perturbation's parameters begin with."""
+"""Prefix of the columns of a perturbation's parameters."""
 
 _MOMENTS = ("count", "sum", "sum_squared", "min", "max", "mean", "variance", "stddev")
 _NAMED_ALWAYS = ("name", "fairness", "robustness")
-_TAKES: dict[pl.DataType, set[type]] = {
+_ACCEPTED: dict[pl.DataType, set[type]] = {
     pl.String(): {str},
     pl.Boolean(): {bool},
     pl.Int64(): {int},
@@ -37,20 +37,20 @@ _TAKES: dict[pl.DataType, set[type]] = {
 
 @dataclass(frozen=True, slots=True)
 class RunPrediction:
-    """One stat of one run, foretold.
+    """One predicted stat of one run.
 
-    Numbers of any kind (NumPy's too) are taken and kept as floats, `count` as an integer.
+    Any number type is accepted (NumPy's too). Numbers are kept as floats, `count` as an integer.
 
     Attributes:
-        run_spec_name: name of the run that is foretold.
-        split: HELM's split of the stat (`valid`, `test`); None: a stat over the whole run.
+        run_spec_name: name of the predicted run.
+        split: HELM's split of the stat (`valid`, `test`); None for a stat of the run as a whole.
         stat_name: metric, such as `exact_match`.
         mean: the number that is compared.
-        computed_on: which copies a perturbed stat is over (`perturbed`, `original`, `worst`); None: it is not
-            perturbed.
+        computed_on: which copies a perturbed stat is computed on (`perturbed`, `original`, `worst`); None if it is
+            not perturbed.
         perturbation_parameters: the perturbation's `name`, `fairness` and `robustness`, None unless given,
-            and any other parameter that shall be part of the comparison, such as `prob`.
-        count: values behind the stat.
+            and any other parameter that the comparison is to use, such as `prob`.
+        count: number of values.
         sum: their sum.
         sum_squared: sum of their squares; the sum's square where only a sum is given.
         min: the smallest.
@@ -60,7 +60,7 @@ class RunPrediction:
         sub_split: part of the split; None matches any, and each match is a row of the comparison.
 
     Raises:
-        PredictionError: a value is of a kind that its attribute cannot be.
+        PredictionError: a value has a wrong type.
 
     >>> RunPrediction("mmlu:subject=anatomy", "test", "exact_match", 0.5, sum=3).sum_squared
     9
@@ -105,7 +105,7 @@ def _parameters(given: Mapping[str, Scalar | None] | None) -> dict[str, Scalar |
     if "computed_on" in given:
         raise PredictionError(
             "'computed_on' is among the perturbation's parameters.",
-            hint="Give it as computed_on=… beside them.",
+            hint="Give it as the argument computed_on=….",
         )
     parameters: dict[str, Scalar | None] = dict.fromkeys(_NAMED_ALWAYS)
     for key, value in given.items():
@@ -124,7 +124,7 @@ def _require_64_bits(name: str, value: Any) -> None:
 
 
 def _number(name: str, value: Any) -> Any:
-    """`value` as an int or float of Python's own, None as it is."""
+    """`value` as a Python int or float; None stays None."""
     _checked(name, value, numbers.Real | None, "a number or None")
     if value is None:
         return None
@@ -140,20 +140,20 @@ def _squared(number: float) -> float:
     square = number * number
     try:
         float(square)
-    except OverflowError:  # of an integer; that of a float is infinity
+    except OverflowError:  # an integer; for a float the square is infinity
         return math.inf
     return square
 
 
 def frame(predictions: Iterable[RunPrediction]) -> pl.LazyFrame:
-    """The predictions under the columns of table `stats` that they foretell.
+    """The predictions in the columns of table `stats`.
 
-    Rows: one a prediction, in the order given.
+    Rows: one per prediction, in the order given.
     Columns: the name of the run, then of the stat with its perturbation, then its numbers. A perturbation's
-    parameter has a column if one of the predictions names it, and is null in those that do not.
+    parameter has a column if at least one prediction names it, and is null in the others.
 
     Raises:
-        PredictionError: something is no `RunPrediction`, or one parameter has values of two kinds.
+        PredictionError: something is no `RunPrediction`, or a parameter has values of two types.
 
     >>> frame([RunPrediction("mmlu:subject=anatomy", "test", "exact_match", 0.5)]).collect().width
     16
@@ -173,7 +173,7 @@ def _checked(name: str, value: Any, kind: type | UnionType, expected: str) -> An
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise _wrong(name, value, "text that UTF-8 can hold") from error
+            raise _wrong(name, value, "a string that UTF-8 can encode") from error
     return value
 
 
@@ -184,8 +184,8 @@ def _wrong(name: str, value: Any, expected: str) -> PredictionError:
 def _shown(value: Any) -> str:
     try:
         return f"{value!r:.80}"
-    except Exception:  # of an integer of more digits than Python writes out, for example
-        return f"one of type {type(value).__name__} that cannot be shown"
+    except Exception:  # an integer with more digits than Python prints, for example
+        return f"a {type(value).__name__} that cannot be shown"
 
 
 def _names(predictions: Sequence[RunPrediction]) -> Iterator[pl.Series]:
@@ -227,11 +227,11 @@ def _parameter_column(key: str) -> str:
 
 
 def _parameter_type(key: str, values: Sequence[Scalar | None], registered: pl.DataType | None) -> pl.DataType:
-    """The registered type where HELM has such a parameter, else the one that all the values have."""
+    """The registered type if HELM declares the parameter, else the type that all values share."""
     kinds = {type(value) for value in values if value is not None}
-    possible = [dtype for dtype, takes in _TAKES.items() if kinds <= takes and registered in (dtype, None)]
+    possible = [dtype for dtype, accepted in _ACCEPTED.items() if kinds <= accepted and registered in (dtype, None)]
     if not possible:
         found = " and ".join(sorted(kind.__name__ for kind in kinds))
-        expected = f"values of type {registered}" if registered else "values of one kind"
+        expected = f"values of type {registered}" if registered else "values of one type"
         raise PredictionError(f"Perturbation parameter {key!r}:", expected=expected, found=found)
     return possible[0]

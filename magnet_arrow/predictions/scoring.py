@@ -1,4 +1,4 @@
-"""Predictions beside the truth: joins by lazy Polars, which look at no data themselves."""
+"""Predicted vs. actual: lazy joins of predictions with the stats of the held-out run."""
 
 import polars as pl
 
@@ -12,24 +12,24 @@ _KNOWN = " known"
 
 
 def compare_runs(predictions: pl.LazyFrame, stats: pl.LazyFrame, run_specs: pl.LazyFrame | None = None) -> pl.LazyFrame:
-    """Each prediction beside the stats that it foretells.
+    """Each prediction with the stats that match it.
 
-    A stat is foretold if it is of the same run and split and has the same name, the same perturbation and,
-    where the prediction has one, the same sub-split. Two nulls are the same. The parameters of a perturbation
-    that count are those that a prediction names, as in MAGNET; so several stats may match, each a row.
+    A stat matches a prediction if run, split, name and perturbation are equal, and the sub-split where the prediction
+    has one. Nulls are equal. Of a perturbation, those parameters count that the prediction names, as in MAGNET; so
+    several stats may match a prediction.
 
-    Rows: one a match, in the order of the predictions, then of the stats. A prediction that matches nothing
-    has a row too, with null as its `actual_mean`. Null is also what HELM has for a stat over no values: there
-    is no truth to compare with either, and `without_truth` gives both.
+    Rows: one per match, in the order of the predictions, then of the stats. A prediction without a match
+    has one row, with null as its `actual_mean`. HELM also writes null for a stat over no values;
+    `without_truth` gives the rows of both kinds.
 
     Columns: `run_spec`, `split`, `stat_name`, `predicted_mean`, `actual_mean`, `perturbation_<parameter>` in
-    the predictions' order, and `sub_split`: the stat's, or the prediction's where nothing matched. Behind `run_spec`,
-    where `stats` has them, the columns that tell runs of equal names apart (`magnet.suite` and its like).
+    the predictions' order, and `sub_split`: the stat's, or the prediction's if nothing matched. After `run_spec`, if
+    `stats` has them, the columns that tell runs of equal names apart (`magnet.suite` and others).
 
     Args:
-        predictions: as `records.frame` makes it.
-        stats: rows of table `stats` of the evaluated runs; columns that occur in none may be missing.
-        run_specs: rows of table `run_spec` of these runs: where the run of a prediction without a match is.
+        predictions: a frame of `records.frame`.
+        stats: rows of table `stats` of the held-out runs; columns that occur in none may be missing.
+        run_specs: rows of table `run_spec` of these runs; they locate the run of a prediction without a match.
     """
     types = predictions.collect_schema()
     perturbation = [name for name in types if name.startswith(PERTURBATION)]
@@ -37,10 +37,10 @@ def compare_runs(predictions: pl.LazyFrame, stats: pl.LazyFrame, run_specs: pl.L
     predictions = predictions.with_row_index(_ROW)
     telling = [name for name in RUN_COLUMNS if name in stats.collect_schema()]
     strings = dict.fromkeys(telling, pl.String())
-    stats = _truth(stats, {key: types[key] for key in [*keys, STAT_SUB_SPLIT, STAT_MEAN]} | strings)
-    any_part = predictions.filter(pl.col(STAT_SUB_SPLIT).is_null()).drop(STAT_SUB_SPLIT)
-    one_part = predictions.filter(pl.col(STAT_SUB_SPLIT).is_not_null())
-    matches = [_joined(any_part, stats, keys), _joined(one_part, stats, [*keys, STAT_SUB_SPLIT])]
+    stats = _actual(stats, {key: types[key] for key in [*keys, STAT_SUB_SPLIT, STAT_MEAN]} | strings)
+    any_sub_split = predictions.filter(pl.col(STAT_SUB_SPLIT).is_null()).drop(STAT_SUB_SPLIT)
+    with_sub_split = predictions.filter(pl.col(STAT_SUB_SPLIT).is_not_null())
+    matches = [_joined(any_sub_split, stats, keys), _joined(with_sub_split, stats, [*keys, STAT_SUB_SPLIT])]
     return _with_runs(pl.concat(matches, how="diagonal").sort(_ROW, maintain_order=True), telling, run_specs).select(
         pl.col(RUN_NAME).alias("run_spec"),
         *telling,
@@ -54,12 +54,12 @@ def compare_runs(predictions: pl.LazyFrame, stats: pl.LazyFrame, run_specs: pl.L
 
 
 def without_truth(comparison: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows of a comparison that have nothing to be compared with."""
+    """The rows of a comparison without an actual value."""
     return comparison.filter(pl.col(_ACTUAL).is_null())
 
 
 def _with_runs(compared: pl.LazyFrame, telling: list[str], run_specs: pl.LazyFrame | None) -> pl.LazyFrame:
-    """With the columns that tell where a run is, also for predictions that match nothing, if one run has their name."""
+    """Fill in the columns that locate a run for predictions without a match, if just one run has their name."""
     if run_specs is None or not telling:
         return compared
     known = run_specs.select(RUN_NAME, *telling).unique(RUN_NAME, keep="none")
@@ -67,8 +67,8 @@ def _with_runs(compared: pl.LazyFrame, telling: list[str], run_specs: pl.LazyFra
     return found.with_columns(pl.coalesce(name, name + _KNOWN) for name in telling)
 
 
-def _truth(stats: pl.LazyFrame, types: dict[str, pl.DataType]) -> pl.LazyFrame:
-    """The keys and the mean; one that occurs in no stat is null."""
+def _actual(stats: pl.LazyFrame, types: dict[str, pl.DataType]) -> pl.LazyFrame:
+    """The keys and the mean of stats; a column that does not occur is null."""
     known = stats.collect_schema()
     columns = [
         pl.col(name) if known.get(name, pl.Null) != pl.Null else pl.lit(None, dtype).alias(name)
@@ -87,7 +87,7 @@ def _joined(predictions: pl.LazyFrame, stats: pl.LazyFrame, keys: list[str]) -> 
 
 
 def _comparable(key: str, left: pl.DataType, right: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
-    """The key on both sides with one type, such that values of two kinds (true, 1 and "1") stay different."""
+    """The key on both sides in one type, in which values of different types (true, 1 and "1") stay different."""
     column = pl.col(key)
     if left == right:
         return column, column

@@ -578,7 +578,7 @@ def test_a_folder_that_is_no_cache_is_not_cleared(run: Run, outputs: Path) -> No
     assert len(list(outputs.rglob("*.json"))) == 12
 
 
-def test_a_predictor_foretells_a_run(run: Run, demo_outputs: Path) -> None:
+def test_a_predictor_predicts_a_run(run: Run, demo_outputs: Path) -> None:
     name = "magnet_arrow.examples.random_run_predictor:RandomRunPredictor"
     args = ("predict", name, demo_outputs / "runs" / "my-suite", "--samples", "5", "--json")
     (row,) = rows(run(*args))

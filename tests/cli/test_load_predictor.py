@@ -109,10 +109,10 @@ FAILING = {
     "a large parameter": ('return [prediction(perturbation_parameters={"k": 2**64})]', "k of a prediction is wrong"),
     "a text for a mean": ('return [prediction(mean="0.5")]', "expected a number, found '0.5'"),
     "no name": ("return [prediction(run_spec_name=None)]", "expected a string, found None"),
-    "half a character": (r'return [prediction(run_spec_name="\ud800")]', "expected text that UTF-8 can hold"),
+    "half a character": (r'return [prediction(run_spec_name="\ud800")]', "expected a string that UTF-8 can encode"),
     "two kinds": (
         'return [prediction(perturbation_parameters={"k": k}) for k in ("a", True)]',
-        "expected values of one kind, found bool and str",
+        "expected values of one type, found bool and str",
     ),
 }
 
@@ -158,4 +158,4 @@ def test_a_filter_that_exits_is_3_too(predict: Callable[..., Any]) -> None:
     method = "\n    def run_spec_dataframe_filter(self, run_specs):\n        return True\n"
     code, _, err = predict(MODULE.format(body="return []") + method)
     assert code == 3
-    assert "expected a method that gives a pl.Expr" in err
+    assert "expected a method that returns a pl.Expr" in err

@@ -72,7 +72,7 @@ def test_predictions_can_be_sent_to_another_process():
         ({"perturbation_parameters": ["prob"]}, ["perturbation_parameters", "expected a dictionary"]),
         ({"perturbation_parameters": {"prob": [0.1]}}, ["prob", "found [0.1]"]),
         ({"perturbation_parameters": {1: 0.1}}, ["key", "expected a string", "found 1"]),
-        ({"perturbation_parameters": {"computed_on": "worst"}}, ["computed_on=", "beside them"]),
+        ({"perturbation_parameters": {"computed_on": "worst"}}, ["Give it as the argument computed_on="]),
     ],
     ids=lambda value: "" if isinstance(value, list) else "-".join(value),
 )
@@ -129,8 +129,8 @@ def test_a_parameter_of_a_plugin_has_the_type_of_its_values(values: list[Any], d
 @pytest.mark.parametrize(
     ("key", "values", "words"),
     [
-        ("own", ["1", 1], ["'own'", "values of one kind", "int and str"]),
-        ("own", [True, 1], ["'own'", "values of one kind", "bool and int"]),
+        ("own", ["1", 1], ["'own'", "values of one type", "int and str"]),
+        ("own", [True, 1], ["'own'", "values of one type", "bool and int"]),
         ("prob", ["often"], ["'prob'", "Float64", "str"]),
         ("fairness", [1], ["'fairness'", "Boolean", "int"]),
     ],

@@ -2,7 +2,7 @@
 
 Every score-bearing field of every run holds a canary of its own: a text that occurs nowhere else, or a number
 whose eight bytes do. For each seed all memory that can be reached from the two splits is searched for the
-canaries of the evaluated run: the values of all Python objects, and the Arrow buffers behind all frames, with
+canaries of the held-out run: the values of all Python objects, and the Arrow buffers behind all frames, with
 the rows in them that were filtered out.
 """
 
