@@ -53,22 +53,17 @@ class ElementDecoder:
     def _one(self) -> "msgspec.json.Decoder[Any]":
         return msgspec.json.Decoder(self._twin)
 
-    @cached_property
-    def _whole(self) -> "msgspec.json.Decoder[Any]":
-        struct = wire.whole_twin(self.shape.struct)
-        return msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
-
     def plain(self, array: bytes | memoryview) -> list[Any]:
         """The elements of a JSON array, if msgspec takes all of them; what they leave out is not looked for.
 
         Raises:
             NotPlainError: it does not.
         """
-        return _plain(self._many, array)
-
-    def plain_whole(self, array: bytes | memoryview) -> list[Any]:
-        """As `plain`, with what otherwise stays raw decoded too; see `wire.whole_twin`."""
-        return _plain(self._whole, array)
+        try:
+            found: list[Any] = self._many.decode(array)
+        except REFUSED:
+            raise NotPlainError from None
+        return found
 
     def plain_pieces(self, pieces: Iterable[bytes | memoryview]) -> list[Any]:
         """As `plain`, element by element: each piece is one."""
@@ -124,14 +119,6 @@ class ElementDecoder:
         if residual:
             decoded.residuals[len(decoded.structs)] = residual
         decoded.structs.append(held)
-
-
-def _plain(decoder: "msgspec.json.Decoder[Any]", array: bytes | memoryview) -> list[Any]:
-    try:
-        found: list[Any] = decoder.decode(array)
-    except REFUSED:
-        raise NotPlainError from None
-    return found
 
 
 QUOTE = b'"'

@@ -500,22 +500,6 @@ class Shared:
         for index, residual in decoded.residuals.items():
             self.residuals[first + index] = residual
 
-    def add_plain(self, values: Sequence[Any]) -> int:
-        """Collect objects that are not looked for among the others, None for no object, as one a row.
-
-        Returns:
-            How many quotation marks a file needs to write them and their key; see `decode.QUOTE`.
-
-        Raises:
-            InexactError: see `Collector`.
-        """
-        there = list(filter(None, values))
-        first = self.objects.count
-        quotes = self.objects.extend(there, exact=False)
-        numbers = iter(range(first, first + len(there)))
-        self.codes.extend(next(numbers) if value else -1 for value in values)
-        return quotes + 2 * len(there)
-
     def add(self, value: Any, residual: Residual | None = None) -> int:
         """Collect one object; its number."""
         number = self.objects.count

@@ -183,7 +183,6 @@ class StateRows(Rows):
         self._rest_value: Any = None
         self._rest_items = 0
         self._run_rows = 0
-        self._recur = True  # whether instances were met more than once in the run at hand
         super().__init__("scenario_state")
 
     def _reset(self) -> None:
@@ -236,12 +235,8 @@ class StateRows(Rows):
             file.count = 0
             for region in layout_split.cuts(file, _STATE_END, _HOT_BYTES):
                 _require_room(file, region)
-                if self._recur:
-                    states = region.decoded_by(self._REQUEST.plain)
-                    quotes += self._extend(states)
-                else:
-                    states = region.decoded_by(self._REQUEST.plain_whole)
-                    quotes += self._extend_whole(states)
+                states = region.decoded_by(self._REQUEST.plain)
+                quotes += self._extend(states)
                 file.count += len(states)
             self._rest.codes.extend(array("i", [self._rest_number]) * file.count)
         _require_quotes(files, quotes)
@@ -251,17 +246,10 @@ class StateRows(Rows):
 
     def _extend(self, states: Sequence[Any]) -> int:
         """Rows of these states; how many quotation marks a file needs for them."""
-        known = len(self._instances.known)
         numbers = self._instances.number_pieces([state.instance for state in states])
-        self._recur = len(self._instances.known) - known < len(states)
         self._instances.codes.extend(numbers)
         keys = 2 * (len(numbers) - numbers.count(-1))
         return keys + self._instances.quotes(numbers) + self._requests.extend(states, exact=False)
-
-    def _extend_whole(self, states: Sequence[Any]) -> int:
-        """As `_extend`, of states whose instances are decoded."""
-        quotes = self._instances.add_plain([state.instance for state in states])
-        return quotes + self._requests.extend(states, exact=False)
 
     def _stage(self, chunk: Chunk) -> None:
         decoded = self._REQUEST.careful(chunk)
@@ -296,7 +284,6 @@ class StateRows(Rows):
 
     def end_run(self) -> None:
         """See `Rows`."""
-        self._recur = True
         self._run_rows = 0
         super().end_run()
 
