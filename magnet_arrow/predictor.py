@@ -13,7 +13,7 @@ import polars as pl
 
 from magnet_arrow._text import counted, for_terminal
 from magnet_arrow.data_splits import SamplePolicy, SequesteredTestSplit, TestSplit, TrainSplit, draw
-from magnet_arrow.decode.chunks import Buffer
+from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.errors import BadFileError, FilterError, PredictionError, SettingError, Where, warn
 from magnet_arrow.helm.json_faults import kind
 from magnet_arrow.helm.layout import RunPlace, Source

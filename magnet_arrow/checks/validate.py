@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from magnet_arrow._forks import require_threads
 from magnet_arrow.decode.anomalies import add_places
-from magnet_arrow.decode.chunks import Buffer
+from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.decode.wire import TEXT_FORM, unescape
 from magnet_arrow.errors import BadFileError, Rejected
 from magnet_arrow.helm import layout

@@ -17,15 +17,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from magnet_arrow.decode import wire
-from magnet_arrow.decode.chunks import Chunk, items
+from magnet_arrow.decode.chunks import REFUSED, Chunk, raw_items
 from magnet_arrow.decode.tokenizer import END_OF_FILE
 from magnet_arrow.decode.wire import Residual
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm.declared_types import Object, object_shape
 from magnet_arrow.helm.json_faults import Fault, first_fault, kind
 
-REFUSED = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
-"""What msgspec raises for JSON that it does not take."""
 _BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|[\]}]', re.DOTALL)
 
 MAX_LEVELS = 500
@@ -161,7 +159,7 @@ class _BadElementError(Exception):
 
 def _raws(chunk: Chunk) -> Iterator[bytes | memoryview]:
     try:
-        return map(memoryview, items(chunk.view))
+        return map(memoryview, raw_items(chunk.view))
     except REFUSED:
         return (memoryview(chunk.buffer)[begin:end] for begin, end in chunk.elements())
 
@@ -173,7 +171,7 @@ def raw_elements(chunk: Chunk) -> list[Raw]:
         BadFileError: one is no JSON.
     """
     try:
-        raws = items(chunk.view)
+        raws = raw_items(chunk.view)
     except REFUSED:
         return parsed_elements(chunk)
     chunk.count = len(raws)

@@ -14,8 +14,8 @@ import polars as pl
 import pyarrow as pa
 
 from magnet_arrow import _arrow_compute as pc
-from magnet_arrow.decode.chunks import Chunk, items
-from magnet_arrow.decode.decoder import REFUSED, NotPlainError
+from magnet_arrow.decode.chunks import REFUSED, Chunk, raw_items
+from magnet_arrow.decode.decoder import NotPlainError
 
 BATCH_BYTES = 4 << 20
 """What is cut at once. Smaller ones meet the same pieces more often, larger ones leave the processor's caches."""
@@ -89,7 +89,7 @@ def require_whole(pieces: Sequence[bytes]) -> None:
         NotPlainError: one is not.
     """
     try:
-        found = items(b"[%b]" % b",".join(pieces))
+        found = raw_items(b"[%b]" % b",".join(pieces))
     except REFUSED:
         raise NotPlainError from None
     if list(map(bytes, found)) != list(pieces):

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from magnet_arrow.decode.chunks import BLOCK_BYTES, Chunk
+from magnet_arrow.decode.chunks import Chunk
+from magnet_arrow.decode.limits import BLOCK_BYTES
 from magnet_arrow.errors import Where
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
 from magnet_arrow.schema import registry

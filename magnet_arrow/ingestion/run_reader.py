@@ -15,8 +15,11 @@ import msgspec
 
 from magnet_arrow import _gc
 from magnet_arrow.decode.anomalies import add_places, unexpected_fields
-from magnet_arrow.decode.chunks import BLOCK_BYTES, Buffer, Chunk, CrowdedError, Reader
+from magnet_arrow.decode.chunk_reader import ChunkReader
+from magnet_arrow.decode.chunks import Chunk, CrowdedError
 from magnet_arrow.decode.decoder import NotPlainError, document, member_error, parse_document
+from magnet_arrow.decode.documents import Buffer
+from magnet_arrow.decode.limits import BLOCK_BYTES
 from magnet_arrow.decode.wire import DUPLICATES, Residual, dumps, escape
 from magnet_arrow.errors import BadFileError, Rejected, Where
 from magnet_arrow.helm import structs
@@ -366,15 +369,15 @@ class RunReader(Generic[T]):
             self._staged(rows, entry, file.size_bytes, long)
             return {}, None
         key = "request_states" if table.form is Form.STATE else None
-        reader = Reader(file, self._buffer, key, by_layout=by_layout, salvage=salvage)
+        reader = ChunkReader(file, self._buffer, key, by_layout=by_layout, salvage=salvage)
         residual = self._stage_rest(reader, entry, file.where) if key else {}
         before = reader.members
         count = self._stage_chunks(reader, rows, entry, long)
         if reader.members != before:
             # The array is whole, so the file is not cut in it; what follows it was not known when rows were made.
             raise BadFileError("", where=file.where, expected="a whole file, or one cut in its array", found="neither")
-        if reader.doubled:
-            twice: Residual = {DUPLICATES: [f"/{escape(name)}" for name in reader.doubled]}
+        if reader.duplicate_keys:
+            twice: Residual = {DUPLICATES: [f"/{escape(name)}" for name in reader.duplicate_keys]}
             self._note_unexpected(unexpected_fields([twice], _STATE, f"{table.file} $"), entry, table)
         if key and not count:
             # No row is there to hold what stands beside the request states.
@@ -412,7 +415,7 @@ class RunReader(Generic[T]):
         self._on_bytes(file.size_bytes)
         cast(ObjectRows, self._tables[table.name]).stage_object(value, residual)
 
-    def _stage_rest(self, reader: Reader, entry: RunEntry, where: Where) -> Residual:
+    def _stage_rest(self, reader: ChunkReader, entry: RunEntry, where: Where) -> Residual:
         if not reader.has_array:
             raw = reader.members.get("request_states")
             found = "no such key" if raw is None else kind(parse_document(raw, where))
@@ -431,7 +434,7 @@ class RunReader(Generic[T]):
         cast(StateRows, self._tables["scenario_state"]).stage_rest(rest)
         return residual
 
-    def _stage_chunks(self, reader: Reader, rows: Rows, entry: RunEntry, long: bool) -> int:
+    def _stage_chunks(self, reader: ChunkReader, rows: Rows, entry: RunEntry, long: bool) -> int:
         """Stage all elements of a file; how many there were."""
         count = 0
         self.run.elements[rows.table.file] += 0  # it has a table, though perhaps no row

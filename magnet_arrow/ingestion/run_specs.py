@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from magnet_arrow.cache import Cache
-from magnet_arrow.decode.chunks import Buffer
+from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.errors import BadFileError
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.ingestion.api import CacheLike

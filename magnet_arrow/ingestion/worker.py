@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from magnet_arrow._forks import require_threads
-from magnet_arrow.decode.chunks import Buffer
+from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.errors import BadFileError
 from magnet_arrow.ingestion import batch_reader
 from magnet_arrow.ingestion.parallel import division

@@ -9,7 +9,7 @@ import pytest
 from makedump import Run, make_run, write_run, write_runs
 
 from magnet_arrow.checks.validate import _Evidence, validate
-from magnet_arrow.decode import chunks
+from magnet_arrow.decode import limits
 from magnet_arrow.errors import SourceNotFoundError
 from magnet_arrow.helm.releases import Era
 from magnet_arrow.ingestion import run_reader
@@ -41,11 +41,11 @@ def outputs(tmp_path: Path) -> Path:
     return tmp_path / "outputs"
 
 
-@pytest.mark.parametrize("block", [chunks.BLOCK_BYTES, 4096], ids=["whole", "in blocks"])
+@pytest.mark.parametrize("block", [limits.BLOCK_BYTES, 4096], ids=["whole", "in blocks"])
 def test_the_answers_are_those_of_an_ingest(
     outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, cache_dir: Path
 ) -> None:
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", block)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", block)
     monkeypatch.setattr(run_reader, "BLOCK_BYTES", block)
     report = validate(outputs)
     assert not cache_dir.exists()

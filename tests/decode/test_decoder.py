@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from magnet_arrow.decode import chunks, decoder
-from magnet_arrow.decode.chunks import Buffer, Chunk, Reader
+from magnet_arrow.decode import decoder, limits
+from magnet_arrow.decode.chunk_reader import ChunkReader
+from magnet_arrow.decode.chunks import Chunk
 from magnet_arrow.decode.decoder import BadPieceError, ElementDecoder, document, parsed_elements
+from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.decode.wire import DUPLICATES
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm import json_faults, structs
@@ -148,13 +150,13 @@ def test_500_levels_are_taken_and_brackets_in_texts_are_none(way: str) -> None:
 def test_a_fault_far_into_a_long_file_is_named_by_its_place_in_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", 256)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", 256)
     stats: list[Any] = [{"name": {"name": f"stat {number}"}, "count": number} for number in range(50)]
     stats[41]["mean"] = "@"
     text = json.dumps(stats, indent=2).replace('"@"', "0.5.5")
     (tmp_path / "stats.json").write_text(text)
     with SourceFile(tmp_path, "stats.json", "suite/run") as file, pytest.raises(BadFileError) as caught:
-        list(map(STAT.careful, Reader(file, Buffer())))
+        list(map(STAT.careful, ChunkReader(file, Buffer())))
     assert caught.value.where == Where("suite/run", "stats.json", "$[41]", text.index("0.5.5") + 3)
 
 
@@ -165,7 +167,7 @@ def test_values_outlive_the_buffer_that_they_were_read_into(tmp_path: Path) -> N
     def states(text: str) -> list[Any]:
         (tmp_path / "x.json").write_text(text)
         with SourceFile(tmp_path, "x.json", "suite/run") as file:
-            (chunk,) = Reader(file, buffer)
+            (chunk,) = ChunkReader(file, buffer)
             return STATE.plain(chunk.view)
 
     [first] = states('[{"request": {"prompt": "first"}, "annotations": {"a": 1}}]')
@@ -235,7 +237,7 @@ def shown(path: Path, decoder: ElementDecoder, way: str) -> list[Any]:
     """Elements as plain values, raw parts parsed."""
     key = "request_states" if path.name == "scenario_state.json" else None
     with SourceFile(path.parent, path.name, "suite/run") as file:
-        (chunk,) = Reader(file, Buffer(), key)
+        (chunk,) = ChunkReader(file, Buffer(), key)
         return [plain(struct) for struct in structs_of(decoder, chunk, way)]
 
 

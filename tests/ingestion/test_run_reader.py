@@ -13,8 +13,8 @@ from makedump import Run, make_run, write_run
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.checks.verify import verify
-from magnet_arrow.decode import chunks
-from magnet_arrow.decode.chunks import Buffer
+from magnet_arrow.decode import limits
+from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.ingestion import run_reader
 from magnet_arrow.ingestion.api import IngestReport, ingest
@@ -83,7 +83,7 @@ def test_a_long_run_is_the_same_as_a_short_one(
         for file in path.iterdir():
             file.write_text(json.dumps(json.loads(file.read_text()), indent=indent))
     ingest(tmp_path / "outputs", tmp_path / "short")
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", block)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", block)
     monkeypatch.setattr(run_reader, "BLOCK_BYTES", block)
     monkeypatch.setattr("magnet_arrow.records.table_builder.GROUP_BYTES", 3000)
     assert is_long(stamps_of(place_of(tmp_path / "outputs" / "runs" / "made" / "a")))
@@ -102,7 +102,7 @@ def test_a_long_run_that_is_bad_leaves_the_others(tmp_path: Path, monkeypatch: p
         write_run(tmp_path / "outputs", odd_run(name))
     bad = tmp_path / "outputs" / "runs" / "made" / "b" / "per_instance_stats.json"
     bad.write_text(bad.read_text()[:-30])
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", 4096)
     monkeypatch.setattr(run_reader, "BLOCK_BYTES", 4096)
     report = ingest(tmp_path / "outputs", tmp_path / "cache")
     assert [one.run for one in report.rejected] == ["made/b"]
@@ -123,7 +123,7 @@ def test_a_compressed_run_is_the_same_as_a_plain_one(
             stream.write(content)
     ingest(tmp_path / "outputs", tmp_path / "compressed")
     # One that is found to be long only when it is read: its size says little.
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", 4096)
     monkeypatch.setattr(run_reader, "BLOCK_BYTES", 4096)
     ingest(tmp_path / "outputs", tmp_path / "long")
     for plain, *others in zip(*(frames(tmp_path / name) for name in ("plain", "compressed", "long")), strict=True):

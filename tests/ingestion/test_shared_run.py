@@ -16,7 +16,7 @@ from test_workers import Inline, pending_run
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.checks.verify import verify
-from magnet_arrow.decode import chunks
+from magnet_arrow.decode import limits
 from magnet_arrow.errors import WorkersLostError
 from magnet_arrow.ingestion import batch_reader, run_reader
 from magnet_arrow.ingestion.api import Progress, ingest
@@ -44,7 +44,7 @@ def folder(outputs: Path) -> Path:
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of some kilobytes is a long one, and worth two workers."""
     monkeypatch.setattr(shared_run, "MIN_PART_BYTES", 1)
-    for module in (chunks, run_reader, batch_reader):
+    for module in (limits, run_reader, batch_reader):
         monkeypatch.setattr(module, "BLOCK_BYTES", 8192)
 
 
@@ -157,7 +157,7 @@ def test_worker_processes_take_parts(
     monkeypatch.undo()
     monkeypatch.setattr(shared_run, "MIN_PART_BYTES", 1 << 20)
     write_runs(outputs, [make_run("large:n=0", n_instances=14_000)])
-    assert (outputs / "runs" / "made" / "large:n=0" / "scenario_state.json").stat().st_size > chunks.BLOCK_BYTES
+    assert (outputs / "runs" / "made" / "large:n=0" / "scenario_state.json").stat().st_size > limits.BLOCK_BYTES
     told: list[Progress] = []
     ingest(outputs, tmp_path / "alone", workers=1)
     report = ingest(outputs, tmp_path / "shared", workers=2, content_hash=True, progress=told.append)

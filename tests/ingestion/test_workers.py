@@ -22,7 +22,7 @@ from reading import all_tables
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.checks.validate import validate
-from magnet_arrow.decode.chunks import BLOCK_BYTES
+from magnet_arrow.decode.limits import BLOCK_BYTES
 from magnet_arrow.errors import CacheNotWritableError, SettingError, WorkersLostError
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.ingestion import batch_reader, worker

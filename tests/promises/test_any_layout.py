@@ -8,7 +8,7 @@ import pytest
 from makedump import make_run, write_run
 
 from magnet_arrow import HelmRuns, ingest, validate, verify
-from magnet_arrow.decode import chunks
+from magnet_arrow.decode import limits
 from magnet_arrow.ingestion import run_reader
 
 STATE = "scenario_state"
@@ -32,10 +32,10 @@ LAYOUTS: dict[str, Callable[[str], str]] = {
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (chunks, run_reader):
+    for module in (limits, run_reader):
         monkeypatch.setattr(module, "BLOCK_BYTES", 16_000)
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 4_000)
-    monkeypatch.setattr(chunks, "_TAIL_BYTES", 1_000)
+    monkeypatch.setattr(limits, "CHUNK_BYTES", 4_000)
+    monkeypatch.setattr(limits, "TAIL_BYTES", 1_000)
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -20,7 +20,7 @@ from sameness import differences
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.checks.verify import verify
-from magnet_arrow.decode import chunks
+from magnet_arrow.decode import limits
 from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.layout import RUN_FILES
 from magnet_arrow.ingestion.api import IngestReport, ingest
@@ -343,8 +343,8 @@ def test_a_compressed_file_that_is_none(what: str, outputs: Path, victim: Path, 
 
 def limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits a thousandth of what they are."""
-    monkeypatch.setattr(chunks, "MAX_ELEMENT_BYTES", 256 << 10)
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", 16 << 10)
+    monkeypatch.setattr(limits, "MAX_ELEMENT_BYTES", 256 << 10)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", 16 << 10)
 
 
 BOMBS = {
@@ -461,11 +461,11 @@ def test_a_run_that_is_written_all_the_while(
     assert ingest(outputs, tmp_path / "cache").rejected == ()
 
 
-@pytest.mark.parametrize("block", [2048, chunks.BLOCK_BYTES], ids=["in blocks", "whole"])
+@pytest.mark.parametrize("block", [2048, limits.BLOCK_BYTES], ids=["in blocks", "whole"])
 def test_a_member_twice_beside_the_request_states_is_said(
     block: int, outputs: Path, victim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", block)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", block)
     file = victim / "scenario_state.json"
     file.write_bytes(file.read_bytes().replace(b"{", b'{\n  "adapter_spec": {},', 1))
     report = ingest(outputs, tmp_path / "cache")

@@ -8,7 +8,7 @@ import pytest
 from makedump import make_run, write_run
 
 from magnet_arrow import Cache, HelmRuns, ingest, verify
-from magnet_arrow.decode import anomalies, chunks
+from magnet_arrow.decode import anomalies, limits
 from magnet_arrow.ingestion import run_reader
 from magnet_arrow.records import stat_builders
 
@@ -18,9 +18,9 @@ FILES = ("scenario_state", "stats", "per_instance_stats", "instances", "display_
 
 @pytest.fixture(autouse=True)
 def _low(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "MAX_ELEMENTS", 64)
-    monkeypatch.setattr(chunks, "MAX_VALUES", 2_000)
-    monkeypatch.setattr(chunks, "_PART_VALUES", 256)
+    monkeypatch.setattr(limits, "MAX_ELEMENTS", 64)
+    monkeypatch.setattr(limits, "MAX_VALUES", 2_000)
+    monkeypatch.setattr(limits, "PART_VALUES", 256)
 
 
 def _written(tmp_path: Path, name: str, value: Any, indent: int | None = None) -> Path:
@@ -32,14 +32,14 @@ def _written(tmp_path: Path, name: str, value: Any, indent: int | None = None) -
     return tmp_path / "outputs"
 
 
-@pytest.mark.parametrize("block", [1_000, chunks.BLOCK_BYTES], ids=["long", "short"])
+@pytest.mark.parametrize("block", [1_000, limits.BLOCK_BYTES], ids=["long", "short"])
 @pytest.mark.parametrize("partial", [False, True], ids=["whole", "partial"])
 @pytest.mark.parametrize("indent", [None, 2], ids=["one line", "HELM's layout"])
 @pytest.mark.parametrize("name", FILES)
 def test_many_elements_are_rows(
     name: str, indent: int | None, partial: bool, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (chunks, run_reader):
+    for module in (limits, run_reader):
         monkeypatch.setattr(module, "BLOCK_BYTES", block)
     outputs = _written(tmp_path, name, [{}, None] * (N // 2), indent)
     report = ingest(outputs, tmp_path / "cache", workers=1, partial=partial)
@@ -84,10 +84,10 @@ def test_an_entry_of_too_many_stats_is_rejected_by_name(tmp_path: Path, monkeypa
 
 
 def test_an_element_as_long_as_a_file_may_not_be_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (chunks, run_reader):
+    for module in (limits, run_reader):
         monkeypatch.setattr(module, "BLOCK_BYTES", 16_000)
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 4_000)
-    monkeypatch.setattr(chunks, "MAX_ELEMENT_BYTES", 20_000)
+    monkeypatch.setattr(limits, "CHUNK_BYTES", 4_000)
+    monkeypatch.setattr(limits, "MAX_ELEMENT_BYTES", 20_000)
     long = {"instance_id": "b", "stats": [{"name": {"name": "n" * 20_000}}]}
     outputs = _written(tmp_path, "per_instance_stats", [{"instance_id": "a"}, long, {"instance_id": "c"}], 2)
     [rejected] = ingest(outputs, tmp_path / "cache", workers=1).rejected

@@ -100,7 +100,7 @@ def test_both_ways_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             (folder / table.file).write_text(json.dumps(elements, indent=2))
     ingest(tmp_path / "outputs", tmp_path / "cache")
     monkeypatch.setattr(Chunk, "has", lambda *_: True)
-    monkeypatch.setattr("magnet_arrow.decode.decoder.items", _refused)
+    monkeypatch.setattr("magnet_arrow.decode.decoder.raw_items", _refused)
     ingest(tmp_path / "outputs", tmp_path / "again")
     first, second = all_tables(tmp_path / "cache"), all_tables(tmp_path / "again")
     assert first["stats"].height == 14

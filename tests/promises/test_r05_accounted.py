@@ -11,7 +11,7 @@ import pytest
 from makedump import make_run, write_run
 
 from magnet_arrow.cache import Cache
-from magnet_arrow.decode import chunks
+from magnet_arrow.decode import limits
 from magnet_arrow.ingestion import run_reader
 from magnet_arrow.ingestion.api import ingest
 
@@ -57,14 +57,14 @@ def run(tmp_path: Path) -> Path:
     return write_run(tmp_path / "outputs", made)
 
 
-@pytest.mark.parametrize("block", [chunks.BLOCK_BYTES, 4096], ids=["whole", "in blocks"])
+@pytest.mark.parametrize("block", [limits.BLOCK_BYTES, 4096], ids=["whole", "in blocks"])
 @pytest.mark.parametrize("name", ["scenario_state.json", "stats.json", "per_instance_stats.json"])
 @pytest.mark.parametrize("share", [0.35, 0.8])
 def test_what_a_cut_file_loses_is_rejected(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, name: str, share: float
 ) -> None:
     """The element that the file ends in is rejected, what is whole before it goes in, each element once."""
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", block)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", block)
     monkeypatch.setattr(run_reader, "BLOCK_BYTES", block)
     file = run / name
     whole = {path.name: counted(path) for path in run.iterdir()}
@@ -95,7 +95,7 @@ def test_what_a_cut_file_loses_is_rejected(
 
 
 def test_a_long_run_may_lack_a_file(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", 4096)
     monkeypatch.setattr(run_reader, "BLOCK_BYTES", 4096)
     (run / "scenario_state.json").unlink()
     report = ingest(run, tmp_path / "cache", partial=True)

@@ -20,7 +20,7 @@ from strategies_helm import FILES, KINDS, LAYOUTS, Made, full_run, helm_runs
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.checks.verify import VerifyReport, verify
-from magnet_arrow.decode import chunks
+from magnet_arrow.decode import limits
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.ingestion import run_reader
 from magnet_arrow.ingestion.api import ingest
@@ -151,7 +151,7 @@ def write(outputs: Path, made: Made, layout: str, *, states_first: bool) -> None
 def batch_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Elements that are decoded together, and rows that are written together."""
     if request.param == 1:
-        for module in (chunks, run_reader):
+        for module in (limits, run_reader):
             monkeypatch.setattr(module, "BLOCK_BYTES", 64)
         monkeypatch.setattr(table_builder, "GROUP_ROWS", 1)
         monkeypatch.setattr(segment_files, "_HELD_BYTES", 0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from magnet_arrow.decode.chunks import Buffer
+from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.errors import CacheError, ForkedError
 from magnet_arrow.ingestion.parallel.task import Task, TaskResult
 from magnet_arrow.ingestion.progress import ProgressCounter

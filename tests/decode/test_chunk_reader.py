@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from magnet_arrow.decode import chunks
-from magnet_arrow.decode.chunks import Buffer, Reader
+from magnet_arrow.decode import limits
+from magnet_arrow.decode.chunk_reader import ChunkReader
+from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.sources.file import SourceFile
 
@@ -57,7 +58,7 @@ def read(
     found: list[Any] = []
     counts: list[int] = []
     with SourceFile(folder, "x.json", "suite/run") as file:
-        reader = Reader(file, Buffer(), key, by_layout=by_layout)
+        reader = ChunkReader(file, Buffer(), key, by_layout=by_layout)
         assert reader.has_array
         for chunk in reader:
             assert chunk.first == len(found)
@@ -84,7 +85,7 @@ def test_an_array_in_blocks_is_the_whole_array(
 ) -> None:
     whole = len(write(tmp_path, json.dumps(ELEMENTS, indent=indent)))
     for block in sizes(whole):
-        monkeypatch.setattr(chunks, "BLOCK_BYTES", block)
+        monkeypatch.setattr(limits, "BLOCK_BYTES", block)
         members, found, counts = read(tmp_path, by_layout=by_layout)
         assert repr(found) == repr(ELEMENTS), block
         assert members == {}
@@ -100,7 +101,7 @@ def test_a_state_in_blocks_is_the_whole_state(
     whole = len(write(tmp_path, json.dumps(state, indent=indent)))
     rest = {name: value for name, value in state.items() if name != KEY}
     for block in sizes(whole)[1:]:
-        monkeypatch.setattr(chunks, "BLOCK_BYTES", block)
+        monkeypatch.setattr(limits, "BLOCK_BYTES", block)
         members, found, _ = read(tmp_path, KEY, by_layout=by_layout)
         assert members == rest
         assert repr(found) == repr(ELEMENTS), block
@@ -110,8 +111,8 @@ def test_a_state_in_blocks_is_the_whole_state(
 @pytest.mark.parametrize("text", ["[]", " [ ] ", "[\n]", "[ 1 ]", "[1,2]\n", "[\n  {}\n]"])
 def test_small_arrays(text: str, mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, mark + text)
-    for block in (chunks.BLOCK_BYTES, 8):
-        monkeypatch.setattr(chunks, "BLOCK_BYTES", block)
+    for block in (limits.BLOCK_BYTES, 8):
+        monkeypatch.setattr(limits, "BLOCK_BYTES", block)
         assert read(tmp_path)[1] == json.loads(text)
 
 
@@ -121,14 +122,14 @@ def test_an_element_longer_than_many_blocks(
 ) -> None:
     made = [{"a": 1}, {"long": "x" * 9000, "list": [{}] * 50}, {"b": 2}]
     write(tmp_path, json.dumps(made, indent=indent))
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", 512)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", 512)
     assert read(tmp_path)[1] == made
 
 
 def test_an_element_past_the_limit_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = write(tmp_path, json.dumps([{"a": 1}, {"long": "x" * 9000}], indent=2))
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", 512)
-    monkeypatch.setattr(chunks, "MAX_ELEMENT_BYTES", 4 << 10)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", 512)
+    monkeypatch.setattr(limits, "MAX_ELEMENT_BYTES", 4 << 10)
     with pytest.raises(BadFileError, match="found one of more than") as caught:
         read(tmp_path)
     # The comma behind the first element is where the second begins.
@@ -139,12 +140,12 @@ SMALL = {"adapter_spec": {"a": ["x"]}, KEY: [{"text": 'a "b" \\'}, {"n": [1.5, {
 
 
 @pytest.mark.parametrize("indent", [2, None], ids=["helm", "one line"])
-@pytest.mark.parametrize("block", [chunks.BLOCK_BYTES, 96], ids=["whole", "in blocks"])
+@pytest.mark.parametrize("block", [limits.BLOCK_BYTES, 96], ids=["whole", "in blocks"])
 @pytest.mark.parametrize(("value", "key"), [(SMALL, KEY), (SMALL[KEY], None)], ids=["state", "array"])
 def test_a_file_cut_anywhere_is_noticed(
     value: Any, key: str | None, block: int, indent: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", block)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", block)
     raw = write(tmp_path, json.dumps(value, indent=indent))
     assert read(tmp_path, key)[1] == SMALL[KEY]
     for size in range(len(raw)):
@@ -159,12 +160,12 @@ def test_a_file_cut_anywhere_is_noticed(
 
 
 @pytest.mark.parametrize("indent", [2, None], ids=["helm", "one line"])
-@pytest.mark.parametrize("block", [chunks.BLOCK_BYTES, 96], ids=["whole", "in blocks"])
+@pytest.mark.parametrize("block", [limits.BLOCK_BYTES, 96], ids=["whole", "in blocks"])
 @pytest.mark.parametrize(("value", "key"), [(SMALL, KEY), (SMALL[KEY], None)], ids=["state", "array"])
 def test_of_a_file_cut_within_its_array_the_whole_elements_are_saved(
     value: Any, key: str | None, block: int, indent: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", block)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", block)
     raw = write(tmp_path, json.dumps(value, indent=indent))
     begin = raw.index(b"[", raw.index(KEY.encode())) if key else 0
     ends = [raw.index(b"}", raw.index(mark)) for mark in (b'"text"', b"1.5", b'"t"')]
@@ -173,7 +174,7 @@ def test_of_a_file_cut_within_its_array_the_whole_elements_are_saved(
         (tmp_path / "x.json").write_bytes(raw[:size])
         found: list[Any] = []
         with SourceFile(tmp_path, "x.json", "suite/run") as file:
-            reader = Reader(file, Buffer(), key, by_layout=False, salvage=True)
+            reader = ChunkReader(file, Buffer(), key, by_layout=False, salvage=True)
             for chunk in reader:
                 places = list(chunk.elements())
                 chunk.count = len(places)
@@ -187,7 +188,7 @@ def test_of_a_file_cut_within_its_array_the_whole_elements_are_saved(
 def test_of_a_whole_file_nothing_is_cut(tmp_path: Path) -> None:
     write(tmp_path, json.dumps(SMALL))
     with SourceFile(tmp_path, "x.json", "suite/run") as file:
-        reader = Reader(file, Buffer(), KEY, by_layout=False, salvage=True)
+        reader = ChunkReader(file, Buffer(), KEY, by_layout=False, salvage=True)
         found = [item for chunk in reader for item in json.loads(bytes(chunk.view))]
     assert found == SMALL[KEY]
     assert reader.cut_at is None
@@ -225,7 +226,7 @@ def test_what_is_wrong_is_said_with_its_byte(
 @INDENTS
 @pytest.mark.parametrize("by_layout", [True, False], ids=["by layout", "by scan"])
 @pytest.mark.parametrize("key", [None, KEY])
-@pytest.mark.parametrize("block", [64, chunks.BLOCK_BYTES], ids=["in blocks", "whole"])
+@pytest.mark.parametrize("block", [64, limits.BLOCK_BYTES], ids=["in blocks", "whole"])
 def test_a_comma_too_many_at_the_end_is_bad_though_a_block_ends_behind_it(
     block: int, key: str | None, by_layout: bool, indent: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,7 +234,7 @@ def test_a_comma_too_many_at_the_end_is_bad_though_a_block_ends_behind_it(
     text = json.dumps(made if key is None else {key: made}, indent=indent)
     end = text.rindex("}", 0, text.rindex("]")) + 1
     write(tmp_path, text[:end] + "," + text[end:])
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", block)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", block)
     with pytest.raises(BadFileError) as caught:
         read(tmp_path, key, by_layout=by_layout)
     assert (caught.value.expected, caught.value.found) == ("a value", "']'")
@@ -276,7 +277,7 @@ def test_bytes_are_counted_in_the_file_though_a_byte_order_mark_is_skipped(tmp_p
 def test_a_state_without_its_array(text: str, members: dict[str, Any], tmp_path: Path) -> None:
     write(tmp_path, text)
     with SourceFile(tmp_path, "x.json", "suite/run") as file:
-        reader = Reader(file, Buffer(), KEY)
+        reader = ChunkReader(file, Buffer(), KEY)
         assert not reader.has_array
         assert {name: json.loads(value) for name, value in reader.members.items()} == members
         assert list(reader) == []
@@ -294,7 +295,7 @@ def test_of_a_key_given_twice_the_last_counts(indent: int | None, tmp_path: Path
 @INDENTS
 @pytest.mark.parametrize("by_layout", [True, False], ids=["by layout", "by scan"])
 @pytest.mark.parametrize("place", ["before", "after"])
-@pytest.mark.parametrize("block", [300, chunks.BLOCK_BYTES], ids=["in blocks", "whole"])
+@pytest.mark.parametrize("block", [300, limits.BLOCK_BYTES], ids=["in blocks", "whole"])
 def test_a_member_given_twice_is_known(
     block: int, place: str, by_layout: bool, indent: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,26 +303,26 @@ def test_a_member_given_twice_is_known(
     members: dict[str, Any] = {"a": 1, "b": {"a": 2}, "c": 3}
     state = {**members, KEY: made} if place == "before" else {KEY: made, **members}
     write(tmp_path, json.dumps(state, indent=indent).replace('"c"', '"a"'))
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", block)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", block)
     with SourceFile(tmp_path, "x.json", "suite/run") as file:
-        reader = Reader(file, Buffer(), KEY, by_layout=by_layout)
+        reader = ChunkReader(file, Buffer(), KEY, by_layout=by_layout)
         assert [item for chunk in reader for item in json.loads(bytes(chunk.view))] == made
     assert {name: json.loads(raw) for name, raw in reader.members.items()} == {"a": 3, "b": {"a": 2}}
-    assert reader.doubled == ["a"]
+    assert reader.duplicate_keys == ["a"]
 
 
 def test_a_long_state_without_its_array_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", 64)
     write(tmp_path, json.dumps({"a": ["x" * 90]}))
     with SourceFile(tmp_path, "x.json", "suite/run") as file:
-        reader = Reader(file, Buffer(), KEY)
+        reader = ChunkReader(file, Buffer(), KEY)
         assert not reader.has_array
         assert {name: json.loads(raw) for name, raw in reader.members.items()} == {"a": ["x" * 90]}
 
 
 def test_an_array_that_begins_past_the_limit_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", 64)
-    monkeypatch.setattr(chunks, "MAX_ELEMENT_BYTES", 1 << 20)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(limits, "MAX_ELEMENT_BYTES", 1 << 20)
     write(tmp_path, json.dumps({"a": "x" * (2 << 20), KEY: []}))
     with pytest.raises(BadFileError, match="expected an array that begins in the first 1 MiB, found none"):
         read(tmp_path, KEY)
@@ -338,7 +339,7 @@ def test_an_array_that_begins_past_the_limit_is_bad(tmp_path: Path, monkeypatch:
 def test_an_array_that_is_not_where_helm_has_it(
     change: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", 1000)
     text = change(json.dumps({"adapter_spec": {}, KEY: ELEMENTS}, indent=2))
     write(tmp_path, text)
     members, found, _ = read(tmp_path, KEY)
@@ -348,8 +349,8 @@ def test_an_array_that_is_not_where_helm_has_it(
 
 def test_a_long_text_behind_a_long_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of the array is not near the end of the file, where it is looked for: a first pass finds it."""
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", 4096)
-    monkeypatch.setattr(chunks, "_TAIL_BYTES", 64)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(limits, "TAIL_BYTES", 64)
     write(tmp_path, json.dumps({KEY: ELEMENTS, "late": "y" * 900}, indent=2))
     members, found, _ = read(tmp_path, KEY)
     assert members == {"late": "y" * 900}
@@ -359,8 +360,8 @@ def test_a_long_text_behind_a_long_array(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_long_list_behind_a_long_array_is_not_taken_for_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", 4096)
-    monkeypatch.setattr(chunks, "_TAIL_BYTES", 64)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(limits, "TAIL_BYTES", 64)
     write(tmp_path, json.dumps({KEY: ELEMENTS, "late": ["y" * 300] * 3}, indent=2))
     with pytest.raises(BadFileError, match="expected the end of the file after the document"):
         read(tmp_path, KEY)
@@ -377,7 +378,7 @@ def test_a_file_that_has_grown_since_it_was_opened_is_read_to_its_end(tmp_path: 
 
 
 def test_a_document_past_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "MAX_ELEMENT_BYTES", 1000)
+    monkeypatch.setattr(limits, "MAX_ELEMENT_BYTES", 1000)
     write(tmp_path, "[" + " " * 2000 + "]")
     with SourceFile(tmp_path, "x.json", "suite/run") as file, pytest.raises(BadFileError, match="one of more than"):
         Buffer().load(file)
@@ -392,13 +393,13 @@ def test_files_of_a_run_stand_behind_one_another_in_one_buffer(tmp_path: Path) -
             documents.append(buffer.load(file))
     assert [bytes(buffer.data[one.begin : one.end]) for one in documents] == [b"[1, 22, 333]", b"{broken"]
     with pytest.raises(BadFileError, match="byte 7"):  # in its own file, not in the buffer
-        documents[1].state(KEY)
+        documents[1].members_and_array(KEY)
 
 
 def test_a_chunk_knows_what_stands_in_it(tmp_path: Path) -> None:
     write(tmp_path, '[{"a": null}]')
     with SourceFile(tmp_path, "x.json", "suite/run") as file:
-        (chunk,) = Reader(file, Buffer())
+        (chunk,) = ChunkReader(file, Buffer())
     assert chunk.has(b"null")
     assert not chunk.has(b"true")
     error = chunk.error(6, "a number", "null", index=0)
@@ -410,11 +411,11 @@ def test_the_demo_is_read_in_blocks(demo_outputs: Path, monkeypatch: pytest.Monk
     runs = sorted(demo_outputs.glob("runs/*/*/stats.json"))[::5]
     assert runs
     for path, block in itertools.product(runs, (4096, 16 << 20)):
-        monkeypatch.setattr(chunks, "BLOCK_BYTES", block)
+        monkeypatch.setattr(limits, "BLOCK_BYTES", block)
         for name, key in (("stats.json", None), ("per_instance_stats.json", None), ("scenario_state.json", KEY)):
             with SourceFile(path.parent, name, "suite/run") as file:
                 found = []
-                for chunk in Reader(file, Buffer(), key):
+                for chunk in ChunkReader(file, Buffer(), key):
                     places = list(chunk.elements())
                     chunk.count = len(places)
                     found += [json.loads(bytes(chunk.buffer[begin:end])) for begin, end in places]
