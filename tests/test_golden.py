@@ -86,12 +86,14 @@ def restored_demo(golden_demo: HelmOutputs, tmp_path_factory: pytest.TempPathFac
     return HelmOutputs(out, cache=tmp_path_factory.mktemp("restored") / "cache")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suite", "seed"), DEMO_SEEDS)
 def test_the_restored_demo_is_to_others_what_the_demo_is(restored_demo: HelmOutputs, suite: str, seed: Seed):
     assert_equal_to_magnets(restored_demo.suites(suite)[0], seed)
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_mmlu_is_drawn_and_compared_as_by_magnet(mmlu: HelmSuite, shared_golden: dict[str, Any]):
     assert mmlu.name == "v1"
     seeds = shared_golden["mmlu v1"]["seeds"]
@@ -108,6 +110,7 @@ def shared_golden(shared_dumps: Callable[[str], Path]) -> dict[str, Any]:
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_mmlu_is_drawn_by_magnets_rule(mmlu: HelmSuite, seed: int):
     """The rule, worked out over plain JSON: sample runs by name, then instances in order of appearance."""

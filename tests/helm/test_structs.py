@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from large_dumps import dump_params
 
 from magnet_arrow.helm import structs, summary_structs
 from magnet_arrow.helm.structs import (
@@ -300,7 +301,7 @@ def test_old_and_odd_spellings_are_taken() -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["bbq", "classic_022", "helm_made", "mmlu"])
+@pytest.mark.parametrize("name", dump_params(["bbq", "classic_022", "helm_made", "mmlu"]))
 def test_every_file_of_a_summary_is_taken_whole(shared_dumps: Callable[[str], Path], name: str) -> None:
     files = list(summary_files(shared_dumps(name)))
     assert files

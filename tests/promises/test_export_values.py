@@ -13,6 +13,7 @@ import pyarrow.dataset as ds
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from large_dumps import dump_params
 from makedump import make_run, write_run
 from reading import cached_places, read
 from reference import ARGS, STATE, TABLES, Row, compare, tables
@@ -204,7 +205,7 @@ def test_views_of_any_runs_equal_their_source(data: st.DataObject, tmp_path: Pat
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["mmlu", "classic", "bbq"])
+@pytest.mark.parametrize("name", dump_params(["mmlu", "classic", "bbq"]))
 def test_views_and_an_export_of_a_dump_equal_its_source(
     name: str, shared_dumps: Callable[[str], Path], tmp_path: Path
 ) -> None:

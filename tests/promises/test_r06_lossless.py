@@ -16,6 +16,7 @@ from hypothesis import Phase, assume, event, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
 from hypothesis.errors import NoSuchExample
+from large_dumps import dump_params
 from strategies_helm import FILES, KINDS, LAYOUTS, Made, full_run, helm_runs
 
 from magnet_arrow.cache import Cache
@@ -130,7 +131,9 @@ REJECTED = {"classic_022": 1, "helm_made": 2}
 @pytest.mark.shared
 @pytest.mark.parametrize(
     "name",
-    ["bbq", "classic", "classic_022", "eee", "helm_made", "helm_old", "large", "mmlu", "mmlu_made", "modelbench"],
+    dump_params(
+        ["bbq", "classic", "classic_022", "eee", "helm_made", "helm_old", "large", "mmlu", "mmlu_made", "modelbench"]
+    ),
 )
 def test_a_dump_comes_back(name: str, shared_dumps: Callable[[str], Path], tmp_path: Path) -> None:
     assert_lossless(shared_dumps(name), tmp_path, rejected=REJECTED.get(name, 0))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from large_dumps import dump_params
 from makedump import make_run, write_runs
 from polars.testing import assert_frame_equal
 from reading import cached_places, read
@@ -74,7 +75,7 @@ def test_the_demo(demo_outputs: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["classic", "helm_made", "helm_old", "mmlu", "modelbench"])
+@pytest.mark.parametrize("name", dump_params(["classic", "helm_made", "helm_old", "mmlu", "modelbench"]))
 def test_a_real_dump(name: str, shared_dumps: Callable[[str], Path], tmp_path: Path) -> None:
     same_by_all_ways(shared_dumps(name), tmp_path)
 

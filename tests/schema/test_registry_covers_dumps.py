@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from large_dumps import dump_params
 
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.declared_types import ListOf, Object, Shape, object_shape
@@ -34,7 +35,7 @@ NOT_DECLARED = {
 }
 """JSON files that no table declares, and why."""
 
-each_dump = pytest.mark.parametrize("name", DUMPS)
+each_dump = pytest.mark.parametrize("name", dump_params(DUMPS))
 
 
 def undeclared(value: Any, shape: Shape, path: str) -> Iterator[str]:
@@ -91,6 +92,7 @@ def assert_all_declared(folder: Path) -> None:
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_each_file_that_is_not_declared_is_there(shared_dumps: Callable[[str], Path]) -> None:
     found = {file.name for name in DUMPS for file in shared_dumps(name).rglob("*.json") if not is_declared(file)}
     assert found == NOT_DECLARED.keys()
