@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-SLOW = {"classic", "large", "mmlu", "mmlu_made"}
+SLOW = {"classic", "helm_made", "large", "mmlu", "mmlu_made"}
 """Dumps of 20 MB of JSON and more."""
 
 

@@ -924,7 +924,10 @@ def test_compact_leaves_what_is_damaged_and_says_so(run: Run, outputs: Path, cac
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names there are no bytes")
-@pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0"}], ids=["as it is", "C"])
+@pytest.mark.parametrize(
+    "locale",
+    [pytest.param({}, id="as it is", marks=pytest.mark.slow), pytest.param({"LC_ALL": "C", "PYTHONUTF8": "0"}, id="C")],
+)
 def test_names_and_texts_that_cannot_be_shown_end_nothing(
     outputs: Path, tmp_path: Path, locale: dict[str, str]
 ) -> None:

@@ -58,6 +58,7 @@ def assert_same(folder: Path) -> None:
     assert Cache(folder / "cache").check().damages == ()
 
 
+@pytest.mark.slow
 def test_a_worker_is_lost_halfway(client: Any, outputs: Path, tmp_path: Path) -> None:
     told: list[Progress] = []
     pids = list(client.run(os.getpid).values())

@@ -52,7 +52,10 @@ def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(division, "MAX_TASK_BYTES", 1)
 
 
-@pytest.mark.parametrize(("workers", "partial"), [(2, False), (2, True), (4, False)])
+@pytest.mark.parametrize(
+    ("workers", "partial"),
+    [(2, False), pytest.param(2, True, marks=pytest.mark.slow), pytest.param(4, False, marks=pytest.mark.slow)],
+)
 def test_what_is_cached_does_not_depend_on_the_workers(
     workers: int, partial: bool, demo_outputs: Path, outputs: Path, tmp_path: Path
 ) -> None:

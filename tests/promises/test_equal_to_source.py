@@ -209,7 +209,14 @@ def big_run() -> Run:
     return run
 
 
-@pytest.mark.parametrize("how", ["without blanks", "indented by 1", "indented by 2"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("without blanks", marks=pytest.mark.slow),
+        pytest.param("indented by 1", marks=pytest.mark.slow),
+        "indented by 2",
+    ],
+)
 def test_files_larger_than_a_block_equal_their_source(how: str, tmp_path: Path) -> None:
     run = big_run()
     folder = write_run(tmp_path / "outputs", run)
@@ -221,6 +228,7 @@ def test_files_larger_than_a_block_equal_their_source(how: str, tmp_path: Path) 
     assert_equal_to_source([folder], tmp_path / "cache")
 
 
+@pytest.mark.slow
 def test_a_key_that_comes_late_in_a_long_run_is_a_column(tmp_path: Path) -> None:
     run = big_run()
     for number, state in enumerate(run["scenario_state"]["request_states"]):

@@ -21,12 +21,15 @@ def files(cache: Path) -> dict[str, bytes]:
     return {path.relative_to(cache).as_posix(): path.read_bytes() for path in paths}
 
 
-def test_an_ingest_that_is_killed_leaves_whole_runs_and_goes_on(tmp_path: Path) -> None:
-    """`kill_ingest.py` does so as often as one likes, and prints when the kills came."""
-    outcome = kill_often(make_outputs(tmp_path), tmp_path, kills=12, seed=1)
+@pytest.mark.parametrize(("kills", "between_commits"), [(2, 0), pytest.param(12, 3, marks=pytest.mark.slow)])
+def test_an_ingest_that_is_killed_leaves_complete_runs_and_goes_on(
+    kills: int, between_commits: int, tmp_path: Path
+) -> None:
+    """`kill_ingest.py` kills as often as it is told to, and prints when the kills came."""
+    outcome = kill_often(make_outputs(tmp_path), tmp_path, kills=kills, seed=1)
     assert outcome.wrong == []
-    assert len(outcome.cached) == 12
-    assert sum(0 < runs < N_RUNS for runs in outcome.cached) >= 3
+    assert len(outcome.cached) == kills
+    assert sum(0 < runs < N_RUNS for runs in outcome.cached) >= between_commits
 
 
 def test_what_was_reported_is_there_though_the_process_is_killed_at_once(tmp_path: Path) -> None:
@@ -51,7 +54,10 @@ def add_runs(outputs: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of a file")
 @pytest.mark.parametrize("held_bytes", [1, 1 << 24], ids=["files begun at once", "held back"])
-@pytest.mark.parametrize("limit_bytes", [300, 3_000, 5_000, 12_000])
+@pytest.mark.parametrize(
+    "limit_bytes",
+    [pytest.param(300, marks=pytest.mark.slow), 3_000, pytest.param(5_000, marks=pytest.mark.slow), 12_000],
+)
 def test_a_disk_that_is_full_leaves_the_old_cache_and_nothing_else(
     limit_bytes: int, held_bytes: int, outputs: Path, tmp_path: Path
 ) -> None:

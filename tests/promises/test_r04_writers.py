@@ -38,7 +38,7 @@ def parts(outputs: Path, wanted: str) -> tuple[list[Path], list[Path]]:
 
 
 @pytest.mark.parametrize("wanted", ["the same", "overlapping"])
-@pytest.mark.parametrize("time", range(5))
+@pytest.mark.parametrize("time", [0, *(pytest.param(time, marks=pytest.mark.slow) for time in range(1, 5))])
 def test_two_ingests_at_once(wanted: str, time: int, outputs: Path, tmp_path: Path) -> None:
     """Bug case 32; ten times in all."""
     cache = tmp_path / "cache"
