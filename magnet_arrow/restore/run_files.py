@@ -14,16 +14,16 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 
 from magnet_arrow import _arrow_compute as pc
 from magnet_arrow import _durable
 from magnet_arrow._text import of_system, where_to_write
-from magnet_arrow.decode.wire import BESIDE, Residual, dumps
+from magnet_arrow.decode.wire import BESIDE, Residual
 from magnet_arrow.errors import CacheDamagedError, FolderNotWritableError, MagnetError, RestoreError, Where
 from magnet_arrow.query.stored_tables import StoredTables, stored_types
 from magnet_arrow.restore import assemble
+from magnet_arrow.restore.helm_text import helm_text, list_texts, object_texts
 from magnet_arrow.schema import dynamic_types
 from magnet_arrow.schema.registry import ENTRY, ROW, RUN, RUN_NAME, RUN_TABLES, TABLES, Form, Table
 from magnet_arrow.sources.file import plain_name
@@ -34,7 +34,6 @@ from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 _STATS = TABLES["stats"]
 _TABLE_OF = {table.file: table for table in RUN_TABLES if table.file}
 _STATE_ORDER = ("adapter_spec", "request_states", "annotator_specs")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\[\]|\{\}|[\[\]{},:]|[^"\[\]{},:]+')
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,65 +69,9 @@ class RebuiltFile:
         elif self.elements is None:
             yield helm_text(self.document)
         elif self.key is None:
-            yield from _list_texts(self.elements, 0)
+            yield from list_texts(self.elements, 0)
         else:
-            opening = "{\n  "
-            for name, value in self.document.items():
-                yield f"{opening}{dumps(name).decode('ascii')}: "
-                if name == self.key:
-                    yield from _list_texts(self.elements, 1)
-                else:
-                    yield helm_text(value, 1)
-                opening = ",\n  "
-            yield "\n}"
-
-
-def _list_texts(elements: Iterable[Any], level: int) -> Iterator[str]:
-    opening, line = "[", "\n" + "  " * level
-    for element in elements:
-        yield f"{opening}{line}  {helm_text(element, level + 1)}"
-        opening = ","
-    yield "[]" if opening == "[" else f"{line}]"
-
-
-def helm_text(value: Any, level: int = 0) -> str:
-    """JSON as HELM writes it; `level`: how deep in a document it stands.
-
-    >>> print(helm_text({"a": [1, {}]}))
-    {
-      "a": [
-        1,
-        {}
-      ]
-    }
-    """
-    text = dumps(value).decode("ascii")
-    try:
-        indented = msgspec.json.format(text, indent=2)
-    except msgspec.DecodeError:  # NaN, the infinities, half a surrogate pair
-        indented = _indented(text)
-    return indented.replace("\n", "\n" + "  " * level) if level else indented
-
-
-def _indented(text: str) -> str:
-    """Compact JSON, laid out as `json.dumps(indent=2)` does, whatever words Python adds to JSON."""
-    parts: list[str] = []
-    line = "\n"
-    for token in _TOKEN.findall(text):
-        match token:
-            case "[" | "{":
-                line += "  "
-                parts += (token, line)
-            case "]" | "}":
-                line = line[:-2]
-                parts += (line, token)
-            case ",":
-                parts += (token, line)
-            case ":":
-                parts.append(": ")
-            case _:
-                parts.append(token)
-    return "".join(parts)
+            yield from object_texts(self.document, self.key, self.elements)
 
 
 def kept_names(run: CachedRun) -> list[str]:

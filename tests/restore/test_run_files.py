@@ -17,7 +17,8 @@ from magnet_arrow.checks.verify import verify
 from magnet_arrow.errors import CacheDamagedError, FolderNotWritableError, RestoreError, RunNotCachedError
 from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.outputs import HelmRuns
-from magnet_arrow.restore.run_files import RebuiltFile, find_cached, helm_text, remove_leftovers, restore
+from magnet_arrow.restore.helm_text import helm_text
+from magnet_arrow.restore.run_files import RebuiltFile, find_cached, remove_leftovers, restore
 
 
 @pytest.fixture
