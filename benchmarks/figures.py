@@ -5,6 +5,7 @@
 Of a file only the first 64 MB are looked at, so that this works on dumps of any size.
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -108,5 +109,12 @@ def print_figures(outputs: Path, file: IO[str] = sys.stdout) -> None:
         print(f"{one.name.replace('_', ' '):24}" + "".join(f"{value:12,.4g}" for value in values), file=file)
 
 
+def main() -> None:
+    """Print the figures of the dump that is named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dump", type=Path, help="folder of a dump")
+    print_figures(parser.parse_args().dump)
+
+
 if __name__ == "__main__":
-    print_figures(Path(sys.argv[1]))
+    main()

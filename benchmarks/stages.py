@@ -20,7 +20,7 @@ from typing import Any
 from dumps import complete, dump, work_folder
 from harness import arguments, header, report
 
-from magnet_arrow.ingestion import api, batch_reader
+from magnet_arrow.ingestion import api, batch_reader, execution
 from magnet_arrow.records import stat_builders, table_builder, table_builders
 from magnet_arrow.records.column_builders import Shared
 from magnet_arrow.storage import transaction
@@ -44,7 +44,7 @@ STAGES: tuple[tuple[type, str, str, Callable[[Any], str]], ...] = (
     (Shared, "learn", "  of it: learn what is new", lambda shared: shared.prefix),
     (table_builder.Rows, "flush", "columns", _table),
     (segment_files.TableWriter, "_write_held", "write", _table),
-    (api._Work, "plan", "plan", lambda _: ""),
+    (execution.Ingestion, "plan", "plan", lambda _: ""),
 )
 
 

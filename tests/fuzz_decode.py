@@ -2,7 +2,7 @@
 
 Whatever becomes of a file, the outcome must be a value that comes back as Python's `json` reads it, or one of our
 rejections. Another exception, a crash, a hang, or a value that is not the file's is a failure; a failing mutant is
-made anew from the seed and its number. Mutants are ingested in batches, by a child process that may die.
+made again from the seed and its number. Mutants are ingested in batches, by a child process that may die.
 """
 
 import argparse

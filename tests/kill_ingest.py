@@ -34,7 +34,7 @@ N_RUNS = 16
 
 
 @dataclass
-class Outcome:
+class KillResult:
     """What was found after the kills: runs in the cache at each, and what was wrong."""
 
     cached: list[int] = field(default_factory=list)
@@ -63,12 +63,12 @@ def torn(outputs: Path, cache: Path) -> list[str]:
     return found
 
 
-def kill_often(outputs: Path, folder: Path, kills: int, seed: int, workers: int = 1) -> Outcome:
+def kill_often(outputs: Path, folder: Path, kills: int, seed: int, workers: int = 1) -> KillResult:
     """Kills so many ingests; a new cache is begun when one is full."""
-    rng, outcome, number = random.Random(seed), Outcome(), 0
+    rng, result, number = random.Random(seed), KillResult(), 0
     cache = folder / "cache0"
     whole_s = _time_whole(outputs, folder / "timed", workers)
-    while len(outcome.cached) < kills:
+    while len(result.cached) < kills:
         child = start_ingest([outputs], cache, workers=workers)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(rng.uniform(0, whole_s))
@@ -77,17 +77,17 @@ def kill_often(outputs: Path, folder: Path, kills: int, seed: int, workers: int 
             os.kill(child.pid, signal.SIGKILL)
         child.communicate()
         if not ended:
-            outcome.cached.append(Cache(cache).runs().height)
-            outcome.wrong += torn(outputs, cache)
+            result.cached.append(Cache(cache).runs().height)
+            result.wrong += torn(outputs, cache)
         if ended or rng.random() < 0.7:
             # Whatever the last one left, an ingest goes on from there to the end.
             done = ingest(outputs, cache)
             if done.runs + done.skipped != N_RUNS or done.rejected:
-                outcome.wrong.append(f"{done.runs} runs went in, {done.skipped} were there, of {N_RUNS}")
-            outcome.wrong += torn(outputs, cache)
+                result.wrong.append(f"{done.runs} runs were ingested, {done.skipped} were there, of {N_RUNS}")
+            result.wrong += torn(outputs, cache)
             number += 1
             cache = folder / f"cache{number}"
-    return outcome
+    return result
 
 
 def _time_whole(outputs: Path, cache: Path, workers: int) -> float:
@@ -116,12 +116,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that read; only the first one is killed")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        outcome = kill_often(make_outputs(Path(folder)), Path(folder), options.kills, options.seed, options.workers)
-    between = sum(0 < runs < N_RUNS for runs in outcome.cached)
+        result = kill_often(make_outputs(Path(folder)), Path(folder), options.kills, options.seed, options.workers)
+    between = sum(0 < runs < N_RUNS for runs in result.cached)
     print(f"{options.kills} kills, {between} of them between the first commit and the last; runs in the cache then:")
-    print(histogram(outcome.cached))
-    print(f"{len(outcome.wrong)} things wrong", *outcome.wrong[:20], sep="\n")
-    sys.exit(bool(outcome.wrong))
+    print(histogram(result.cached))
+    print(f"{len(result.wrong)} things wrong", *result.wrong[:20], sep="\n")
+    sys.exit(bool(result.wrong))
 
 
 if __name__ == "__main__":

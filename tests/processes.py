@@ -17,7 +17,7 @@ from magnet_arrow.storage import commit
 from magnet_arrow.storage.maintenance import compact as compaction
 {prelude}
 division.SEGMENT_JSON_BYTES = {segment_bytes}
-compaction.MAX_SMALL = {most_small}
+compaction.MAX_SMALL = {max_small}
 print("begin", flush=True)
 sys.argv = ["magnet-arrow", "ingest", *{sources!r}, "--cache", {cache!r}, "--workers", "{workers}"]
 cli.main()
@@ -37,7 +37,7 @@ def start_ingest(
     *,
     prelude: str = "",
     segment_bytes: int = 1,
-    most_small: int = 4,
+    max_small: int = 4,
     workers: int = 1,
 ) -> "subprocess.Popen[str]":
     """An ingest by the command line; it has begun when this returns."""
@@ -46,7 +46,7 @@ def start_ingest(
         tests=str(Path(__file__).parent),
         prelude=prelude,
         segment_bytes=segment_bytes,
-        most_small=most_small,
+        max_small=max_small,
         sources=[str(source) for source in sources],
         cache=str(cache),
         workers=workers,

@@ -1,4 +1,4 @@
-"""How the tests ingest and read: through the package's own ways, the frames as it hands them out."""
+"""How the tests ingest and read: through the package's own functions, with the frames as they return them."""
 
 from collections.abc import Sequence
 from os import PathLike

@@ -142,9 +142,9 @@ def objects(draw: st.DrawFn, shape: Object) -> dict[str, Any]:
 def spots(run: Run) -> Iterator[Spot]:
     """All declared members of a run, from the outside in."""
     for file in FILES:
-        todo: list[tuple[Any, Shape, int]] = [(run[file], file_shape(f"{file}.json"), 0)]
-        while todo:
-            value, shape, depth = todo.pop(0)
+        pending: list[tuple[Any, Shape, int]] = [(run[file], file_shape(f"{file}.json"), 0)]
+        while pending:
+            value, shape, depth = pending.pop(0)
             found: list[Spot] = []
             if isinstance(shape, Object) and isinstance(value, dict):
                 fields = {field.name: field.shape for field in shape.fields}
@@ -158,7 +158,7 @@ def spots(run: Run) -> Iterator[Spot]:
                 is_row = isinstance(shape.item, Object) and shape.item.struct.__name__ in ROWS
                 found = [Spot(value, index, shape.item, is_row) for index in range(len(value))]
             yield from found
-            todo += [(spot.value, spot.shape, depth + 1) for spot in found]
+            pending += [(spot.value, spot.shape, depth + 1) for spot in found]
 
 
 ROWS = ("RequestState", "Stat", "PerInstanceStats")
@@ -283,9 +283,9 @@ def _kinds_in(run: Run) -> Iterator[str]:
         type(entry.get("instance_id")) is int for entry in run["per_instance_stats"]
     ):
         yield "an integer id"
-    todo: list[Any] = [run]
-    while todo:
-        value = todo.pop()
+    pending: list[Any] = [run]
+    while pending:
+        value = pending.pop()
         match value:
             case None:
                 yield "an explicit null"
@@ -302,11 +302,11 @@ def _kinds_in(run: Run) -> Iterator[str]:
             case int() if abs(value) > 2**53:
                 yield "an integer past 2^53"
             case list():
-                todo += value
+                pending += value
             case dict():
-                todo += value.values()
+                pending += value.values()
                 if not value:
                     yield "an empty object"
                 if any("." in key for key in value):
                     yield "a key with a dot"
-                todo += value.keys()
+                pending += value.keys()

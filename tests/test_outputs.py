@@ -97,7 +97,7 @@ def test_a_summary_tells_which_runs_are_cached(dump: Path, tmp_path: Path):
 
 
 def test_partial_runs_are_marked_until_they_are_whole(dump: Path, tmp_path: Path):
-    """A run of which the cache has a part counts as whole once its files have changed, and is taken anew."""
+    """A run of which the cache has a part counts as complete once its files have changed, and is ingested again."""
     cache = tmp_path / "cache"
     outputs = HelmOutputs(dump, cache=cache)
     runs = outputs.suites("one").runs()

@@ -350,7 +350,7 @@ def test_a_filter_on_an_unknown_column_offers_the_near_one(outputs: Path):
 
 
 class Opened:
-    """Which of a dump's files are opened, as `run/file`, whoever opens them."""
+    """Which of a dump's files are opened, as `run/file`, by whatever code."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.files = folder, []

@@ -331,7 +331,7 @@ def test_compressed_files_are_compared_by_what_is_in_them(outputs: Path, tmp_pat
 
 
 def test_files_that_are_compressed_under_plain_names_are_compared_too(outputs: Path, tmp_path: Path) -> None:
-    """So HELM's public bucket hands them out."""
+    """This is how HELM's public bucket serves them."""
     for path in (outputs / "runs" / "made" / "tide:n=1").glob("*.json"):
         path.write_bytes(gzip.compress(path.read_bytes()))
     ingest(outputs, tmp_path / "cache")

@@ -47,7 +47,7 @@ def runs() -> dict[str, Run]:
 
 
 def main() -> None:
-    """Write the folder anew."""
+    """Write the folder again."""
     assert registry.SCHEMA_VERSION == 1, "this cache is to be of schema version 1"
     shutil.rmtree(FOLDER, ignore_errors=True)
     source, cache = FOLDER / "source", FOLDER / "cache"

@@ -167,7 +167,7 @@ def test_every_field_is_described_in_one_line(struct: type[msgspec.Struct]) -> N
 
 
 @pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)
-def test_structs_are_not_tracked_by_the_garbage_collector(struct: type[msgspec.Struct]) -> None:
+def test_structs_are_not_tracked_by_garbage_collection(struct: type[msgspec.Struct]) -> None:
     assert struct.__struct_config__.gc is False
     assert struct.__struct_config__.frozen is True
 
@@ -283,7 +283,7 @@ def test_a_perturbation_has_its_own_parameters_and_no_others(demo_outputs: Path)
     assert stats[54].name.perturbation.insert_prob is None
 
 
-def test_old_and_odd_spellings_are_taken() -> None:
+def test_old_spellings_are_read() -> None:
     text = b"""{"instance": {"input": "q", "references": [{"output": "a", "tags": ["correct"]}], "id": 7,
         "contrast_inputs": ["p", {"text": "r"}], "contrast_references": [[{"output": "a", "tags": []}]]},
         "train_trial_index": 0, "request": {"model": "together/gpt2"}, "num_train_instances": 0,
@@ -302,7 +302,7 @@ def test_old_and_odd_spellings_are_taken() -> None:
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", dump_params(["bbq", "classic_022", "helm_made", "mmlu"]))
-def test_every_file_of_a_summary_is_taken_whole(shared_dumps: Callable[[str], Path], name: str) -> None:
+def test_every_file_of_a_summary_fits_its_struct(shared_dumps: Callable[[str], Path], name: str) -> None:
     files = list(summary_files(shared_dumps(name)))
     assert files
     for path, kind in files:

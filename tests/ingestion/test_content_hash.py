@@ -1,4 +1,4 @@
-"""`content_hash`: a run whose files have other bytes under the same size and date is taken anew."""
+"""`content_hash`: a run whose files have other bytes under the same size and date is ingested again."""
 
 import hashlib
 import os

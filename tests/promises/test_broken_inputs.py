@@ -222,7 +222,7 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("what", TAKEN)
-def test_a_value_that_python_takes_comes_back(what: str, tmp_path: Path) -> None:
+def test_a_value_that_python_accepts_comes_back(what: str, tmp_path: Path) -> None:
     for name, place in PLACES.items():
         place.write_run(tmp_path / "outputs", name, TAKEN[what])
     report = ingest(tmp_path / "outputs", tmp_path / "cache")

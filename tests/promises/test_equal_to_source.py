@@ -26,7 +26,7 @@ WHOLE = {
     "eee": [3, 25, 393, 665],
 }
 MADE = [f"benchmark_output/runs/{suite}" for suite in ("methods", "perturbations", "dry")]
-# Glob patterns for suites of old and odd runs. They may be rejected, but only by name.
+# Glob patterns for suites of old and unusual runs. They may be rejected, but only by name.
 LENIENT = {
     "helm_made": ["benchmark_output/runs/odd", "benchmark_output/runs/failed"],
     "helm_old": ["*/benchmark_output/runs/*"],
@@ -99,11 +99,11 @@ def test_a_dump_equals_its_source(name: str, shared_dumps: Callable[[str], Path]
 def test_what_helm_made_equals_its_source(shared_dumps: Callable[[str], Path], tmp_path: Path) -> None:
     suites = suites_of(shared_dumps("helm_made"), MADE)
     report = ingest(suites, tmp_path)
-    taken = {place.path for place in cached_places(suites, tmp_path)}
-    refused = [run for run in complete_runs(suites) if run.resolve() not in taken]
+    ingested = {place.path for place in cached_places(suites, tmp_path)}
+    refused = [run for run in complete_runs(suites) if run.resolve() not in ingested]
     assert [run for run in refused if strict(run)] == []
     assert {rejected.run.rpartition("/")[2] for rejected in report.rejected} >= {run.name for run in refused}
-    assert report.runs == len(taken)
+    assert report.runs == len(ingested)
     assert_equal_to_source(suites, tmp_path)
 
 
@@ -113,13 +113,15 @@ def strict(run: Path) -> bool:
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", LENIENT)
-def test_an_odd_run_is_taken_whole_or_named(name: str, shared_dumps: Callable[[str], Path], tmp_path: Path) -> None:
+def test_an_unusual_run_is_ingested_as_a_whole_or_named(
+    name: str, shared_dumps: Callable[[str], Path], tmp_path: Path
+) -> None:
     suites = suites_of(shared_dumps(name), LENIENT[name])
     report = ingest(suites, tmp_path)
-    taken = {place.path for place in cached_places(suites, tmp_path)}
+    ingested = {place.path for place in cached_places(suites, tmp_path)}
     named = {rejected.run.rpartition("/")[2]: rejected for rejected in report.rejected}
     for run in complete_runs(suites):
-        if run.resolve() not in taken:
+        if run.resolve() not in ingested:
             assert named[run.name].file in RUN_FILES
             assert named[run.name].file in str(named[run.name])
     assert_equal_to_source(suites, tmp_path)

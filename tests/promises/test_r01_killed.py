@@ -26,10 +26,10 @@ def test_an_ingest_that_is_killed_leaves_complete_runs_and_goes_on(
     kills: int, between_commits: int, tmp_path: Path
 ) -> None:
     """`kill_ingest.py` kills as often as it is told to, and prints when the kills came."""
-    outcome = kill_often(make_outputs(tmp_path), tmp_path, kills=kills, seed=1)
-    assert outcome.wrong == []
-    assert len(outcome.cached) == kills
-    assert sum(0 < runs < N_RUNS for runs in outcome.cached) >= between_commits
+    result = kill_often(make_outputs(tmp_path), tmp_path, kills=kills, seed=1)
+    assert result.wrong == []
+    assert len(result.cached) == kills
+    assert sum(0 < runs < N_RUNS for runs in result.cached) >= between_commits
 
 
 def test_what_was_reported_is_there_though_the_process_is_killed_at_once(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ def check_residuals(found: Path) -> None:
 
 
 def test_a_run_of_the_newer_version_beside_older_ones(caches: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
-    """One cache, two versions: frames over both, compaction, and the older runs taken anew from their source."""
+    """One cache, two versions: frames over both, compaction, and the older runs ingested again from their source."""
     folder, source = caches["c42d928"]
     cache = tmp_path / "cache"
     shutil.copytree(folder / "cache", cache)

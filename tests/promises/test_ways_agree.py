@@ -96,7 +96,7 @@ def frames_of(outputs: Path, cache: Path) -> dict[str, pl.DataFrame]:
     return frames(list(find_runs(outputs).places), cache)
 
 
-def test_ordinary_runs_are_taken_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ordinary_runs_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `write_runs` makes is in HELM's layout, and an odd run among others is the only one taken with care."""
     runs = [make_run(f"tide:n={number}", n_instances=5) for number in range(3)]
     paths = write_runs(tmp_path / "outputs", runs)

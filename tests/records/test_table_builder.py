@@ -181,7 +181,7 @@ def test_a_run_that_is_dropped_leaves_nothing() -> None:
 
 
 def test_a_run_is_unharmed_by_the_next_one_in_the_same_buffer() -> None:
-    """Raw parts are views of the buffer: whoever kept one would see the other run's bytes."""
+    """Raw parts are views of the buffer: a builder that kept one would see the other run's bytes."""
     run = (
         '[{{"annotations":{{"k":"{0}"}},"instance":{{"id":"{0}","extra_data":{{"{0}":1}}}},'
         '"request":{{"prompt":"{0}"}}}}]'

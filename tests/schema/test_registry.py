@@ -20,7 +20,7 @@ NOTEBOOK = json.loads((Path(__file__).parents[1] / "data" / "golden" / "notebook
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_published_contract_is_what_the_code_derives(name: str) -> None:
-    """`magnet-arrow schemas --write schemas` writes it anew; a changed name or type breaks those who read it."""
+    """`magnet-arrow schemas --write schemas` writes it again; a changed name or type breaks those who read it."""
     published = json.loads((Path(__file__).parents[2] / "schemas" / f"{name}.json").read_text("utf-8"))
     assert published == TABLES[name].to_json()
 

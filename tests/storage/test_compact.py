@@ -223,7 +223,7 @@ def test_a_page_that_turns_out_bad_stops_the_merge_and_leaves_nothing(tmp_path: 
         Cache(tmp_path).compact()
     left = {path for path in tmp_path.rglob("*") if path.is_file()} - before
     assert left == {tmp_path / "damaged" / bad.stem}
-    assert Cache(tmp_path).compact().segments_after == 2  # the next time it is passed over
+    assert Cache(tmp_path).compact().segments_after == 2  # the next time it is skipped
 
 
 def test_a_full_disk_leaves_the_cache_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,6 +161,6 @@ def test_ingests_sweep_once_an_hour(tmp_path: Path, clock: list[float]) -> None:
     assert not is_swept()
     clock[0] += 1
     assert is_swept()
-    clock[0] -= DAY_S  # whoever sets the clock back does not keep it from being swept
+    clock[0] -= DAY_S  # a clock that is set back does not keep it from being removed
     assert is_swept()
     assert strays(tmp_path, read_manifest(tmp_path)) == []
