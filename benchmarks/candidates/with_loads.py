@@ -18,7 +18,7 @@ _TABLES = {file: file.removesuffix(".json") for file in FILES}
 
 
 def loads(outputs: str, parser: str, which: str = "four") -> Iterator[Any]:
-    """Parse the four files of each run, or `all` files, without garbage collection of cycles, which would only slow it down."""
+    """Parse the four files of each run, or `all`, without garbage collection, which would only slow it down."""
     parse = importlib.import_module(parser).loads
     paths = _paths(outputs, which)
     gc.disable()
