@@ -112,7 +112,7 @@ class _Work:
         if not (self._taker.n_entries or self._rejected or self._unread):
             return False
         is_late = time.monotonic() - self._begun >= SEGMENT_TIME_S
-        return is_late or self._writer.written_bytes >= SEGMENT_PARQUET_BYTES
+        return is_late or self._writer.is_wide or self._writer.written_bytes >= SEGMENT_PARQUET_BYTES
 
     def _take_singly(self, runs: Sequence[PendingRun]) -> None:
         for number, run in enumerate(runs):

@@ -19,8 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnet_arrow.decode.wire import BESIDE, dumps, escape
-from magnet_arrow.query.projection import Shown, registered
-from magnet_arrow.records.flatten import bounded
+from magnet_arrow.query.projection import Shown, found_in_data, registered
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.schema.dynamic_types import JSON_TEXT, NOTHING, CellType, Kind, settled
 from magnet_arrow.schema.registry import EXTRA, RUN, RUN_NAME, TABLES, Table, sql_name
@@ -79,14 +78,8 @@ RUNS_COLUMNS = {
 
 
 def _shown(snapshot: Snapshot, table: Table) -> list[Shown]:
-    """All registered columns, the hidden ones too, then those found in the data that a frame or a segment has."""
-    runs = _live(snapshot, table)
-    kinds = kinds_of(table, runs)
-    kept, _ = bounded(kinds, (run.dynamic(table.name) for run in runs))
-    there = set(kept).union(*(run.segment.tables[table.name].dynamic for run in runs))
-    found = [
-        Shown(name, dynamic_types.frame_type(kinds[name]), registered=False) for name in sorted(there & set(kinds))
-    ]
+    """All registered columns, the hidden ones too, then those found in the data."""
+    found = [found_in_data(name, kind) for name, kind in sorted(kinds_of(table, _live(snapshot, table)).items())]
     return [registered(table, name) for name in table.names] + found
 
 
@@ -102,7 +95,7 @@ class _Files:
     Attributes:
         columns: in their order.
         stored: types of those that were found in the data.
-        elsewhere: columns found in the data that there was no room for: they stand in the residual.
+        elsewhere: columns found in the data that old caches kept in the residual, see `profiles.in_residual`.
         dead: runs whose rows do not count.
         others: columns that are not as the registry of today has them.
     """

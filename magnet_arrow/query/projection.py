@@ -1,20 +1,17 @@
 """Which columns a frame over some runs has, of which types: decided from these runs alone."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import polars as pl
 import pyarrow as pa
 
-from magnet_arrow import _interning
-from magnet_arrow.decode.wire import Residual
 from magnet_arrow.errors import ColumnNotFoundError, SettingError
-from magnet_arrow.records.flatten import bounded, residual_text
-from magnet_arrow.schema import dynamic_types, registry
+from magnet_arrow.schema import dynamic_types
 from magnet_arrow.schema.dynamic_types import CellType, Kind
-from magnet_arrow.schema.registry import EXTRA, RUN_NAME, Table
-from magnet_arrow.storage.profiles import bits_of, distinct_profiles, kinds_of
+from magnet_arrow.schema.registry import RUN_NAME, Table
+from magnet_arrow.storage.profiles import bits_of, kinds_of
 from magnet_arrow.storage.snapshot import CachedRun
 
 Columns: TypeAlias = Literal["occurring", "registered"] | Sequence[str]
@@ -29,18 +26,12 @@ class Shown:
         name: dotted.
         type: in the frame.
         registered: whether the registry has it; else it was found in the data.
-        overflow: of the residual column: columns found in the data that the frame has no room for. Their values are
-            shown in it, as everything else that has no column.
-        shown: of the residual column: columns of the frame that a segment had no room for. Their values stand in the
-            stored residual, and are not shown in it.
         by_run: of a column that says where a run is: its values by `magnet.run`.
     """
 
     name: str
     type: CellType
     registered: bool
-    overflow: tuple[str, ...] = ()
-    shown: tuple[str, ...] = ()
     by_run: Mapping[str, str] | None = None
 
 
@@ -53,31 +44,12 @@ def shown_columns(table: Table, runs: Sequence[CachedRun], columns: Columns) -> 
         raise SettingError(f"{columns!r} says no columns.", expected="'occurring', 'registered', or a list of names")
     if columns != "occurring":
         return [_named(table, kinds, name) for name in columns]
-    kept, _ = bounded(kinds, (run.dynamic(table.name) for run in runs))
-    return occurring_columns(table, bits_of(table, runs), kept)
+    return occurring_columns(table, bits_of(table, runs), kinds)
 
 
-def hidden_columns(table: Table, runs: Sequence[CachedRun]) -> list[Shown]:
-    """The columns that default frames hide; the residual with what such a frame has no room for."""
-    kept, overflow = bounded(kinds_of(table, runs), (run.dynamic(table.name) for run in runs))
-    shown = sorted(kept.keys() & _in_residual(table, runs))
-    extra = (
-        replace(registered(table, EXTRA), overflow=tuple(overflow), shown=tuple(shown))
-        if EXTRA in table.hidden
-        else None
-    )
-    return [extra if extra and name == EXTRA else registered(table, name) for name in table.hidden]
-
-
-def _in_residual(table: Table, runs: Sequence[CachedRun]) -> set[str]:
-    """Columns found in the data that a segment of these runs had no room for."""
-    return {
-        name
-        for run in distinct_profiles(table, runs)
-        for name, kind in run.dynamic(table.name).items()
-        if name not in run.segment.tables[table.name].dynamic
-        and dynamic_types.stored_type(kind) != dynamic_types.NOTHING
-    }
+def hidden_columns(table: Table) -> list[Shown]:
+    """The columns that default frames hide."""
+    return [registered(table, name) for name in table.hidden]
 
 
 def occurring_columns(table: Table, bits: int, kinds: dict[str, Kind]) -> list[Shown]:
@@ -152,44 +124,3 @@ _POLARS_TYPES: dict[pa.DataType, pl.DataType] = {
     pa.bool_(): pl.Boolean(),
     pa.null(): pl.Null(),
 }
-
-
-def without_shown(extra: pa.Array | pa.ChunkedArray, table: Table, column: Shown, stored: Collection[str]) -> pa.Array:
-    """The residual column without the values of columns that the frame has and the segment has not."""
-    places = {
-        registry.pointer_of(spread, name)
-        for name in column.shown
-        if (spread := table.spread_of(name)) and name not in stored
-    }
-    residuals = Residuals.of(extra)
-    texts = []
-    for residual in residuals.distinct:
-        left = {place: value for place, value in residual.items() if value is None or place not in places}
-        texts.append(residual_text(left) if left else None)
-    return pa.array(texts, pa.string()).take(residuals.codes)
-
-
-@dataclass(frozen=True, slots=True)
-class Residuals:
-    """A residual column, each distinct text of it parsed once.
-
-    Attributes:
-        distinct: what the texts say.
-        codes: which one each row has; null for none.
-    """
-
-    distinct: list[Residual]
-    codes: pa.Array
-
-    @classmethod
-    def of(cls, extra: pa.Array | pa.ChunkedArray) -> "Residuals":
-        """Those of a stored column."""
-        encoded = _interning.used(extra)
-        return cls(dynamic_types.parse_many(encoded.dictionary.to_pylist()), encoded.indices)
-
-    def column(self, table: Table, column: Shown) -> pa.Array:
-        """A column that its segment had no room for: its values stand in the residual."""
-        spread = table.spread_of(column.name)
-        place = registry.pointer_of(spread, column.name) if spread else ""
-        values = [residual.get(place) for residual in self.distinct]
-        return dynamic_types.array_of(values, column.type).take(self.codes)

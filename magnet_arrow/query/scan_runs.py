@@ -14,10 +14,10 @@ import polars as pl
 import pyarrow as pa
 from polars.io.plugins import register_io_source
 
+from magnet_arrow import _interning
 from magnet_arrow.query import row_places, run_columns
 from magnet_arrow.query.projection import (
     Columns,
-    Residuals,
     Shown,
     found_in_data,
     frame_schema,
@@ -25,17 +25,14 @@ from magnet_arrow.query.projection import (
     occurring_columns,
     registered,
     shown_columns,
-    without_shown,
 )
 from magnet_arrow.query.row_places import Visit
 from magnet_arrow.query.run_columns import RUN_COLUMNS
-from magnet_arrow.records.flatten import bounded, with_overflow
 from magnet_arrow.records.table_builder import Batch, plain_columns
 from magnet_arrow.schema import dynamic_types, registry
-from magnet_arrow.schema.dynamic_types import Kind
 from magnet_arrow.schema.registry import EXTRA, RUN, RUN_NAME, Table
-from magnet_arrow.storage.manifest import Segment, TableEntry
-from magnet_arrow.storage.profiles import bits_of, kinds_of, merge_kinds
+from magnet_arrow.storage.manifest import Segment
+from magnet_arrow.storage.profiles import bits_of, in_residual, kinds_of, merge_kinds
 from magnet_arrow.storage.segments import segment_files, shared_text
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
@@ -132,7 +129,7 @@ def select_runs(
     shown = _shown(snapshot, schema, runs, columns, telling)
     there = {column.name for column in shown}
     if hidden:
-        shown += [column for column in hidden_columns(schema, runs) if column.name not in there]
+        shown += [column for column in hidden_columns(schema) if column.name not in there]
     elif key and RUN not in there:
         shown.append(registered(schema, RUN))
     return Selection(snapshot.path, schema, tuple(runs), tuple(shown))
@@ -202,10 +199,9 @@ def read_all(snapshot: Snapshot, table: str) -> pl.LazyFrame:
         rows = run.rows(table)
         return places[run.segment.id], rows.group, rows.skip
 
-    kept, _ = bounded(kinds_of(schema, entries), (run.dynamic(table) for run in entries))
     shown = [registered(schema, name) for name in schema.names if name not in schema.hidden]
-    shown += hidden_columns(schema, entries)
-    shown += [found_in_data(name, kind) for name, kind in sorted(kept.items())]
+    shown += hidden_columns(schema)
+    shown += [found_in_data(name, kind) for name, kind in sorted(kinds_of(schema, entries).items())]
     return _lazy(Selection(snapshot.path, schema, tuple(sorted(entries, key=place)), tuple(shown)))
 
 
@@ -246,6 +242,10 @@ class _Reader:
         # The residual may have what there is no column for any more, whether or not a run had one.
         occurring = {name for bit, name in enumerate(chosen.table.names) if bits >> bit & 1 or name == EXTRA}
         self._absent = {column.name for column in chosen.shown if column.registered} - occurring
+        one_of_segment = {run.segment.id: run for run in chosen.runs}
+        self._in_residual = {
+            key: in_residual(run.segment, run.profiles, chosen.table) for key, run in one_of_segment.items()
+        }
         self._open = contextlib.ExitStack()
         self._file: segment_files.TableFile
         self._segment = ""
@@ -268,10 +268,14 @@ class _Reader:
 
     def read(self, visit: Visit) -> pa.Table:
         """The rows of a visit with the columns of the selection; texts that recur as dictionaries."""
-        entry = visit.segment.tables[self._chosen.table.name]
-        names = [name for name in _stored_names(entry, self._chosen.shown) if name not in self._absent]
+        shown, dynamic = self._chosen.shown, self._dynamic(visit.segment)
+        names = [name for name in _stored_names(shown, dynamic) if name not in self._absent]
         group = self._file_of(visit.segment).read(visit.group, names or [RUN])
-        return _shape(row_places.taken(group, visit), self._chosen.table, entry.dynamic, self._chosen.shown)
+        return _shape(row_places.taken(group, visit), dynamic, shown)
+
+    def _dynamic(self, segment: Segment) -> Mapping[str, int]:
+        """Kinds in the columns of a segment's table that were found in the data."""
+        return {**segment.tables[self._chosen.table.name].dynamic, **self._in_residual[segment.id]}
 
     def frame(self, visit: Visit) -> pl.DataFrame:
         """As `read`, for Polars."""
@@ -285,23 +289,18 @@ class _Reader:
             self._open.close()
             self._segment = ""
             entry = segment.tables[self._chosen.table.name]
-            self._file = self._open.enter_context(segment_files.open_table(self._chosen.cache, entry, interned=True))
+            file = segment_files.open_table(
+                self._chosen.cache, entry, interned=True, in_residual=self._in_residual[segment.id]
+            )
+            self._file = self._open.enter_context(file)
             self._segment = segment.id
         return self._file
 
 
-def _stored_names(entry: TableEntry, shown: Sequence[Shown]) -> list[str]:
+def _stored_names(shown: Sequence[Shown], dynamic: Mapping[str, int]) -> list[str]:
     """Columns to read from a segment's file for a frame's columns."""
-    names = [column.name for column in shown if column.registered or column.name in entry.dynamic]
-    names += [name for column in shown for name in column.overflow if name in entry.dynamic]
-    known = set(names)
-    of_runs = [column for column in shown if column.by_run is not None]
-    if of_runs and RUN not in known:
-        names.append(RUN)
-    elsewhere = [column for column in shown if column.name not in known and column.type != dynamic_types.NOTHING]
-    if len(elsewhere) > len(of_runs) and EXTRA not in known:
-        names.append(EXTRA)
-    return names
+    names = [column.name for column in shown if column.registered or column.name in dynamic]
+    return [*names, RUN] if RUN not in names and any(column.by_run is not None for column in shown) else names
 
 
 def read_run_specs_of(
@@ -324,36 +323,31 @@ def read_run_specs_of(
     if batch is None:
         return _lazy(chosen), json_columns
     stored = {name: int(kind) for name, kind in batch.kinds.items()}
-    read = shared_text.frame_of(_shape(pa.table(plain_columns(batch)), table, stored, shown), frame_schema(shown))
+    read = shared_text.frame_of(_shape(pa.table(plain_columns(batch)), stored, shown), frame_schema(shown))
     rows = pl.concat([*chosen.frames(), read])
     place = {key: row for row, key in enumerate(rows.get_column(RUN))}
     return rows[[place[key] for key in keys]].lazy(), json_columns
 
 
-def _shape(part: pa.Table, table: Table, dynamic: Mapping[str, int], shown: Sequence[Shown]) -> pa.Table:
+def _shape(part: pa.Table, dynamic: Mapping[str, int], shown: Sequence[Shown]) -> pa.Table:
     """A part with just a frame's columns, in its types; `dynamic` tells the kinds of its own columns."""
     if not shown:
         return part.select([])  # which keeps the number of rows
-    columns = []
+    types = {column.name: column.type for column in shown if not column.registered and column.by_run is None}
+    found = dynamic_types.convert_all(part, dynamic, types, part.num_rows)
     there = set(part.column_names)
-    residuals: Residuals | None = None
+    columns = []
     for column in shown:
-        if column.registered and column.name not in there:
-            columns.append(pa.nulls(part.num_rows, column.type.arrow))
-        elif column.registered:
-            stored = {name: Kind(dynamic[name]) for name in column.overflow if name in dynamic}
-            values = part.column(column.name)
-            if any(name not in dynamic for name in column.shown):
-                values = without_shown(values, table, column, dynamic)
-            columns.append(with_overflow(values, part, table, stored) if stored else values)
-        elif column.by_run is not None:
+        if column.by_run is not None:
             columns.append(run_columns.column(part.column(RUN), column.by_run))
-        elif column.type == dynamic_types.NOTHING:
-            columns.append(pa.nulls(part.num_rows))
-        elif column.name in dynamic:
-            have = dynamic_types.stored_type(Kind(dynamic[column.name]))
-            columns.append(shared_text.converted(part.column(column.name), have, column.type))
+        elif not column.registered:
+            columns.append(_without_interned_lists(found[column.name]))
+        elif column.name in there:
+            columns.append(part.column(column.name))
         else:
-            residuals = residuals or Residuals.of(part.column(EXTRA))
-            columns.append(residuals.column(table, column))
+            columns.append(pa.nulls(part.num_rows, column.type.arrow))
     return pa.table(columns, names=[column.name for column in shown])
+
+
+def _without_interned_lists(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    return _interning.dense(column) if _interning.is_interned_list(column.type) else column

@@ -1,15 +1,13 @@
 """Free-form objects of many runs to columns, run by run; `schema.registry` tells the rules."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
-from magnet_arrow._interning import Numbers, coded, dense, taken, texts_of
+from magnet_arrow._interning import Numbers, taken, texts_of
 from magnet_arrow.decode.wire import Residual, dumps, unescape
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.schema.dynamic_types import Cells, Kind
@@ -67,62 +65,6 @@ def undeclared(spread: Spread, table: Table, residuals: dict[int, Residual], row
     return texts_of(codes, list(numbers))
 
 
-def bounded(kinds: Mapping[str, Kind], by_run: Iterable[Iterable[str]]) -> tuple[dict[str, Kind], list[str]]:
-    """The columns found in the data that have room, and names of the others, in order of name.
-
-    The first `MAX_DYNAMIC_COLUMNS` stay: those that most runs have, then by name.
-
-    Args:
-        kinds: of all columns found in the data.
-        by_run: their names in each run.
-    """
-    if len(kinds) <= registry.MAX_DYNAMIC_COLUMNS:
-        return dict(kinds), []
-    counts = Counter(chain.from_iterable(by_run))
-    ranked = sorted(kinds, key=lambda name: (-counts[name], name))
-    kept = set(ranked[: registry.MAX_DYNAMIC_COLUMNS])
-    return {name: kind for name, kind in kinds.items() if name in kept}, sorted(set(kinds) - kept)
-
-
-def with_overflow(
-    extra: pa.Array | pa.ChunkedArray,
-    columns: Mapping[str, pa.Array] | pa.Table,
-    table: Table,
-    kinds: Mapping[str, Kind],
-) -> pa.Array:
-    """The residual column with the values of columns that there is no room for.
-
-    Args:
-        extra: the residual column, texts or a dictionary of them; so is what comes out.
-        columns: where these columns are, by name, as stored.
-        table: which table.
-        kinds: of these columns.
-    """
-    stored: list[tuple[str, list[Any], list[int | None]]] = []
-    for name, kind in kinds.items():
-        spread = table.spread_of(name)
-        assert spread is not None, name
-        values, codes = coded(columns[name])
-        if dynamic_types.stored_type(kind).is_json:
-            values = [dynamic_types.parse_many([value])[0] for value in values]
-        stored.append((registry.pointer_of(spread, name), values, codes))
-    residuals, numbers = coded(extra)
-    residuals = dynamic_types.parse_many(residuals)
-    # Rows that are alike in all of it have one text between them.
-    alike: Numbers[tuple[int | None, ...]] = Numbers()
-    rows = [alike[row] for row in zip(numbers, *(codes for _, _, codes in stored), strict=True)]
-    texts: Numbers[str] = Numbers()
-    places: list[int | None] = []
-    for number, *others in alike:
-        residual = {} if number is None else dict(residuals[number])
-        for (place, values, _), code in zip(stored, others, strict=True):
-            if code is not None:
-                residual[place] = values[code]
-        places.append(texts[residual_text(residual)] if residual else None)
-    found = texts_of([places[row] for row in rows], list(texts))
-    return found if pa.types.is_dictionary(extra.type) else dense(found)
-
-
 def residual_text(residual: Residual) -> str:
     """A residual as JSON text, places in order."""
     return dumps(dict(sorted(residual.items()))).decode("ascii")
@@ -153,6 +95,9 @@ class Spreader:
             for code, value in values
             if (found := dynamic_types.spread(value, levels, most_items)) is not None
         }
+        if spread.unbounded:
+            for found in cells.values():
+                _bound(spread, found)
         kinds = {code: tuple(found.kinds.items()) for code, found in cells.items()}
         forms = list(dict.fromkeys(kinds.values()))
         numbers = {form: number for number, form in enumerate(forms)}
@@ -170,11 +115,11 @@ class Spreader:
             else:
                 flat[rows] = [code if code in spread_out else None for code in codes[rows]]
                 whole[rows] = [None if code in spread_out else code for code in codes[rows]]
-            if any(cells[code].nulls for code in spread_out):
+            if any(cells[code].residual for code in spread_out):
                 for row in range(run.first, run.first + run.rows):
                     code = flat[row]
                     if code is not None:
-                        self._note_nulls(spread, row, cells[code])
+                        self._note_residual(spread, row, cells[code])
             # The kinds are noted once for objects that are alike in them: an operation on flags takes a microsecond.
             self._note_kinds(spread, run, [forms[number] for number in {form_of[code] for code in spread_out}])
             if met - spread_out:
@@ -202,10 +147,10 @@ class Spreader:
             self._open_names[spread.name] = names
         return able
 
-    def _note_nulls(self, spread: Spread, row: int, cells: Cells) -> None:
-        if cells.nulls:
+    def _note_residual(self, spread: Spread, row: int, cells: Cells) -> None:
+        if cells.residual:
             residual = dict(self._residuals.get(row, {}))
-            residual.update({spread.pointer + place: None for place in cells.nulls})
+            residual.update({spread.pointer + place: value for place, value in cells.residual.items()})
             self._residuals[row] = residual
 
     def _note_kinds(self, spread: Spread, run: RunRows, met: Iterable[tuple[tuple[str, Kind], ...]]) -> None:
@@ -228,3 +173,14 @@ class Spreader:
             cell_type = dynamic_types.stored_type(self.kinds[full])
             if cell_type != dynamic_types.NOTHING:
                 self.columns[full] = taken(dynamic_types.array_of(values, cell_type), numbers)
+
+
+def _bound(spread: Spread, cells: Cells) -> None:
+    """Leave the first `MAX_DYNAMIC_COLUMNS` members by name to be columns, and the others to the residual.
+
+    So a run alone decides which of its keys are columns: whatever is cached beside it, it has the same.
+    """
+    for name in sorted(cells.values)[registry.MAX_DYNAMIC_COLUMNS :]:
+        place = registry.pointer_of(spread, f"{spread.name}.{name}").removeprefix(spread.pointer)
+        cells.residual[place] = cells.values.pop(name)
+        del cells.kinds[name]

@@ -8,7 +8,7 @@ floats are float64 where no integer is rounded by that).
 
 import enum
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +16,8 @@ import msgspec
 import pyarrow as pa
 
 from magnet_arrow import _arrow_compute as pc
-from magnet_arrow._interning import taken, used
-from magnet_arrow.decode.wire import INT64_MAX, INT64_MIN, dumps, escape
+from magnet_arrow._interning import combined, taken, used
+from magnet_arrow.decode.wire import INT64_MAX, INT64_MIN, Residual, dumps, escape
 from magnet_arrow.schema.registry import LEVELS, key_part
 
 
@@ -151,12 +151,12 @@ class Cells:
     Attributes:
         values: by name below the object; what is nested deeper is a dict still.
         kinds: of each of them.
-        nulls: JSON pointers, from the object, of the explicit nulls.
+        residual: what no column holds, by JSON pointer from the object: explicit nulls, and what there is no room for.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     kinds: dict[str, Kind] = field(default_factory=dict)
-    nulls: list[str] = field(default_factory=list)
+    residual: Residual = field(default_factory=dict)
 
 
 def spread(value: Any, levels: int = LEVELS, most_items: int | None = None) -> Cells | None:
@@ -191,7 +191,7 @@ def _spread_into(cells: Cells, value: dict[str, Any], prefix: str, pointer: str,
                 return False
             continue
         if entry is None:
-            cells.nulls.append(f"{pointer}/{escape(key)}")
+            cells.residual[f"{pointer}/{escape(key)}"] = None
         if len(cells.values) == MAX_CELLS:
             return False
         cells.values[name] = entry
@@ -215,8 +215,28 @@ def array_of(values: Iterable[Any], cell_type: CellType) -> pa.Array:
     return pa.array([None if value is None else dumps(value).decode("ascii") for value in values], pa.string())
 
 
-def convert(column: pa.Array, have: CellType, want: CellType) -> pa.Array:
-    """A stored column in the type that a frame needs.
+def convert_all(
+    columns: Mapping[str, pa.Array] | pa.Table, kinds: Mapping[str, int], want: Mapping[str, CellType], rows: int
+) -> dict[str, pa.Array | pa.ChunkedArray]:
+    """Stored columns in the types that a frame or another segment needs; those that are not there are null.
+
+    Args:
+        columns: by name.
+        kinds: of value in each of them.
+        want: the columns that are needed, and their types.
+        rows: how many there are.
+    """
+    have = {name: stored_type(Kind(kinds.get(name, 0))) for name in want}
+    return {
+        name: pa.nulls(rows, cell_type.arrow)
+        if have[name] == NOTHING
+        else convert(columns[name], have[name], cell_type)
+        for name, cell_type in want.items()
+    }
+
+
+def convert(column: pa.Array | pa.ChunkedArray, have: CellType, want: CellType) -> pa.Array | pa.ChunkedArray:
+    """A stored column in another type.
 
     Args:
         column: as stored.
@@ -228,6 +248,7 @@ def convert(column: pa.Array, have: CellType, want: CellType) -> pa.Array:
     if want == NOTHING or have == NOTHING or column.null_count == len(column):
         # Where the chosen runs have nothing, the type that other runs gave the stored column says nothing either.
         return pa.nulls(len(column), want.arrow)
+    column = combined(column)
     if pa.types.is_dictionary(column.type):
         column = used(column)
         return taken(convert(column.dictionary, have, want), column.indices)

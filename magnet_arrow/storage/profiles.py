@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from magnet_arrow.schema import dynamic_types
 from magnet_arrow.schema.dynamic_types import Kind
 from magnet_arrow.schema.registry import Table
+from magnet_arrow.storage.manifest import Profile, Segment
 from magnet_arrow.storage.snapshot import CachedRun
 
 
@@ -26,6 +28,24 @@ def kinds_of(table: Table, runs: Sequence[CachedRun]) -> dict[str, Kind]:
     for run in distinct_profiles(table, runs):
         merge_kinds(kinds, run.dynamic(table.name))
     return kinds
+
+
+def in_residual(segment: Segment, profiles: Iterable[Profile], table: Table) -> dict[str, Kind]:
+    """Kinds of the columns that a segment keeps in the residual of a table.
+
+    Segments of older caches had at most 1,024 columns that were found in the data; values of others stood there.
+
+    Args:
+        segment: which segment.
+        profiles: those of its run list.
+        table: which table.
+    """
+    stored = segment.tables[table.name].dynamic if table.name in segment.tables else {}
+    found: dict[str, Kind] = {}
+    for profile in profiles:
+        names = [name for name in profile.dynamic.keys() - stored if table.spread_of(name)]
+        merge_kinds(found, {name: Kind(profile.dynamic[name]) for name in names})
+    return {name: kind for name, kind in found.items() if dynamic_types.stored_type(kind) != dynamic_types.NOTHING}
 
 
 def merge_kinds(kinds: dict[str, Kind], more: Mapping[str, Kind]) -> None:

@@ -13,7 +13,6 @@ from makedump import Run, make_run, request_state, stat, write_runs
 
 from magnet_arrow import Cache, HelmRuns, ingest, verify
 from magnet_arrow.records import table_builders
-from magnet_arrow.schema import registry
 from magnet_arrow.storage.segments import segment_files
 
 ROWS = 500
@@ -140,17 +139,6 @@ def test_repeated_lists_bound_a_row_group(tmp_path: Path, monkeypatch: pytest.Mo
     assert frame[f"{STATE}.adapter_spec.stop_sequences"].to_list() == [["\n"]] * 2 + [names] * 50 + [["\n"]] * 2
     ids = frame[f"{STATE}.request_states.instance.id"].to_list()
     assert ids == ["id0", "id1", *(f"id{number}" for number in range(50)), "id0", "id1"]
-    assert verify(outputs, cache).is_equal
-
-
-def test_what_has_no_room_for_a_column_is_kept_once_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arrow_peak: Callable[[], int]
-) -> None:
-    monkeypatch.setattr(registry, "MAX_DYNAMIC_COLUMNS", 1)
-    outputs, cache = tmp_path / "benchmark_output", tmp_path / "cache"
-    write_runs(outputs, [made(in_perturbation(a=TEXT, b=TEXT))])
-    assert ingest(outputs, cache, workers=1).runs == 1
-    assert arrow_peak() < 15_000_000
     assert verify(outputs, cache).is_equal
 
 

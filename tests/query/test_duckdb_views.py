@@ -12,7 +12,6 @@ from makesegment import commit_runs, key_of
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheDamagedError
 from magnet_arrow.ingestion.api import ingest
-from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import TABLES
 from magnet_arrow.storage.transaction import Change, apply
 
@@ -123,14 +122,11 @@ def test_what_is_dead_has_no_say_in_types(dead: Any, live: Any, tmp_path: Path) 
     assert query(tmp_path, sql) == [(live, key_of("b")), (live, key_of("c"))]
 
 
-def test_columns_without_room_are_found_in_the_residual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ["m", "n", "o/~'\"p"]
-    with monkeypatch.context() as patch:
-        patch.setattr(registry, "MAX_DYNAMIC_COLUMNS", 1)
-        commit_runs(tmp_path, {"a": [dict(zip(names, (1, 2, "x"), strict=True))], "b": [{"n": 4, "m": 3}, 5]})
-    commit_runs(tmp_path, {"c": [dict(zip(names, (6, 7, "y"), strict=True))]})
+def test_what_an_older_cache_had_no_room_for_is_in_its_columns() -> None:
+    """`data/cache_overflow` has it in the residual of its first segment."""
+    cache = Path(__file__).parents[1] / "data" / "cache_overflow"
     sql = f"SELECT {OWN}_m, {OWN}_n, {OWN}_o_p_ FROM stats ORDER BY magnet_run, magnet_row"
-    assert query(tmp_path, sql) == [(1, 2, "x"), (3, 4, None), (None, None, None), (6, 7, "y")]
+    assert query(cache, sql) == [(1, 2, "x"), (3, 4, None), (None, None, None), (6, 7, "y")]
 
 
 def test_views_show_the_cache_as_it_was_and_are_made_anew(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Frames of chosen runs: their rows in order, only what a query needs, and no damaged page ever as data."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -184,8 +185,8 @@ def test_what_is_not_there_is_an_error_before_anything_is_read(snapshot: Snapsho
     assert reads == []
 
 
-def test_columns_that_a_segment_had_no_room_for_are_columns_of_frames_that_have(tmp_path: Path) -> None:
-    """Of 1,030 arguments a segment stores 1,024; that both runs have `k1029` gives it a place before others."""
+def test_a_run_alone_decides_which_of_its_arguments_are_columns(tmp_path: Path) -> None:
+    """Of 1,030 arguments the first 1,024 by name are; whatever another run has, the others stand in `magnet.extra`."""
     many = {f"k{number:04}": number for number in range(1030)}
     made = [make_run("a", args=many), make_run("b", args={"k1029": 8, "k0001": 9}), make_run("c", args={"z": None})]
     write_runs(tmp_path / "outputs", made)
@@ -194,13 +195,15 @@ def test_columns_that_a_segment_had_no_room_for_are_columns_of_frames_that_have(
     a, b, c = sorted(snapshot.runs)
     args = "run_spec.scenario_spec.args"
     shown = read_runs(snapshot, "run_spec", [a]).collect_schema().names()
-    assert len([name for name in shown if name.startswith(f"{args}.k")]) == registry.MAX_DYNAMIC_COLUMNS == 1024
-    names = [f"{args}.k{number:04}" for number in range(1030)]
-    everything = read_runs(snapshot, "run_spec", [a, b, c], names).collect()
-    assert everything.row(0) == tuple(range(1030))
-    assert [value for value in everything.row(1) if value is not None] == [9, 8]
-    assert set(everything.row(2)) == {None}
-    assert read_runs(snapshot, "run_spec", [b]).collect().select(names[1], names[1029]).rows() == [(9, 8)]
+    names = [f"{args}.k{number:04}" for number in range(1024)]
+    assert [name for name in shown if name.startswith(f"{args}.k")] == names
+    everything = read_runs(snapshot, "run_spec", [a, b, c], [*names, f"{args}.k1029", "magnet.extra"]).collect()
+    assert everything.row(0)[:1025] == (*range(1024), None)
+    assert json.loads(everything.row(0)[1025]) == {
+        f"/scenario_spec/args/k{number}": number for number in range(1024, 1030)
+    }
+    assert [value for value in everything.row(1)[:1025] if value is not None] == [9, 8]
+    assert set(everything.row(2)[:1025]) == {None}
 
 
 @pytest.fixture
@@ -289,12 +292,18 @@ def test_one_segment_with_text_makes_all_cells_json(tmp_path: Path) -> None:
     assert cells.to_list() == ["1", '"1"', "true", "[1]"]
 
 
-def test_a_scan_finds_columns_without_room_in_the_residual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(registry, "MAX_DYNAMIC_COLUMNS", 1)
-        commit_runs(tmp_path, {"a": [{"m": 1, "n": 2}], "b": [{"n": 4, "m": 3}, 5]})
-    rows = Cache(tmp_path).scan("stats").sort("magnet.run", "magnet.row").select(f"{OWN}.m", f"{OWN}.n")
-    assert rows.collect().rows() == [(1, 2), (3, 4), (None, None)]
+@pytest.mark.parametrize("way", ["frame of runs", "scan of the cache"])
+def test_what_an_older_cache_had_no_room_for_is_in_its_columns(way: str) -> None:
+    """`data/cache_overflow` has it in the residual of its first segment."""
+    cache = Cache(Path(__file__).parents[1] / "data" / "cache_overflow")
+    snapshot = cache.snapshot()
+    runs = [key_of(folder) for folder in "abc"]
+    frame = cache.scan("stats") if way == "scan of the cache" else read_runs(snapshot, "stats", runs, hidden=True)
+    names = [f"{OWN}.{name}" for name in ("m", "n", '"o/~\'\\"p"')]
+    rows = frame.sort("magnet.run", "magnet.row").select(*names, "magnet.extra").collect().rows()
+    nothing = (None, None, None, None)
+    assert rows == [(1, 2, "x", None), (3, 4, None, None), nothing, (6, 7, "y", None)]
+    assert read_runs(snapshot, "stats", runs[:1], names[::2]).collect().rows() == [(1, "x")]
 
 
 def test_a_scan_leaves_deleted_runs_out(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_an_object_is_spread_by_its_keys() -> None:
     assert cells.kinds["b.c"] == Kind.TEXT
     assert cells.kinds['b."d.e"'] == Kind.INTEGERS
     assert cells.kinds["n"] == Kind.NULL
-    assert cells.nulls == ["/n", "/~1/~0"]
+    assert cells.residual == {"/n": None, "/~1/~0": None}
 
 
 def test_what_lies_deeper_than_four_levels_stays_an_object() -> None:

@@ -146,30 +146,38 @@ def test_columns_that_turn_up_late_are_columns_of_the_whole_file(
 
 
 @pytest.mark.parametrize("held_bytes", [1, 1 << 30], ids=["file begun at once", "held back"])
-def test_what_has_no_room_in_columns_is_in_the_residual(
+def test_columns_that_come_later_are_columns_of_all_rows(
     held_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two columns fit, at first `b` and `m`. Later `n` has more runs than others, and `a` comes before them."""
     monkeypatch.setattr(segment_files, "_HELD_BYTES", held_bytes)
-    monkeypatch.setattr(registry, "MAX_DYNAMIC_COLUMNS", 2)
     entry = write_table(
         tmp_path,
-        {"1": [{"n": 1, "m": "x", "b": [True]}, 0.5, {"n": 5, "prob": "?"}]},
+        {"1": [{"n": 1, "m": "x"}, 0.5, {"n": 5, "prob": "?"}]},
         {"2": [{"n": 2, "a": float("nan"), "z/": None}]},
-        {"3": [{"n": 3}]},
     )
-    assert list(entry.dynamic) == [f"{OWN}.a", f"{OWN}.n"]
-    found = cells(tmp_path, entry, f"{OWN}.a", f"{OWN}.n", "magnet.extra")
-    assert repr([row[0] for row in found]) == "[None, None, None, nan, None]"
-    assert [row[1] for row in found] == [1, None, 5, 2, 3]
+    assert list(entry.dynamic) == [f"{OWN}.a", f"{OWN}.m", f"{OWN}.n"]
+    found = cells(tmp_path, entry, f"{OWN}.a", f"{OWN}.m", f"{OWN}.n", "magnet.extra")
+    assert repr([row[0] for row in found]) == "[None, None, None, nan]"
+    assert [row[1:3] for row in found] == [("x", 1), (None, None), (None, 5), (None, 2)]
     place = "/name/perturbation"
-    assert [row[2] and json.loads(row[2]) for row in found] == [
-        {f"{place}/m": "x", f"{place}/b": [True]},
+    assert [row[3] and json.loads(row[3]) for row in found] == [
+        None,
         None,
         {f"{place}/prob": "?"},
         {f"{place}/z~1": None},
-        None,
     ]
+
+
+def test_a_segment_is_wide_once_a_table_has_as_many_columns_as_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "MAX_DYNAMIC_COLUMNS", 3)
+    writer = SegmentWriter(tmp_path)
+    writer.add(stats_batch({"a": [{"m": 1, "n": 2}]}))
+    assert not writer.is_wide
+    writer.add(stats_batch({"b": [{"m": 1, "o": 2}]}))
+    assert writer.is_wide
+    writer.discard()
 
 
 def test_the_run_list_tells_where_each_run_is(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from magnet_arrow import _interning
+from magnet_arrow.schema import dynamic_types
 from magnet_arrow.schema.dynamic_types import JSON_TEXT, CellType
 from magnet_arrow.storage.segments import shared_text
 
@@ -80,5 +81,5 @@ def test_parts_are_bounded_by_what_each_row_has_of_its_own() -> None:
 def test_only_texts_that_occur_are_converted() -> None:
     """Of a row group whose other runs have what is no number."""
     column = pa.chunked_array([interned(['"a"', "1", "2.5", None, "1"])]).slice(1)
-    found = shared_text.converted(column, JSON_TEXT, CellType(pa.float64()))
+    found = dynamic_types.convert(column, JSON_TEXT, CellType(pa.float64()))
     assert found.to_pylist() == [1.0, 2.5, None, 1.0]

@@ -8,7 +8,8 @@ from magnet_arrow.schema import registry
 from magnet_arrow.storage import manifest, transaction
 from magnet_arrow.storage.maintenance import check, merge, vacuum
 from magnet_arrow.storage.manifest import Segment
-from magnet_arrow.storage.snapshot import Snapshot
+from magnet_arrow.storage.profiles import in_residual
+from magnet_arrow.storage.snapshot import Snapshot, listed
 from magnet_arrow.storage.transaction import GRACE_S
 
 SMALL_BYTES = 64 << 20
@@ -92,14 +93,14 @@ def _compactable(snapshot: Snapshot) -> list[Segment]:
 
 
 def _of_this_version(snapshot: Snapshot) -> list[Segment]:
-    """The others are taken anew by the next ingest of their sources, and read as they are until then."""
+    """The next ingest of its source reads the runs of another version again; until then they are read as they are."""
     return [one for one in snapshot.manifest.segments if one.schema_version == registry.SCHEMA_VERSION]
 
 
 def _merge(snapshot: Snapshot, chosen: Sequence[Segment]) -> bool:
-    """Merge these segments, but for damaged ones; whether the cache has changed."""
+    """Merge these segments, but for those that are damaged or not complete by column; whether the cache has changed."""
     cache, changed = snapshot.path, False
-    sound = [one for one in chosen if check.of_segment(cache, one) is None]
+    sound = [one for one in chosen if check.of_segment(cache, one) is None and _has_all_columns(cache, one)]
     for pack in _packs(sound):
         if len(pack) == 1 and pack[0].deleted is None:
             continue
@@ -110,11 +111,26 @@ def _merge(snapshot: Snapshot, chosen: Sequence[Segment]) -> bool:
     return changed
 
 
+def _has_all_columns(cache: Path, segment: Segment) -> bool:
+    """Whether a segment has a column for all that was found in its data, as those that are written today."""
+    profiles = listed(cache, segment.runs).profiles
+    return not any(in_residual(segment, profiles, registry.table(name)) for name in segment.tables)
+
+
 def _packs(chosen: Sequence[Segment]) -> list[list[Segment]]:
     packs: list[list[Segment]] = [[]]
     for segment in chosen:
         full = sum(one.size_bytes for one in packs[-1]) + segment.size_bytes > MERGED_BYTES
-        if packs[-1] and (full or len(packs[-1]) >= MAX_MERGED):
+        if packs[-1] and (full or len(packs[-1]) >= MAX_MERGED or _is_too_wide([*packs[-1], segment])):
             packs.append([])
         packs[-1].append(segment)
     return [pack for pack in packs if pack]
+
+
+def _is_too_wide(pack: Sequence[Segment]) -> bool:
+    """Whether a table of these segments has more columns that were found in the data than a segment may have."""
+    names: dict[str, set[str]] = {}
+    for segment in pack:
+        for name, table in segment.tables.items():
+            names.setdefault(name, set()).update(table.dynamic)
+    return any(len(found) > registry.MAX_DYNAMIC_COLUMNS for found in names.values())

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from magnet_arrow.errors import CacheError
 from magnet_arrow.records.table_builder import GROUP_BYTES, GROUP_ROWS
-from magnet_arrow.schema import dynamic_types, registry
+from magnet_arrow.schema import registry
 from magnet_arrow.schema.dynamic_types import Kind
 from magnet_arrow.schema.registry import Table
 from magnet_arrow.sources.file import plain_name
@@ -79,7 +79,7 @@ class _TableMerger:
     def __init__(self, cache: Path, table: Table, runs: Sequence[CachedRun]) -> None:
         self._cache, self._table, self._runs = cache, table, runs
         self._kinds = kinds_of(table, runs)
-        self._stored = segment_files.stored_columns(self._kinds, (run.dynamic(table.name) for run in runs))
+        self._stored = segment_files.stored_columns(self._kinds)
         self._occurs = bits_of(table, runs)
         self.placed: dict[str, Placed] = {}
 
@@ -145,8 +145,7 @@ class _TableMerger:
         for segment, of_segment in by_segment.items():
             part = pa.concat_tables(reader.read(piece) for piece in of_segment)
             written = {column: Kind(kind) for column, kind in entries[segment].dynamic.items()}
-            occurring = self._occurring(of_segment)
-            restored = segment_files.restored_table(part, self._table, written, self._stored, occurring)
+            restored = segment_files.restored_table(part, self._table, written, self._stored)
             parts.append(segment_files.fitted(restored, fields))
             for piece in of_segment:
                 begins[id(piece)] = rows
@@ -157,11 +156,6 @@ class _TableMerger:
         whole = segment_files.fitted(whole, fields)
         order = [row for piece in pieces for row in range(begins[id(piece)], begins[id(piece)] + piece.rows)]
         return whole.take(pa.array(order, pa.int64()))
-
-    def _occurring(self, pieces: Sequence[_Piece]) -> set[str]:
-        """Columns found in the data of these runs that have values."""
-        kinds = kinds_of(self._table, [piece.run for piece in pieces])
-        return {name for name, kind in kinds.items() if dynamic_types.stored_type(kind) != dynamic_types.NOTHING}
 
 
 def _pieces(run: CachedRun, table: Table, reader: "_Reader") -> Iterator[_Piece]:

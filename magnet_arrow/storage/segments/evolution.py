@@ -18,6 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from magnet_arrow import _interning
 from magnet_arrow.decode.wire import BESIDE, INT64_MAX, INT64_MIN, Residual, dumps, escape
 from magnet_arrow.records.flatten import residual_text
 from magnet_arrow.schema import dynamic_types, registry
@@ -210,6 +211,21 @@ def adapted(columns: Mapping[str, Any], found: Sequence[Other]) -> dict[str, Any
             texts[row] = residual_text({**held, **rest})
         result[registry.EXTRA] = pa.chunked_array([pa.array(texts, pa.string())])
     return result
+
+
+def out_of_residual(extra: pa.ChunkedArray, table: Table, kinds: Mapping[str, Kind]) -> dict[str, pa.Array]:
+    """Columns whose values an older cache has in the residual, and the residual without these."""
+    texts = _interning.used(extra)
+    residuals = dynamic_types.parse_many(texts.dictionary.to_pylist())
+    columns: dict[str, pa.Array] = {}
+    for name, kind in kinds.items():
+        spread = table.spread_of(name)
+        assert spread is not None, name
+        place = registry.pointer_of(spread, name)
+        values = [None if residual.get(place) is None else residual.pop(place) for residual in residuals]
+        columns[name] = dynamic_types.array_of(values, dynamic_types.stored_type(kind)).take(texts.indices)
+    left = [residual_text(residual) if residual else None for residual in residuals]
+    return {**columns, registry.EXTRA: pa.array(left, pa.string()).take(texts.indices)}
 
 
 def _json_value(value: Any, arrow: pa.DataType, path: str, json_text: frozenset[str]) -> Any:

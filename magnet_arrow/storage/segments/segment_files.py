@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from magnet_arrow import _interning
 from magnet_arrow.errors import CacheError
-from magnet_arrow.records.flatten import RunRows, bounded, residual_text, with_overflow
+from magnet_arrow.records.flatten import RunRows
 from magnet_arrow.records.table_builder import Batch
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.schema.dynamic_types import CellType, Kind
@@ -49,15 +49,9 @@ class Placed:
     dynamic: dict[str, Kind]
 
 
-def stored_columns(kinds: Mapping[str, Kind], by_run: Iterable[Iterable[str]]) -> dict[str, CellType]:
-    """Which of the columns found in the data a file stores, in order of name, and in which types.
-
-    Args:
-        kinds: of all of them.
-        by_run: their names in each run.
-    """
-    kept, _ = bounded(kinds, by_run)
-    types = {name: dynamic_types.stored_type(kept[name]) for name in sorted(kept)}
+def stored_columns(kinds: Mapping[str, Kind]) -> dict[str, CellType]:
+    """Which of the columns found in the data a file stores, in order of name, and in which types; `kinds` has all."""
+    types = {name: dynamic_types.stored_type(kinds[name]) for name in sorted(kinds)}
     return {name: cell_type for name, cell_type in types.items() if cell_type != dynamic_types.NOTHING}
 
 
@@ -120,10 +114,6 @@ class TableWriter:
         for name, kind in run.dynamic.items():
             placed.dynamic[name] = placed.dynamic.get(name, Kind(0)) | kind
 
-    def _stored(self) -> dict[str, CellType]:
-        """The columns found in the data that get a stored column, in order of name; the others go to the residual."""
-        return stored_columns(self.kinds, (placed.dynamic for placed in self.placed.values()))
-
     def _occurs(self) -> int:
         """Bit set over the registered columns: those that a run has a key for."""
         bits = 0
@@ -138,7 +128,7 @@ class TableWriter:
 
     def _begin_due_part(self, occurs: int) -> None:
         """Begin a part with the columns met so far, and these registered ones, unless there is one that has them."""
-        stored = self._stored()
+        stored = stored_columns(self.kinds)
         interned = _interned_in(self._held)
         if self._writer is not None and stored == self._written and not occurs & ~self._written_bits:
             late = interned - self._interned
@@ -260,7 +250,7 @@ def fitted(rows: pa.Table, fields: pa.Schema) -> pa.Table:
 
 
 def _interned_in(batches: Iterable[Batch]) -> Set[str]:
-    """Columns that came as dictionaries, and can be written so; the residual, which overflows into one, too."""
+    """Columns that came as dictionaries, and can be written so; the residual, which may come as one later, too."""
     return frozenset([registry.EXTRA]) | frozenset(
         name
         for batch in batches
@@ -286,15 +276,7 @@ def _without_empty(batch: Batch) -> Batch:
 
 
 def _stored_table(batch: Batch, stored: dict[str, CellType], fields: pa.Schema) -> pa.Table:
-    columns = dict(batch.registered)
-    overflow = {name: batch.kinds[name] for name in batch.dynamic if name not in stored}
-    if overflow:
-        extra = columns.get(registry.EXTRA, pa.nulls(batch.rows, _interning.TEXTS))
-        columns[registry.EXTRA] = with_overflow(extra, batch.dynamic, batch.table, overflow)
-    for name, cell_type in stored.items():
-        column = batch.dynamic.get(name)
-        if column is not None:
-            columns[name] = dynamic_types.convert(column, dynamic_types.stored_type(batch.kinds[name]), cell_type)
+    columns = batch.registered | dynamic_types.convert_all(batch.dynamic, batch.kinds, stored, batch.rows)
     arrays = [
         pa.nulls(batch.rows, field.type)
         if columns.get(field.name) is None
@@ -305,56 +287,18 @@ def _stored_table(batch: Batch, stored: dict[str, CellType], fields: pa.Schema) 
 
 
 def restored_table(
-    part: pa.Table,
-    table: Table,
-    written: Mapping[str, Kind],
-    stored: Mapping[str, CellType],
-    occurring: Set[str] | None = None,
+    part: pa.Table, table: Table, written: Mapping[str, Kind], stored: Mapping[str, CellType]
 ) -> pa.Table:
     """Rows of a file with the columns of another.
-
-    Which ones have room is another matter in each: what has none any more goes to the residual, and what has it now
-    is taken out of there.
 
     Args:
         part: the rows.
         table: of which table.
         written: kinds of the columns found in the data that `part` has.
         stored: those that it is to have, and their types.
-        occurring: those that have a value in it, in a column or in the residual; None if that is not known.
     """
     columns = {name: part.column(name) for name in table.names}
-    met = {*written, *stored} if occurring is None else occurring
-    lost = {name: kind for name, kind in written.items() if name not in stored and name in met}
-    if lost:
-        columns[registry.EXTRA] = with_overflow(part.column(registry.EXTRA), part, table, lost)
-    found = {name: cell_type for name, cell_type in stored.items() if name not in written and name in met}
-    columns |= _out_of_residual(columns[registry.EXTRA], table, found)
-    for name, cell_type in stored.items():
-        if name in written and name in met:
-            column = _interning.combined(part.column(name))
-            columns[name] = dynamic_types.convert(column, dynamic_types.stored_type(written[name]), cell_type)
-        elif name not in met:
-            columns[name] = pa.nulls(part.num_rows, cell_type.arrow)
-    return pa.table({name: columns[name] for name in (*table.names, *stored)})
-
-
-def _out_of_residual(extra: pa.Array, table: Table, types: Mapping[str, CellType]) -> dict[str, pa.Array]:
-    """These columns with the values that the residual has of them, and the residual without."""
-    if not types:
-        return {}
-    distinct, codes = _interning.coded(extra)
-    residuals = dynamic_types.parse_many(distinct)
-    numbers = pa.array(codes, pa.int32())
-    columns: dict[str, pa.Array] = {}
-    for name, cell_type in types.items():
-        spread = table.spread_of(name)
-        assert spread is not None, name
-        place = registry.pointer_of(spread, name)
-        values = [None if residual.get(place) is None else residual.pop(place) for residual in residuals]
-        columns[name] = _interning.taken(dynamic_types.array_of(values, cell_type), numbers)
-    texts = [residual_text(residual) if residual else None for residual in residuals]
-    return {**columns, registry.EXTRA: _interning.taken(pa.array(texts, pa.string()), numbers)}
+    return pa.table(columns | dynamic_types.convert_all(part, written, stored, part.num_rows))
 
 
 class SegmentWriter:
@@ -396,6 +340,11 @@ class SegmentWriter:
     def n_runs(self) -> int:
         """Runs so far."""
         return len(self._runs)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether a table has as many columns that were found in the data as a segment may have."""
+        return any(len(writer.kinds) >= registry.MAX_DYNAMIC_COLUMNS for writer in self._tables.values())
 
     @property
     def written_bytes(self) -> int:
@@ -486,6 +435,8 @@ class TableFile:
         table: which table.
         dynamic: kinds in the columns that were found in the data.
         interned: give texts that the file has dictionaries of as dictionaries, also those in lists.
+        in_residual: kinds of columns whose values stand in the residual of older caches: they are read as if the file
+            had them, and what they hold is not in the residual.
         reading: within it the file is read; what fails there becomes one of our errors.
 
     Attributes:
@@ -499,10 +450,11 @@ class TableFile:
         dynamic: Mapping[str, int],
         *,
         interned: bool = False,
+        in_residual: Mapping[str, Kind] | None = None,
         reading: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
-        self._path, self._types = path, {column.name: column.type for column in table.columns}
-        self._reading = reading
+        self._table, self._types = table, {column.name: column.type for column in table.columns}
+        self._reading, self._in_residual = reading, in_residual or {}
         with reading():
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
             fields = self._file.schema_arrow
@@ -546,8 +498,11 @@ class TableFile:
             CacheDamagedError: cut, or a bit flipped.
             CacheNotReadableError: the file is as it was written, but can't be read.
         """
+        asks_residual = bool(self._in_residual) and not {registry.EXTRA, *self._in_residual}.isdisjoint(columns)
         others = [other for other in self.others if registry.EXTRA in columns or other.name in columns]
         there = [name for name in columns if name in self._names]
+        if asks_residual and registry.EXTRA not in there:
+            there.append(registry.EXTRA)
         there += [other.name for other in others if other.name not in columns]
         with self._reading():
             # A name also brings the columns below it in the file's eyes (`a` brings `a.b`); select drops them.
@@ -558,6 +513,8 @@ class TableFile:
         stored = dict(zip(there, found.columns, strict=True))
         if others:
             stored = evolution.adapted(stored, others)
+        if asks_residual:
+            stored |= evolution.out_of_residual(stored[registry.EXTRA], self._table, self._in_residual)
         arrays = {
             name: stored[name] if name in stored else pa.nulls(found.num_rows, self._types[name])
             for name in columns
@@ -583,8 +540,10 @@ def others(cache: Path, segment: Segment, table: str) -> tuple[Other, ...]:
 
 
 @contextlib.contextmanager
-def open_table(cache: Path, entry: TableEntry, *, interned: bool = False) -> Iterator[TableFile]:
-    """A table of a segment, to be read; `interned` as in `TableFile`.
+def open_table(
+    cache: Path, entry: TableEntry, *, interned: bool = False, in_residual: Mapping[str, Kind] | None = None
+) -> Iterator[TableFile]:
+    """A table of a segment, to be read; `interned` and `in_residual` as in `TableFile`.
 
     Raises:
         CacheDamagedError: the file is missing, has another size, or another footer than was written.
@@ -593,7 +552,8 @@ def open_table(cache: Path, entry: TableEntry, *, interned: bool = False) -> Ite
     """
     path = check_digest(cache, entry.file)
     reading = partial(checksums.reading, cache, entry.file)
-    file = TableFile(path, registry.table(path.parent.name), entry.dynamic, interned=interned, reading=reading)
+    table = registry.table(path.parent.name)
+    file = TableFile(path, table, entry.dynamic, interned=interned, in_residual=in_residual, reading=reading)
     try:
         yield file
     finally:

@@ -12,9 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnet_arrow import _arrow_compute as pc
-from magnet_arrow import _interning
-from magnet_arrow.schema import dynamic_types
-from magnet_arrow.schema.dynamic_types import CellType
 
 _VIEW = pa.binary(16)
 """A string view without its meaning: length, and either the text or where it is. Arrow can take these."""
@@ -58,16 +55,6 @@ def plain_parts(rows: pa.Table, max_bytes: int) -> Iterator[pa.Table]:
         yield from plain_parts(rows.slice(half), max_bytes)
     else:
         yield pa.table([_as_plain(column) for column in rows.columns], names=rows.column_names)
-
-
-def converted(column: pa.ChunkedArray, have: CellType, want: CellType) -> pa.Array | pa.ChunkedArray:
-    """`dynamic_types.convert` of a stored column."""
-    if have == want:
-        return column
-    if not pa.types.is_dictionary(column.type):
-        return dynamic_types.convert(column.combine_chunks(), have, want)
-    texts = _interning.used(column)
-    return dynamic_types.convert(texts.dictionary, have, want).take(texts.indices)
 
 
 def _has_dictionary(arrow: pa.DataType) -> bool:
