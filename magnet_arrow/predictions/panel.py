@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Missing: TypeAlias = Literal["refuse", "keep"]
 EXCLUDED = pl.Schema({MODEL: pl.String, "reason": pl.String, "rows": pl.UInt32})
 REPEATS = pl.Schema({MODEL: pl.String, ITEM: pl.String, "rows": pl.UInt32})
+METRICS = pl.Schema({"metric": pl.String, "split": pl.String, "runs": pl.UInt32})
 _CELL = (MODEL, ITEM)
 
 
@@ -35,6 +36,7 @@ class Panel:
         threshold: scores from it on became 1, those below 0; None if the scores are as they were given.
         excluded: rows that no cell could be made of, counted by `model` and `reason`.
         repeats: cells whose score is the mean over an item that is in the data more than once, with their `rows`.
+        metrics: what the scores are: `metric`, `split`, and of how many `runs`; no rows if nobody said.
 
     >>> scores = pl.DataFrame({"llm": ["a", "a", "b", "b"], "q": [1, 2, 1, 2], "right": [True, False, True, None]})
     >>> panel = Panel.from_frame(scores, model="llm", item="q", score="right")
@@ -50,6 +52,7 @@ class Panel:
     threshold: float | None = None
     excluded: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EXCLUDED))
     repeats: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REPEATS))
+    metrics: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=METRICS))
 
     @classmethod
     def from_frame(
