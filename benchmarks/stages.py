@@ -4,7 +4,7 @@
     python benchmarks/stages.py mmlu --four    # of the four files of each run alone
 
 Processor time of later calls in one process on one core, in milliseconds an ingest. A stage is a function of ours that
-is timed whenever it is called; `learn` is a part of the stage above it, the other lines do not overlap.
+is timed whenever it is called; `intern` is a part of the stage above it, the other lines do not overlap.
 """
 
 import functools
@@ -22,27 +22,27 @@ from harness import arguments, header, report
 
 from magnet_arrow.ingestion import api, batch_reader, execution
 from magnet_arrow.records import stat_builders, table_builder, table_builders
-from magnet_arrow.records.column_builders import Shared
+from magnet_arrow.records.interner import Interner
 from magnet_arrow.storage import transaction
 from magnet_arrow.storage.segments import segment_files
 
 WARM_UP, CALLS = 2, 5
 
 
-def _table(rows: Any) -> str:
-    return str(rows.table.name)
+def _table(builder: Any) -> str:
+    return str(builder.table.name)
 
 
 STAGES: tuple[tuple[type, str, str, Callable[[Any], str]], ...] = (
-    (batch_reader.Gatherer, "gather", "read short runs", lambda _: ""),
-    (table_builders.ObjectRows, "_stage_plain", "decode", _table),
-    (table_builders.ElementRows, "_stage_plain", "decode", _table),
-    (table_builders.StateRows, "_stage_plain", "decode", _table),
-    (table_builders.StateRows, "_stage_documents", "decode", _table),
-    (stat_builders.RecurringRows, "_stage_plain", "decode", _table),
-    (stat_builders.InstanceStatRows, "_stage_plain", "decode", _table),
-    (Shared, "learn", "  of it: learn what is new", lambda shared: shared.prefix),
-    (table_builder.Rows, "flush", "columns", _table),
+    (batch_reader.BatchReader, "read", "read short runs", lambda _: ""),
+    (table_builders.ObjectBuilder, "_read_files", "decode", _table),
+    (table_builders.ElementBuilder, "_read_fast", "decode", _table),
+    (table_builders.StateBuilder, "_read_fast", "decode", _table),
+    (table_builders.StateBuilder, "_read_files", "decode", _table),
+    (stat_builders.RecurringBuilder, "_read_fast", "decode", _table),
+    (stat_builders.InstanceStatsBuilder, "_read_fast", "decode", _table),
+    (Interner, "intern", "  of it: intern what is new", lambda interner: interner.prefix),
+    (table_builder.TableBuilder, "flush", "columns", _table),
     (segment_files.TableWriter, "_write_held", "write", _table),
     (execution.Ingestion, "plan", "plan", lambda _: ""),
 )

@@ -17,7 +17,8 @@ from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.errors import BadFileError, FilterError, PredictionError, SettingError, Where, warn
 from magnet_arrow.helm.json_faults import kind
 from magnet_arrow.helm.layout import RunPlace, Source
-from magnet_arrow.ingestion.run_reader import RUN_SPEC, read_run_spec, where_of
+from magnet_arrow.ingestion.reading import where_of
+from magnet_arrow.ingestion.run_reader import RUN_SPEC, read_run_spec
 from magnet_arrow.outputs import CacheLike, HelmRun, HelmRuns
 from magnet_arrow.predictions.records import RunPrediction, frame
 from magnet_arrow.predictions.scoring import compare_runs, without_truth

@@ -5,9 +5,9 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from magnet_arrow.ingestion.ingester import Ingester
 from magnet_arrow.ingestion.parallel import process_pool
 from magnet_arrow.ingestion.parallel.task import PendingRun
-from magnet_arrow.ingestion.run_reader import RunReader
 
 BAD = "tide:n=3"
 really_begin = process_pool._begin_worker
@@ -23,14 +23,14 @@ def run_out_of_memory() -> None:
 
 def _fail_at_the_bad_run(fail: Callable[[], None]) -> None:
     really_begin()
-    really = RunReader.take_plain
+    really = Ingester.ingest_batch
 
-    def take_plain(self: RunReader[Any], runs: Sequence[PendingRun]) -> list[PendingRun]:
+    def ingest_batch(self: Ingester[Any], runs: Sequence[PendingRun]) -> list[PendingRun]:
         if any(run.place.folder == BAD for run in runs):
             fail()
         return really(self, runs)
 
-    RunReader.take_plain = take_plain  # type: ignore[method-assign, assignment]
+    Ingester.ingest_batch = ingest_batch  # type: ignore[method-assign, assignment]
 
 
 def killed() -> None:

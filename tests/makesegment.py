@@ -7,8 +7,9 @@ from typing import Any
 
 from magnet_arrow.decode.chunks import Chunk
 from magnet_arrow.errors import Where
-from magnet_arrow.records.stat_builders import StatRows
-from magnet_arrow.records.table_builder import Batch
+from magnet_arrow.records.row_group import Batch
+from magnet_arrow.records.stat_builders import StatsBuilder
+from magnet_arrow.records.table_builder import Owner
 from magnet_arrow.sources.file import FileStamp
 from magnet_arrow.storage.manifest import RunEntry, Segment, Source, run_key
 from magnet_arrow.storage.segments.segment_files import SegmentWriter
@@ -24,20 +25,18 @@ def key_of(folder: str, source: str = "s0") -> str:
     return run_key(source, SUITE, folder)
 
 
-def stats_batch(runs: Runs, source: str = "s0", rows: StatRows | None = None) -> Batch:
-    """One row group of these runs; the same `rows` again for a run that goes on."""
-    given, rows = rows, rows or StatRows()
+def stats_batch(runs: Runs, source: str = "s0", builder: StatsBuilder | None = None) -> Batch:
+    """One row group of these runs; the same `builder` again for a run that goes on."""
+    builder = builder or StatsBuilder()
     for folder, values in runs.items():
         stats = [
             {"name": {"name": "m", "perturbation": value}} if isinstance(value, dict) else {"mean": value}
             for value in values
         ]
         data = json.dumps(stats).encode()
-        rows.stage(Chunk(bytearray(data), 0, len(data), 0, 0, "$", Where(folder, "stats.json")))
-        rows.keep(key_of(folder, source), f"name of {folder}")
-        if given is None:
-            rows.end_run()
-    return rows.flush()
+        rows = builder.read(Chunk(bytearray(data), 0, len(data), 0, 0, "$", Where(folder, "stats.json")))
+        builder.append(rows, [Owner(key_of(folder, source), f"name of {folder}")])
+    return builder.flush()
 
 
 def run_entry(folder: str, source: str = "s0", state: int = 1) -> RunEntry:

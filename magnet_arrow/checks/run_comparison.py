@@ -15,7 +15,8 @@ from magnet_arrow.checks.json_diff import Comparison, n_values, n_values_of_text
 from magnet_arrow.errors import CacheDamagedError, CacheError, Where
 from magnet_arrow.helm.declared_types import ListOf, Object, Shape, file_shape
 from magnet_arrow.helm.layout import RunPlace
-from magnet_arrow.ingestion.run_reader import stamps_of, where_of
+from magnet_arrow.ingestion.reading import where_of
+from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.query.stored_tables import StoredTables
 from magnet_arrow.restore.run_files import RebuiltFile, RunFiles
 from magnet_arrow.sources import filesystem

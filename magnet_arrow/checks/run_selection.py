@@ -15,7 +15,7 @@ from magnet_arrow.checks.validate import validate
 from magnet_arrow.errors import CacheLockedError, CacheNotWritableError, Rejected, Where, warn
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.ingestion.ensure_cached import Ensured, ensure_cached, rejected_error
-from magnet_arrow.ingestion.run_reader import where_of
+from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 

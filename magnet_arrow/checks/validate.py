@@ -20,10 +20,12 @@ from magnet_arrow.helm import layout
 from magnet_arrow.helm.declared_types import ListOf, Object, Shape, object_shape
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.releases import ALWAYS_WRITTEN, FIRST, Era, era_of
+from magnet_arrow.ingestion.ingester import Ingester
+from magnet_arrow.ingestion.reading import Found, where_of
 from magnet_arrow.ingestion.rejection import LongRunError, not_taken, rejected_of, said, unfit
-from magnet_arrow.ingestion.rules import Progress, Rules
-from magnet_arrow.ingestion.run_reader import RunReader, is_long, stamps_of, where_of
-from magnet_arrow.records.table_builder import Batch
+from magnet_arrow.ingestion.rules import Progress, ReadMode, Rules, StampedRun
+from magnet_arrow.ingestion.run_reader import is_long, stamps_of
+from magnet_arrow.records.row_group import Batch
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import EXTRA, Table
 from magnet_arrow.sources.file import Fingerprint
@@ -250,7 +252,7 @@ class _Look:
         self._bytes_done = self._runs_done = self._rejected = 0
         self._run = ""
         self._stopped_by: Exception | None = None
-        self._taker = self._new_taker()
+        self._ingester = self._new_ingester()
 
     def through(self) -> list[Findings]:
         """What is found, in the order of the places."""
@@ -261,7 +263,7 @@ class _Look:
             self._runs_done += bool(place.folder)
             self._rejected += found[-1].rejected is not None
             self._tell()
-        self._taker.finish()
+        self._ingester.finish()
         return [one if one.rejected else self._with_evidence(one) for one in found]
 
     def _look_at(self, place: RunPlace, stamps: Fingerprint) -> Findings:
@@ -270,7 +272,7 @@ class _Look:
         if (wrong := unfit(where_of(place), place.path, stamps)) is not None:
             return replace(bare, rejected=Rejected.from_error(where_of(place), wrong))
         try:
-            entry = self._take(place, stamps)
+            entry, read = self._read(StampedRun(place, str(place.source), stamps))
         except Exception as error:
             if error is self._stopped_by:
                 raise
@@ -278,7 +280,7 @@ class _Look:
             rejected = rejected_of(where_of(place), place.path, found)
             partial, era = self._partial_of(place, stamps)
             return replace(bare, rejected=rejected, partial=partial, era=era)
-        odd = dict(sorted(self._taker.run.unexpected.items()))
+        odd = dict(sorted(read.unexpected.items()))
         if not place.folder:
             odd |= {
                 (f"in no table: {one.reason.rstrip('.')}", f"{one.file} {one.json_path or '$'}"): 1
@@ -286,43 +288,43 @@ class _Look:
             }
         return replace(bare, key=entry.key, name=entry.name or None, unexpected=odd, not_kept=entry.not_kept)
 
-    def _take(self, place: RunPlace, stamps: Fingerprint) -> RunEntry:
-        if not is_long(stamps):
+    def _read(self, run: StampedRun) -> tuple[RunEntry, Found]:
+        if not is_long(run.stamps):
             try:
-                return self._taker.take(place, str(place.source), stamps, long=False)
+                return self._ingester.ingest(run)
             except LongRunError:
                 pass
-        # A long run that is bad leaves a taker of no use: what it holds of others is seen to before.
-        self._taker.finish()
-        by_layout = True
+        # After a bad streamed run the ingester is of no use: it hands over what it holds of other runs before.
+        self._ingester.finish()
+        mode = ReadMode(streamed=True)
         while True:
-            self._taker = self._new_taker()
+            self._ingester = self._new_ingester()
             try:
-                return self._taker.take(place, str(place.source), stamps, long=True, by_layout=by_layout)
+                return self._ingester.ingest(run, mode)
             except LongRunError as error:
-                by_layout = error.by_layout
+                mode = replace(mode, by_layout=error.by_layout)
             except BadFileError:
-                self._taker = self._new_taker()
+                self._ingester = self._new_ingester()
                 raise
 
     def _partial_of(self, place: RunPlace, stamps: Fingerprint) -> tuple[tuple[str, ...] | None, Era | None]:
         """The files that would be missing, or end early, if the run were taken all the same; what tells its era."""
-        long, salvage, by_layout = is_long(stamps), frozenset[str](), True
+        run, mode = StampedRun(place, str(place.source), stamps), ReadMode(streamed=is_long(stamps))
         while True:
             evidence = _Evidence()
-            taker = RunReader(evidence, self._buffer, lambda _: None, Rules(partial=True))
+            ingester = Ingester(evidence, self._buffer, lambda _: None, Rules(partial=True))
             try:
-                entry = taker.take(place, str(place.source), stamps, long=long, salvage=salvage, by_layout=by_layout)
+                entry, _ = ingester.ingest(run, mode)
             except LongRunError as error:
-                long, salvage, by_layout = True, error.salvage, error.by_layout
+                mode = ReadMode(streamed=True, salvage=error.salvage, by_layout=error.by_layout)
             except Exception:  # the run is rejected already
                 return None, None
             else:
-                taker.finish()
+                ingester.finish()
                 return tuple(sorted({*entry.missing, *entry.cut})), evidence.era(entry.key)
 
-    def _new_taker(self) -> RunReader[None]:
-        return RunReader(self._evidence, self._buffer, self._count)
+    def _new_ingester(self) -> Ingester[None]:
+        return Ingester(self._evidence, self._buffer, self._count)
 
     def _with_evidence(self, found: Findings) -> Findings:
         rows = self._evidence.rows(found.key)

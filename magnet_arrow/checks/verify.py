@@ -22,8 +22,8 @@ from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.run_place import is_utf8, place_of
 from magnet_arrow.ingestion.parallel import process_pool
+from magnet_arrow.ingestion.reading import where_of, why_not_kept
 from magnet_arrow.ingestion.rules import Progress
-from magnet_arrow.ingestion.run_reader import where_of, why_not_kept
 from magnet_arrow.restore.run_files import kept_names
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import plain_name

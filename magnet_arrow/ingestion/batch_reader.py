@@ -1,55 +1,40 @@
-"""Short runs together: their files are read table by table behind one another, so that many are taken at once.
+"""Reads the files of many short runs into buffers, one buffer per table, so that they can be decoded at once.
 
-What a run costs beside its bytes (arrays begun, kernels called) is then paid once a batch. Only runs that look
-ordinary come here; those that turn out not to be so are left to be taken singly.
+What a run costs besides its bytes (arrays begun, kernels called) is then paid once per batch. Only runs that look
+ordinary are read so; if they turn out not to be, they are read one by one.
 """
 
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from magnet_arrow.decode.chunks import Chunk
 from magnet_arrow.decode.limits import BLOCK_BYTES
 from magnet_arrow.errors import Where
-from magnet_arrow.helm.layout import RUN_FILES, RunPlace
+from magnet_arrow.helm.layout import RUN_FILES
+from magnet_arrow.ingestion.rules import Run
 from magnet_arrow.schema import registry
 from magnet_arrow.sources import filesystem
-from magnet_arrow.sources.file import FileStamp, Fingerprint, read_into
+from magnet_arrow.sources.file import FileStamp, read_into
 
 BATCH_BYTES = 8 << 20
-"""JSON bytes of the runs that are taken together: the more, the less a column costs beside its values."""
+"""JSON bytes of the runs in a batch: the more, the less a column costs besides its values."""
 _SHORT_BYTES = 4 << 20
-"""A run with a longer file is taken by itself."""
+"""A run with a longer file is read by itself."""
 _TABLES = {table.file: table.name for table in registry.RUN_TABLES if table.file}
 _REQUIRED = frozenset(RUN_FILES)
-
-
-class Run(Protocol):
-    """A run that is to be taken."""
-
-    @property
-    def place(self) -> RunPlace:
-        """Where it lies."""
-
-    @property
-    def source(self) -> str:
-        """The id of its source."""
-
-    @property
-    def stamps(self) -> Fingerprint:
-        """Its fingerprint, made before."""
 
 
 R = TypeVar("R", bound=Run)
 
 
 def batches(runs: Iterable[R], size_bytes: int = BATCH_BYTES) -> Iterator[tuple[list[R], bool]]:
-    """Neighbours that may be taken together, and whether they may; those that may not come one by one.
+    """Batches of neighbours, and whether they may be read together; a run that may not is a batch by itself.
 
     Args:
-        runs: in the order in which they are to be taken.
+        runs: in the order in which they are to be read.
         size_bytes: a batch ends with the run that reaches this.
     """
     batch: list[R] = []
@@ -77,29 +62,29 @@ def _looks_ordinary(run: Run) -> bool:
 
 
 @dataclass(slots=True)
-class Gathered:
-    """A run whose files are in the buffers: by table where."""
+class BufferedRun(Generic[R]):
+    """A run whose files are in the buffers: where, by table."""
 
-    run: Run
+    run: R
     files: dict[str, Chunk]
 
 
 @dataclass(slots=True)
-class Gatherer:
-    """Reads runs into buffers, one a table, that are reused from batch to batch."""
+class BatchReader:
+    """Reads runs into buffers, one per table, that are reused from batch to batch."""
 
     _buffers: dict[str, bytearray] = field(default_factory=dict)
 
-    def gather(self, runs: Sequence[Run]) -> list[Gathered]:
-        """Those of the runs that could be read, and whose files were still as their stamps say when they had been."""
+    def read(self, runs: Sequence[R]) -> list[BufferedRun[R]]:
+        """Those of the runs that could be read, and whose files were as their stamps say after that."""
         used = dict.fromkeys(_TABLES.values(), 0)
         self._make_room(runs)
         found = []
         for run in runs:
             files = self._read(run, used)
             if files is not None:
-                used |= {table: chunk.end for table, chunk in files.items()}
-                found.append(Gathered(run, files))
+                used |= {table: file.end for table, file in files.items()}
+                found.append(BufferedRun(run, files))
         return found
 
     def _make_room(self, runs: Sequence[Run]) -> None:
@@ -126,7 +111,7 @@ class Gatherer:
 
 
 def _fill(folder: str, stamp: FileStamp, room: memoryview) -> bool:
-    """Read a regular file that still is as its stamp says; there is room for a byte more."""
+    """Read a regular file; whether it still is as its stamp says. There is room for one byte more."""
     try:
         descriptor = filesystem.open_to_read(f"{folder}{os.sep}{stamp.name}")
     except OSError:

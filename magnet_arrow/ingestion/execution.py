@@ -16,9 +16,10 @@ from magnet_arrow.ingestion.parallel.shared_run import SharedRuns
 from magnet_arrow.ingestion.parallel.task import PendingRun, Task, TaskResult, new_task
 from magnet_arrow.ingestion.plan import Known, Plan, find_unchanged, make_plan
 from magnet_arrow.ingestion.progress import ProgressCounter
+from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.ingestion.rejection import not_taken
 from magnet_arrow.ingestion.rules import Progress, Rules
-from magnet_arrow.ingestion.run_reader import stamps_of, where_of
+from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.schema import registry
 from magnet_arrow.sources import filesystem
 from magnet_arrow.storage import transaction

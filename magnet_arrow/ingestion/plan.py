@@ -17,9 +17,10 @@ from magnet_arrow.errors import BadFileError, Rejected, Where
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import Found, RunPlace
 from magnet_arrow.ingestion.parallel.task import PendingRun
+from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.ingestion.rejection import unfit
 from magnet_arrow.ingestion.rules import Rules
-from magnet_arrow.ingestion.run_reader import RUN_SPEC, where_of
+from magnet_arrow.ingestion.run_reader import RUN_SPEC
 from magnet_arrow.schema import registry
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import Fingerprint, content_digest, is_unchanged, plain_name, read_error

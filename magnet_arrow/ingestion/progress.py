@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from magnet_arrow.ingestion.parallel.task import Task, TaskResult
+from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.ingestion.rules import Progress
-from magnet_arrow.ingestion.run_reader import where_of
 
 
 class ProgressCounter:

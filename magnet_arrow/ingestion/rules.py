@@ -1,13 +1,13 @@
-"""Taking runs, in plain values: by what rules, into what, how far it is, and what was met."""
+"""How runs are read, into what, and how far that is: plain values."""
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
-from magnet_arrow.errors import Rejected
-from magnet_arrow.records.table_builder import Batch
+from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.records.row_group import Batch
+from magnet_arrow.sources.file import Fingerprint
 from magnet_arrow.storage.manifest import RunEntry
 
 T_co = TypeVar("T_co", covariant=True)
@@ -15,14 +15,14 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an ingest, or a look through a source, is.
+    """How far an ingest or a validation is.
 
     Attributes:
         bytes_done: bytes of JSON read so far.
         bytes_total: bytes that there are to read.
-        runs_done: runs taken or rejected so far.
+        runs_done: runs ingested or rejected so far.
         runs_total: runs that there are to read.
-        run: the run at hand.
+        run: the run that is being read.
         rejected: runs rejected so far.
     """
 
@@ -38,27 +38,27 @@ class Sink(Protocol[T_co]):
     """Where the row groups of runs go: into a segment, or nowhere."""
 
     def add(self, batch: Batch) -> None:
-        """One row group of one table."""
+        """Add one row group of one table."""
 
     def add_run(self, entry: RunEntry) -> None:
-        """A run whose rows are in row groups that were added or will be."""
+        """Add a run whose rows are in row groups that were added or will be."""
 
     def finish(self) -> T_co:
-        """All is there."""
+        """Everything was added; what the sink made of it."""
 
     def discard(self) -> None:
-        """Nothing of it is wanted."""
+        """Remove everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is taken of a run.
+    """What is read of a run.
 
     Attributes:
-        partial: what is there of one that lacks files, or whose files end early; else it is refused.
-        strict: refuse one with unknown fields, or with values of a type that HELM does not declare.
-        pictures: files that embed pictures (`display_predictions.json` of HEIM: 226 GB), which are left out else.
-        content_hash: tell one state of a run from another by its files' bytes too, not by size and date alone.
+        partial: read an incomplete run, which lacks files or whose files end early; else it is rejected.
+        strict: reject a run with unknown fields, or with values of a type that HELM does not declare.
+        pictures: read files that embed pictures (`display_predictions.json` of HEIM: 226 GB); else they are excluded.
+        content_hash: tell a changed run by its files' bytes too, not by size and date alone.
     """
 
     partial: bool = False
@@ -68,11 +68,11 @@ class Rules:
 
 
 class Share(Struct, frozen=True):
-    """Some of the files of a long run, which several workers take: one of them, or all the others.
+    """The files of a streamed run that one of two workers reads: one file, or all others.
 
     Attributes:
-        file: that one, without the ending of a compressed one.
-        rest: it is the others.
+        file: the one file, without the ending of a compressed one.
+        rest: all others are meant.
     """
 
     file: str
@@ -83,20 +83,43 @@ class Share(Struct, frozen=True):
         return (name == self.file) != self.rest
 
 
-@dataclass(slots=True)
-class Taken:
-    """What was met in the files of a run, or of a suite.
+class Run(Protocol):
+    """A run that is to be read, or the files beside the runs of a suite: then its place has no folder."""
+
+    @property
+    def place(self) -> RunPlace:
+        """Its location."""
+
+    @property
+    def source(self) -> str:
+        """The id of its source."""
+
+    @property
+    def stamps(self) -> Fingerprint:
+        """Its fingerprint, from before it is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class StampedRun:
+    """A `Run` and nothing more."""
+
+    place: RunPlace
+    source: str
+    stamps: Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMode:
+    """How a run is read.
 
     Attributes:
-        unexpected: unknown fields and values of another type: how often, by (what, file and JSON path).
-        elements: what is to become rows, by file.
-        rejected: what was left out of files that end early, and files of a partial run that are missing.
+        streamed: append its rows chunk by chunk. It must be alone in its sink.
+        by_layout: trust HELM's layout to tell where elements end; else files are scanned.
+        salvage: files of a streamed run that are known to end early.
+        share: the files to read of a streamed run; None for all.
     """
 
-    unexpected: Counter[tuple[str, str]] = field(default_factory=Counter)
-    elements: Counter[str] = field(default_factory=Counter)
-    rejected: list[Rejected] = field(default_factory=list)
-
-    def copy(self) -> "Taken":
-        """As it is now."""
-        return Taken(self.unexpected.copy(), self.elements.copy(), list(self.rejected))
+    streamed: bool = False
+    by_layout: bool = True
+    salvage: frozenset[str] = frozenset()
+    share: Share | None = None

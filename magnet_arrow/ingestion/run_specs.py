@@ -11,9 +11,11 @@ from magnet_arrow.errors import BadFileError
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.ingestion.api import CacheLike
 from magnet_arrow.ingestion.plan import has_same_run_spec
-from magnet_arrow.ingestion.run_reader import RUN_SPEC, read_run_spec, stamps_of, where_of
+from magnet_arrow.ingestion.reading import where_of
+from magnet_arrow.ingestion.run_reader import RUN_SPEC, read_run_spec, stamps_of
 from magnet_arrow.query.scan_runs import read_run_specs_of
-from magnet_arrow.records.table_builders import ObjectRows
+from magnet_arrow.records.table_builder import Owner
+from magnet_arrow.records.table_builders import ObjectBuilder
 from magnet_arrow.sources.file import SourceFile
 from magnet_arrow.storage.manifest import run_key
 from magnet_arrow.storage.source_ids import SourceIds
@@ -48,7 +50,7 @@ def readable_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> R
     known = snapshot.keys_of(places)
     ids = SourceIds(snapshot, [(place, stamps_of(place)) for place, key in zip(places, known, strict=True) if not key])
     cached = snapshot.among([key for key in known if key])
-    rows = ObjectRows("run_spec")
+    builder = ObjectBuilder("run_spec")
     buffer = Buffer()
     keys, readable, bad = [], [], {}
     for index, place in enumerate(places):
@@ -61,12 +63,10 @@ def readable_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> R
             except BadFileError as error:
                 bad[index] = error
                 continue
-            rows.stage_object(spec, residual)
-            rows.keep(key, spec.name)
-            rows.end_run()
+            builder.append(builder.row_of(spec, residual), [Owner(key, spec.name)])
         keys.append(key)
         readable.append(index)
-    frame, json_columns = read_run_specs_of(snapshot, keys, rows.flush() if rows.rows else None)
+    frame, json_columns = read_run_specs_of(snapshot, keys, builder.flush() if builder.rows else None)
     return RunSpecs(frame, readable, json_columns, bad)
 
 

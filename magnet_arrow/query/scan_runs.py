@@ -28,7 +28,7 @@ from magnet_arrow.query.projection import (
 )
 from magnet_arrow.query.row_places import Visit
 from magnet_arrow.query.run_columns import RUN_COLUMNS
-from magnet_arrow.records.table_builder import Batch, plain_columns
+from magnet_arrow.records.row_group import Batch, plain_columns
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.schema.registry import EXTRA, RUN, RUN_NAME, Table
 from magnet_arrow.storage.manifest import Segment

@@ -2,38 +2,19 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from magnet_arrow._interning import Numbers, taken, texts_of
 from magnet_arrow.decode.wire import Residual, dumps, unescape
+from magnet_arrow.records.row_group import RunRows
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.schema.dynamic_types import Cells, Kind
 from magnet_arrow.schema.registry import Spread, Table
 
 _MOST_ITEMS = 1024
 _STAT_PLACE = re.compile(r"^/stats/\d+")
-
-
-@dataclass(slots=True)
-class RunRows:
-    """Where one run's rows are in a batch, and what they have.
-
-    Attributes:
-        key: the run.
-        first: its first row in the batch.
-        rows: how many.
-        occurs: bit set over the table's registered columns: those whose key occurs in a row, null or not.
-        dynamic: kinds of value met in each column that was found in the data.
-    """
-
-    key: str
-    first: int
-    rows: int
-    occurs: int = 0
-    dynamic: dict[str, Kind] = field(default_factory=dict)
 
 
 def row_place(table: Table, place: str) -> str:

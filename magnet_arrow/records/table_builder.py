@@ -1,19 +1,19 @@
-"""Decoded runs to record batches, by the registry.
+"""Elements of files to rows, and the rows of many runs to row groups, by the registry.
 
-Each table has a `Rows`: it takes the elements of one run after the other, and gives a `Batch` of all of them, which
-becomes one row group. A run is staged until it is known to be whole: `keep` lets its rows join, `drop` forgets them.
+Each table has a `TableBuilder`. It reads elements into `Rows`, which belong to nobody yet: whoever read a run appends
+them when all its files are known to be good. What was appended becomes one row group, a `Batch`.
 
-What no column holds is the row's residual (`magnet.extra`): JSON text of the values by their JSON pointer in the
+What no column holds of a row is its residual (`magnet.extra`): JSON text of the values by their JSON pointer in the
 row's element, an explicit null included. Places that held a plain string for `{"text": ...}` (HELM 0.1.0) are listed
 under `~text`.
 """
 
 import contextlib
 from array import array
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate, chain
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -22,10 +22,11 @@ from magnet_arrow import _interning
 from magnet_arrow.decode.chunks import Chunk, CrowdedError
 from magnet_arrow.decode.decoder import BadPieceError, NotPlainError
 from magnet_arrow.decode.wire import Residual
-from magnet_arrow.records.column_builders import InexactError, Shared, int32
-from magnet_arrow.records.flatten import RunRows, Spreader, residual_text, row_place, undeclared
+from magnet_arrow.records.column_builders import InexactError, int32
+from magnet_arrow.records.flatten import Spreader, residual_text, row_place, undeclared
+from magnet_arrow.records.interner import Interner
+from magnet_arrow.records.row_group import Batch, RunRows
 from magnet_arrow.schema import registry
-from magnet_arrow.schema.dynamic_types import Kind
 from magnet_arrow.schema.registry import Table
 
 GROUP_ROWS = 32_768
@@ -36,61 +37,45 @@ Half as long takes 5 % more bytes on `mmlu`, 2 % on `large` (`benchmarks/size.py
 with a tenth less of processor time (`predict.py`), and an ingest's memory peaks 9 MB lower of 240.
 """
 
+MAX_ROWS_AT_ONCE = 1 << 18
+"""How many rows one element may have, and how many are read at once of many: each may take 1,500 bytes."""
 
-MAX_STAGED_ROWS = 1 << 18
-"""How many rows one element may have, and how many are made at once of many: each may take 1,500 bytes."""
+
+class Owner(NamedTuple):
+    """A run that rows are appended for.
+
+    Attributes:
+        key: the run, as `magnet.run` has it.
+        name: its name.
+        json_bytes: bytes of JSON that the rows were read from.
+    """
+
+    key: str
+    name: str
+    json_bytes: int = 0
 
 
 @dataclass(slots=True)
-class Batch:
-    """One row group: registered columns in the table's order, and those found in the data, with their kinds."""
+class Rows:
+    """Rows that were read and not appended yet. They are of no use after the next `flush` of their builder.
 
-    table: Table
-    rows: int
-    registered: dict[str, pa.Array]
-    dynamic: dict[str, pa.Array]
-    kinds: dict[str, Kind]
-    runs: list[RunRows]
+    Attributes:
+        counts: how many each file has.
+        residuals: what no column holds of a row's element, by row.
+        rowless: elements without a row, by their place in the file.
+    """
+
+    counts: list[int]
+    residuals: dict[int, Residual] = field(default_factory=dict, kw_only=True)
+    rowless: dict[int, Any] = field(default_factory=dict, kw_only=True)
 
     @property
-    def nbytes(self) -> int:
-        """Bytes in memory."""
-        return sum(column.nbytes for _, column in self.columns())
-
-    def columns(self) -> "Iterator[tuple[str, pa.Array]]":
-        """All columns, by name."""
-        return chain(self.registered.items(), self.dynamic.items())
-
-    def parts(self, size_bytes: int) -> "Iterator[Batch]":
-        """The rows in batches whose repeated lists have items of at most so many bytes; of one row at least."""
-        sizes = [
-            _interning.item_bytes(column) for _, column in self.columns() if _interning.is_interned_list(column.type)
-        ]
-        if sum(pc.sum(size).as_py() or 0 for size in sizes) <= size_bytes:
-            yield self
-            return
-        begin, filled = 0, 0
-        for row, size in enumerate(map(sum, zip(*(size.to_pylist() for size in sizes), strict=True))):
-            if row > begin and filled + size > size_bytes:
-                yield self._slice(begin, row)
-                begin, filled = row, 0
-            filled += size
-        yield self._slice(begin, self.rows)
-
-    def _slice(self, begin: int, end: int) -> "Batch":
-        runs = []
-        for run in self.runs:
-            first, last = max(run.first, begin), min(run.first + run.rows, end)
-            if first < last:
-                runs.append(replace(run, first=first - begin, rows=last - first, dynamic=dict(run.dynamic)))
-        registered = {name: column.slice(begin, end - begin) for name, column in self.registered.items()}
-        dynamic = {name: column.slice(begin, end - begin) for name, column in self.dynamic.items()}
-        return Batch(self.table, end - begin, registered, dynamic, self.kinds, runs)
+    def count(self) -> int:
+        """How many."""
+        return sum(self.counts)
 
 
-def plain_columns(batch: Batch) -> dict[str, pa.Array]:
-    """All columns of a batch in their registered or stored types: a dictionary is only how one was made."""
-    return {name: _interning.dense(column) for name, column in batch.columns()}
+R = TypeVar("R", bound=Rows)
 
 
 @dataclass(slots=True)
@@ -101,140 +86,83 @@ class _Run:
     rows: int = 0
 
 
-class Rows:
-    """The rows of one table, of several runs, until they are a row group."""
+class TableBuilder(Generic[R]):
+    """Builds row groups of one table.
+
+    Attributes:
+        table: which.
+        rows: how many were appended to the row group that is being built.
+    """
 
     def __init__(self, name: str) -> None:
         self.table = registry.table(name)
+        self._key = ""  # the run whose rows were appended last
+        self._next_row = 0  # its next row
         self._open_names: dict[str, set[str] | None] = {}
-        self._next_row = 0
-        self._reset()
-        self._clear_staged()
+        self._begin_group()
 
-    def _reset(self) -> None:
-        """Begin a new row group."""
+    def _begin_group(self) -> None:
         self._runs: list[_Run] = []
         self._residuals: dict[int, Residual] = {}
-        self._shared: tuple[Shared, ...] = ()
+        self._interners: tuple[Interner, ...] = ()
         self.rows = 0
-        self.json_bytes = 0
-
-    def _clear_staged(self) -> None:
-        self._parts: deque[int] = deque()
-        self._staged_residuals: dict[int, Residual] = {}
-
-    @property
-    def has_staged(self) -> bool:
-        """Whether the run at hand has a file that is neither kept nor dropped; it may have no rows."""
-        return bool(self._parts)
+        self._json_bytes = 0
 
     @property
     def is_full(self) -> bool:
         """Whether it is time for a new row group."""
-        return self.rows >= GROUP_ROWS or self.json_bytes >= GROUP_BYTES
+        return self.rows >= GROUP_ROWS or self._json_bytes >= GROUP_BYTES
 
-    @property
-    def staged_rows(self) -> int:
-        """Rows staged since the last `keep`."""
-        return sum(self._parts)
+    def read_files(self, files: Sequence[Chunk]) -> R:
+        """The table's files of some runs at once, if all are ordinary.
 
-    @property
-    def staged_parts(self) -> list[int]:
-        """Rows of each file that `stage_plain` was given."""
-        return list(self._parts)
-
-    def stage(self, chunk: Chunk) -> None:
-        """Some elements of the run at hand; `keep` or `drop` is to follow.
-
-        What holds nothing out of the ordinary is taken at once, what does is looked at with care.
+        Args:
+            files: whole ones, one behind the other in a buffer.
 
         Raises:
-            BadFileError: one of them is no JSON, or too large.
-            CrowdedError: there are too many of them; nothing is staged.
+            NotPlainError: one of them may hold something that needs a closer look.
         """
-        with contextlib.suppress(NotPlainError):
-            self.stage_plain([chunk])
-            if self.staged_rows <= MAX_STAGED_ROWS:
-                return
-            self.drop()
-            if not chunk.is_part:
-                raise CrowdedError
-        if not chunk.is_part and chunk.is_crowded:
-            raise CrowdedError
-        self._stage(chunk)
-
-    def stage_plain(self, files: Sequence[Chunk]) -> None:
-        """The table's files of some runs at once; a `keep` for each or a `drop` for all is to follow.
-
-        They lie one behind the other in a buffer.
-
-        Raises:
-            NotPlainError: one of them may hold something that needs another look. Nothing is staged.
-        """
-        self._stage_parts(self._stage_plain, files)
-
-    def _stage_parts(self, stage: Callable[[Sequence[Chunk]], list[int]], files: Sequence[Chunk]) -> None:
-        """Stage a part for each file, by a way that tells how many rows each has; all of them, or nothing."""
         try:
-            self._parts.extend(stage(files))
-        except (NotPlainError, InexactError, UnicodeDecodeError, BadPieceError):
-            self.drop()
+            return self._read_files(files)
+        except (InexactError, UnicodeDecodeError, BadPieceError):
             raise NotPlainError from None
 
-    def _stage_plain(self, files: Sequence[Chunk]) -> list[int]:
-        """How many rows each file has."""
+    def _read_files(self, files: Sequence[Chunk]) -> R:
         raise NotPlainError
 
-    def _stage(self, chunk: Chunk) -> None:
-        raise AssertionError  # tables that are not arrays are staged in their own way
+    def residuals_of(self, rows: R) -> Iterator[Residual]:
+        """What no column holds of each row's element, object by object, as it is in the element."""
+        yield from rows.residuals.values()
 
-    def staged_residuals(self) -> Iterator[Residual]:
-        """What no column holds of each staged row's element, object by object, as it stands in the element."""
-        yield from self._staged_residuals.values()
-        for part in self._shared:
-            pointer = f"{part.pointer}/0" if part.pointer == "/stats" else part.pointer
-            for residual in part.residuals_from(self.rows):
-                yield moved(residual, pointer)
+    def append(self, rows: R, owners: Sequence[Owner]) -> None:
+        """Append rows: they are good.
 
-    def _add_staged(self, rows: int) -> None:
-        """More rows of the run at hand."""
-        if not self._parts:
-            self._parts.append(0)
-        self._parts[-1] += rows
-
-    def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
-        """The rows staged first are of this run, and good. Called once a chunk for a run that is long."""
-        rows = self._parts.popleft() if self._parts else 0
-        for row, residual in self._staged_residuals.items():
+        Args:
+            rows: as read.
+            owners: the run of each file, in order. A run may come again with its next rows, before any other.
+        """
+        self._append_values(rows)
+        for row, residual in rows.residuals.items():
             self._residuals[self.rows + row] = residual
-        self._staged_residuals = {}
-        if not rows:
-            return
-        if not self._runs or self._runs[-1].key != key:
-            self._runs.append(_Run(key, name, self._next_row))
-        self._runs[-1].rows += rows
-        self._next_row += rows
-        self.rows += rows
-        self.json_bytes += json_bytes
+        for owner, count in zip(owners, rows.counts, strict=True):
+            if owner.key != self._key:
+                self._key, self._next_row, self._open_names = owner.key, 0, {}
+            if count:
+                self._add_run(owner, count)
 
-    def drop(self) -> None:
-        """The staged rows are of a bad run: forget them."""
-        for part in self._shared:
-            part.truncate(self.rows)
-        self._clear_staged()
+    def _append_values(self, rows: R) -> None:
+        """Append what is in the table's own columns."""
 
-    def end_run(self) -> None:
-        """The run at hand is complete: the next row is the first of another."""
-        self._next_row = 0
-        self._open_names = {}
-
-    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
-        """All columns but those common to every table."""
-        for part in self._shared:
-            yield from part.columns()
+    def _add_run(self, owner: Owner, count: int) -> None:
+        if not self._runs or self._runs[-1].key != owner.key:
+            self._runs.append(_Run(owner.key, owner.name, self._next_row))
+        self._runs[-1].rows += count
+        self._next_row += count
+        self.rows += count
+        self._json_bytes += owner.json_bytes
 
     def flush(self) -> Batch:
-        """All kept rows as one batch; a new row group begins."""
+        """All appended rows as a row group; the next one begins."""
         counts = [run.rows for run in self._runs]
         found = dict(self._columns())
         found[registry.RUN_NAME] = _per_run([run.name for run in self._runs], counts)
@@ -252,19 +180,71 @@ class Rows:
         registered = {name: found[name] for name in self.table.names}
         _note_occurring(self.table, registered, residuals, runs)
         batch = Batch(self.table, self.rows, registered, spreader.columns, spreader.kinds, runs)
-        self._reset()
+        self._begin_group()
         return batch
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        """The columns but those that every table has."""
+        for interner in self._interners:
+            yield from interner.columns()
 
     def _all_residuals(self) -> dict[int, Residual]:
         """Residuals by row, places as seen from the row's element."""
         residuals = dict(self._residuals)
-        for part in self._shared:
-            for row, residual in part.residual_rows(self.rows):
-                residuals[row] = residuals.get(row, {}) | moved(residual, self._pointer_of(part, row))
+        for interner in self._interners:
+            for row, residual in interner.residual_rows():
+                residuals[row] = residuals.get(row, {}) | moved(residual, self._pointer_of(interner, row))
         return residuals
 
-    def _pointer_of(self, part: Shared, row: int) -> str:
-        return part.pointer
+    def _pointer_of(self, interner: Interner, row: int) -> str:
+        return interner.pointer
+
+
+class ArrayBuilder(TableBuilder[R]):
+    """Builds row groups of a table whose file is, or has, an array of elements."""
+
+    def read(self, chunk: Chunk, beside: Any = None) -> R:
+        """The rows of some elements of one run.
+
+        Those that are ordinary are decoded all at once; if one is not, all of them with care.
+
+        Args:
+            chunk: the elements.
+            beside: what is in the file beside the array; None if the file is the array.
+
+        Raises:
+            BadFileError: one of them is no JSON, or too large.
+            CrowdedError: there are too many of them.
+        """
+        with contextlib.suppress(NotPlainError, InexactError, UnicodeDecodeError, BadPieceError):
+            rows = self._read_fast([chunk])
+            if rows.count <= MAX_ROWS_AT_ONCE:
+                return rows
+            if not chunk.is_part:
+                raise CrowdedError
+        if not chunk.is_part and chunk.is_crowded:
+            raise CrowdedError
+        return self._read_carefully(chunk)
+
+    def _read_files(self, files: Sequence[Chunk]) -> R:
+        return self._read_fast(files)
+
+    def _read_fast(self, chunks: Sequence[Chunk]) -> R:
+        """The rows of chunks that lie one behind the other in a buffer, if all their elements are ordinary.
+
+        Raises:
+            NotPlainError: one may not be. So say InexactError, UnicodeDecodeError and BadPieceError too.
+        """
+        raise NotImplementedError
+
+    def _read_carefully(self, chunk: Chunk) -> R:
+        """The rows of a chunk, each element decoded by itself.
+
+        Raises:
+            BadFileError: one is no JSON, or has too many rows.
+            CrowdedError: together they have too many.
+        """
+        raise NotImplementedError
 
 
 def _slices(runs: Sequence[_Run]) -> list[RunRows]:

@@ -1,7 +1,8 @@
-"""The `Rows` of each kind of table: how the elements of its file become rows."""
+"""The builder of each table: how the elements of its file become rows."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -16,154 +17,125 @@ from magnet_arrow.decode.wire import Residual
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.declared_types import Object, object_shape
-from magnet_arrow.records.column_builders import Objects, Shared, require_plain
-from magnet_arrow.records.stat_builders import InstanceStatRows, RecurringRows, StatRows
-from magnet_arrow.records.table_builder import Rows
+from magnet_arrow.records.column_builders import Converted, InexactError, StructBuilder
+from magnet_arrow.records.interner import Interner, count_quotes
+from magnet_arrow.records.stat_builders import InstanceStatsBuilder, RecurringBuilder, StatsBuilder
+from magnet_arrow.records.table_builder import ArrayBuilder, Rows, TableBuilder, moved
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import Form, Table
 
 _HOT_BYTES = 3 << 18
-"""How much is decoded before it becomes columns: a long chunk as a whole would leave the processor's caches."""
+"""How much is decoded before it becomes columns: more would leave the processor's caches."""
 MAX_ITEMS = 1 << 29
-"""Items of lists that may stand in the rows of a run because they stand once in its file."""
+"""How many items the lists beside the request states may have in all rows of a run together."""
 _STATE_END = b"\n    }"
 
 
+@dataclass(slots=True)
 class ObjectRows(Rows):
-    """A table whose file is one object: one row a run or suite.
+    """Rows that are an object each.
 
     Attributes:
-        plain_objects: those that were staged by `stage_plain` last.
+        values: the objects, decoded.
+        objects: the same as columns have them.
+        files: the file that each is from; empty where the table has no such column.
     """
 
-    plain_objects: list[Any]
+    values: list[Any]
+    objects: Converted[Any]
+    files: list[str]
 
-    def _reset(self) -> None:
-        super()._reset()
-        self._objects = Shared(self.table.name, "", Objects(_shape_of(self.table)))
-        self._shared = (self._objects,)
 
-    def _stage_plain(self, files: Sequence[Chunk]) -> list[int]:
-        self.plain_objects = objects = decoder_of(_struct_of(self.table)).plain_pieces(file.view for file in files)
-        first = self._objects.objects.count
-        quotes = self._objects.objects.extend(objects, exact=False)
-        _require_quotes(files, quotes)
-        self._objects.codes.extend(range(first, first + len(objects)))
-        return [1] * len(objects)
+class ObjectBuilder(TableBuilder[ObjectRows]):
+    """Builds row groups of a table whose file is one object, or a few: one row per object."""
 
-    def stage_whole(self, files: Sequence[tuple[str, bytes]]) -> None:
-        """More objects of the run at hand: whole files, or the elements of files that are arrays.
+    def _begin_group(self) -> None:
+        super()._begin_group()
+        self._objects = StructBuilder(_shape_of(self.table))
+
+    def _read_files(self, files: Sequence[Chunk]) -> ObjectRows:
+        values = decoder_of(_struct_of(self.table)).plain_pieces(file.view for file in files)
+        objects = self._objects.convert(values, exact=False)
+        _require_quotes(files, objects.quotes)
+        return ObjectRows([1] * len(values), values, objects, [])
+
+    def read_documents(self, files: Sequence[tuple[str, bytes]]) -> ObjectRows:
+        """The rows of some files of one run or suite, of which each is an object or an array of objects.
 
         Args:
             files: their names and bytes.
 
         Raises:
-            NotPlainError: one of them may hold something that needs another look. Nothing more is staged.
+            NotPlainError: one of them may hold something that needs a closer look.
         """
         decoder = decoder_of(_struct_of(self.table))
-        found, names = [], []
+        values, names = [], []
         for name, whole in files:
-            values = decoder.plain(whole) if whole.lstrip().startswith(b"[") else decoder.plain_pieces([whole])
-            found += values
-            names += [name] * len(values)
-        needed = require_plain([whole for _, whole in files])
-        if found:
-            self._objects.add_all(found, needed)
-            self._stage_names(names)
-            self._add_staged(len(found))
+            found = decoder.plain(whole) if whole.lstrip().startswith(b"[") else decoder.plain_pieces([whole])
+            values += found
+            names += [name] * len(found)
+        try:
+            objects = self._objects.convert(values, exact=False)
+        except InexactError:
+            raise NotPlainError from None
+        if objects.quotes != count_quotes([whole for _, whole in files]):
+            raise NotPlainError
+        return ObjectRows([len(values)], values, objects, names)
 
-    def stage_object(self, value: Any, residual: Residual, file: str = "") -> None:
-        """An object of the run at hand, and of the file that it is in."""
-        self._objects.codes.append(self._objects.add(value, residual))
-        self._stage_names([file])
-        self._add_staged(1)
+    def row_of(self, value: Any, residual: Residual, file: str = "") -> ObjectRows:
+        """The row of one object that was decoded with care.
 
-    def _stage_names(self, files: Sequence[str]) -> None:
-        """Where objects are from, one by one."""
+        Args:
+            value: the object.
+            residual: what it could not hold.
+            file: where it is from.
+        """
+        objects = self._objects.convert([value], exact=True)
+        return ObjectRows([1], [value], objects, [file], residuals={0: residual} if residual else {})
+
+    def _append_values(self, rows: ObjectRows) -> None:
+        self._objects.append(rows.objects)
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        yield from self._objects.columns(self.table.name)
 
 
-class FiledRows(ObjectRows):
-    """A table of objects out of several files, which a column names."""
+class NamedObjectBuilder(ObjectBuilder):
+    """Builds row groups of a table of objects from several files, with a column that names each one's file."""
 
-    def _reset(self) -> None:
-        super()._reset()
+    def _begin_group(self) -> None:
+        super()._begin_group()
         self._files: list[str] = []
 
-    def _stage_names(self, files: Sequence[str]) -> None:
-        self._files += files
-
-    def drop(self) -> None:
-        """See `Rows`."""
-        del self._files[self.rows :]
-        super().drop()
+    def _append_values(self, rows: ObjectRows) -> None:
+        super()._append_values(rows)
+        self._files += rows.files
 
     def _columns(self) -> Iterator[tuple[str, pa.Array]]:
         yield self.table.named("file"), pa.array(self._files, pa.string())
         yield from super()._columns()
 
 
-class ElementRows(Rows):
-    """A table whose file is an array of objects that seldom recur: one row an element."""
+@dataclass(slots=True)
+class PairRows(Rows):
+    """Rows that are two strings each."""
 
-    def __init__(self, name: str) -> None:
-        self._decoder = ElementDecoder(_struct_of(registry.table(name)))
-        super().__init__(name)
-
-    def _reset(self) -> None:
-        super()._reset()
-        self._objects = Objects(self._decoder.shape)
-
-    def _stage_plain(self, files: Sequence[Chunk]) -> list[int]:
-        quotes = 0
-        held: list[Any] = []
-        held_bytes = 0
-        for file in files:
-            file.count = 0
-            for region in layout_split.cuts(file, layout_split.ELEMENT_END, _HOT_BYTES):
-                _require_room(file, region)
-                values = region.decoded_by(self._decoder.plain)
-                file.count += len(values)
-                held += values
-                held_bytes += region.end - region.begin
-                if held_bytes >= _HOT_BYTES:
-                    quotes += self._objects.extend(held, exact=False)
-                    held, held_bytes = [], 0
-        if held:
-            quotes += self._objects.extend(held, exact=False)
-        _require_quotes(files, quotes)
-        return [file.count for file in files]
-
-    def _stage(self, chunk: Chunk) -> None:
-        decoded = self._decoder.careful(chunk)
-        self._objects.extend(decoded.structs, exact=True)
-        self._staged_residuals = decoded.residuals
-        self._add_staged(len(decoded.structs))
-
-    def drop(self) -> None:
-        """See `Rows`."""
-        self._objects.truncate(self.rows)
-        super().drop()
-
-    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
-        yield from self._objects.columns(self.table.name)
+    pairs: list[tuple[str, str]]
 
 
-class TextRows(Rows):
-    """A table of two texts a row: a file's path and content, or a map's key and value."""
+class PairBuilder(TableBuilder[PairRows]):
+    """Builds row groups of two strings per row: a file's path and content, or a map's key and value."""
 
-    def _reset(self) -> None:
-        super()._reset()
+    def _begin_group(self) -> None:
+        super()._begin_group()
         self._pairs: list[tuple[str, str]] = []
 
-    def stage_pair(self, first: str, second: str) -> None:
-        """One row."""
-        self._pairs.append((first, second))
-        self._add_staged(1)
+    def rows_of(self, pairs: list[tuple[str, str]]) -> PairRows:
+        """The rows of these pairs, all of one run or suite."""
+        return PairRows([len(pairs)], pairs)
 
-    def drop(self) -> None:
-        """See `Rows`."""
-        del self._pairs[self.rows :]
-        super().drop()
+    def _append_values(self, rows: PairRows) -> None:
+        self._pairs += rows.pairs
 
     def _columns(self) -> Iterator[tuple[str, pa.Array]]:
         own = [name for name in self.table.names if name not in self.table.hidden and name != registry.RUN_NAME]
@@ -171,8 +143,76 @@ class TextRows(Rows):
             yield name, pa.array([pair[place] for pair in self._pairs], pa.string())
 
 
+@dataclass(slots=True)
+class ElementRows(Rows):
+    """Rows that are an element each, converted some at a time."""
+
+    elements: list[Converted[Any]]
+
+
+class ElementBuilder(ArrayBuilder[ElementRows]):
+    """Builds row groups of a table whose file is an array of objects that seldom recur: one row per element."""
+
+    def __init__(self, name: str) -> None:
+        self._decoder = ElementDecoder(_struct_of(registry.table(name)))
+        super().__init__(name)
+
+    def _begin_group(self) -> None:
+        super()._begin_group()
+        self._elements = StructBuilder(self._decoder.shape)
+
+    def _read_fast(self, chunks: Sequence[Chunk]) -> ElementRows:
+        found: list[Converted[Any]] = []
+        held: list[Any] = []
+        held_bytes = 0
+        for chunk in chunks:
+            chunk.count = 0
+            for region in layout_split.cuts(chunk, layout_split.ELEMENT_END, _HOT_BYTES):
+                _require_room(chunk, region)
+                values = region.decoded_by(self._decoder.plain)
+                chunk.count += len(values)
+                held += values
+                held_bytes += region.end - region.begin
+                if held_bytes >= _HOT_BYTES:
+                    found.append(self._elements.convert(held, exact=False))
+                    held, held_bytes = [], 0
+        if held:
+            found.append(self._elements.convert(held, exact=False))
+        _require_quotes(chunks, sum(elements.quotes for elements in found))
+        return ElementRows([chunk.count for chunk in chunks], found)
+
+    def _read_carefully(self, chunk: Chunk) -> ElementRows:
+        decoded = self._decoder.careful(chunk)
+        elements = self._elements.convert(decoded.structs, exact=True)
+        return ElementRows([len(decoded.structs)], [elements], residuals=decoded.residuals)
+
+    def _append_values(self, rows: ElementRows) -> None:
+        for elements in rows.elements:
+            self._elements.append(elements)
+
+    def _columns(self) -> Iterator[tuple[str, pa.Array]]:
+        yield from self._elements.columns(self.table.name)
+
+
+@dataclass(slots=True)
 class StateRows(Rows):
-    """`scenario_state`: one row a request state, with the rest of the file beside it."""
+    """Rows that are a request state each.
+
+    Attributes:
+        requests: the request states without their instances, converted some at a time.
+        instances: the number of each one's instance.
+        rests: what is beside the request states in each file; None if `rest` says it.
+        rest: the same, of the only file, decoded.
+    """
+
+    requests: list[Converted[Any]]
+    instances: "array[int]"
+    rests: Converted[Any] | None = None
+    rest: Any = None
+
+
+class StateBuilder(ArrayBuilder[StateRows]):
+    """Builds row groups of `scenario_state`: one row per request state, with the rest of the file in each."""
 
     _PREFIX = "scenario_state.request_states"
     _INSTANCE = ElementDecoder(structs.Instance)
@@ -180,116 +220,119 @@ class StateRows(Rows):
     _STATE = ElementDecoder(structs.ScenarioState)
 
     def __init__(self) -> None:
-        self._rest_value: Any = None
-        self._rest_items = 0
-        self._run_rows = 0
         super().__init__("scenario_state")
 
-    def _reset(self) -> None:
-        super()._reset()
-        self._rest = Shared("scenario_state", "", Objects(registry.STATE_REST))
-        self._rest_number: int | None = None
+    def _begin_group(self) -> None:
+        super()._begin_group()
+        self._rests = Interner("scenario_state", "", StructBuilder(registry.STATE_REST))
+        self._last_rest: tuple[Any, int] = (None, -1)
         shape = self._INSTANCE.shape
-        self._instances = Shared(f"{self._PREFIX}.instance", "/instance", Objects(shape), self._INSTANCE)
-        self._requests = Objects(self._REQUEST.shape, shared=["instance"])
-        self._shared = (self._rest, self._instances)
+        self._instances = Interner(f"{self._PREFIX}.instance", "/instance", StructBuilder(shape), self._INSTANCE)
+        self._requests = StructBuilder(self._REQUEST.shape, without=["instance"])
+        self._interners = (self._rests, self._instances)
 
-    def stage_rest(self, rest: Any) -> None:
-        """What stands beside the request states of the run at hand, before the first of them."""
-        self._rest_value, self._rest_number = rest, None
-        self._rest_items = _items_of(rest)
-
-    def stage_documents(self, files: Sequence[Chunk]) -> None:
-        """As `stage_plain`, with whole files instead of their arrays."""
-        self._stage_parts(self._stage_documents, files)
-
-    def _stage_documents(self, files: Sequence[Chunk]) -> list[int]:
-        counts: list[int] = []
+    def _read_files(self, files: Sequence[Chunk]) -> StateRows:
+        found = StateRows([], [], array("i"))
         quotes = 2 * len(files)  # of the key of the request states
         rests: list[Any] = []
         for few in _hot(files):
             if any(map(_is_dense, few)):
                 raise NotPlainError
             documents = self._STATE.plain_pieces(file.view for file in few)
-            quotes += self._extend(list(chain.from_iterable(document.request_states or () for document in documents)))
+            quotes += self._add(
+                found, list(chain.from_iterable(document.request_states or () for document in documents))
+            )
             for document in documents:
-                counts.append(len(document.request_states or ()))
+                found.counts.append(len(document.request_states or ()))
                 document.request_states = None
             rests += documents
-        if 0 in counts:
-            raise NotPlainError  # no row is there to hold what stands beside them
-        # A list has fewer items than its file bytes.
-        if any(count * (file.end - file.begin) > MAX_ITEMS for count, file in zip(counts, files, strict=True)):
+        if 0 in found.counts:
+            raise NotPlainError  # no row is there to hold what is beside them
+        # A list has fewer items than its file has bytes.
+        if any(count * (file.end - file.begin) > MAX_ITEMS for count, file in zip(found.counts, files, strict=True)):
             raise NotPlainError
-        first = self._rest.objects.count
-        _require_quotes(files, quotes + self._rest.objects.extend(rests, exact=False))
-        for number, count in enumerate(counts, first):
-            self._rest.codes.extend(array("i", [number]) * count)
-        return counts
+        found.rests = self._rests.objects.convert(rests, exact=False)
+        _require_quotes(files, quotes + found.rests.quotes)
+        return found
 
-    def _stage_plain(self, files: Sequence[Chunk]) -> list[int]:
-        if self._rest_number is None:
-            self._rest_number = self._rest.add(self._rest_value)
+    def read(self, chunk: Chunk, beside: Any = None) -> StateRows:
+        """The rows of some request states of one run. See `ArrayBuilder.read`."""
+        rows = super().read(chunk, beside)
+        rows.rest = beside
+        _require_few_items(chunk, rows.count, _items_of(beside))
+        return rows
+
+    def _read_fast(self, chunks: Sequence[Chunk]) -> StateRows:
+        found = StateRows([], [], array("i"))
         quotes = 0
-        for file in files:
-            file.count = 0
-            for region in layout_split.cuts(file, _STATE_END, _HOT_BYTES):
-                _require_room(file, region)
+        for chunk in chunks:
+            chunk.count = 0
+            for region in layout_split.cuts(chunk, _STATE_END, _HOT_BYTES):
+                _require_room(chunk, region)
                 states = region.decoded_by(self._REQUEST.plain)
-                quotes += self._extend(states)
-                file.count += len(states)
-            self._rest.codes.extend(array("i", [self._rest_number]) * file.count)
-        _require_quotes(files, quotes)
-        if (self._run_rows + sum(file.count for file in files)) * self._rest_items > MAX_ITEMS:
-            raise NotPlainError
-        return [file.count for file in files]
+                quotes += self._add(found, states)
+                chunk.count += len(states)
+            found.counts.append(chunk.count)
+        _require_quotes(chunks, quotes)
+        return found
 
-    def _extend(self, states: Sequence[Any]) -> int:
-        """Rows of these states; how many quotation marks a file needs for them."""
-        numbers = self._instances.number_pieces([state.instance for state in states])
-        self._instances.codes.extend(numbers)
+    def _add(self, found: StateRows, states: Sequence[Any]) -> int:
+        """Add these states to what was found; how many quotation marks a file needs for them."""
+        numbers = self._instances.numbers_of([state.instance for state in states])
+        found.instances.extend(numbers)
+        requests = self._requests.convert(states, exact=False)
+        found.requests.append(requests)
         keys = 2 * (len(numbers) - numbers.count(-1))
-        return keys + self._instances.quotes(numbers) + self._requests.extend(states, exact=False)
+        return keys + self._instances.quotes(numbers) + requests.quotes
 
-    def _stage(self, chunk: Chunk) -> None:
+    def _read_carefully(self, chunk: Chunk) -> StateRows:
         decoded = self._REQUEST.careful(chunk)
-        self._requests.extend(decoded.structs, exact=True)
-        numbers = self._instances.number_pieces([state.instance for state in decoded.structs])
-        if self._rest_number is None:
-            self._rest_number = self._rest.add(self._rest_value)
-        self._instances.codes.extend(numbers)
-        self._rest.codes.extend(array("i", [self._rest_number]) * len(numbers))
-        self._staged_residuals = decoded.residuals
-        self._add_staged(len(numbers))
-        self._require_few_items(chunk, len(numbers))
+        requests = self._requests.convert(decoded.structs, exact=True)
+        numbers = self._instances.numbers_of([state.instance for state in decoded.structs])
+        return StateRows([len(numbers)], [requests], numbers, residuals=decoded.residuals)
 
-    def _require_few_items(self, chunk: Chunk, rows: int) -> None:
-        rows += self._run_rows
-        if rows * self._rest_items > MAX_ITEMS:
-            where = Where(chunk.where.run, chunk.where.file, "$")
-            expected = f"lists beside the request states with at most {MAX_ITEMS:,} items in all rows together"
-            found = f"{self._rest_items:,} items for each of {rows:,} rows"
-            hint = "Every request state would have them. Shorten the lists of `adapter_spec`, or leave the run out."
-            raise BadFileError("", where=where, expected=expected, found=found, hint=hint)
+    def residuals_of(self, rows: StateRows) -> Iterator[Residual]:
+        """What no column holds of each row's element. See `TableBuilder.residuals_of`."""
+        yield from super().residuals_of(rows)
+        for residual in self._instances.residuals_of(rows.instances):
+            yield moved(residual, self._instances.pointer)
 
-    def keep(self, key: str, name: str, json_bytes: int = 0) -> None:
-        """See `Rows`."""
-        self._run_rows += self._parts[0] if self._parts else 0
-        super().keep(key, name, json_bytes)
+    def _append_values(self, rows: StateRows) -> None:
+        for requests in rows.requests:
+            self._requests.append(requests)
+        self._instances.codes.extend(rows.instances)
+        for number, count in zip(self._numbers_of_rests(rows), rows.counts, strict=True):
+            self._rests.codes.extend(array("i", [number]) * count)
 
-    def drop(self) -> None:
-        """See `Rows`."""
-        self._requests.truncate(self.rows)
-        super().drop()
-
-    def end_run(self) -> None:
-        """See `Rows`."""
-        self._run_rows = 0
-        super().end_run()
+    def _numbers_of_rests(self, rows: StateRows) -> Sequence[int]:
+        if rows.rests is not None:
+            first = self._rests.objects.count
+            self._rests.objects.append(rows.rests)
+            return range(first, self._rests.objects.count)
+        rest, number = self._last_rest
+        if number < 0 or rest is not rows.rest:
+            number = self._rests.add(rows.rest)
+            self._last_rest = rows.rest, number
+        return [number]
 
     def _columns(self) -> Iterator[tuple[str, pa.Array]]:
         yield from self._requests.columns(self._PREFIX)
         yield from super()._columns()
+
+
+def _require_few_items(chunk: Chunk, rows: int, items: int) -> None:
+    """The lists beside the request states are in each row, which may be too much.
+
+    Raises:
+        BadFileError: it is.
+    """
+    rows += chunk.first
+    if rows * items > MAX_ITEMS:
+        where = Where(chunk.where.run, chunk.where.file, "$")
+        expected = f"lists beside the request states with at most {MAX_ITEMS:,} items in all rows together"
+        found = f"{items:,} items for each of {rows:,} rows"
+        hint = "Every request state would have them. Shorten the lists of `adapter_spec`, or leave the run out."
+        raise BadFileError("", where=where, expected=expected, found=found, hint=hint)
 
 
 def _items_of(held: Any) -> int:
@@ -302,7 +345,7 @@ def _items_of(held: Any) -> int:
 
 
 def _hot(files: Sequence[Chunk]) -> Iterator[list[Chunk]]:
-    """Some files at a time."""
+    """Some files at a time, of about `_HOT_BYTES` together."""
     few: list[Chunk] = []
     for file in files:
         few.append(file)
@@ -313,13 +356,13 @@ def _hot(files: Sequence[Chunk]) -> Iterator[list[Chunk]]:
         yield few
 
 
-def _require_room(file: Chunk, region: layout_split.Region) -> None:
-    """A region that could not be cut small may have any number of elements.
+def _require_room(chunk: Chunk, region: layout_split.Region) -> None:
+    """A region that the layout gave no way to make small may have any number of elements.
 
     Raises:
         NotPlainError: it may have too many to be decoded at once.
     """
-    if region.end - region.begin > 2 * _HOT_BYTES and file.is_crowded:
+    if region.end - region.begin > 2 * _HOT_BYTES and chunk.is_crowded:
         raise NotPlainError
 
 
@@ -330,7 +373,11 @@ def _is_dense(file: Chunk) -> bool:
 
 
 def _require_quotes(files: Sequence[Chunk], needed: int) -> None:
-    """See `decode.QUOTE`; the files lie one behind the other."""
+    """Files that are one behind the other must have just the quotation marks that their values need.
+
+    Raises:
+        NotPlainError: they have others; see `decoder.QUOTE`.
+    """
     first = files[0]
     if count_byte(first.buffer, QUOTE[0], first.begin, files[-1].end) != needed:
         raise NotPlainError
@@ -338,18 +385,27 @@ def _require_quotes(files: Sequence[Chunk], needed: int) -> None:
         raise NotPlainError
 
 
-def rows_of(table: Table) -> Rows:
-    """The `Rows` that fills a table."""
-    own = {"scenario_state": StateRows, "stats": StatRows, "per_instance_stats": InstanceStatRows}
+def builder_of(table: Table) -> TableBuilder[Any]:
+    """A new builder for a table."""
+    own: dict[str, Callable[[], TableBuilder[Any]]] = {
+        "scenario_state": StateBuilder,
+        "stats": StatsBuilder,
+        "per_instance_stats": InstanceStatsBuilder,
+    }
     if table.name in own:
         return own[table.name]()
     if table.name == "instances":  # runs of other models have the same ones
-        return RecurringRows(table.name, _struct_of(table))
+        return RecurringBuilder(table.name, _struct_of(table))
     if table.name == "groups":
-        return FiledRows(table.name)
+        return NamedObjectBuilder(table.name)
     if table.of == "suite" and table.form is Form.ARRAY:
-        return ObjectRows(table.name)
-    forms = {Form.OBJECT: ObjectRows, Form.ARRAY: ElementRows, Form.MAP: TextRows, Form.TEXTS: TextRows}
+        return ObjectBuilder(table.name)
+    forms: dict[Form, type[TableBuilder[Any]]] = {
+        Form.OBJECT: ObjectBuilder,
+        Form.ARRAY: ElementBuilder,
+        Form.MAP: PairBuilder,
+        Form.TEXTS: PairBuilder,
+    }
     return forms[table.form](table.name)
 
 

@@ -18,7 +18,7 @@ from magnet_arrow import _durable
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import BadFileError, CacheNotWritableError, NoRunsError, SettingError
 from magnet_arrow.helm.layout import RunPlace, find_runs
-from magnet_arrow.ingestion import api, batch_reader, run_reader
+from magnet_arrow.ingestion import api, batch_reader, ingester
 from magnet_arrow.ingestion.api import Progress, ingest
 from magnet_arrow.ingestion.ensure_cached import ensure_cached
 from magnet_arrow.ingestion.parallel import division
@@ -318,7 +318,7 @@ def changing(times: int, monkeypatch: pytest.MonkeyPatch, victim: Path) -> None:
 
     Together with others, each file is looked at by itself; singly, the run is looked at as a whole.
     """
-    really, fill = run_reader.stamps_of, batch_reader._fill
+    really, fill = ingester.stamps_of, batch_reader._fill
     left = [times]
 
     def change() -> None:
@@ -336,7 +336,7 @@ def changing(times: int, monkeypatch: pytest.MonkeyPatch, victim: Path) -> None:
             change()
         return fill(folder, stamp, room)
 
-    monkeypatch.setattr(run_reader, "stamps_of", look)
+    monkeypatch.setattr(ingester, "stamps_of", look)
     monkeypatch.setattr(batch_reader, "_fill", filling)
 
 

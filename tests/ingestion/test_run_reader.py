@@ -16,10 +16,13 @@ from magnet_arrow.checks.verify import verify
 from magnet_arrow.decode import limits
 from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.helm.layout import RunPlace, find_runs
-from magnet_arrow.ingestion import run_reader
+from magnet_arrow.ingestion import reading, run_reader
 from magnet_arrow.ingestion.api import IngestReport, ingest
+from magnet_arrow.ingestion.ingester import Ingester
+from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.ingestion.rejection import ChangedError
-from magnet_arrow.ingestion.run_reader import RunReader, is_long, stamps_of, where_of
+from magnet_arrow.ingestion.rules import StampedRun
+from magnet_arrow.ingestion.run_reader import is_long, stamps_of
 from magnet_arrow.query.scan_runs import read_runs
 from magnet_arrow.storage.manifest import RunEntry
 from magnet_arrow.storage.segments.segment_files import SegmentWriter
@@ -155,7 +158,7 @@ def test_of_a_partial_run_what_is_there_is_taken_if_one_says_so(tmp_path: Path) 
 
 
 def test_files_without_a_table_are_kept_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_reader, "MAX_TEXT_BYTES", 100)
+    monkeypatch.setattr(reading, "MAX_TEXT_BYTES", 100)
     path = write_run(tmp_path / "outputs", make_run("a"))
     (path / "own.json").write_text(' {"é": [1.50]}\n', "utf-8")
     (path / "scenario.json").write_text("[")  # has a table, but is none
@@ -247,12 +250,12 @@ def test_a_run_is_known_by_its_folder_and_its_name_is_what_it_says(tmp_path: Pat
     assert where_of(place_of(tmp_path / "outputs")) == "made/renamed"
 
 
-def test_a_run_that_is_not_as_it_was_is_not_taken(tmp_path: Path) -> None:
+def test_a_run_that_is_not_as_it_was_is_not_ingested(tmp_path: Path) -> None:
     place = place_of(write_run(tmp_path / "outputs", make_run("a")))
     before = stamps_of(place)
     (place.path / "stats.json").write_text("[]")
     with pytest.raises(ChangedError, match="stays as it is while it is read") as caught:
-        RunReader(SegmentWriter(tmp_path / "cache"), Buffer(), lambda _: None).take(place, "s0", before, long=False)
+        Ingester(SegmentWriter(tmp_path / "cache"), Buffer(), lambda _: None).ingest(StampedRun(place, "s0", before))
     assert caught.value.where is not None
     assert (caught.value.where.run, caught.value.where.file) == ("made/a", "stats.json")
 

@@ -27,12 +27,12 @@ from magnet_arrow.errors import CacheNotWritableError, SettingError, WorkersLost
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.ingestion import batch_reader, worker
 from magnet_arrow.ingestion.api import IngestReport, Progress, ingest
+from magnet_arrow.ingestion.ingester import Ingester
 from magnet_arrow.ingestion.parallel import division, process_pool, settings
 from magnet_arrow.ingestion.parallel.executors import InProcess
 from magnet_arrow.ingestion.parallel.task import PendingRun, Task
 from magnet_arrow.ingestion.progress import ProgressCounter
-from magnet_arrow.ingestion.run_reader import RunReader
-from magnet_arrow.records.table_builder import Batch
+from magnet_arrow.records.row_group import Batch
 from magnet_arrow.sources.file import FileStamp
 from magnet_arrow.storage.segments.segment_files import TableWriter
 
@@ -345,16 +345,16 @@ def raising_at_the_bad_run(monkeypatch: pytest.MonkeyPatch, error: BaseException
     """Whatever a run's files make the package raise, on either way of reading them."""
 
     def wrapped(really: Callable[..., Any]) -> Callable[..., Any]:
-        def raising(self: RunReader[Any], what: Any, *rest: Any, **by_name: Any) -> Any:
-            places = [what] if isinstance(what, RunPlace) else [run.place for run in what]
-            if any(place.folder == BAD for place in places):
+        def raising(self: Ingester[Any], what: Any) -> Any:
+            runs = what if isinstance(what, list) else [what]
+            if any(run.place.folder == BAD for run in runs):
                 raise error
-            return really(self, what, *rest, **by_name)
+            return really(self, what)
 
         return raising
 
-    for name in ("take", "take_plain"):
-        monkeypatch.setattr(RunReader, name, wrapped(getattr(RunReader, name)))
+    for name in ("ingest", "ingest_batch"):
+        monkeypatch.setattr(Ingester, name, wrapped(getattr(Ingester, name)))
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_commas_in_texts_are_no_values(tmp_path: Path) -> None:
 
 
 def test_an_entry_of_too_many_stats_is_rejected_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stat_builders, "MAX_STAGED_ROWS", 300)
+    monkeypatch.setattr(stat_builders, "MAX_ROWS_AT_ONCE", 300)
     outputs = _written(tmp_path, "per_instance_stats", [{"instance_id": "a", "stats": [{"count": 1}] * 301}])
     [rejected] = ingest(outputs, tmp_path / "cache", workers=1).rejected
     assert (rejected.json_path, rejected.byte) == ("$[0]", 1)

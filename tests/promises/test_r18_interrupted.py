@@ -39,7 +39,7 @@ def interrupted(*args, **options):
     [
         ("ingestion.transaction.apply", 9, 1),
         ("commit.swap", 9, 1),
-        ("work.RunReader.take_plain", 9, 1),
+        ("work.Ingester.ingest_batch", 9, 1),
         ("compaction.merge.merge", 1, 1),
         ("compaction.transaction.replace", 2, 1),
         ("ingestion.transaction.apply", 9, 2),

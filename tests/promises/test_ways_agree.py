@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -16,9 +17,11 @@ from magnet_arrow.decode.decoder import NotPlainError
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.ingestion import batch_reader
 from magnet_arrow.ingestion.api import ingest
-from magnet_arrow.ingestion.run_reader import RunReader
+from magnet_arrow.ingestion.ingester import Ingester
+from magnet_arrow.ingestion.rules import Run
 from magnet_arrow.records import table_builders
-from magnet_arrow.records.table_builder import Rows
+from magnet_arrow.records.stat_builders import InstanceStatsBuilder, RecurringBuilder
+from magnet_arrow.records.table_builders import ElementBuilder, StateBuilder
 from magnet_arrow.schema import registry
 
 RUN_TABLES = [table.name for table in registry.RUN_TABLES]
@@ -40,7 +43,7 @@ def in_small_pieces(patch: pytest.MonkeyPatch) -> None:
 
 
 def singly_in_small_pieces(patch: pytest.MonkeyPatch) -> None:
-    """Each run by itself, and its instances decoded in place where they do not recur at first."""
+    """Each run by itself, element by element."""
     singly(patch)
     in_small_pieces(patch)
 
@@ -48,11 +51,12 @@ def singly_in_small_pieces(patch: pytest.MonkeyPatch) -> None:
 def with_care(patch: pytest.MonkeyPatch) -> None:
     """Each run by itself, by msgspec's raw elements."""
 
-    def refuse(self: Rows, files: object) -> None:
+    def refuse(self: object, files: object) -> None:
         raise NotPlainError
 
     singly(patch)
-    patch.setattr(Rows, "stage_plain", refuse)
+    for builder in (ElementBuilder, StateBuilder, RecurringBuilder, InstanceStatsBuilder):
+        patch.setattr(builder, "_read_fast", refuse)
 
 
 def same_by_all_ways(source: Path, tmp_path: Path) -> None:
@@ -97,19 +101,19 @@ def frames_of(outputs: Path, cache: Path) -> dict[str, pl.DataFrame]:
 
 
 def test_ordinary_runs_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `write_runs` makes is in HELM's layout, and an odd run among others is the only one taken with care."""
+    """What `write_runs` makes is in HELM's layout, and an odd run among others is the only one read by itself."""
     runs = [make_run(f"tide:n={number}", n_instances=5) for number in range(3)]
     paths = write_runs(tmp_path / "outputs", runs)
-    taken: list[str] = []
-    take = RunReader.take
+    alone: list[str] = []
+    ingest_one = Ingester.ingest
 
-    def noted(self: RunReader[object], place: RunPlace, *rest: object, **more: object) -> object:
-        taken.extend([place.folder] if place.folder else [])
-        return take(self, place, *rest, **more)  # type: ignore[arg-type]
+    def noted(self: Ingester[object], run: Run, *mode: Any) -> object:
+        alone.extend([run.place.folder] if run.place.folder else [])
+        return ingest_one(self, run, *mode)
 
-    monkeypatch.setattr(RunReader, "take", noted)
+    monkeypatch.setattr(Ingester, "ingest", noted)
     assert ingest(tmp_path / "outputs", tmp_path / "cache").runs == 3
-    assert taken == []
+    assert alone == []
     (paths[1] / "costs.json").write_text("{}")
     assert ingest(tmp_path / "outputs", tmp_path / "cache").runs == 1
-    assert taken == [paths[1].name]
+    assert alone == [paths[1].name]

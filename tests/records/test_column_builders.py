@@ -1,4 +1,4 @@
-"""Collectors: values of one field, kept until they are a column."""
+"""Column builders: values of one field, kept until they are a column."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from msgspec import Raw
 from magnet_arrow.decode.decoder import ElementDecoder
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.declared_types import FreeForm, ListOf, Scalar, Shape, object_shape
-from magnet_arrow.records.column_builders import InexactError, Objects, Shared, Texts, collector
+from magnet_arrow.records.column_builders import ColumnBuilder, InexactError, JsonBuilder, StructBuilder, column_builder
 
 STAT, STATE, SPEC = (ElementDecoder(kind) for kind in (structs.Stat, structs.RequestState, structs.RunSpec))
 FLOAT, INTEGER, FREE = Scalar(float), Scalar(int), FreeForm(keyed=True)
@@ -20,6 +20,10 @@ FLOAT, INTEGER, FREE = Scalar(float), Scalar(int), FreeForm(keyed=True)
 
 def decoded(decoder: ElementDecoder, *values: Any) -> list[Any]:
     return decoder.careful_pieces([json.dumps(value).encode() for value in values]).structs
+
+
+def add(builder: ColumnBuilder[Any], values: Sequence[Any]) -> None:
+    builder.append(builder.convert(values, exact=True))
 
 
 @pytest.mark.parametrize(
@@ -36,10 +40,10 @@ def decoded(decoder: ElementDecoder, *values: Any) -> list[Any]:
     ],
 )
 def test_values_come_out_as_they_went_in(shape: Shape, values: Sequence[Any]) -> None:
-    part = collector(shape)
-    part.extend(values[:1], exact=True)
-    part.extend_absent(2)
-    part.extend(values[1:], exact=True)
+    part = column_builder(shape)
+    add(part, values[:1])
+    part.append_nulls(2)
+    add(part, values[1:])
     assert shown(part.array()) == repr([texts(value) for value in (values[0], None, None, *values[1:])])
 
 
@@ -54,35 +58,34 @@ def test_values_come_out_as_they_went_in(shape: Shape, values: Sequence[Any]) ->
         (ListOf(ListOf(FREE)), [[Raw(b"{}")], [], [Raw(b"[]")]]),
     ],
 )
-def test_a_collector_forgets_what_came_last(shape: Shape, value: Any) -> None:
-    part = collector(shape)
-    part.extend([value, value, value], exact=True)
-    part.extend_absent(3)
-    part.extend([value], exact=True)
-    for count in (5, 4, 2, 0):
-        part.truncate(count)
-        assert shown(part.array()) == repr([texts(value), texts(value), texts(value), None, None][:count])
-    part.extend([value], exact=True)
-    assert shown(part.array()) == repr([texts(value)])
+def test_values_that_are_converted_and_not_appended_leave_nothing(shape: Shape, value: Any) -> None:
+    part = column_builder(shape)
+    part.convert([value], exact=True)
+    assert shown(part.array()) == "[]"
+    add(part, [value, None])
+    part.convert([value, value, value], exact=True)
+    part.append_nulls(1)
+    part.convert([None], exact=True)
+    add(part, [value])
+    assert shown(part.array()) == repr([texts(value), None, None, texts(value)])
 
 
-def test_objects_forget_what_came_last() -> None:
-    part = Objects(SPEC.shape)
-    part.extend(decoded(SPEC, {"name": "a", "metric_specs": [{}]}, {"name": "b"}), exact=True)
-    part.extend_absent(1)
-    part.truncate(1)
-    part.extend(decoded(SPEC, {"name": "c", "groups": ["g"]}), exact=True)
+def test_objects_that_are_not_appended_leave_nothing_in_any_field() -> None:
+    part = StructBuilder(SPEC.shape)
+    add(part, decoded(SPEC, {"name": "a", "metric_specs": [{}]}))
+    part.convert(decoded(SPEC, {"name": "b", "metric_specs": [{}, {}]}), exact=True)
+    add(part, decoded(SPEC, {"name": "c", "groups": ["g"]}))
     columns = {name: column.to_pylist() for name, column in part.columns("s")}
     assert (columns["s.name"], columns["s.groups"]) == (["a", "c"], [None, ["g"]])
     assert columns["s.metric_specs"] == [[{"class_name": None, "args": None}], None]
     assert part.count == 2
 
 
-def test_objects_that_can_t_be_taken_leave_nothing_in_any_field() -> None:
-    part = Objects(STAT.shape)
-    part.extend(decoded(STAT, {"name": {"name": "a"}, "count": 1}), exact=True)
-    with pytest.raises(InexactError):  # the name comes before what can't be taken
-        part.extend(decoded(STAT, {"name": {"name": "b"}, "count": 2, "sum": 2.0**60}), exact=False)
+def test_objects_that_cannot_be_converted_leave_nothing_in_any_field() -> None:
+    part = StructBuilder(STAT.shape)
+    add(part, decoded(STAT, {"name": {"name": "a"}, "count": 1}))
+    with pytest.raises(InexactError):  # the name comes before what cannot be converted
+        part.convert(decoded(STAT, {"name": {"name": "b"}, "count": 2, "sum": 2.0**60}), exact=False)
     columns = {name: column.to_pylist() for name, column in part.columns("s")}
     assert (columns["s.name.name"], columns["s.count"], columns["s.sum"]) == (["a"], [1], [None])
 
@@ -101,10 +104,10 @@ def test_objects_that_can_t_be_taken_leave_nothing_in_any_field() -> None:
 )
 def test_quotation_marks_are_counted_as_a_file_has_them(value: Any) -> None:
     """Python's `json` writes the file that they are counted in."""
-    part = Objects(SPEC.shape)
+    part = StructBuilder(SPEC.shape)
     texts = [json.dumps(value), json.dumps({"name": "z"})]
-    quotes = part.extend(decoded(SPEC, value, {"name": "z"}), exact=False)
-    assert quotes == sum(text.count('"') for text in texts)
+    objects = part.convert(decoded(SPEC, value, {"name": "z"}), exact=False)
+    assert objects.quotes == sum(text.count('"') for text in texts)
 
 
 def texts(value: Any) -> Any:
@@ -130,23 +133,23 @@ def shown(column: pa.Array) -> str:
     ],
 )
 def test_values_that_may_not_be_what_the_file_says(shape: Shape, good: Any, doubtful: Any) -> None:
-    part = collector(shape)
-    part.extend([None, good], exact=False)
+    part = column_builder(shape)
+    part.convert([None, good], exact=False)
     with pytest.raises(InexactError):
-        part.extend([None, doubtful], exact=False)
+        part.convert([None, doubtful], exact=False)
 
 
 def test_an_empty_object_may_not_be_what_the_file_says() -> None:
-    part = Objects(object_shape(structs.ScenarioSpec))
-    part.extend([*decoded(ElementDecoder(structs.ScenarioSpec), {"args": {"a": 1}}), None], exact=False)
+    part = StructBuilder(object_shape(structs.ScenarioSpec))
+    part.convert([*decoded(ElementDecoder(structs.ScenarioSpec), {"args": {"a": 1}}), None], exact=False)
     with pytest.raises(InexactError):
-        part.extend(decoded(ElementDecoder(structs.ScenarioSpec), {}), exact=False)
+        part.convert(decoded(ElementDecoder(structs.ScenarioSpec), {}), exact=False)
 
 
 def test_each_free_form_text_is_kept_once_and_compact() -> None:
-    part = Texts()
-    part.extend([Raw(b'{"a": 1.50}'), None, Raw(b"")], exact=True)
-    part.extend([Raw(b'{"a": 1.50}'), Raw(b'{"b":NaN}'), Raw(b'{ "c" : "\\u00e9" }')], exact=True)
+    part = JsonBuilder()
+    add(part, [Raw(b'{"a": 1.50}'), None, Raw(b"")])
+    add(part, [Raw(b'{"a": 1.50}'), Raw(b'{"b":NaN}'), Raw(b'{ "c" : "\\u00e9" }')])
     column = part.array()
     assert column.dictionary.to_pylist() == ['{"a":1.50}', '{"b":NaN}', '{"c":"\\u00e9"}']
     assert column.indices.to_pylist() == [0, None, None, 0, 1, 2]
@@ -155,15 +158,15 @@ def test_each_free_form_text_is_kept_once_and_compact() -> None:
 def test_text_is_copied_out_of_the_buffer() -> None:
     buffer = bytearray(b'[{"annotations":{"a":1}}]')
     state = STATE._many.decode(memoryview(buffer))[0]
-    part = Texts()
-    part.extend([state.annotations], exact=True)
+    part = JsonBuilder()
+    add(part, [state.annotations])
     buffer[:] = b'[{"annotations":{"b":2}}]'
     assert part.array().to_pylist() == ['{"a":1}']
 
 
 def test_objects_are_flattened_to_their_scalars() -> None:
-    part = Objects(STAT.shape)
-    part.extend(decoded(STAT, {"name": {"name": "x", "split": "test"}, "mean": 1}, {"count": 2}), exact=True)
+    part = StructBuilder(STAT.shape)
+    add(part, decoded(STAT, {"name": {"name": "x", "split": "test"}, "mean": 1}, {"count": 2}))
     columns = {name: column.to_pylist() for name, column in part.columns("stats")}
     filled = {name: cells for name, cells in columns.items() if cells != [None, None]}
     assert filled == {
@@ -177,8 +180,8 @@ def test_objects_are_flattened_to_their_scalars() -> None:
 
 def test_objects_in_lists_are_structs_and_an_empty_one_is_no_null() -> None:
     specs = decoded(SPEC, {"metric_specs": [{"class_name": "x", "args": {"a": [1]}}, {}]}, {})
-    part = Objects(SPEC.shape)
-    part.extend(specs, exact=True)
+    part = StructBuilder(SPEC.shape)
+    add(part, specs)
     columns = dict(part.columns("run_spec"))
     assert columns["run_spec.metric_specs"].to_pylist() == [
         [{"class_name": "x", "args": '{"a":[1]}'}, {"class_name": None, "args": None}],
@@ -186,27 +189,9 @@ def test_objects_in_lists_are_structs_and_an_empty_one_is_no_null() -> None:
     ]
 
 
-def test_shared_objects_are_decoded_once_and_referred_to_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[list[bytes]] = []
-    learn = Shared.learn
-    monkeypatch.setattr(Shared, "learn", lambda self, new, keys: (asked.append(list(new)), learn(self, new, keys))[1])
-    shared = Shared("stats", "", Objects(STAT.shape), STAT)
-    one, two, bad = (Raw(text) for text in (b'{"mean":1}', b'{"mean":2,"new":0}', b"3"))
-    shared.codes.extend(shared.number_pieces([one, two, one, Raw(b"")]))
-    shared.codes.extend(shared.number_pieces([bad]))
-    shared.truncate(4)
-    shared.codes.extend(shared.number_pieces([two]))
-    assert asked == [[bytes(one), bytes(two)], [bytes(bad)]]
-    assert dict(shared.columns())["stats.mean"].to_pylist() == [1.0, 2.0, 1.0, None, 2.0]
-    assert dict(shared.columns())["stats.mean"].to_pylist() == [1.0, 2.0, 1.0, None, 2.0]
-    assert list(shared.residual_rows(5)) == [(1, {"/new": 0}), (4, {"/new": 0})]
-    assert list(shared.residuals_from(2)) == [{"/new": 0}]
-    assert shared.quotes([0, 0, 1, -1]) == 2 + 2 + 4
-
-
 def test_values_of_a_field_that_is_kept_elsewhere_make_no_column() -> None:
-    part = Objects(STATE.shape, shared=["instance"])
-    part.extend(decoded(STATE, {"instance": {"id": "a"}, "train_trial_index": 3}), exact=True)
+    part = StructBuilder(STATE.shape, without=["instance"])
+    add(part, decoded(STATE, {"instance": {"id": "a"}, "train_trial_index": 3}))
     columns = dict(part.columns("s"))
     assert columns["s.train_trial_index"].to_pylist() == [3]
     assert not any(name.startswith("s.instance") for name in columns)

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from magnet_arrow.decode.wire import Residual
-from magnet_arrow.records.flatten import RunRows, Spreader, row_place, undeclared
+from magnet_arrow.records.flatten import Spreader, row_place, undeclared
+from magnet_arrow.records.row_group import RunRows
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.dynamic_types import Kind
 from magnet_arrow.schema.registry import Spread

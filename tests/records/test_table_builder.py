@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from magnet_arrow.decode.decoder import document
 from magnet_arrow.decode.wire import TEXT_FORM
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.records import table_builder
-from magnet_arrow.records.stat_builders import InstanceStatRows, StatRows
-from magnet_arrow.records.table_builder import Batch, Rows, moved, plain_columns
-from magnet_arrow.records.table_builders import StateRows
+from magnet_arrow.records.row_group import Batch, plain_columns
+from magnet_arrow.records.stat_builders import InstanceStatsBuilder, StatsBuilder
+from magnet_arrow.records.table_builder import ArrayBuilder, Owner, Rows, moved
+from magnet_arrow.records.table_builders import StateBuilder
 from magnet_arrow.schema import registry
 
+AnyBuilder = ArrayBuilder[Any]
 WHERE = Where("v1/run", "x.json")
 STATE = "scenario_state.request_states"
 
@@ -30,20 +33,22 @@ def chunk_of(value: Any, buffer: bytearray | None = None) -> Chunk:
     return Chunk(buffer, 0, len(data), 0, 0, "$", WHERE)
 
 
-def take(rows: Rows, key: str, *values: Any, rest: str = "{}") -> None:
-    """One run's files, or chunks of its file."""
-    for value in values:
-        if isinstance(rows, StateRows):
-            rows.stage_rest(document(rest.encode(), registry.STATE_REST, WHERE)[0])
-        rows.stage(chunk_of(value))
-        rows.keep(key, f"name of {key}")
-    rows.end_run()
+def read(builder: AnyBuilder, value: Any, rest: str = "{}") -> Rows:
+    """The rows of a file, or of the first chunk of one."""
+    beside = document(rest.encode(), registry.STATE_REST, WHERE)[0] if isinstance(builder, StateBuilder) else None
+    rows: Rows = builder.read(chunk_of(value), beside)
+    return rows
 
 
-def batch_of(rows: Rows, *runs: Any) -> Batch:
+def add(builder: AnyBuilder, key: str, value: Any, rest: str = "{}") -> None:
+    """One run's file."""
+    builder.append(read(builder, value, rest), [Owner(key, f"name of {key}")])
+
+
+def batch_of(builder: AnyBuilder, *runs: Any) -> Batch:
     for number, value in enumerate(runs):
-        take(rows, f"run{number}", value)
-    return rows.flush()
+        add(builder, f"run{number}", value)
+    return builder.flush()
 
 
 def cells(batch: Batch, name: str) -> list[Any]:
@@ -62,7 +67,7 @@ def occurring(batch: Batch, run: int = 0) -> set[str]:
 
 
 def test_rows_know_their_run_and_their_place_in_its_file() -> None:
-    batch = batch_of(StatRows(), [{"mean": 0.5}, {"mean": 1}], [{"mean": 2}], [], [{"mean": 3}])
+    batch = batch_of(StatsBuilder(), [{"mean": 0.5}, {"mean": 1}], [{"mean": 2}], [], [{"mean": 3}])
     assert cells(batch, "magnet.run") == ["run0", "run0", "run1", "run3"]
     assert cells(batch, "run_spec.name") == ["name of run0"] * 2 + ["name of run1", "name of run3"]
     assert cells(batch, "magnet.row") == [0, 1, 0, 0]
@@ -75,8 +80,8 @@ def test_rows_know_their_run_and_their_place_in_its_file() -> None:
 
 
 def test_a_batch_has_all_registered_columns_in_their_order_and_types() -> None:
-    for rows, value in ((StatRows(), [{}]), (InstanceStatRows(), [{"stats": [{}]}]), (StateRows(), [{}])):
-        batch = batch_of(rows, value)
+    for builder, value in ((StatsBuilder(), [{}]), (InstanceStatsBuilder(), [{"stats": [{}]}]), (StateBuilder(), [{}])):
+        batch = batch_of(builder, value)
         assert list(batch.registered) == batch.table.names
         plain = plain_columns(batch)
         assert [plain[column.name].type for column in batch.table.columns] == [
@@ -100,13 +105,13 @@ def test_a_batch_has_all_registered_columns_in_their_order_and_types() -> None:
     ],
 )
 def test_numbers_in_a_float_field(texts: list[str], means: list[Any], residuals: list[Any]) -> None:
-    for rows, column, wrap in (
-        (StatRows(), "stats.mean", "{}"),
-        (InstanceStatRows(), "per_instance_stats.stats.mean", '{{"stats": [{}]}}'),
+    for builder, column, wrap in (
+        (StatsBuilder(), "stats.mean", "{}"),
+        (InstanceStatsBuilder(), "per_instance_stats.stats.mean", '{{"stats": [{}]}}'),
     ):
         stats = ", ".join(wrap.format(f'{{"mean": {text}}}') for text in texts)
-        batch = batch_of(rows, f"[{stats}]")
-        inner = "/stats/0" if isinstance(rows, InstanceStatRows) else ""
+        batch = batch_of(builder, f"[{stats}]")
+        inner = "/stats/0" if isinstance(builder, InstanceStatsBuilder) else ""
         expected = [rest and {inner + place: value for place, value in rest.items()} for rest in residuals]
         assert repr(cells(batch, column)) == repr(means)
         assert extras(batch) == expected
@@ -114,7 +119,7 @@ def test_numbers_in_a_float_field(texts: list[str], means: list[Any], residuals:
 
 def test_request_states_of_odd_kinds() -> None:
     batch = batch_of(
-        StateRows(),
+        StateBuilder(),
         '[{"request": {"top_p": 1}, "instance": {"id": 7}}, {"request": {"top_p": 0.95}, "instance": {"id": "7"}},'
         '{"request": {}, "instance": {}}, {"request": null, "train_trial_index": 99999999999999999999},'
         '{"request": {"prompt": "a\\ud83d"}, "instance": {"input": "why"}, "annotations": {"b": NaN, "a": null}}]',
@@ -134,24 +139,21 @@ def test_request_states_of_odd_kinds() -> None:
 
 
 def test_the_rest_of_a_scenario_state_stands_beside_each_row() -> None:
-    rows = StateRows()
-    take(rows, "a", [{}, {}], rest='{"adapter_spec": {"method": "generation", "temperature": 0}, "more": 1}')
-    take(rows, "b", [{}], rest='{"adapter_spec": {"method": "chat"}}')
-    batch = rows.flush()
+    builder = StateBuilder()
+    add(builder, "a", [{}, {}], rest='{"adapter_spec": {"method": "generation", "temperature": 0}, "more": 1}')
+    add(builder, "b", [{}], rest='{"adapter_spec": {"method": "chat"}}')
+    batch = builder.flush()
     assert cells(batch, "scenario_state.adapter_spec.method") == ["generation", "generation", "chat"]
     assert repr(cells(batch, "scenario_state.adapter_spec.temperature")) == "[0.0, 0.0, None]"
 
 
 def test_an_entry_of_per_instance_stats_is_a_row_for_each_of_its_stats() -> None:
     first = {"instance_id": "a", "train_trial_index": 0, "new": 5, "stats": [{"mean": 1}, {"mean": 2, "other": 6}]}
-    rows = InstanceStatRows()
-    rows.stage(chunk_of([first, {"instance_id": "b", "stats": []}, {"instance_id": 3, "stats": [{"mean": 3}]}]))
-    assert rows.rowless_entries() == {1: {"instance_id": "b", "stats": []}}
-    rows.keep("run", "name")
-    assert rows.rowless_entries() == {1: {"instance_id": "b", "stats": []}}
-    rows.end_run()
-    assert rows.rowless_entries() == {}
-    batch = rows.flush()
+    builder = InstanceStatsBuilder()
+    rows = read(builder, [first, {"instance_id": "b", "stats": []}, {"instance_id": 3, "stats": [{"mean": 3}]}])
+    assert rows.rowless == {1: {"instance_id": "b", "stats": []}}
+    builder.append(rows, [Owner("run", "name")])
+    batch = builder.flush()
     assert cells(batch, "per_instance_stats.instance_id") == ["a", "a", "3"]
     assert cells(batch, "per_instance_stats.stats.mean") == [1.0, 2.0, 3.0]
     assert cells(batch, "magnet.entry") == [0, 0, 2]
@@ -160,22 +162,18 @@ def test_an_entry_of_per_instance_stats_is_a_row_for_each_of_its_stats() -> None
     assert extras(batch) == [{"/new": 5}, {"/stats/1/other": 6}, {"/instance_id": 3}]
 
 
-def test_a_run_that_is_dropped_leaves_nothing() -> None:
-    good = {
-        StatRows: [{"mean": 1}],
-        InstanceStatRows: [{"stats": [{"mean": 1}]}],
-        StateRows: [{"instance": {"id": "a"}}],
+def test_rows_that_are_not_appended_leave_nothing() -> None:
+    good: dict[Callable[[], AnyBuilder], Any] = {
+        StatsBuilder: [{"mean": 1}],
+        InstanceStatsBuilder: [{"stats": [{"mean": 1}]}],
+        StateBuilder: [{"instance": {"id": "a"}}],
     }
     for kind, value in good.items():
-        rows: Rows = kind()
-        take(rows, "first", value)
-        if isinstance(rows, StateRows):
-            rows.stage_rest(document(b"{}", registry.STATE_REST, WHERE)[0])
-        rows.stage(chunk_of(json.dumps(value).replace("1}", '1, "new": null}').replace('"a"', "5")))
-        rows.drop()
-        rows.end_run()
-        take(rows, "third", value)
-        batch = rows.flush()
+        builder = kind()
+        add(builder, "first", value)
+        read(builder, json.dumps(value).replace("1}", '1, "new": null}').replace('"a"', "5"))
+        add(builder, "third", value)
+        batch = builder.flush()
         assert cells(batch, "magnet.run") == ["first", "third"]
         assert extras(batch) == [None, None]
 
@@ -187,14 +185,12 @@ def test_a_run_is_unharmed_by_the_next_one_in_the_same_buffer() -> None:
         '"request":{{"prompt":"{0}"}}}}]'
     )
     buffer = bytearray(4096)
-    rows = StateRows()
+    builder = StateBuilder()
     for name in ("first", "other"):
-        rows.stage_rest(document(b'{"adapter_spec": {"method": "%s"}}' % name.encode(), registry.STATE_REST, WHERE)[0])
-        rows.stage(chunk_of(run.format(name), buffer))
-        rows.keep(name, name)
-        rows.end_run()
+        rest = document(b'{"adapter_spec": {"method": "%s"}}' % name.encode(), registry.STATE_REST, WHERE)[0]
+        builder.append(builder.read(chunk_of(run.format(name), buffer), rest), [Owner(name, name)])
     buffer[:] = b"\xff" * len(buffer)
-    batch = rows.flush()
+    batch = builder.flush()
     assert cells(batch, f"{STATE}.annotations") == ['{"k":"first"}', '{"k":"other"}']
     for column in ("instance.id", "request.prompt"):
         assert cells(batch, f"{STATE}.{column}") == ["first", "other"]
@@ -203,7 +199,9 @@ def test_a_run_is_unharmed_by_the_next_one_in_the_same_buffer() -> None:
 
 
 def test_which_columns_occur_in_a_run_is_told_by_keys_and_not_by_values() -> None:
-    batch = batch_of(StatRows(), [{"mean": None}, {"name": {"name": "x"}}], [{"mean": 1}], [{"new": 1, "count": "?"}])
+    batch = batch_of(
+        StatsBuilder(), [{"mean": None}, {"name": {"name": "x"}}], [{"mean": 1}], [{"new": 1, "count": "?"}]
+    )
     assert occurring(batch, 0) == {"run_spec.name", "stats.mean", "stats.name.name"}
     assert occurring(batch, 1) == {"run_spec.name", "stats.mean"}
     assert occurring(batch, 2) == {"run_spec.name", "stats.count"}
@@ -212,44 +210,44 @@ def test_which_columns_occur_in_a_run_is_told_by_keys_and_not_by_values() -> Non
 def test_a_row_group_is_full_at_a_number_of_rows_or_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_builder, "GROUP_ROWS", 3)
     monkeypatch.setattr(table_builder, "GROUP_BYTES", 100)
-    rows = StatRows()
+    builder = StatsBuilder()
     full = []
     for size_bytes in (40, 40, 40):
-        rows.stage(chunk_of([{"mean": 1}]))
-        rows.keep("run", "name", size_bytes)
-        full.append(rows.is_full)
+        builder.append(builder.read(chunk_of([{"mean": 1}])), [Owner("run", "name", size_bytes)])
+        full.append(builder.is_full)
     assert full == [False, False, True]
-    rows.flush()
-    take(rows, "more", [{}, {}])
-    assert not rows.is_full
-    take(rows, "last", [{}])
-    assert rows.is_full
+    builder.flush()
+    add(builder, "more", [{}, {}])
+    assert not builder.is_full
+    add(builder, "last", [{}])
+    assert builder.is_full
 
 
 def test_a_long_run_goes_on_in_the_next_row_group() -> None:
-    rows = InstanceStatRows()
+    builder = InstanceStatsBuilder()
     groups = []
     for numbers in ([1, 2], [3]):
-        rows.stage(chunk_of([{"instance_id": str(number), "stats": [{"mean": number}]} for number in numbers]))
-        rows.keep("run", "name")
-        groups.append(rows.flush())
+        chunk = chunk_of([{"instance_id": str(number), "stats": [{"mean": number}]} for number in numbers])
+        chunk.first = numbers[0] - 1
+        builder.append(builder.read(chunk), [Owner("run", "name")])
+        groups.append(builder.flush())
     assert [cells(batch, "magnet.row") for batch in groups] == [[0, 1], [2]]
     assert [cells(batch, "magnet.entry") for batch in groups] == [[0, 1], [2]]
 
 
 @pytest.mark.parametrize(
-    ("rows", "text", "path", "found"),
+    ("builder", "text", "path", "found"),
     [
-        pytest.param(StatRows(), '[{}, {"mean": 1]', "$[1]", "']'", id="no JSON"),
-        pytest.param(StateRows(), "[{}, nul]", "$[1]", "'nul' (no value)", id="no word of JSON"),
-        pytest.param(InstanceStatRows(), '[{"stats": [{}, {"a": .5}]}]', "$[0]", "'.5}]}' (no value)", id="in a stat"),
+        pytest.param(StatsBuilder(), '[{}, {"mean": 1]', "$[1]", "']'", id="no JSON"),
+        pytest.param(StateBuilder(), "[{}, nul]", "$[1]", "'nul' (no value)", id="no word of JSON"),
+        pytest.param(
+            InstanceStatsBuilder(), '[{"stats": [{}, {"a": .5}]}]', "$[0]", "'.5}]}' (no value)", id="in a stat"
+        ),
     ],
 )
-def test_what_is_no_row(rows: Rows, text: str, path: str, found: str) -> None:
-    if isinstance(rows, StateRows):
-        rows.stage_rest(document(b"{}", registry.STATE_REST, WHERE)[0])
+def test_what_is_no_row(builder: AnyBuilder, text: str, path: str, found: str) -> None:
     with pytest.raises(BadFileError) as caught:
-        rows.stage(chunk_of(text))
+        read(builder, text)
     assert caught.value.where is not None
     assert caught.value.where.json_path == path
     assert caught.value.found == found

@@ -14,8 +14,9 @@ from magnet_arrow.cache import Cache
 from magnet_arrow.decode.chunks import Chunk
 from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError, SnapshotExpiredError, Where
 from magnet_arrow.query.scan_runs import read_runs
-from magnet_arrow.records.column_builders import Texts
-from magnet_arrow.records.stat_builders import StatRows
+from magnet_arrow.records.column_builders import JsonBuilder
+from magnet_arrow.records.stat_builders import StatsBuilder
+from magnet_arrow.records.table_builder import Owner
 from magnet_arrow.schema import registry
 from magnet_arrow.storage.checksums import check_digest, check_file, file_entry
 from magnet_arrow.storage.manifest import TableEntry
@@ -79,20 +80,19 @@ def test_what_no_row_has_is_in_frames_and_not_in_the_file(tmp_path: Path) -> Non
 
 
 def test_runs_of_one_name_keep_it(tmp_path: Path) -> None:
-    rows = StatRows()
+    builder = StatsBuilder()
     for key, name in zip("abcd", ["one", "two", "one", "one"], strict=True):
-        rows.stage(Chunk(bytearray(b"[{}]"), 0, 4, 0, 0, "$", Where(key, "stats.json")))
-        rows.keep(key, name)
-        rows.end_run()
+        rows = builder.read(Chunk(bytearray(b"[{}]"), 0, 4, 0, 0, "$", Where(key, "stats.json")))
+        builder.append(rows, [Owner(key, name)])
     writer = TableWriter(registry.table("stats"), tmp_path / "stats" / "x.parquet")
-    writer.add(rows.flush())
+    writer.add(builder.flush())
     assert cells(tmp_path, writer.finish(), "run_spec.name") == [("one",), ("two",), ("one",), ("one",)]
 
 
 def test_texts_that_differ_by_blanks_are_one(tmp_path: Path) -> None:
     """A dictionary that holds a value twice is not what Parquet's writers expect."""
-    texts = Texts()
-    texts.extend([Raw(b'{"a": 1}'), Raw(b'{"a":1}'), Raw(b"[]")], exact=True)
+    texts = JsonBuilder()
+    texts.append(texts.convert([Raw(b'{"a": 1}'), Raw(b'{"a":1}'), Raw(b"[]")], exact=True))
     found = texts.array()
     assert found.dictionary.to_pylist() == ['{"a":1}', "[]"]
     assert found.to_pylist() == ['{"a":1}', '{"a":1}', "[]"]
@@ -183,9 +183,9 @@ def test_a_segment_is_wide_once_a_table_has_as_many_columns_as_it_may(
 def test_the_run_list_tells_where_each_run_is(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path)
     writer.add(stats_batch({"c": [1, 2], "a": [3]}))
-    rows = StatRows()
+    builder = StatsBuilder()
     for values in ([4, 5], [6]):
-        writer.add(stats_batch({"b": values}, rows=rows))
+        writer.add(stats_batch({"b": values}, builder=builder))
     for folder in "cabd":
         writer.add_run(run_entry(folder))
     assert writer.n_runs == 4

@@ -52,9 +52,9 @@ class PendingRun(Struct, frozen=True):
         """Whether it is streamed into a segment of its own."""
         return self.long or is_long(self.stamps)
 
-    def streamed(self, stamps: Fingerprint, salvage: frozenset[str]) -> "PendingRun":
+    def streamed(self, salvage: frozenset[str]) -> "PendingRun":
         """The same run, to be streamed."""
-        return msgspec.structs.replace(self, stamps=stamps, long=True, salvage=salvage)
+        return msgspec.structs.replace(self, long=True, salvage=salvage)
 
     def undivided(self) -> "PendingRun":
         """The same run, to be read by one worker."""

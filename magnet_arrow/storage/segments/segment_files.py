@@ -19,8 +19,7 @@ import pyarrow.parquet as pq
 
 from magnet_arrow import _interning
 from magnet_arrow.errors import CacheError
-from magnet_arrow.records.flatten import RunRows
-from magnet_arrow.records.table_builder import Batch
+from magnet_arrow.records.row_group import Batch, RunRows
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.schema.dynamic_types import CellType, Kind
 from magnet_arrow.schema.registry import Table
