@@ -1,1 +1,1 @@
-"""The command line. In: arguments. Out: one call, and what a person sees of it."""
+"""The command line. In: arguments. Out: one call of the package, and its report as text or JSON."""

@@ -1,4 +1,4 @@
-"""What lies in a source or in the cache, as frames to look through. Nothing is ingested for it."""
+"""Frames of what is in a source or in the cache. Nothing is ingested for them."""
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
@@ -27,11 +27,11 @@ _SUITE_TABLES = [table.name for table in SUITE_TABLES]
 
 
 def source_runs(source: Source, cache: Cache) -> pl.DataFrame:
-    """One row a run of `source`: suite, run folder, model, scenario, and where it is cached rows a table.
+    """One row per run of `source`: suite, folder, model, scenario, and rows per table if it is cached.
 
-    Model and scenario are null where the run spec cannot be read. `partial` is true where something of the run is
-    missing in the cache, `lacks` says what; `stale` where the cache has what the run was before it was rejected or
-    lost; both are there if a run has them. Beside the tables of every run those are shown that have rows.
+    Model and scenario are null if the run spec cannot be read. `partial` is true if the cache lacks something of the
+    run; `lacks` says what. `stale` is true if the cache holds an older state of a run that was rejected or lost since.
+    The columns `stale` and `lacks`, and those of tables that not every run has, are there if a run has a value.
     """
     runs = HelmRuns(source, cache=cache)
     snapshot = cache.snapshot()
@@ -60,16 +60,20 @@ def source_runs(source: Source, cache: Cache) -> pl.DataFrame:
 
 
 def cached_runs(cache: Cache) -> pl.DataFrame:
-    """One row a cached run: source, suite, run folder, model, scenario, partial, and rows a table.
+    """One row per cached run: source, suite, folder, model, scenario, `partial`, and rows per table.
 
-    Where a run has them: stale, and what a partial one lacks.
+    The columns `stale` and `lacks` are there if a run has a value.
 
     Raises:
         NoRunsError: the cache is empty.
     """
     snapshot = cache.snapshot()
     runs = _runs(cache, snapshot)
-    specs = read_runs(snapshot, _SPEC.name, runs[RUN].to_list(), [_MODEL, _SCENARIO]).select(_what()).collect()
+    specs = (
+        read_runs(snapshot, _SPEC.name, runs[RUN].to_list(), [_MODEL, _SCENARIO])
+        .select(_model_and_scenario())
+        .collect()
+    )
     places = runs.select("source", "suite", pl.col("folder").alias("run"))
     entries = [snapshot.runs[key].entry for key in runs[RUN]]
     state = pl.DataFrame({"lacks": list(map(lacks, entries))}, schema={"lacks": pl.String})
@@ -80,30 +84,30 @@ def cached_runs(cache: Cache) -> pl.DataFrame:
 
 def lacks(entry: RunEntry) -> str | None:
     """What a partial run lacks, on one line: which file, from which byte, and why."""
-    told = []
+    texts = []
     for one in entry.lacking:
         byte = "" if one.byte is None else f" from byte {one.byte:,}"
-        told.append(f"{one.file}{byte}: {one.reason}")
-    return " ".join(told) or None
+        texts.append(f"{one.file}{byte}: {one.reason}")
+    return " ".join(texts) or None
 
 
 def _without_unused(listed: pl.DataFrame, tables: Sequence[str]) -> pl.DataFrame:
-    """Without those of the tables that have no row anywhere, and without marks that no run has."""
+    """Drop columns of tables without rows, and marks that no run has."""
     unused = [table for table in tables if not listed[table].sum()]
     unused += [] if listed["stale"].any() else ["stale"]
     unused += [] if listed["lacks"].count() else ["lacks"]
     return listed.drop(unused)
 
 
-def _what() -> list[pl.Expr]:
-    """Model, and scenario without the modules that its class is in."""
+def _model_and_scenario() -> list[pl.Expr]:
+    """Model, and scenario without the module of its class."""
     return [pl.col(_MODEL).alias("model"), pl.col(_SCENARIO).str.split(".").list.last().alias("scenario")]
 
 
 def _models_and_scenarios(runs: HelmRuns) -> pl.DataFrame:
-    """Model and scenario of each run; null where its run spec cannot be read."""
+    """Model and scenario of each run; null if its run spec cannot be read."""
     specs, found = runs.readable_run_specs()
-    known = specs.select(_what()).collect()
+    known = specs.select(_model_and_scenario()).collect()
     rows: list[int | None] = [None] * len(runs)
     for row, index in enumerate(found.readable):
         rows[index] = row
@@ -111,9 +115,9 @@ def _models_and_scenarios(runs: HelmRuns) -> pl.DataFrame:
 
 
 def sources(cache: Cache) -> pl.DataFrame:
-    """One row a source in the cache: its cached runs, how many are partial or stale, bytes, rows a table.
+    """One row per source in the cache: number of runs, of partial and of stale runs, bytes, rows per table.
 
-    Beside the tables of every run those are shown that have rows; those of suites too.
+    Tables that not every run has, and tables of suites, are shown if they have rows.
     """
     of_runs = (
         cache.runs()
@@ -126,12 +130,12 @@ def sources(cache: Cache) -> pl.DataFrame:
 
 
 def bytes_on_disk(cache: Cache) -> int:
-    """Of all files in a cache's folder, those too that wait to be removed."""
+    """Bytes of all files in a cache's folder, including those that wait to be removed."""
     return sum(path.stat().st_size for path in cache.path.rglob("*") if path.is_file())
 
 
 def _rows_of_suites(cache: Cache) -> pl.DataFrame:
-    """One row a source: rows of each table that is filled from what stands beside the runs."""
+    """One row per source: rows of each table of suites."""
     snapshot = cache.snapshot()
     paths = {source.id: source.path for source in snapshot.manifest.sources}
     rows = [
@@ -143,7 +147,7 @@ def _rows_of_suites(cache: Cache) -> pl.DataFrame:
 
 
 def columns(table: str) -> pl.DataFrame:
-    """One row a registered column of a table: name, type, nullable, description."""
+    """One row per registered column of a table: name, type, nullable, description."""
     contract = TABLES[table].to_json()
     return pl.DataFrame(contract["columns"]).select("name", "type", "nullable", "description")
 
@@ -158,9 +162,9 @@ def first_rows(
     skip_damaged: bool = False,
     tell: Callable[[str], None] = warn,
 ) -> pl.DataFrame:
-    """The first rows of a table, over the cached runs whose folder or name matches the pattern `runs`.
+    """The first rows of a table, of the cached runs whose folder or name matches the pattern `runs`.
 
-    Of a table of suites, over the suites that match, and the releases, which are called `releases/<version>`.
+    For a table of suites: of the suites that match, and of releases, which are called `releases/<version>`.
 
     Args:
         cache: the cache.
@@ -168,13 +172,13 @@ def first_rows(
         runs: the pattern.
         columns: as for `HelmRuns.scan`.
         rows: how many.
-        skip_damaged: leave out runs that damage of the cache affects; all that it holds is read for that.
-        tell: told what is left out, and which of these rows are of stale runs; by default a `MagnetWarning`.
+        skip_damaged: exclude runs that damage of the cache affects; the whole cache is read for that.
+        tell: called with what is excluded, and if rows are of stale runs; by default a `MagnetWarning`.
 
     Raises:
         NoRunsError: the cache is empty, or no run in it matches.
         ColumnNotFoundError: `columns` names one that the table does not have.
-        CacheDamagedError: a file that is to be read is missing or damaged.
+        CacheDamagedError: a file that must be read is missing or damaged.
     """
     snapshot, damaged = sound.snapshot_of(cache.path, skip_damaged=skip_damaged, tell=tell)
     known = _runs(cache, snapshot) if TABLES[table].of == "run" else _suites(snapshot, table)
@@ -188,21 +192,21 @@ def first_rows(
         raise NoRunsError(
             f"No {TABLES[table].of} in the cache matches {runs!r}.",
             found=f"{known.height} others, such as {known['folder'][0]}" if known.height else "none at all",
-            hint="`magnet-arrow ls` shows them all.",
+            hint="`magnet-arrow ls` shows all.",
         )
-    # As few runs as hold that many rows: the rest need not be opened.
+    # As few runs as have that many rows; the others need not be opened.
     before = kept[f"rows.{table}"].cum_sum().shift(1, fill_value=0)
     keys = kept.filter(before < rows)[RUN].to_list()
     if stale := [key for key in keys if key in snapshot.stale]:
         tell(
-            f"{counted(len(stale), 'run')} of these stale, such as {stale[0].partition('/')[2]}: see `magnet-arrow ls`."
+            f"{counted(len(stale), 'run')} of these stale, such as {stale[0].partition('/')[2]}; see `magnet-arrow ls`."
         )
     with sound.going_on():
         return read_runs(snapshot, table, keys, columns).head(rows).collect()
 
 
 def _suites(snapshot: Snapshot, table: str) -> pl.DataFrame:
-    """The suites and releases, in the columns that `first_rows` looks at."""
+    """The suites and releases, in the columns that `first_rows` needs."""
     suites = snapshot.suites
     rows = [(key, suite.entry.suite, suite.entry.suite, suite.rows(table).rows) for key, suite in suites.items()]
     columns = {RUN: pl.String, "folder": pl.String, RUN_NAME: pl.String, f"rows.{table}": pl.Int64}
@@ -212,5 +216,5 @@ def _suites(snapshot: Snapshot, table: str) -> pl.DataFrame:
 def _runs(cache: Cache, snapshot: Snapshot) -> pl.DataFrame:
     runs = runs_frame(snapshot)
     if runs.is_empty():
-        raise NoRunsError(f"The cache in {cache.path} is empty.", hint="`magnet-arrow ingest PATH` takes runs into it.")
+        raise NoRunsError(f"The cache in {cache.path} is empty.", hint="`magnet-arrow ingest PATH` reads runs into it.")
     return runs

@@ -1,6 +1,6 @@
-"""A predictor that a user wrote, as the command line runs it: found by its name, and kept from what is ours.
+"""Runs a predictor that a user wrote: finds its class by name, and tells its errors and output from ours.
 
-What it prints does not reach the data on stdout, and however it ends, the command knows that it was the predictor.
+What it prints does not reach the data on stdout, and an error or exit in its code is reported as the predictor's.
 """
 
 import contextlib
@@ -18,18 +18,18 @@ from magnet_arrow.predictor import RunPredictor
 
 
 class PredictorFailedError(Exception):
-    """The code of a predictor's author ended by what is this error's cause: an exception, or an exit with any code."""
+    """A predictor's code raised an exception or exited; the exception is this error's cause."""
 
 
 @contextlib.contextmanager
 def predictors_code(*, leave: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Runs the code of a predictor's author; signals raise there as anywhere else.
+    """A context for the code of a predictor's author. Signals raise in it as anywhere else.
 
     Args:
-        leave: raised as it is.
+        leave: exceptions that are raised unchanged.
 
     Raises:
-        PredictorFailedError: it raised something, or exits.
+        PredictorFailedError: the code raised another exception, or exited.
     """
     try:
         yield
@@ -43,8 +43,8 @@ def load_predictor(name: str) -> type[RunPredictor]:
     """The class that MODULE:CLASS names.
 
     Raises:
-        typer.BadParameter: there is none, or it cannot be made an object of.
-        PredictorFailedError: its module raised something.
+        typer.BadParameter: there is no such class, or it has abstract methods.
+        PredictorFailedError: its module raised an exception.
     """
     module_name, _, class_name = name.partition(":")
     if not class_name:
@@ -77,7 +77,7 @@ def _is_predictor(value: object) -> TypeGuard[type[RunPredictor]]:
 
 
 def with_own_errors(predict: Callable[..., object]) -> Callable[..., object]:
-    """A predictor's method, whose errors are its own even where they are of this package's kinds."""
+    """A predictor's method, any error of which is the predictor's, even a `MagnetError`."""
 
     def predict_(*args: object, **options: object) -> object:
         with predictors_code():
@@ -88,12 +88,12 @@ def with_own_errors(predict: Callable[..., object]) -> Callable[..., object]:
 
 @contextlib.contextmanager
 def stdout_for_data() -> Iterator[TextIO]:
-    """A way to stdout for data alone: what anyone else prints goes to stderr.
+    """A stream to stdout for data only; everything else that is printed goes to stderr.
 
-    Where stdout is file descriptor 1, that stays so until the process ends, for all who write to the descriptor too:
-    children, and C libraries, which may hold back what they print until then.
+    If stdout is file descriptor 1, the descriptor itself is redirected until the process ends. This includes the output
+    of child processes and of C libraries, which may hold it back until then.
     """
-    if not _is_descriptor_1(sys.stdout):  # someone in this process captures what is printed
+    if not _is_descriptor_1(sys.stdout):  # the output is captured in this process
         data = sys.stdout
         with contextlib.redirect_stdout(sys.stderr):
             yield data
@@ -101,7 +101,7 @@ def stdout_for_data() -> Iterator[TextIO]:
     sys.stdout.flush()
     with open(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors) as data:
         os.dup2(os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else 2, 1)
-        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # of a descriptor it is no other class
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a stream of a descriptor has this class
         yield data
 
 

@@ -1,7 +1,7 @@
-"""What the script `magnet-arrow` starts.
+"""Entry point of the script `magnet-arrow`.
 
-Importing this is the first that the script does, so Ctrl-C and SIGTERM are seen to before anything else is imported:
-while nothing has been done yet, and when all has been, they end the process at once.
+The script imports this module first, so that Ctrl-C and SIGTERM are handled before anything else is imported. They end
+the process at once before a command begins and after it has ended.
 """
 
 import _signal  # type: ignore[import-not-found]  # `signal` itself would take a while to import

@@ -1,6 +1,6 @@
-"""What the command line shows: frames, an ingest's report, its progress. Values in, something to print out.
+"""Reports, frames and progress as text for people and as JSON for scripts.
 
-All text goes through `for_terminal` and into `rich.text.Text`, which reads no markup: a run may be called
+All text goes through `for_terminal` and `rich.text.Text`, which interprets no markup: a run may be called
 `mmlu:[/bold]x`, and a completion may hold an escape sequence.
 """
 
@@ -45,19 +45,19 @@ if TYPE_CHECKING:
     from magnet_arrow.storage.maintenance.compact import Compacted
 
 SHOWN = 5
-"""So many of a kind are shown on the terminal, unless all are asked for."""
+"""Number of items of a list that are printed; --json prints all."""
 
-_MOST = 60
+_MAX_CELL = 60
 _EVERY_RUN = frozenset(name.removesuffix(".json") for name in RUN_FILES)
 
 
 def plain(text: str) -> Text:
-    """Our own words and a dump's, line by line, without markup."""
+    """Lines of text, escaped and without markup."""
     return Text("\n".join(map(for_terminal, text.split("\n"))))
 
 
 def table(frame: pl.DataFrame) -> Table:
-    """A frame as it is: a row a row, a column a column, nothing left out."""
+    """A whole frame as a table."""
     shown = Table(box=None, pad_edge=False)
     for name, dtype in frame.schema.items():
         shown.add_column(plain(name), justify="right" if dtype.is_numeric() else "left", overflow="fold")
@@ -67,15 +67,15 @@ def table(frame: pl.DataFrame) -> Table:
 
 
 def records(frame: pl.DataFrame) -> Table:
-    """A wide frame turned over: a column a row, the first rows beside each other, long values cut."""
+    """A wide frame, transposed: one line per column, the rows side by side, long values cut."""
     shown = Table(box=None, pad_edge=False)
     shown.add_column("column", overflow="fold")
     shown.add_column("type", overflow="fold")
     for number in range(frame.height):
         shown.add_column(str(number), overflow="fold")
     for column in frame:
-        values = [_cell(value, most=_MOST) for value in column]
-        shown.add_row(plain(column.name), _cell(str(column.dtype), most=_MOST), *values)
+        values = [_cell(value, max_length=_MAX_CELL) for value in column]
+        shown.add_row(plain(column.name), _cell(str(column.dtype), max_length=_MAX_CELL), *values)
     return shown
 
 
@@ -87,74 +87,83 @@ def without_empty(frame: pl.DataFrame, *, keep: str) -> pl.DataFrame:
 
 
 def as_json(value: Any, *, indent: int | None = None) -> str:
-    """JSON in ASCII, so that no character of a dump acts on the terminal. NaN is written as Python does."""
+    """JSON in ASCII, so that no character of a dump controls the terminal. NaN is written as in Python."""
     return json.dumps(value, default=str, indent=indent)
 
 
 def rows_as_json(frame: pl.DataFrame) -> Iterator[str]:
-    """One JSON object a row (NDJSON)."""
+    """One JSON object per row (NDJSON)."""
     return map(as_json, frame.iter_rows(named=True))
 
 
 def ingest_summary(report: "IngestReport") -> str:
-    """What an ingest took, in a few lines."""
+    """What was ingested, in a few lines."""
     rows = ", ".join(f"{name} {count:,}" for name, count in shown_rows(report.rows).items())
     partial = f" ({report.partial:,} partial)" if report.partial else ""
     pruned = f", {report.pruned:,} pruned" if report.pruned else ""
     unchanged = f" ({report.skipped_partial:,} partial)" if report.skipped_partial else ""
     stale = f", {len(report.stale):,} stale" if report.stale else ""
-    taken = f"{report.runs:,} taken{partial}, {report.skipped:,} unchanged{unchanged}"
-    lines = [
-        f"runs      {taken}, {len(report.rejected):,} rejected{pruned}{stale}",
-        f"rows      {rows}" if report.runs else "",
-        f"bytes     {report.bytes_in:,} in, {report.bytes_out:,} out",
-        f"seconds   {report.seconds:.1f}",
-    ]
-    return "\n".join(filter(None, lines))
+    ingested = f"{report.runs:,} ingested{partial}, {report.skipped:,} unchanged{unchanged}"
+    return _labelled(
+        {
+            "runs": f"{ingested}, {len(report.rejected):,} rejected{pruned}{stale}",
+            "rows": rows if report.runs else "",
+            "bytes": f"{report.bytes_in:,} in, {report.bytes_out:,} out",
+            "seconds": f"{report.seconds:.1f}",
+        }
+    )
+
+
+def _labelled(texts: Mapping[str, str]) -> str:
+    """A line per text with its label in front; empty texts have no line."""
+    texts = {label: text for label, text in texts.items() if text}
+    width = max(8, *map(len, texts))
+    return "\n".join(f"{label:<{width}}  {text}" for label, text in texts.items())
 
 
 def lacking_text(report: "IngestReport") -> str:
-    """What partial runs lack, and broken files beside runs; empty if there are none."""
+    """What partial runs lack, and broken files of suites; empty if there are none."""
     if not report.lacking:
         return ""
-    told = first_of([rejected_text(one) for one in report.lacking], rest="; `magnet-arrow rejects` lists all")
-    of = "partial runs" if report.partial or report.skipped_partial else "files beside runs"
-    return f"Of {of} the cache lacks:\n{told}"
+    lines = first_of([rejected_text(one) for one in report.lacking], rest="; `magnet-arrow rejects` lists all")
+    of = "partial runs" if report.partial or report.skipped_partial else "files of suites"
+    return f"The cache lacks, of {of}:\n{lines}"
 
 
 def stale_text(report: "IngestReport") -> str:
-    """Which cached runs are stale, and what removes them; empty if there are none."""
+    """Which cached runs are stale, and how to remove them; empty if there are none."""
     if not report.stale:
         return ""
     n_runs = counted(len(report.stale), "cached run")
-    told = first_of([f"  {one.run}: {one.why}" for one in report.stale], rest="; `magnet-arrow ls` marks all")
+    lines = first_of([f"  {one.run}: {one.why}" for one in report.stale], rest="; `magnet-arrow ls` marks all")
     return (
-        f"{n_runs} {'is' if len(report.stale) == 1 else 'are'} stale: the cache has what was there before.\n{told}\n"
+        f"{n_runs} {'is' if len(report.stale) == 1 else 'are'} stale: the cache holds an older state.\n{lines}\n"
         "`magnet-arrow ingest PATH --prune` removes those that are gone, `magnet-arrow cache remove RUN` one, and "
         "`magnet-arrow cache remove --stale` all."
     )
 
 
 def shown_rows(rows: Mapping[str, int]) -> dict[str, int]:
-    """Rows by table: the tables of every run, and of the others those that have some."""
+    """Rows by table, for the tables of every run and for others that have rows."""
     return {name: count for name, count in rows.items() if count or name in _EVERY_RUN}
 
 
-def unexpected_lines(odd: Mapping[tuple[str, str], int]) -> list[str]:
-    """What no column holds, a line a kind and place, what is met most first."""
-    return [f"{what} {path} ({count:,} ×)" for (what, path), count in sorted(odd.items(), key=lambda item: -item[1])]
+def unexpected_lines(unexpected: Mapping[tuple[str, str], int]) -> list[str]:
+    """Values that fit no column, one line per kind and JSON path, the most frequent first."""
+    ordered = sorted(unexpected.items(), key=lambda item: -item[1])
+    return [f"{what} {path} ({count:,} ×)" for (what, path), count in ordered]
 
 
-def unexpected_facts(odd: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
+def unexpected_facts(unexpected: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
     """The same for a script."""
     return [
         {"what": what, "file": path.partition(" ")[0], "json_path": path.partition(" ")[2], "count": count}
-        for (what, path), count in odd.items()
+        for (what, path), count in unexpected.items()
     ]
 
 
 def rejection(row: Mapping[str, Any]) -> str:
-    """One row of `Cache.rejects()` in words, with a sample of what stands there."""
+    """One row of `Cache.rejects()` in words, with a sample of the bytes at fault."""
     run = f"{row['suite']}/{row['folder']}".rstrip("/")
     known = {name: row[name] for name in ("file", "reason", "json_path", "byte", "hint")}
     return "\n".join(filter(None, [rejected_text(Rejected(run=run, **known)), sample_line(row)]))
@@ -166,7 +175,7 @@ def rejected_text(rejected: Rejected) -> str:
 
 
 def sample_line(row: Mapping[str, Any]) -> str:
-    """The range of bytes that is at fault, and how it begins; empty where that is not known."""
+    """The range of bytes at fault, and its first bytes; empty if that is not known."""
     if not row["sample"]:
         return ""
     end = "" if row["end_byte"] is None else f"{row['end_byte']:,}"
@@ -174,7 +183,7 @@ def sample_line(row: Mapping[str, Any]) -> str:
 
 
 def ingest_facts(report: "IngestReport") -> dict[str, Any]:
-    """The same, and every reason, for a script."""
+    """The report of an ingest as JSON, with every reason."""
     return {
         "runs": report.runs,
         "partial": report.partial,
@@ -196,25 +205,25 @@ def ingest_facts(report: "IngestReport") -> dict[str, Any]:
 def verify_summary(report: "VerifyReport") -> str:
     """What a verification compared, in a few lines."""
     reasons = Counter(file.reason for file in report.not_covered)
-    left_out = "; ".join(f"{count:,} ({reason})" for reason, count in sorted(reasons.items()))
-    lines = [
-        f"runs      {report.runs:,} compared, {len(report.rejected):,} rejected",
-        f"files     {report.files:,} compared, {report.exact:,} come back byte for byte ({report.exact_share:.0%})",
-        f"left out  {left_out}" if left_out else "",
-        f"values    {report.values:,} compared, {counted(report.n_differences, 'difference')}",
-        f"seconds   {report.seconds:.1f}",
-    ]
-    return "\n".join(filter(None, lines))
+    return _labelled(
+        {
+            "runs": f"{report.runs:,} compared, {len(report.rejected):,} rejected",
+            "files": f"{report.files:,} compared, {report.exact:,} come back byte for byte ({report.exact_share:.0%})",
+            "excluded": "; ".join(f"{count:,} ({reason})" for reason, count in sorted(reasons.items())),
+            "values": f"{report.values:,} compared, {counted(report.n_differences, 'difference')}",
+            "seconds": f"{report.seconds:.1f}",
+        }
+    )
 
 
 def verify_reasons(report: "VerifyReport") -> list[str]:
-    """Why a cache can't stand in for its source, one text a difference, a rejected run, or a file with a loss."""
+    """Why a cache cannot replace its source: one text per difference, rejected run, or file with a loss."""
     losses = [f"{file.path}: {file.reason}." for file in report.not_covered if file.is_loss]
     return [*map(str, report.differences), *map(rejected_text, report.rejected), *losses]
 
 
 def verify_facts(report: "VerifyReport") -> dict[str, Any]:
-    """The same for a script: the first 1,000 differences, and all that was left out."""
+    """The report as JSON: the first 1,000 differences, and all files that were not compared."""
     return {
         "is_equal": report.is_equal,
         "runs": report.runs,
@@ -245,40 +254,39 @@ def difference_facts(difference: "Difference") -> dict[str, Any]:
 
 
 def validation_summary(report: "ValidationReport") -> str:
-    """What was found in a source in sum, in a few lines."""
-    takeable = sum(found.partial is not None for found in report.runs)
+    """What was found in a source, in a few lines."""
+    n_partial = sum(found.partial is not None for found in report.runs)
     n_rejected = len(report.rejected)
-    partial = f" ({takeable:,} of them could go in partially)" if takeable else ""
+    partial = f" ({n_partial:,} of them can be ingested partially)" if n_partial else ""
     rows = ", ".join(f"{name} {count:,}" for name, count in shown_rows(report.rows).items())
-    eras = ", ".join(f"{era} ({count:,})" for era, count in report.releases.items())
-    lines = [
-        f"runs      {len(report.runs):,}",
-        f"rejected  {n_rejected:,}{partial}",
-        f"suites    {len(report.suites):,} with files beside their runs" if report.suites else "",
-        f"rows      {rows}",
-        f"bytes     {sum(found.size_bytes for found in (*report.runs, *report.suites)):,}",
-        f"HELM      {eras}" if eras else "",
-        f"odd       {sum(report.unexpected.values()):,} values at {len(report.unexpected):,} places"
-        if report.unexpected
-        else "",
-    ]
-    return "\n".join(filter(None, lines))
+    unexpected = f"{sum(report.unexpected.values()):,} values at {len(report.unexpected):,} JSON paths"
+    return _labelled(
+        {
+            "runs": f"{len(report.runs):,}",
+            "rejected": f"{n_rejected:,}{partial}",
+            "suites": f"{len(report.suites):,} with files of their own" if report.suites else "",
+            "rows": rows,
+            "bytes": f"{sum(found.size_bytes for found in (*report.runs, *report.suites)):,}",
+            "HELM": ", ".join(f"{release} ({count:,})" for release, count in report.releases.items()),
+            "unexpected": unexpected if report.unexpected else "",
+        }
+    )
 
 
 def findings_text(found: "Findings") -> str:
-    """What there is to say about one run, in full."""
+    """Everything that was found in one run."""
     lines = [rejected_text(found.rejected)] if found.rejected else [f"{found.suite}/{found.folder}:"]
     if found.rejected and (sample := sample_line(rejected_facts(found.rejected))):
         lines.append(sample)
     if found.partial is not None:
-        lines.append(f"  With --partial the rest goes in, without all of {', '.join(found.partial)}.")
+        lines.append(f"  With --partial the rest is ingested, without all of {', '.join(found.partial)}.")
     if found.era and found.era.is_mixed:
         lines.append(f"  HELM: {found.era}")
     return "\n".join([*lines, *(f"  {line}" for line in unexpected_lines(found.unexpected))])
 
 
 def validation_facts(report: "ValidationReport") -> dict[str, Any]:
-    """The same, run by run, for a script."""
+    """The report as JSON, run by run."""
     return {
         "clean": report.is_clean,
         "rows": report.rows,
@@ -292,7 +300,7 @@ def validation_facts(report: "ValidationReport") -> dict[str, Any]:
 
 
 def findings_facts(found: "Findings") -> dict[str, Any]:
-    """What was found of one run, by name."""
+    """What was found in one run, as JSON."""
     return {
         "path": str(found.path),
         "suite": found.suite,
@@ -309,33 +317,33 @@ def findings_facts(found: "Findings") -> dict[str, Any]:
 
 
 def era_facts(era: "Era") -> dict[str, Any]:
-    """First and last release; `mixed` where they contradict each other."""
+    """First and last release; `mixed` if the files contradict each other."""
     return {"first": era.first, "last": era.last, "mixed": era.is_mixed}
 
 
 def rejected_facts(rejected: "Rejected") -> dict[str, Any]:
-    """A rejection's attributes by name, for scripts in a shell."""
+    """A rejection as JSON, with the hint in options of the shell."""
     facts = {name: getattr(rejected, name) for name in rejected.__struct_fields__}
     return facts | {"hint": rejected.hint and as_options(rejected.hint)}
 
 
 def check_summary(report: "CheckReport") -> str:
-    """What a check looked at, and how much of it is damaged, on one line."""
+    """What a check read, and how much of it is damaged, on one line."""
     found = counted(len(report.damages), "damaged file") if report.damages else "no damage"
     return f"{counted(report.runs, 'run')}, {counted(report.files, 'file')}, {counted(report.bytes, 'byte')}: {found}."
 
 
 def check_lines(report: "CheckReport") -> list[str]:
-    """Each damaged file with the runs that it affects, and what lies about."""
+    """Each damaged file with the runs that it affects, and files that are no part of the cache."""
     lines = []
     for one in report.damages:
         affected = first_of([f"  {run}" for run in one.runs], rest=" runs; --json has all")
-        lines.append(f"{one.what}\n{affected or '  No run that counts has rows there.'}")
+        lines.append(f"{one.what}\n{affected or '  No current run has rows in it.'}")
     return lines + [f"{path} is no part of the cache." for path in report.strays]
 
 
 def check_facts(report: "CheckReport") -> dict[str, Any]:
-    """The same for programs."""
+    """The report of a check as JSON."""
     damages = [
         {"file": one.file, "what": one.what, "keys": list(one.keys), "runs": list(one.runs)} for one in report.damages
     ]
@@ -351,7 +359,7 @@ def check_facts(report: "CheckReport") -> dict[str, Any]:
 def compact_summary(done: "Compacted") -> str:
     """What compacting did, on one line."""
     files = counted(done.swept_files, "file")
-    swept = f"; {files} out of use removed ({done.swept_bytes:,} bytes)" if done.swept_files else ""
+    swept = f"; {files} no longer in use removed ({done.swept_bytes:,} bytes)" if done.swept_files else ""
     return (
         f"{counted(done.segments_before, 'segment')} became {done.segments_after:,}, "
         f"{done.bytes_before:,} bytes became {done.bytes_after:,}{swept}."
@@ -359,12 +367,12 @@ def compact_summary(done: "Compacted") -> str:
 
 
 def compact_facts(done: "Compacted") -> dict[str, Any]:
-    """The same for programs."""
+    """The report of a compaction as JSON."""
     return {**dataclasses.asdict(done), "damaged": list(done.damaged)}
 
 
 def first_of(texts: Sequence[str], *, rest: str = "") -> str:
-    """The first few of `texts`, and how many more there are; `rest` says where they are."""
+    """The first few texts, and how many more there are; `rest` says where to see them."""
     lines = list(texts[:SHOWN])
     if len(texts) > SHOWN:
         lines.append(f"… and {len(texts) - SHOWN:,} more{rest}.")
@@ -373,7 +381,7 @@ def first_of(texts: Sequence[str], *, rest: str = "") -> str:
 
 @contextmanager
 def progress_bar(console: Console) -> "Iterator[Callable[[Progress], None] | None]":
-    """A bar on a terminal, with bytes, rate and time left; None where nobody would see it move."""
+    """A bar with bytes, rate and time left; None if stderr is no terminal."""
     if not console.is_terminal:
         yield None
         return
@@ -398,7 +406,7 @@ def progress_bar(console: Console) -> "Iterator[Callable[[Progress], None] | Non
 
 @contextmanager
 def rows_bar(console: Console) -> "Iterator[Callable[[ExportProgress], None] | None]":
-    """A bar on a terminal, with rows and the table in hand; None where nobody would see it move."""
+    """A bar with rows and the present table; None if stderr is no terminal."""
     if not console.is_terminal:
         yield None
         return
@@ -412,10 +420,10 @@ def rows_bar(console: Console) -> "Iterator[Callable[[ExportProgress], None] | N
         yield show
 
 
-def _cell(value: Any, *, most: int | None = None) -> Text:
+def _cell(value: Any, *, max_length: int | None = None) -> Text:
     if value is None:
         return Text(cell_text(value), style="dim")
     text = cell_text(value)
-    if most and len(text) > most:
-        text = text[: most - 1] + "…"
+    if max_length and len(text) > max_length:
+        text = text[: max_length - 1] + "…"
     return Text(for_terminal(text))

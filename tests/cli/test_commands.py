@@ -85,7 +85,7 @@ def test_the_script_is_the_same_command_line(outputs: Path, tmp_path: Path) -> N
     ended = subprocess.run(
         [*script, "ingest", str(outputs), "--cache", str(tmp_path / "c")], capture_output=True, text=True, check=True
     )
-    assert "3 taken" in ended.stdout
+    assert "3 ingested" in ended.stdout
     verify = [*script, "verify", str(outputs), "--cache", str(tmp_path / "c")]
     ended = subprocess.run(verify, capture_output=True, text=True, check=True)
     assert " 0 differences" in ended.stdout
@@ -110,35 +110,35 @@ def test_the_demo_ends_with_its_tables(run: Run) -> None:
     ended = run("demo")
     assert ended.code == 0
     assert ended.err == ""
-    assert "9 taken, 0 unchanged, 0 rejected" in ended.out
+    assert "9 ingested, 0 unchanged, 0 rejected" in ended.out
     # 3 of my-suite's 4 runs to learn from: 7 request states and 89 stats each; 5 instances of the fourth.
     assert re.search(r"run_specs +3 .*\n *scenario_state +21 .*\n *stats +267 ", ended.out)
     assert re.search(r"run_specs +1 .*\n *scenario_state +5 ", ended.out)
     assert re.search(r"predicted_mean +actual_mean", ended.out)
-    assert "0 taken, 9 unchanged, 0 rejected" in run("demo").out
+    assert "0 ingested, 9 unchanged, 0 rejected" in run("demo").out
 
 
 def test_an_ingest_says_what_it_took(run: Run, outputs: Path) -> None:
     ended = run("ingest", outputs)
     assert ended.code == 0
     assert ended.err == ""
-    assert "runs      3 taken, 0 unchanged, 0 rejected" in ended.out
+    assert "runs      3 ingested, 0 unchanged, 0 rejected" in ended.out
     assert "rows      run_spec 3, scenario_state 6, stats 6, per_instance_stats 12" in ended.out
     size = sum(file.stat().st_size for file in outputs.rglob("*.json"))
     assert f"bytes     {size:,} in, " in ended.out
-    assert "runs      0 taken, 3 unchanged, 0 rejected" in run("ingest", outputs).out
+    assert "runs      0 ingested, 3 unchanged, 0 rejected" in run("ingest", outputs).out
 
 
 def test_a_broken_run_is_named_and_the_others_go_in(run: Run, broken: Path) -> None:
     ended = run("ingest", broken)
     assert ended.code == 1
-    assert "2 taken, 0 unchanged, 1 rejected" in ended.out
+    assert "2 ingested, 0 unchanged, 1 rejected" in ended.out
     assert "made/tide:n=1/stats.json" in ended.err
     assert "Traceback" not in ended.err
     again = run("ingest", broken)
     assert again.code == 1
     assert again.err.startswith(ended.err)
-    assert "0 taken, 2 unchanged, 1 rejected" in again.out
+    assert "0 ingested, 2 unchanged, 1 rejected" in again.out
 
 
 def test_an_ingest_in_json_has_every_reason(run: Run, broken: Path) -> None:
@@ -156,12 +156,12 @@ def test_a_broken_run_goes_in_partially_if_told_and_is_marked_everywhere(run: Ru
     assert run("ingest", broken).code == 1
     ended = run("ingest", broken, "--partial")
     assert ended.code == 1
-    assert "2 taken (2 partial), 1 unchanged, 0 rejected" in ended.out
-    lacking = "Of partial runs the cache lacks:\nmade/tide:n=1/stats.json, byte 1, at $[0]:\n  expected the rest of "
+    assert "2 ingested (2 partial), 1 unchanged, 0 rejected" in ended.out
+    lacking = "The cache lacks, of partial runs:\nmade/tide:n=1/stats.json, byte 1, at $[0]:\n  expected the rest of "
     assert lacking in ended.err
     again = run("ingest", broken)
     assert again.code == 1
-    assert "0 taken, 3 unchanged (2 partial), 0 rejected" in again.out
+    assert "0 ingested, 3 unchanged (2 partial), 0 rejected" in again.out
     assert lacking in again.err
     facts = json.loads(run("ingest", broken, "--json").out)
     assert [(one["run"], one["file"], one["byte"]) for one in facts["lacking"]] == [
@@ -205,7 +205,7 @@ def test_a_run_that_is_rejected_since_is_marked_wherever_the_cache_is_shown(
     for n_rejected in (1, 1):
         ended = run("ingest", outputs)
         assert (ended.code, f"{n_rejected} rejected, 1 stale" in ended.out) == (1, True)
-        assert "1 cached run is stale: the cache has what was there before." in ended.err
+        assert "1 cached run is stale: the cache holds an older state." in ended.err
         assert "made/tide:n=1: rejected since" in ended.err
         assert "magnet-arrow cache remove" in ended.err
     (one,) = json.loads(run("ingest", outputs, "--json").out)["stale"]
@@ -260,7 +260,7 @@ def test_what_helm_does_not_declare_is_told_and_with_strict_rejected(run: Run, o
     file.write_text(json.dumps(stats))
     ended = run("ingest", outputs, "--strict")
     assert ended.code == 1
-    assert "2 taken, 0 unchanged, 1 rejected" in ended.out
+    assert "2 ingested, 0 unchanged, 1 rejected" in ended.out
     assert "--strict" in ended.err
     ended = run("ingest", outputs, "--retry")
     assert ended.code == 0
@@ -281,7 +281,7 @@ def test_a_source_is_validated_without_a_cache(run: Run, broken: Path, cache_dir
     assert re.search(r"^runs +2\nrejected +0\nrows +run_spec 2, .*\n.*\nHELM +0.4.0 \(2\)$", ended.out, re.MULTILINE)
     ended = run("validate", broken)
     assert (ended.code, ended.err) == (1, "")
-    assert re.search(r"^rejected +1 \(1 of them could go in partially\)$", ended.out, re.MULTILINE)
+    assert re.search(r"^rejected +1 \(1 of them can be ingested partially\)$", ended.out, re.MULTILINE)
     assert "made/tide:n=1/stats.json, byte 100, " in ended.out
     ended = run("validate", broken, "--json")
     facts = json.loads(ended.out)
@@ -297,11 +297,11 @@ def test_a_source_is_validated_without_a_cache(run: Run, broken: Path, cache_dir
 def test_nothing_but_rejects_is_3(run: Run, broken: Path) -> None:
     ended = run("ingest", broken, "--runs", "tide:n=1")
     assert ended.code == 3
-    assert "0 taken, 0 unchanged, 1 rejected" in ended.out
+    assert "0 ingested, 0 unchanged, 1 rejected" in ended.out
 
 
 def test_runs_are_chosen_by_a_pattern(run: Run, outputs: Path) -> None:
-    assert "2 taken" in run("ingest", outputs, "--runs", "tide:n=[02]").out
+    assert "2 ingested" in run("ingest", outputs, "--runs", "tide:n=[02]").out
     assert [row["run"] for row in rows(run("ls", "--json"))] == ["tide:n=0", "tide:n=2"]
 
 
@@ -505,7 +505,7 @@ def test_a_cache_is_cleared_after_a_yes(run: Run, outputs: Path, monkeypatch: py
     monkeypatch.setattr("typer.confirm", lambda *_, **__: pytest.fail("asked, though told --yes"))
     assert run("cache", "clear", "--yes").code == 0
     assert run("ls").code == 2
-    assert "3 taken" in run("ingest", outputs).out
+    assert "3 ingested" in run("ingest", outputs).out
 
 
 def test_no_answer_is_a_no(run: Run, outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -556,7 +556,7 @@ def test_rejected_runs_are_read_again_on_request(run: Run, broken: Path) -> None
 def test_how_to_take_an_incomplete_run_is_told(run: Run, outputs: Path) -> None:
     (outputs / "runs" / "made" / "tide:n=1" / "stats.json").unlink()
     assert "--partial" in run("ingest", outputs).err
-    assert "1 taken (1 partial), 2 unchanged" in run("ingest", outputs, "--partial").out
+    assert "1 ingested (1 partial), 2 unchanged" in run("ingest", outputs, "--partial").out
 
 
 def test_a_predictor_without_its_method_is_wrong_use(
@@ -946,7 +946,7 @@ def test_names_and_texts_that_cannot_be_shown_end_nothing(
     n_taken = 3 if locale else 4
     ended = shell("ingest", outputs, "--cache", "c")
     assert ended.code == 1
-    assert f"{n_taken} taken, 0 unchanged, {5 - n_taken} rejected" in ended.out
+    assert f"{n_taken} ingested, 0 unchanged, {5 - n_taken} rejected" in ended.out
     assert "made/caf\\udce9:n=3" in ended.err
     assert ("Set PYTHONUTF8=1" in ended.err) == bool(locale)
     assert shell("ls", "--cache", "c").out.count("tide:n=") == 3

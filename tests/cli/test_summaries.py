@@ -46,7 +46,7 @@ def made_report(rejected: tuple[Rejected, ...] = ()) -> IngestReport:
         skipped=7,
         pruned=2,
         rejected=rejected,
-        notes=("latest was passed over.",),
+        notes=("latest was skipped.",),
         unexpected={("unknown field", "stats.json $[].note"): 3, ("value of another type", "stats.json $[].mean"): 40},
         partial=3,
     )
@@ -85,7 +85,7 @@ def test_json_is_ascii_and_keeps_kinds() -> None:
 
 def test_a_summary_counts_what_was_taken_and_what_not() -> None:
     assert ingest_summary(made_report((REJECTED,))).splitlines() == [
-        "runs      1,200 taken (3 partial), 7 unchanged, 1 rejected, 2 pruned",
+        "runs      1,200 ingested (3 partial), 7 unchanged, 1 rejected, 2 pruned",
         "rows      run_spec 1,200, stats 34,567, per_instance_stats 0, instances 8",
         "bytes     9,876,543 in, 1,234 out",
         "seconds   1.3",
@@ -113,7 +113,7 @@ def test_the_facts_are_json_and_complete() -> None:
         1200,
         7,
         2,
-        ["latest was passed over."],
+        ["latest was skipped."],
     )
 
 
