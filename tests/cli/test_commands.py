@@ -216,7 +216,7 @@ def test_a_run_that_is_rejected_since_is_marked_wherever_the_cache_is_shown(
     assert (info["runs"], info["stale"]) == (3, 1)
     shown = run("head", "stats", "-n", "100", "--columns", "run_spec.name", "--json")
     assert (shown.code, len(rows(shown))) == (0, 6)
-    assert shown.err == "1 run of these stale, such as made/tide:n=1: see `magnet-arrow ls`.\n"
+    assert shown.err == "1 run of these stale, such as made/tide:n=1; see `magnet-arrow ls`.\n"
     exported = run("export", "--to", tmp_path / "out")
     assert (exported.code, "1 run stale" in exported.err) == (1, True)
     assert pl.read_parquet(tmp_path / "out" / "runs" / "*.parquet").filter("stale")["folder"].to_list() == ["tide:n=1"]
