@@ -24,7 +24,7 @@ from magnet_arrow.ingestion import api, batch_reader, execution
 from magnet_arrow.records import stat_builders, table_builder, table_builders
 from magnet_arrow.records.interner import Interner
 from magnet_arrow.storage import transaction
-from magnet_arrow.storage.segments import segment_files
+from magnet_arrow.storage.segments.writer import TableWriter
 
 WARM_UP, CALLS = 2, 5
 
@@ -43,7 +43,7 @@ STAGES: tuple[tuple[type, str, str, Callable[[Any], str]], ...] = (
     (stat_builders.InstanceStatsBuilder, "_read_fast", "decode", _table),
     (Interner, "intern", "  of it: intern what is new", lambda interner: interner.prefix),
     (table_builder.TableBuilder, "flush", "columns", _table),
-    (segment_files.TableWriter, "_write_held", "write", _table),
+    (TableWriter, "_write_held", "write", _table),
     (execution.Ingestion, "plan", "plan", lambda _: ""),
 )
 

@@ -12,7 +12,7 @@ from magnet_arrow.records.stat_builders import StatsBuilder
 from magnet_arrow.records.table_builder import Owner
 from magnet_arrow.sources.file import FileStamp
 from magnet_arrow.storage.manifest import RunEntry, Segment, Source, run_key
-from magnet_arrow.storage.segments.segment_files import SegmentWriter
+from magnet_arrow.storage.segments.writer import SegmentWriter
 from magnet_arrow.storage.snapshot import Snapshot
 from magnet_arrow.storage.transaction import Change, apply
 

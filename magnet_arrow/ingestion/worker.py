@@ -21,7 +21,7 @@ from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.records.row_group import Batch
 from magnet_arrow.sources.file import SystemReadError, content_digest
 from magnet_arrow.storage.manifest import RejectedRun, RunEntry, Segment
-from magnet_arrow.storage.segments.segment_files import SegmentWriter
+from magnet_arrow.storage.segments.writer import SegmentWriter
 
 SEGMENT_PARQUET_BYTES = 64 << 20
 SEGMENT_TIME_S = 60.0

@@ -26,8 +26,8 @@ from magnet_arrow.schema.registry import EXTRA, RUN, RUN_NAME, TABLES, Table, sq
 from magnet_arrow.storage import checksums
 from magnet_arrow.storage.manifest import Segment
 from magnet_arrow.storage.profiles import kinds_of
-from magnet_arrow.storage.segments import segment_files
 from magnet_arrow.storage.segments.evolution import Other
+from magnet_arrow.storage.segments.reader import other_columns
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _alike(snapshot: Snapshot, table: Table) -> dict[_Files, list[Path]]:
             entry = segment.tables[table.name].file
             path = checksums.check_digest(snapshot.path, entry)
             dead = tuple(sorted(snapshot.deleted(segment)))
-            others = segment_files.others(snapshot.path, segment, table.name)
+            others = other_columns(snapshot.path, segment, table.name)
             with checksums.reading(snapshot.path, entry):
                 files = _files(path, segment, table, runs[segment.id], dead, others)
             alike.setdefault(files, []).append(path.absolute())

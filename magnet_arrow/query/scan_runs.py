@@ -33,7 +33,8 @@ from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.schema.registry import EXTRA, RUN, RUN_NAME, Table
 from magnet_arrow.storage.manifest import Segment
 from magnet_arrow.storage.profiles import bits_of, in_residual, kinds_of, merge_kinds
-from magnet_arrow.storage.segments import segment_files, shared_text
+from magnet_arrow.storage.segments import shared_text
+from magnet_arrow.storage.segments.reader import TableFile, open_table
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 _BATCH_ROWS = 65_536
@@ -247,7 +248,7 @@ class _Reader:
             key: in_residual(run.segment, run.profiles, chosen.table) for key, run in one_of_segment.items()
         }
         self._open = contextlib.ExitStack()
-        self._file: segment_files.TableFile
+        self._file: TableFile
         self._segment = ""
         self._group_rows: dict[str, list[int]] = {}
 
@@ -284,14 +285,12 @@ class _Reader:
         shown = self._chosen.shown
         return shared_text.frame_of(rows, frame_schema(shown)) if shown else pl.DataFrame(height=rows.num_rows)
 
-    def _file_of(self, segment: Segment) -> segment_files.TableFile:
+    def _file_of(self, segment: Segment) -> TableFile:
         if segment.id != self._segment:
             self._open.close()
             self._segment = ""
             entry = segment.tables[self._chosen.table.name]
-            file = segment_files.open_table(
-                self._chosen.cache, entry, interned=True, in_residual=self._in_residual[segment.id]
-            )
+            file = open_table(self._chosen.cache, entry, interned=True, in_residual=self._in_residual[segment.id])
             self._file = self._open.enter_context(file)
             self._segment = segment.id
         return self._file

@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.schema.dynamic_types import CellType, Kind
-from magnet_arrow.storage.segments import segment_files, shared_text
+from magnet_arrow.storage.segments import shared_text
+from magnet_arrow.storage.segments.reader import open_table
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 _BATCH_BYTES = 8 << 20
@@ -79,7 +80,7 @@ class StoredTables:
         kept = self._kept.pop(table, None)  # before another is read, so that there are never two
         if kept is None or (kept.segment, kept.number) != (run.segment.id, number):
             kept = None
-            with segment_files.open_table(self._snapshot.path, run.segment.tables[table], interned=True) as file:
+            with open_table(self._snapshot.path, run.segment.tables[table], interned=True) as file:
                 rows = file.read(number, file.names)
             row_bytes = 0
             if shared_text.plain_bytes(rows) <= _GROUP_BYTES:

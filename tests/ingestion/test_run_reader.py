@@ -25,7 +25,7 @@ from magnet_arrow.ingestion.rules import StampedRun
 from magnet_arrow.ingestion.run_reader import is_long, stamps_of
 from magnet_arrow.query.scan_runs import read_runs
 from magnet_arrow.storage.manifest import RunEntry
-from magnet_arrow.storage.segments.segment_files import SegmentWriter
+from magnet_arrow.storage.segments.writer import SegmentWriter
 
 Edit = Callable[[dict[str, Any]], object]
 TABLES = ("run_spec", "scenario_state", "stats", "per_instance_stats")

@@ -34,7 +34,7 @@ from magnet_arrow.ingestion.parallel.task import PendingRun, Task
 from magnet_arrow.ingestion.progress import ProgressCounter
 from magnet_arrow.records.row_group import Batch
 from magnet_arrow.sources.file import FileStamp
-from magnet_arrow.storage.segments.segment_files import TableWriter
+from magnet_arrow.storage.segments.writer import TableWriter
 
 NAMES = [f"tide:n={number}" for number in range(8)]
 

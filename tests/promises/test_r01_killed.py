@@ -71,7 +71,7 @@ import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit_bytes}, {limit_bytes}))
 from magnet_arrow.records import table_builder as columns
-from magnet_arrow.storage.segments import segment_files as segments
+from magnet_arrow.storage.segments import writer as segments
 segments._HELD_BYTES, columns.GROUP_ROWS = {held_bytes}, 1
 """
     child = start_ingest([outputs], cache, prelude=starved, segment_bytes=1 << 30)

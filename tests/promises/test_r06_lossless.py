@@ -28,7 +28,7 @@ from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.query.stored_tables import StoredTables
 from magnet_arrow.records import table_builder
 from magnet_arrow.restore.run_files import RunFiles
-from magnet_arrow.storage.segments import segment_files
+from magnet_arrow.storage.segments import writer as segment_writer
 from magnet_arrow.storage.snapshot import Snapshot
 
 DATA = Path(__file__).parents[1] / "data"
@@ -157,7 +157,7 @@ def batch_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         for module in (limits, run_reader):
             monkeypatch.setattr(module, "BLOCK_BYTES", 64)
         monkeypatch.setattr(table_builder, "GROUP_ROWS", 1)
-        monkeypatch.setattr(segment_files, "_HELD_BYTES", 0)
+        monkeypatch.setattr(segment_writer, "_HELD_BYTES", 0)
     size: int = request.param
     return size
 

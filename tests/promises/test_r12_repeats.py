@@ -13,7 +13,7 @@ from makedump import Run, make_run, request_state, stat, write_runs
 
 from magnet_arrow import Cache, HelmRuns, ingest, verify
 from magnet_arrow.records import table_builders
-from magnet_arrow.storage.segments import segment_files
+from magnet_arrow.storage.segments import writer as segment_writer
 
 ROWS = 500
 TEXT = "t" * 60_000
@@ -121,7 +121,7 @@ def test_it_is_kept_once(case: str, tmp_path: Path, arrow_peak: Callable[[], int
 
 def test_repeated_lists_bound_a_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """50 rows of a list of 100 items, 16 bytes each by our count: a group of 16,000 bytes has 10 rows."""
-    monkeypatch.setattr(segment_files, "PART_BYTES", 16_000)
+    monkeypatch.setattr(segment_writer, "PART_BYTES", 16_000)
     names = [f"s{number}" for number in range(100)]
     run = make_run("tide:model=heron", n_instances=1)
     run[STATE]["adapter_spec"]["stop_sequences"] = names

@@ -25,7 +25,7 @@ from magnet_arrow.query.arrow_stream import TableHandle
 from magnet_arrow.query.scan_runs import read_runs, select_runs
 from magnet_arrow.query.stored_tables import StoredTables, stored_types
 from magnet_arrow.schema import registry
-from magnet_arrow.storage.segments.segment_files import TableFile
+from magnet_arrow.storage.segments.reader import TableFile
 from magnet_arrow.storage.snapshot import Snapshot
 from magnet_arrow.storage.transaction import Change, apply
 

@@ -264,7 +264,7 @@ def test_a_full_disk_leaves_the_cache_as_it_was(tmp_path: Path, monkeypatch: pyt
     for folder in "ab":
         commit_runs(tmp_path, {folder: [1]})
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    monkeypatch.setattr("magnet_arrow.storage.segments.segment_files.write_runs", full)
+    monkeypatch.setattr("magnet_arrow.storage.maintenance.merge.write_runs", full)
     with pytest.raises(CacheNotWritableError, match="No space left"):
         Cache(tmp_path).compact()
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

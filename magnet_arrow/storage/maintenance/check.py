@@ -10,8 +10,7 @@ from magnet_arrow.schema.registry import RUN
 from magnet_arrow.storage import checksums, manifest
 from magnet_arrow.storage.maintenance import vacuum
 from magnet_arrow.storage.manifest import Manifest, RunEntry, RunList, Segment, StoredRows, TableEntry
-from magnet_arrow.storage.segments import segment_files
-from magnet_arrow.storage.segments.segment_files import TableFile
+from magnet_arrow.storage.segments.reader import TableFile, open_table
 from magnet_arrow.storage.snapshot import Snapshot, listed
 
 
@@ -135,7 +134,7 @@ class _BadGroups:
         """The digest covers every byte of the file; reading every page tells where the fault is."""
         try:
             self._look_at_bytes(cache, table)
-            with segment_files.open_table(cache, table, interned=True) as file:
+            with open_table(cache, table, interned=True) as file:
                 for group in range(len(file.group_rows)):
                     self._read(file, group)
         except CacheDamagedError as error:
@@ -178,7 +177,7 @@ def _keys_in_tables(cache: Path, segment: Segment) -> list[str]:
     """The runs of a segment without a run list, as far as its rows tell."""
     keys: set[str] = set()
     for table in segment.tables.values():
-        with contextlib.suppress(CacheDamagedError), segment_files.open_table(cache, table) as file:
+        with contextlib.suppress(CacheDamagedError), open_table(cache, table) as file:
             for group in range(len(file.group_rows)):
                 keys.update(file.read(group, [RUN]).column(RUN).unique().to_pylist())
     return sorted(keys)

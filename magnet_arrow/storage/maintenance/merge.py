@@ -23,8 +23,18 @@ from magnet_arrow.storage import checksums, commit
 from magnet_arrow.storage.maintenance import vacuum
 from magnet_arrow.storage.manifest import Segment, TableEntry
 from magnet_arrow.storage.profiles import bits_of, kinds_of
-from magnet_arrow.storage.segments import segment_files
-from magnet_arrow.storage.segments.segment_files import Placed, TableFile
+from magnet_arrow.storage.segments.reader import TableFile, open_table
+from magnet_arrow.storage.segments.writer import (
+    EVERY_TEXT,
+    PART_BYTES,
+    Placed,
+    fitted,
+    open_writer,
+    restored_table,
+    stored_columns,
+    write_group,
+    write_runs,
+)
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 _KEPT_BYTES = 16 << 20
@@ -64,7 +74,7 @@ def merge(snapshot: Snapshot, chosen: Sequence[Segment]) -> Segment:
                 merger = _TableMerger(snapshot.path, registry.table(name), runs)
                 tables[name] = merger.write(path)
                 placed[name] = merger.placed
-        entry = segment_files.write_runs(snapshot.path, new, (run.entry for run in live), placed)
+        entry = write_runs(snapshot.path, new, (run.entry for run in live), placed)
     except BaseException as error:
         vacuum.discard(snapshot.path, new)
         if isinstance(error, OSError | pa.ArrowException) and not isinstance(error, CacheError):
@@ -79,7 +89,7 @@ class _TableMerger:
     def __init__(self, cache: Path, table: Table, runs: Sequence[CachedRun]) -> None:
         self._cache, self._table, self._runs = cache, table, runs
         self._kinds = kinds_of(table, runs)
-        self._stored = segment_files.stored_columns(self._kinds)
+        self._stored = stored_columns(self._kinds)
         self._occurs = bits_of(table, runs)
         self.placed: dict[str, Placed] = {}
 
@@ -89,23 +99,20 @@ class _TableMerger:
         entries = {run.segment.id: run.segment.tables[name] for run in self._runs}
         with contextlib.ExitStack() as stack:
             files = {
-                key: stack.enter_context(segment_files.open_table(self._cache, one, interned=True))
-                for key, one in entries.items()
+                key: stack.enter_context(open_table(self._cache, one, interned=True)) for key, one in entries.items()
             }
             reader = _Reader(files)
-            writer = stack.enter_context(
-                segment_files.open_writer(path, self._table, self._stored, self._occurs, segment_files.EVERY_TEXT)
-            )
+            writer = stack.enter_context(open_writer(path, self._table, self._stored, self._occurs, EVERY_TEXT))
             for number, pieces in enumerate(self._groups(reader)):
                 self._place(number, pieces)
-                segment_files.write_group(writer, self._rows_of(reader, pieces, entries, writer.schema))
+                write_group(writer, self._rows_of(reader, pieces, entries, writer.schema))
                 pa.default_memory_pool().release_unused()  # else what was freed stays with the process
         kinds = {column: int(self._kinds[column]) for column in self._stored}
         rows_in_all = sum(run.rows(name).rows for run in self._runs)
         return TableEntry(checksums.file_entry(path, self._cache), rows_in_all, kinds)
 
     def _groups(self, reader: "_Reader") -> Iterator[list[_Piece]]:
-        """What goes into each row group: see `table_builder.GROUP_ROWS`, and `segment_files.PART_BYTES`."""
+        """What goes into each row group: see `table_builder.GROUP_ROWS`, and `writer.PART_BYTES`."""
         pieces: list[_Piece] = []
         rows, json_bytes, item_bytes = 0, 0.0, 0.0
         for run in self._runs:
@@ -116,7 +123,7 @@ class _TableMerger:
                 rows += piece.rows
                 json_bytes += size * piece.rows / run.rows(self._table.name).rows
                 item_bytes += reader.item_bytes(piece) * piece.rows
-                if rows >= GROUP_ROWS or json_bytes >= GROUP_BYTES or item_bytes >= segment_files.PART_BYTES:
+                if rows >= GROUP_ROWS or json_bytes >= GROUP_BYTES or item_bytes >= PART_BYTES:
                     yield pieces
                     pieces, rows, json_bytes, item_bytes = [], 0, 0.0, 0.0
         if pieces:
@@ -145,15 +152,15 @@ class _TableMerger:
         for segment, of_segment in by_segment.items():
             part = pa.concat_tables(reader.read(piece) for piece in of_segment)
             written = {column: Kind(kind) for column, kind in entries[segment].dynamic.items()}
-            restored = segment_files.restored_table(part, self._table, written, self._stored)
-            parts.append(segment_files.fitted(restored, fields))
+            restored = restored_table(part, self._table, written, self._stored)
+            parts.append(fitted(restored, fields))
             for piece in of_segment:
                 begins[id(piece)] = rows
                 rows += piece.rows
         whole = pa.concat_tables(parts)
         if len(parts) == 1:
             return whole
-        whole = segment_files.fitted(whole, fields)
+        whole = fitted(whole, fields)
         order = [row for piece in pieces for row in range(begins[id(piece)], begins[id(piece)] + piece.rows)]
         return whole.take(pa.array(order, pa.int64()))
 

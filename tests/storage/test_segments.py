@@ -20,8 +20,9 @@ from magnet_arrow.records.table_builder import Owner
 from magnet_arrow.schema import registry
 from magnet_arrow.storage.checksums import check_digest, check_file, file_entry
 from magnet_arrow.storage.manifest import TableEntry
-from magnet_arrow.storage.segments import segment_files
-from magnet_arrow.storage.segments.segment_files import SegmentWriter, TableWriter
+from magnet_arrow.storage.segments import writer as segment_writer
+from magnet_arrow.storage.segments.reader import open_table
+from magnet_arrow.storage.segments.writer import SegmentWriter, TableWriter
 from magnet_arrow.storage.snapshot import listed
 
 OWN = "stats.name.perturbation"
@@ -54,7 +55,7 @@ def test_each_batch_is_a_row_group(tmp_path: Path) -> None:
 def test_readers_see_plain_columns_of_the_registered_types(
     held_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segment_files, "_HELD_BYTES", held_bytes)
+    monkeypatch.setattr(segment_writer, "_HELD_BYTES", held_bytes)
     entry = write_table(tmp_path, {"a": [{"n": "x"}]}, {"b": [1]})
     found = pq.read_schema(tmp_path / entry.file.path)
     columns = registry.table("stats").columns
@@ -62,7 +63,7 @@ def test_readers_see_plain_columns_of_the_registered_types(
         if column.name in found.names:
             assert found.field(column.name).type == column.type, column.name
     assert found.field(f"{OWN}.n").type == pa.string()
-    with segment_files.open_table(tmp_path, entry) as file:
+    with open_table(tmp_path, entry) as file:
         rows = file.read(0, file.names)
         assert rows.select([column.name for column in columns]).schema.types == [column.type for column in columns]
 
@@ -73,7 +74,7 @@ def test_what_no_row_has_is_in_frames_and_not_in_the_file(tmp_path: Path) -> Non
     (path,) = (tmp_path / "stats").iterdir()
     assert "stats.mean" in pq.read_schema(path).names
     assert "stats.sum" not in pq.read_schema(path).names
-    with segment_files.open_table(tmp_path, snapshot.manifest.segments[0].tables["stats"]) as file:
+    with open_table(tmp_path, snapshot.manifest.segments[0].tables["stats"]) as file:
         assert file.read(0, ["stats.sum"]).to_pydict() == {"stats.sum": [None]}
     for frame in (Cache(tmp_path).scan("stats"), read_runs(snapshot, "stats", [key_of("a")], "registered")):
         assert frame.select("stats.sum", "stats.mean").collect().rows() == [(None, 1.0)]
@@ -108,7 +109,7 @@ def test_a_long_run_has_the_columns_that_occur_in_it(
     held_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even `prob`, which does not occur before its second row group."""
-    monkeypatch.setattr(segment_files, "_HELD_BYTES", held_bytes)
+    monkeypatch.setattr(segment_writer, "_HELD_BYTES", held_bytes)
     writer = TableWriter(registry.table("stats"), tmp_path / "stats" / "x.parquet", long=True)
     for rows in ([1], [{"prob": 0.5, "n": 1}], [2]):
         writer.add(stats_batch({"a": rows}))
@@ -124,7 +125,7 @@ def test_columns_that_turn_up_late_are_columns_of_the_whole_file(
     held_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`n` is an integer, `t` a text, until the third row group; `late` does not occur before it."""
-    monkeypatch.setattr(segment_files, "_HELD_BYTES", held_bytes)
+    monkeypatch.setattr(segment_writer, "_HELD_BYTES", held_bytes)
     groups: list[Runs] = [
         {"a": [{"n": 1, "t": "1"}]},
         {"b": [{"n": 2}, {"n": None}]},
@@ -149,7 +150,7 @@ def test_columns_that_turn_up_late_are_columns_of_the_whole_file(
 def test_columns_that_come_later_are_columns_of_all_rows(
     held_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segment_files, "_HELD_BYTES", held_bytes)
+    monkeypatch.setattr(segment_writer, "_HELD_BYTES", held_bytes)
     entry = write_table(
         tmp_path,
         {"1": [{"n": 1, "m": "x"}, 0.5, {"n": 5, "prob": "?"}]},
@@ -203,7 +204,7 @@ def test_the_run_list_tells_where_each_run_is(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_of_a_segment_that_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segment_files, "_HELD_BYTES", 1)
+    monkeypatch.setattr(segment_writer, "_HELD_BYTES", 1)
     writer = SegmentWriter(tmp_path)
     writer.add(stats_batch({"a": [{"n": 1}]}))
     assert [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -248,7 +249,7 @@ def test_a_flipped_bit_in_a_page_is_noticed_when_it_is_read(tmp_path: Path) -> N
     entry = segment.tables["stats"]
     path = check_digest(tmp_path, entry.file)
     flip(path, last_byte_of(path, "stats.mean"))
-    with segment_files.open_table(tmp_path, entry) as file:
+    with open_table(tmp_path, entry) as file:
         assert file.read(0, ["magnet.row"]).num_rows == 3
         with pytest.raises(CacheDamagedError, match="is damaged"):
             file.read(0, ["stats.mean"])
@@ -258,7 +259,7 @@ def test_a_flipped_bit_in_a_page_is_noticed_when_it_is_read(tmp_path: Path) -> N
 def test_a_flipped_bit_in_a_footer_is_noticed_when_the_file_is_opened(at: int, tmp_path: Path) -> None:
     entry = make_segment(tmp_path, {"a": [1]}).tables["stats"]
     flip(tmp_path / entry.file.path, at)
-    with pytest.raises(CacheDamagedError, match="its content has changed"), segment_files.open_table(tmp_path, entry):
+    with pytest.raises(CacheDamagedError, match="its content has changed"), open_table(tmp_path, entry):
         pass
 
 
@@ -289,14 +290,14 @@ def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 not really PAR1")
     entry = TableEntry(file_entry(path, tmp_path), 1, {})
     path.write_bytes(b"PAR1 not a bit, PAR1")
-    with pytest.raises(CacheDamagedError, match=r"x\.parquet is damaged"), segment_files.open_table(tmp_path, entry):
+    with pytest.raises(CacheDamagedError, match=r"x\.parquet is damaged"), open_table(tmp_path, entry):
         pass
 
 
 def test_a_column_does_not_bring_those_whose_names_it_begins(tmp_path: Path) -> None:
     """Parquet takes `a` for a group that holds `a.b`."""
     entry = write_table(tmp_path, {"a": [{"k": 1, "k.l": 2}]})
-    with segment_files.open_table(tmp_path, entry) as file:
+    with open_table(tmp_path, entry) as file:
         found = file.read(0, [f"{OWN}.k", "no.such"])
     assert found.column_names == [f"{OWN}.k"]
     assert found.schema.types == [pa.int64()]
