@@ -1,1 +1,1 @@
-"""Bytes to structs. In: blocks of a file. Out: decoded elements, or a reason why not, with the place."""
+"""Bytes to structs. In: blocks of a file. Out: decoded elements, or an error that says where and why not."""

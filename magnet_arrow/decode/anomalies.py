@@ -1,8 +1,7 @@
-"""What in a dump is odd, said in words and counted: unknown fields, values of another type, keys that stand twice.
+"""Unexpected fields of a dump, named and counted: unknown fields, values of another type, duplicate keys.
 
-A residual holds whatever has no column. Part of that is expected: HELM itself writes half surrogate pairs and
-integer ids, and a null that is spelt out is no more than that. The rest is worth a word, since a newer HELM or a
-hand-edited file is behind it.
+A residual holds everything that has no column. Part of that is expected: HELM itself writes half surrogate pairs,
+integer ids and explicit nulls. The rest is reported, since it comes from a newer HELM or a file edited by hand.
 """
 
 from collections import Counter
@@ -16,7 +15,7 @@ UNKNOWN = "unknown field"
 OTHER_TYPE = "value of another type"
 DUPLICATE = "duplicate key"
 MAX_PLACES = 1000
-"""How many places of a file's part are told apart; what is at others is counted together, by file."""
+"""How many JSON paths of one part of a file are counted separately. The others are counted together, by file."""
 _TOO_LARGE = {
     float: "integer past 2^53, null in its column",  # that a float does not hold
     int: "integer past 64 bits, null in its column",
@@ -24,7 +23,7 @@ _TOO_LARGE = {
 
 
 def unexpected_fields(residuals: Iterable[Residual], shape: Object, root: str = "$") -> Counter[tuple[str, str]]:
-    """How often what was met, as (what, JSON path with `[]` for any index).
+    """How often each unexpected field occurs, by (what it is, JSON path with `[]` for any index).
 
     Args:
         residuals: of elements.
@@ -33,44 +32,44 @@ def unexpected_fields(residuals: Iterable[Residual], shape: Object, root: str = 
     """
     found: Counter[tuple[str, str]] = Counter()
     # Rows of one entry share a residual, which may be long.
-    alive = list(residuals)
-    times = Counter(map(id, alive))
-    for residual in {id(residual): residual for residual in alive}.values():
-        for met in _all_met(residual, shape, root):
-            _add(found, met, times[id(residual)], MAX_PLACES)
+    of_rows = list(residuals)
+    counts = Counter(map(id, of_rows))
+    for residual in {id(residual): residual for residual in of_rows}.values():
+        for field in _fields_of(residual, shape, root):
+            _add(found, field, counts[id(residual)], MAX_PLACES)
     return found
 
 
 def add_places(found: Counter[tuple[str, str]], more: Mapping[tuple[str, str], int]) -> None:
-    """Add what was met in a run to what was met in others; past 10 × `MAX_PLACES` it is counted together."""
-    for met, times in more.items():
-        _add(found, met, times, 10 * MAX_PLACES)
+    """Add the counts of one run to those of others; past 10 × `MAX_PLACES` paths they are counted together."""
+    for field, count in more.items():
+        _add(found, field, count, 10 * MAX_PLACES)
 
 
-def _add(found: Counter[tuple[str, str]], met: tuple[str, str], times: int, most: int) -> None:
-    if met not in found and len(found) >= most:
-        met = met[0], f"{met[1].partition(' ')[0]} $ (other places)"
-    found[met] += times
+def _add(found: Counter[tuple[str, str]], field: tuple[str, str], count: int, max_fields: int) -> None:
+    if field not in found and len(found) >= max_fields:
+        field = field[0], f"{field[1].partition(' ')[0]} $ (other places)"
+    found[field] += count
 
 
-def _all_met(residual: Residual, shape: Object, root: str) -> Iterator[tuple[str, str]]:
+def _fields_of(residual: Residual, shape: Object, root: str) -> Iterator[tuple[str, str]]:
     for pointer, value in residual.items():
         if pointer == DUPLICATES:
-            yield from ((DUPLICATE, _path(place, root)) for place in value)
+            yield from ((DUPLICATE, _path(key, root)) for key in value)
         elif pointer != TEXT_FORM:
-            met = _met(pointer, value, shape, root)
-            if met is not None:
-                yield met
+            field = _unexpected(pointer, value, shape, root)
+            if field is not None:
+                yield field
 
 
 def _path(pointer: str, root: str) -> str:
-    """A JSON path in which any index is `[]`. A key of digits is taken for one: nothing but the wording is at stake."""
+    """A JSON path in which any index is `[]`. A key of digits looks like one; only the message suffers."""
     parts = [unescape(part) for part in pointer.split("/")[1:]]
     return root + "".join("[]" if part.isdigit() else f".{part}" for part in parts)
 
 
-def _met(pointer: str, value: Any, shape: Shape, path: str) -> tuple[str, str] | None:
-    """What a residual's value is, and where; None if HELM itself writes it so."""
+def _unexpected(pointer: str, value: Any, shape: Shape, path: str) -> tuple[str, str] | None:
+    """What a value in a residual is, and its JSON path; None if HELM itself writes such values."""
     is_item = True
     for key in (unescape(part) for part in pointer.split("/")[1:]):
         is_item = isinstance(shape, ListOf)

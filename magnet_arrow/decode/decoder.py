@@ -1,8 +1,12 @@
-"""Raw elements to wire structs, by one reused decoder a type.
+"""Raw elements to structs, by one reused decoder per type. There are two ways.
 
-The fast way decodes a whole chunk at once. What it can't tell apart or refuses, the careful way takes element by
-element: explicit nulls (a decoded None could also be a missing key), keys that no struct has, values of another
-type, `NaN` and the infinities, half surrogate pairs, numbers that a double would round. See `wire.conform`.
+The fast way decodes many elements at once by msgspec. It refuses keys that HELM does not declare, values of another
+type, `NaN`, the infinities and half surrogate pairs. What it decodes may still say less than the file: an explicit
+null looks like a missing key, a key may occur twice, an integer may be rounded to a float. So the caller must count
+quotation marks (see `QUOTE`) and look at the numbers (see `records.column_builders.InexactError`).
+
+The careful way parses element by element by Python's `json`, and keeps beside each struct what does not fit it; see
+`wire.structure`.
 """
 
 import json
@@ -27,13 +31,13 @@ from magnet_arrow.helm.json_faults import Fault, first_fault, kind
 _BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|[\]}]', re.DOTALL)
 
 MAX_LEVELS = 500
-"""How deep an element may be nested. Python's own limit counts the frames of whoever calls, so what one process took
-another could not read; and HELM's own data has a dozen levels."""
+"""How deep an element may be nested; HELM's own data has a dozen levels. Python's own limit also counts the caller's
+frames, so one process could read what another could not."""
 
 
 @dataclass(slots=True)
 class Decoded:
-    """Elements in their order, and what their structs could not hold by index."""
+    """Elements in their order, and by index what their structs could not hold."""
 
     structs: list[Any]
     residuals: dict[int, Residual] = field(default_factory=dict)
@@ -44,18 +48,18 @@ class ElementDecoder:
 
     def __init__(self, struct: type[Struct]) -> None:
         self.shape: Object = object_shape(struct)
-        self._twin = wire.twin(struct)
-        self._many: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[self._twin])  # type: ignore[name-defined]
+        self._struct = wire.partial_type(struct)
+        self._many: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[self._struct])  # type: ignore[name-defined]
 
     @cached_property
     def _one(self) -> "msgspec.json.Decoder[Any]":
-        return msgspec.json.Decoder(self._twin)
+        return msgspec.json.Decoder(self._struct)
 
     def plain(self, array: bytes | memoryview) -> list[Any]:
-        """The elements of a JSON array, if msgspec takes all of them; what they leave out is not looked for.
+        """The elements of a JSON array, by the fast way.
 
         Raises:
-            NotPlainError: it does not.
+            NotPlainError: msgspec refuses one of them.
         """
         try:
             found: list[Any] = self._many.decode(array)
@@ -64,16 +68,16 @@ class ElementDecoder:
         return found
 
     def plain_pieces(self, pieces: Iterable[bytes | memoryview]) -> list[Any]:
-        """As `plain`, element by element: each piece is one."""
+        """As `plain`, for elements that were cut out of others before: each piece is one."""
         try:
             return list(map(self._one.decode, pieces))
         except REFUSED:
             raise NotPlainError from None
 
     def careful(self, chunk: Chunk) -> Decoded:
-        """The elements of a chunk, each parsed by itself; sets the chunk's `count`.
+        """The elements of a chunk, by the careful way. Sets the chunk's `count`.
 
-        An element that is no object leaves an empty struct, and its residual is the whole of it.
+        For an element that is no object there is an empty struct, and the residual holds the element.
 
         Args:
             chunk: of a file.
@@ -111,37 +115,38 @@ class ElementDecoder:
         residual: Residual = {}
         value = parse(raw, residual)
         try:
-            held = wire.conform(value, self.shape, "", residual)
-        except wire.Nowhere:
-            held, residual[""] = self._twin(), value
+            held = wire.structure(value, self.shape, "", residual)
+        except wire.MisfitError:
+            held, residual[""] = self._struct(), value
         if residual:
             decoded.residuals[len(decoded.structs)] = residual
         decoded.structs.append(held)
 
 
 QUOTE = b'"'
-"""A file has two for each key and each text, and those within texts. One that has more than what was decoded of it
-needs has a key that was not seen: one with a null, or one that stood there twice. Only a mark that is written as
-`ESCAPED_QUOTE` could hide it, and HELM writes none."""
+"""A file has two quotation marks for each key and each string, and those within strings. If it has more than its
+decoded values need, it has a key that was not seen: one with a null, or one that occurs twice. Only a mark that is
+written as `ESCAPED_QUOTE` could make up for it, so a file with such marks is decoded the careful way."""
 
 ESCAPED_QUOTE = b"\\u0022"
+"""A quotation mark in a string as HELM never writes it."""
 
 
 class NotPlainError(Exception):
-    """Something needs another look than the many at once get that hold nothing out of the ordinary."""
+    """The fast way cannot decode something, or cannot show that it says all that the file says."""
 
 
 class BadPieceError(Exception):
-    """A piece of an element is no JSON. Whoever cut it out decodes the element carefully, to say where."""
+    """A piece of an element is no JSON. To say where, decode the element that it was cut from."""
 
 
 def is_no_object(residual: Residual) -> bool:
-    """Whether an element that left this is no object: it stands there as a whole."""
+    """Whether this is the residual of an element that is no object."""
     return "" in residual and residual[""] != {}
 
 
 def is_utf8(data: bytes) -> bool:
-    """Whether raw parts, which msgspec does not look into, are text."""
+    """Whether JSON is UTF-8; msgspec does not look into the raw parts."""
     if data.isascii():
         return True
     try:
@@ -165,7 +170,7 @@ def _raws(chunk: Chunk) -> Iterator[bytes | memoryview]:
 
 
 def raw_elements(chunk: Chunk) -> list[Raw]:
-    """The elements of a chunk as raw JSON; those that msgspec skips over have not been looked into.
+    """The elements of a chunk as raw JSON. Their brackets and commas match, more is not known of them.
 
     Raises:
         BadFileError: one is no JSON.
@@ -179,7 +184,7 @@ def raw_elements(chunk: Chunk) -> list[Raw]:
 
 
 def parsed_elements(chunk: Chunk) -> list[Raw]:
-    """As `raw_elements`, after each of them was parsed.
+    """As `raw_elements`, each parsed as a check.
 
     Raises:
         BadFileError: one is no JSON.
@@ -197,12 +202,18 @@ def parsed_elements(chunk: Chunk) -> list[Raw]:
 
 @cache
 def decoder_of(struct: type[Struct]) -> ElementDecoder:
-    """The decoder of a type, made once."""
+    """The decoder of a type. It is made once, since making one takes as long as decoding a small file."""
     return ElementDecoder(struct)
 
 
-def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: int = 0) -> tuple[Any, Residual]:
-    """One object that is a whole file, or a member of one: its wire struct and residual.
+def document(raw: bytes, shape: Object, where: Where, offset: int = 0) -> tuple[Any, Residual]:
+    """The struct and the residual of one object that is a complete file, or a member of one.
+
+    Args:
+        raw: the object as JSON.
+        shape: what HELM declares it to be.
+        where: run and file.
+        offset: where in the file `raw` begins.
 
     Raises:
         BadFileError: no JSON, or no object.
@@ -211,13 +222,13 @@ def document(raw: bytes, shape: Object, where: Where, path: str = "$", offset: i
     try:
         value = parse(raw, residual)
         try:
-            return wire.conform(value, shape, "", residual), residual
-        except wire.Nowhere:
+            return wire.structure(value, shape, "", residual), residual
+        except wire.MisfitError:
             raise _BadElementError(0, "an object", kind(value)) from None
     except _BadElementError as error:
-        place = Where(where.run, where.file, path, offset + error.byte)
+        fault = Where(where.run, where.file, "$", offset + error.byte)
         hint = "Copy the file again." if error.found == END_OF_FILE else None
-        raise BadFileError("", where=place, expected=error.expected, found=error.found, hint=hint) from None
+        raise BadFileError("", where=fault, expected=error.expected, found=error.found, hint=hint) from None
 
 
 def member_error(members: Mapping[str, bytes], where: Where) -> BadFileError | None:
@@ -231,13 +242,13 @@ def member_error(members: Mapping[str, bytes], where: Where) -> BadFileError | N
         try:
             parse(raw)
         except _BadElementError as error:
-            place = Where(where.run, where.file, f"$.{name}")
-            return BadFileError("", where=place, expected=error.expected, found=error.found)
+            fault = Where(where.run, where.file, f"$.{name}")
+            return BadFileError("", where=fault, expected=error.expected, found=error.found)
     return None
 
 
 def parse_document(raw: bytes, where: Where) -> Any:
-    """What Python's `json` makes of a whole file.
+    """A complete file as Python's `json` reads it.
 
     Raises:
         BadFileError: it is no JSON.
@@ -245,16 +256,19 @@ def parse_document(raw: bytes, where: Where) -> Any:
     try:
         return parse(raw)
     except _BadElementError as error:
-        place = Where(where.run, where.file, "$", error.byte)
-        raise BadFileError("", where=place, expected=error.expected, found=error.found) from None
+        fault = Where(where.run, where.file, "$", error.byte)
+        raise BadFileError("", where=fault, expected=error.expected, found=error.found) from None
 
 
 def parse(raw: bytes | memoryview | Raw, residual: Residual | None = None) -> Any:
-    """What Python's `json` makes of one document: NaN, infinities and integers of any size included.
+    """A document as Python's `json` reads it: NaN, infinities and integers of any size included.
 
     Args:
         raw: the document.
-        residual: told which keys stood more than once.
+        residual: gets a list of the keys that occur more than once.
+
+    Raises:
+        _BadElementError: it is no JSON, or too deep.
     """
     data = bytes(raw)
     if is_deep(data):
@@ -274,8 +288,8 @@ def parse(raw: bytes | memoryview | Raw, residual: Residual | None = None) -> An
         raise _BadElementError(0, f"JSON of at most {MAX_LEVELS} levels", found) from None
     except ValueError as error:  # an integer of more than 4,300 digits
         raise _BadElementError(0, "a number that can be read", str(error)) from None
-    if pairs.doubled and residual is not None:
-        residual[wire.DUPLICATES] = pairs.places(value)
+    if pairs.duplicates and residual is not None:
+        residual[wire.DUPLICATES] = pairs.pointers(value)
     return value
 
 
@@ -283,25 +297,25 @@ _MANY_DIGITS = re.compile(rb"[0-9]{4301}")
 
 
 def is_extreme(data: bytes) -> bool:
-    """Whether free-form JSON, which msgspec only skips over, may be more than Python's `json` can read.
+    """Whether Python's `json` may be unable to read free-form JSON, which msgspec only skips.
 
-    It may be nested too deeply once the levels around it are counted, or have an integer past 4,300 digits.
+    It may be nested too deeply once the levels around it are counted, or have an integer of more than 4,300 digits.
     """
     return is_deep(data, MAX_LEVELS - 20) or (len(data) > 4300 and _MANY_DIGITS.search(data) is not None)
 
 
-def is_deep(raw: bytes | memoryview | Raw, most: int = MAX_LEVELS) -> bool:
-    """Whether JSON is nested deeper than that. Only what has that many brackets is scanned."""
-    if memoryview(raw).nbytes <= 2 * most:
+def is_deep(raw: bytes | memoryview | Raw, max_levels: int = MAX_LEVELS) -> bool:
+    """Whether JSON is nested deeper than `max_levels` levels. It is scanned only if it has that many brackets."""
+    if memoryview(raw).nbytes <= 2 * max_levels:
         return False
     data = bytes(raw)
-    if data.count(b"[") + data.count(b"{") <= most:
+    if data.count(b"[") + data.count(b"{") <= max_levels:
         return False
     depth = 0
     for match in _BRACKET.finditer(data):
         if match[1]:
             depth += 1
-            if depth > most:
+            if depth > max_levels:
                 return True
         elif data[match.start()] != 0x22:
             depth -= 1
@@ -309,31 +323,31 @@ def is_deep(raw: bytes | memoryview | Raw, most: int = MAX_LEVELS) -> bool:
 
 
 class _Pairs:
-    """Makes dicts of pairs, and remembers those that had a key twice."""
+    """Makes dicts of pairs, and remembers the keys that occurred more than once."""
 
     def __init__(self) -> None:
-        self.doubled: list[tuple[dict[str, Any], str]] = []
+        self.duplicates: list[tuple[dict[str, Any], str]] = []
 
     def __call__(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
         if len(made) < len(pairs):
             counts = Counter(key for key, _ in pairs)
-            self.doubled += [(made, key) for key, count in counts.items() if count > 1]
+            self.duplicates += [(made, key) for key, count in counts.items() if count > 1]
         return made
 
-    def places(self, value: Any) -> list[str]:
-        """JSON pointers of the doubled keys in the document that came of it."""
+    def pointers(self, value: Any) -> list[str]:
+        """JSON pointers of these keys in the parsed document."""
         keys: dict[int, list[str]] = {}
-        for made, key in self.doubled:
+        for made, key in self.duplicates:
             keys.setdefault(id(made), []).append(key)
-        return list(_places(value, keys, ""))
+        return list(_pointers(value, keys, ""))
 
 
-def _places(value: Any, keys: dict[int, list[str]], pointer: str) -> Iterator[str]:
+def _pointers(value: Any, keys: dict[int, list[str]], pointer: str) -> Iterator[str]:
     if isinstance(value, dict):
         yield from (f"{pointer}/{wire.escape(key)}" for key in keys.get(id(value), ()))
         for key, entry in value.items():
-            yield from _places(entry, keys, f"{pointer}/{wire.escape(key)}")
+            yield from _pointers(entry, keys, f"{pointer}/{wire.escape(key)}")
     elif isinstance(value, list):
         for index, entry in enumerate(value):
-            yield from _places(entry, keys, f"{pointer}/{index}")
+            yield from _pointers(entry, keys, f"{pointer}/{index}")

@@ -1,8 +1,8 @@
-"""Many JSON objects that recur: cut out of HELM's layout by Arrow's kernels, so that only distinct ones are looked at.
+"""Many JSON objects, split by HELM's layout with Arrow's kernels, so that only distinct ones need be decoded.
 
-HELM writes `json.dumps(indent=2)`, and a raw newline cannot stand inside a JSON string. So what stands between two
-elements of an array there (newline, blanks, `},`, newline, blanks, `{`, newline) is safe to cut at. Whoever cuts must
-still see that each piece is the inside of an object by itself: then the cuts were where they seemed.
+What is between two elements of an array in HELM's layout cannot be within a string (see `helm_layout`), so the text is
+split there. It could still be within an element that is laid out otherwise. So the caller must check that each piece is
+the inside of one object; then the splits were right.
 """
 
 from array import array
@@ -14,15 +14,16 @@ import polars as pl
 import pyarrow as pa
 
 from magnet_arrow import _arrow_compute as pc
+from magnet_arrow.decode import helm_layout
 from magnet_arrow.decode.chunks import REFUSED, Chunk, raw_items
 from magnet_arrow.decode.decoder import NotPlainError
 
 BATCH_BYTES = 4 << 20
-"""What is cut at once. Smaller ones meet the same pieces more often, larger ones leave the processor's caches."""
+"""How much is split at once. A smaller batch meets more pieces again, a larger one leaves the processor's caches."""
 
 
-ELEMENT_END = b"\n  }"
-"""How HELM's layout ends an element of a file that is an array."""
+ELEMENT_END = helm_layout.object_end(1)
+"""How an element ends, of a file that is an array."""
 
 
 T = TypeVar("T")
@@ -31,30 +32,30 @@ _OPEN, _CLOSE = b"[]"
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Bytes of a buffer, between two others."""
+    """A byte range of a buffer; there is at least one byte before it and one after it."""
 
     buffer: bytearray
     begin: int
     end: int
 
     def decoded_by(self, decode: Callable[[memoryview], T]) -> T:
-        """What a decoder makes of these elements as a JSON array, for which brackets stand around them meanwhile."""
+        """These elements decoded as a JSON array. The bytes around them are brackets meanwhile, and then restored."""
         around = slice(self.begin - 1, self.end + 1)
-        stood = self.buffer[around.start], self.buffer[self.end]
+        before = self.buffer[around.start], self.buffer[self.end]
         self.buffer[around.start], self.buffer[self.end] = _OPEN, _CLOSE
         try:
             return decode(memoryview(self.buffer)[around])
         finally:
-            self.buffer[around.start], self.buffer[self.end] = stood
+            self.buffer[around.start], self.buffer[self.end] = before
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What regions were cut into.
+    """The pieces that regions were split into.
 
     Attributes:
-        distinct: the pieces, each once.
-        codes: the pieces of all regions, numbers in `distinct`.
+        distinct: the distinct pieces.
+        codes: the pieces of all regions in order, as indices in `distinct`.
         counts: how many pieces each region has.
     """
 
@@ -64,12 +65,12 @@ class Split:
 
 
 def split(regions: Sequence[Region], separator: bytes) -> Split:
-    """Cut regions of one buffer, given in order, at a separator."""
+    """Split regions of one buffer, given in order, at a separator."""
     bounds = array("i")
     for region in regions:
         bounds.extend((region.begin, region.end))
     rows = len(bounds) - 1
-    # Every second row is what stands between two regions, and is null.
+    # Every second row is what is between two regions, and is null.
     valid = pa.py_buffer(b"\x55" * (rows // 8 + 1))
     text = pa.Array.from_buffers(pa.binary(), rows, [valid, pa.py_buffer(bounds), pa.py_buffer(regions[0].buffer)])
     lists = pc.split_pattern(text, pattern=separator)
@@ -78,12 +79,12 @@ def split(regions: Sequence[Region], separator: bytes) -> Split:
 
 
 def having(pieces: pa.BinaryArray, text: bytes) -> pa.BooleanArray:
-    """Which of these hold a text."""
+    """Which pieces contain a text."""
     return cast(pl.Series, pl.from_arrow(pieces)).bin.contains(text).to_arrow()
 
 
 def require_whole(pieces: Sequence[bytes]) -> None:
-    """Each piece must be one JSON value.
+    """Require that each piece is one JSON value.
 
     Raises:
         NotPlainError: one is not.
@@ -97,7 +98,7 @@ def require_whole(pieces: Sequence[bytes]) -> None:
 
 
 def cuts(chunk: Chunk, closing: bytes, size_bytes: int) -> Iterator[Region]:
-    """The elements of a chunk in regions of about a size, each without what stands around it (brackets, commas).
+    """The elements of a chunk in byte ranges of about a size, without the brackets and commas around them.
 
     Raises:
         NotPlainError: the chunk does not end with its bracket.
@@ -116,10 +117,10 @@ def cuts(chunk: Chunk, closing: bytes, size_bytes: int) -> Iterator[Region]:
 
 
 def insides(region: Region, opening: bytes, closing: bytes) -> Region:
-    """A region without what HELM's layout has before its first element's inside and after its last one's.
+    """A region from the inside of its first element to the inside of its last, without `opening` and `closing`.
 
     Raises:
-        NotPlainError: it does not have that.
+        NotPlainError: it does not begin and end with them.
     """
     end = region.end - region.buffer.endswith(b"\n", region.begin, region.end)
     begin, last = region.begin + len(opening), end - len(closing)

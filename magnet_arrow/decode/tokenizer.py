@@ -1,10 +1,10 @@
-"""JSON token by token, without building any of it: where the items of an array or the members of an object stand."""
+"""JSON token by token, without building any value: where the items of an array or the members of an object are."""
 
 import re
 from collections.abc import Iterator
 
 END_OF_FILE = "the end of the file"
-"""What is found where a file ends early."""
+"""What a message says was found, if a file ends early."""
 TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[\[\]{},]', re.DOTALL)
 """A string (its group is empty if the end is missing), a bracket or a comma."""
 OPENERS = {0x5B: 0x5D, 0x7B: 0x7D}
@@ -17,9 +17,9 @@ class BrokenError(Exception):
 
     Attributes:
         at: where in the buffer.
-        expected: what should stand there.
-        found: what does.
-        closed: what was scanned came to its end, and something follows.
+        expected: what should be there.
+        found: what is there.
+        closed: whether the document ended, and something follows it.
     """
 
     def __init__(self, at: int, expected: str, found: str, *, closed: bool = False) -> None:
@@ -28,13 +28,13 @@ class BrokenError(Exception):
 
 
 class Scanner:
-    """Finds the items of the array, or the members of the object, that begins at `begin`."""
+    """Finds the items of the array, or the members of the object, which begins at `begin`."""
 
     def __init__(self, buffer: bytearray, begin: int, end: int) -> None:
         self._buffer, self._begin, self._end = buffer, begin, end
 
     def elements(self) -> Iterator[tuple[int, int]]:
-        """Begin and end of each, blanks before and behind it included.
+        """Begin and end of each, with the blanks before and after it.
 
         Raises:
             BrokenError: the brackets don't match, an item is missing, or the buffer ends within one.
@@ -70,13 +70,13 @@ class Scanner:
         raise BrokenError(end, f"{chr(closers[-1])!r}" if closers else "a value", END_OF_FILE)
 
     def _require(self, start: int, stop: int) -> None:
-        """Something stands before a comma, and between one and the closing bracket."""
+        """Require that something other than blanks is there."""
         if skip_space(self._buffer, start, stop) == stop:
             raise BrokenError(stop, "a value", repr(chr(self._buffer[stop])))
 
 
 def after_key(buffer: bytearray, begin: int, end: int) -> int:
-    """Where the colon of a member stands; -1 if it doesn't begin with a string and a colon."""
+    """Where the colon of a member is; -1 if it doesn't begin with a string and a colon."""
     match = TOKEN.match(buffer, skip_space(buffer, begin, end), end)
     if match is None or buffer[match.start()] != 0x22:
         return -1
@@ -85,12 +85,12 @@ def after_key(buffer: bytearray, begin: int, end: int) -> int:
 
 
 def skip_space(buffer: bytearray, begin: int, end: int) -> int:
-    """Where something else than blanks stands; `end` if nothing does."""
+    """Where the first character other than blanks is; `end` if there is none."""
     match = _NEXT.search(buffer, begin, end)
     return match.start() if match else end
 
 
-def sample(buffer: bytearray, begin: int, end: int, most: int = 24) -> str:
-    """The first bytes of a part of the buffer, to be shown in a message."""
-    text = bytes(buffer[begin : min(end, begin + most)]).decode("utf-8", "backslashreplace")
-    return repr(text) + ("…" if end - begin > most else "")
+def sample(buffer: bytearray, begin: int, end: int, max_bytes: int = 24) -> str:
+    """The first bytes of a part of the buffer, for a message."""
+    text = bytes(buffer[begin : min(end, begin + max_bytes)]).decode("utf-8", "backslashreplace")
+    return repr(text) + ("…" if end - begin > max_bytes else "")

@@ -1,12 +1,12 @@
-"""The types that HELM's JSON is decoded into: the structs, but with every key optional and nothing made up.
+"""Partial types: the types that HELM's JSON is decoded into. Every field is optional, and none has HELM's default.
 
-HELM's own structs fill a missing key with a default; a cache must not. So each struct has a twin here whose fields are
-None unless the file has them, which refuses keys that it doesn't know and the spellings of old releases (a text for
-an object, a number for an id), and which keeps free-form parts as raw JSON. Fields named in `INTERNED` stay raw too:
-the same bytes recur from row to row (of MMLU's 152,820 stats 6,840 are distinct), so only distinct ones are decoded.
+HELM's own structs fill a missing key with a default; a cache must not. So each struct has a partial type here. Its
+fields are None unless the file has them. It refuses unknown keys and the spellings of old releases (a string for an
+object, a number for an id), and keeps free-form parts as raw JSON. Fields named in `INTERNED` stay raw too: the same
+bytes recur from row to row (of the 152,820 stats in MMLU 6,840 are distinct), so only distinct ones are decoded.
 
-`conform` is the careful way to the same twins, for the few elements that msgspec refuses: it takes what Python's
-`json` made of an element, and says for every value that has no place in a twin where it stood.
+`structure` is the careful way to the same types, for elements that the fast way refuses. It takes an element that
+Python's `json` parsed; what does not fit goes to a residual, by its JSON pointer.
 """
 
 import json
@@ -26,27 +26,27 @@ INTERNED: frozenset[tuple[type[Struct], str]] = frozenset(
 )
 
 TEXT_FORM = "~text"
-"""Key of the residual under which the places are listed that held a plain string for `{"text": ...}`."""
+"""Key in a residual of the list of JSON pointers where the file has a plain string for `{"text": ...}`."""
 
 DUPLICATES = "~duplicates"
-"""Key of the residual under which the places are listed whose key stood there more than once; the last one counts."""
+"""Key in a residual of the list of JSON pointers of keys that occur more than once; the last one counts."""
 
 BESIDE = "~beside"
-"""Key of the residual under which values stand, by JSON pointer, whose columns are those of another schema version and
-that are beside the row's element: in the rest of a scenario state, or in a stat of an instance."""
+"""Key in a residual of values outside of the row's element, by JSON pointer, whose columns only another schema version
+has: in the rest of a scenario state, or in a stat of an instance."""
 
 Residual = dict[str, Any]
-"""What a twin could not hold, by JSON pointer (RFC 6901) from its element; lists of places (`~…`) beside them."""
+"""What a partial type could not hold, by JSON pointer (RFC 6901) from the element, and lists of pointers (`~…`)."""
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
 NOTHING = Raw(b"")
-"""A free-form value that is not there."""
+"""The value of a free-form field that the file does not have."""
 
 
 @cache
-def twin(struct: type[Struct]) -> type[Struct]:
-    """The decoding type of a struct: same fields, all optional, unknown keys refused."""
+def partial_type(struct: type[Struct]) -> type[Struct]:
+    """The partial type of a struct: the same fields, all optional; unknown keys are refused."""
     fields = [
         (field.name, *_wire_field(field.shape, (struct, field.name) in INTERNED))
         for field in object_shape(struct).fields
@@ -70,28 +70,28 @@ def _wire_type(shape: Shape) -> Any:
         case ListOf(item=item):
             return list[_wire_type(item)]  # type: ignore[misc]  # a type made at run time
         case Object(struct=struct):
-            return twin(struct)
+            return partial_type(struct)
         case FreeForm():
             return Raw
 
 
-class Nowhere(Exception):  # noqa: N818  (control flow inside this module and `table_builder`, never seen outside)
-    """The value does not fit its shape at all, and goes to the residual as a whole."""
+class MisfitError(Exception):
+    """The value is of another kind than its shape, so all of it goes to the residual. Caught where it is structured."""
 
 
-def conform(value: Any, shape: Shape, pointer: str, residual: Residual, *, interned: bool = False) -> Any:
-    """What `shape`'s wire type holds for a parsed JSON `value`; the rest goes to `residual`.
+def structure(value: Any, shape: Shape, pointer: str, residual: Residual, *, interned: bool = False) -> Any:
+    """A parsed JSON value in the partial type of its shape; what does not fit goes to `residual`.
 
     Args:
         value: as Python's `json` gives it.
-        shape: what HELM declares at this place.
-        pointer: JSON pointer of this place.
-        residual: filled with what has no place: unknown keys, explicit nulls, values of another type, integers
-            beyond 64 bits or that a double would round, texts with half a surrogate pair.
+        shape: what HELM declares it to be.
+        pointer: JSON pointer of the value.
+        residual: gets unknown keys, explicit nulls, values of another type, integers beyond 64 bits or that a double
+            would round, strings with half a surrogate pair.
         interned: give raw JSON (of an object, or of a list's items) instead of structs.
 
     Raises:
-        Nowhere: the value is of another kind than the shape.
+        MisfitError: the value is of another kind than the shape.
     """
     match shape:
         case FreeForm():
@@ -100,7 +100,7 @@ def conform(value: Any, shape: Shape, pointer: str, residual: Residual, *, inter
             return _scalar(value, shape, pointer, residual)
         case ListOf(item=item):
             if not isinstance(value, list):
-                raise Nowhere
+                raise MisfitError
             if interned:
                 return [Raw(dumps(entry)) for entry in value]
             return _list(value, item, pointer, residual)
@@ -115,37 +115,37 @@ def _object(value: Any, shape: Object, pointer: str, residual: Residual) -> Any:
         residual.setdefault(TEXT_FORM, []).append(pointer)
         value = {"text": value}
     if not isinstance(value, dict):
-        raise Nowhere
+        raise MisfitError
     fields = {field.name: field for field in shape.fields}
     held: dict[str, Any] = {}
     for key, entry in value.items():
-        place = f"{pointer}/{escape(key)}"
+        inner = f"{pointer}/{escape(key)}"
         field = fields.get(key)
         if field is None:
-            residual[place] = entry
+            residual[inner] = entry
             continue
         try:
             interned = (shape.struct, key) in INTERNED
             if entry is None and not (isinstance(field.shape, FreeForm)):
-                raise Nowhere
-            held[key] = conform(entry, field.shape, place, residual, interned=interned)
-        except Nowhere:
-            residual[place] = entry
+                raise MisfitError
+            held[key] = structure(entry, field.shape, inner, residual, interned=interned)
+        except MisfitError:
+            residual[inner] = entry
     if not value:
         residual[pointer] = {}
-    return twin(shape.struct)(**held)
+    return partial_type(shape.struct)(**held)
 
 
 def _list(value: list[Any], item: Shape, pointer: str, residual: Residual) -> list[Any]:
     """A list whose items all fit, else nothing: a column can't hold half a list."""
     inner: Residual = {}
-    held = [conform(entry, item, f"{pointer}/{index}", inner) for index, entry in enumerate(value)]
-    for place in inner.pop(TEXT_FORM, []):
-        residual.setdefault(TEXT_FORM, []).append(place)
+    held = [structure(entry, item, f"{pointer}/{index}", inner) for index, entry in enumerate(value)]
+    if TEXT_FORM in inner:
+        residual.setdefault(TEXT_FORM, []).extend(inner.pop(TEXT_FORM))
     if isinstance(item, Object):
         # An item `{}` needs no mention: unlike a flattened object, a struct in a list is there or not.
         empty = {f"{pointer}/{index}" for index, entry in enumerate(value) if entry == {}}
-        inner = {place: entry for place, entry in inner.items() if place not in empty}
+        inner = {key: entry for key, entry in inner.items() if key not in empty}
     residual.update(inner)
     return held
 
@@ -154,7 +154,7 @@ def _scalar(value: Any, shape: Scalar, pointer: str, residual: Residual) -> Any:
     if isinstance(value, bool) or shape.python is bool:
         if isinstance(value, bool) and shape.python is bool:
             return value
-        raise Nowhere
+        raise MisfitError
     match shape.python(), value:
         case str(), str():
             clean = _SURROGATE.sub("\ufffd", value)
@@ -172,7 +172,7 @@ def _scalar(value: Any, shape: Scalar, pointer: str, residual: Residual) -> Any:
             return value
         case float(), int() if is_exact(value):
             return float(value)
-    raise Nowhere
+    raise MisfitError
 
 
 def is_exact(value: int) -> bool:

@@ -22,7 +22,7 @@ from msgspec.structs import astuple
 from magnet_arrow import _arrow_compute as pc
 from magnet_arrow.decode.byte_search import count_byte
 from magnet_arrow.decode.decoder import QUOTE, is_extreme
-from magnet_arrow.decode.wire import INTERNED, twin
+from magnet_arrow.decode.wire import INTERNED, partial_type
 from magnet_arrow.helm.declared_types import FreeForm, ListOf, Object, Scalar, Shape
 from magnet_arrow.schema.registry import arrow_type
 
@@ -283,7 +283,7 @@ class StructBuilder:
 
     def __init__(self, shape: Object, *, without: Collection[str] = ()) -> None:
         self.shape = shape
-        self._empty = twin(shape.struct)()
+        self._empty = partial_type(shape.struct)()
         self._nothing = astuple(self._empty)
         self._is_present = _Arrays(pa.bool_())
         self._missing = 0  # objects appended last that are all missing: fields get their nulls when another one comes

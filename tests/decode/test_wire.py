@@ -11,7 +11,7 @@ from msgspec import Raw
 from strategies import json_values, keys
 
 from magnet_arrow.decode import wire
-from magnet_arrow.decode.wire import TEXT_FORM, Nowhere, Residual, conform, escape, twin, unescape
+from magnet_arrow.decode.wire import TEXT_FORM, MisfitError, Residual, escape, partial_type, structure, unescape
 from magnet_arrow.helm import structs
 from magnet_arrow.helm.declared_types import FreeForm, ListOf, Scalar, Shape, object_shape
 
@@ -19,7 +19,7 @@ TEXT, INTEGER, FLOAT, TRUTH = Scalar(str), Scalar(int), Scalar(float), Scalar(bo
 
 
 def test_a_twin_has_the_fields_of_its_struct_and_makes_nothing_up() -> None:
-    stat = twin(structs.Stat)
+    stat = partial_type(structs.Stat)
     assert stat.__struct_fields__ == structs.Stat.__struct_fields__
     empty = msgspec.json.decode(b"{}", type=stat)
     assert {getattr(empty, name) for name in stat.__struct_fields__} == {None}
@@ -27,14 +27,14 @@ def test_a_twin_has_the_fields_of_its_struct_and_makes_nothing_up() -> None:
 
 def test_a_twin_keeps_free_form_parts_as_they_were_written() -> None:
     text = b'{"class_name": "x", "args": {"b": 1.50, "a": [ ]}}'
-    assert bytes(msgspec.json.decode(text, type=twin(structs.ScenarioSpec)).args) == b'{"b": 1.50, "a": [ ]}'
-    assert not msgspec.json.decode(b"{}", type=twin(structs.ScenarioSpec)).args
+    assert bytes(msgspec.json.decode(text, type=partial_type(structs.ScenarioSpec)).args) == b'{"b": 1.50, "a": [ ]}'
+    assert not msgspec.json.decode(b"{}", type=partial_type(structs.ScenarioSpec)).args
 
 
 @pytest.mark.parametrize("text", ['{"new": 1}', '{"count": "3"}', '{"mean": true}', '{"name": "x"}'])
 def test_a_twin_refuses_what_the_careful_way_is_for(text: str) -> None:
     with pytest.raises(msgspec.ValidationError):
-        msgspec.json.decode(text, type=twin(structs.Stat))
+        msgspec.json.decode(text, type=partial_type(structs.Stat))
 
 
 HELD = [
@@ -58,7 +58,7 @@ HELD = [
 @pytest.mark.parametrize(("shape", "value", "held", "rest"), HELD)
 def test_what_fits_a_shape(shape: Shape, value: Any, held: Any, rest: Residual) -> None:
     residual: Residual = {}
-    found = conform(value, shape, "/p", residual)
+    found = structure(value, shape, "/p", residual)
     assert (repr(found), residual) == (repr(held), rest)
 
 
@@ -87,14 +87,14 @@ def test_what_fits_a_shape(shape: Shape, value: Any, held: Any, rest: Residual) 
 )
 def test_what_fits_nowhere_is_left_whole(shape: Shape, value: Any) -> None:
     residual: Residual = {}
-    with pytest.raises(Nowhere):
-        conform(value, shape, "/p", residual)
+    with pytest.raises(MisfitError):
+        structure(value, shape, "/p", residual)
     assert residual == {}
 
 
 def test_nan_is_a_value_and_not_a_null() -> None:
     residual: Residual = {}
-    stat = conform({"mean": math.nan, "max": None}, object_shape(structs.Stat), "", residual)
+    stat = structure({"mean": math.nan, "max": None}, object_shape(structs.Stat), "", residual)
     assert math.isnan(stat.mean)
     assert (stat.max, stat.min) == (None, None)
     assert residual == {"/max": None}
@@ -107,7 +107,7 @@ def test_an_object_keeps_its_good_fields_beside_bad_ones() -> None:
         "new": {"deep": None},
     }
     residual: Residual = {}
-    stat = conform(value, object_shape(structs.Stat), "", residual)
+    stat = structure(value, object_shape(structs.Stat), "", residual)
     assert (stat.name.name, stat.name.split, stat.count) == ("x", None, None)
     assert repr(stat.name.perturbation.prob) == "1.0"
     assert residual == {
@@ -120,14 +120,14 @@ def test_an_object_keeps_its_good_fields_beside_bad_ones() -> None:
 
 def test_an_empty_object_is_told_apart_from_a_missing_one() -> None:
     residual: Residual = {}
-    assert conform({"name": {}}, object_shape(structs.Stat), "", residual).name is not None
+    assert structure({"name": {}}, object_shape(structs.Stat), "", residual).name is not None
     assert residual == {"/name": {}}
 
 
 def test_plain_texts_of_old_releases_are_listed() -> None:
     value = {"input": "why", "references": [{"output": "so", "tags": []}, {"output": {"text": "no"}, "tags": []}]}
     residual: Residual = {}
-    instance = conform(value, object_shape(structs.Instance), "", residual)
+    instance = structure(value, object_shape(structs.Instance), "", residual)
     assert instance.input.text == "why"
     assert [reference.output.text for reference in instance.references] == ["so", "no"]
     assert residual == {TEXT_FORM: ["/input", "/references/0/output"]}
@@ -136,22 +136,22 @@ def test_plain_texts_of_old_releases_are_listed() -> None:
 def test_what_items_of_a_list_can_not_hold_stands_under_their_number() -> None:
     value = {"references": [{}, {"tags": [], "new": 1, "output": {}}]}
     residual: Residual = {}
-    instance = conform(value, object_shape(structs.Instance), "", residual)
+    instance = structure(value, object_shape(structs.Instance), "", residual)
     assert len(instance.references) == 2
     assert residual == {"/references/1/new": 1, "/references/1/output": {}}
 
 
 def test_free_form_values_are_written_compactly_whatever_they_are() -> None:
     value = {"b": [1, 1.0, math.nan], "a": "\ud83dé"}
-    raw = conform(value, FreeForm(keyed=True), "/p", {})
+    raw = structure(value, FreeForm(keyed=True), "/p", {})
     assert bytes(raw) == b'{"b":[1,1.0,NaN],"a":"\\ud83d\\u00e9"}'
 
 
 def test_what_recurs_stays_raw() -> None:
     residual: Residual = {}
-    state = conform({"instance": {"id": 7}}, object_shape(structs.RequestState), "", residual)
+    state = structure({"instance": {"id": 7}}, object_shape(structs.RequestState), "", residual)
     assert (bytes(state.instance), residual) == (b'{"id":7}', {})
-    entry = conform({"stats": [{"count": 1}, 3]}, object_shape(structs.PerInstanceStats), "", residual)
+    entry = structure({"stats": [{"count": 1}, 3]}, object_shape(structs.PerInstanceStats), "", residual)
     assert ([bytes(stat) for stat in entry.stats], residual) == ([b'{"count":1}', b"3"], {})
 
 
@@ -186,6 +186,6 @@ def test_dumps_is_ascii_that_json_reads_back(value: Any) -> None:
 
 def test_raw_is_what_msgspec_takes() -> None:
     """The default of a raw field: `Raw | None` refuses objects, an empty `Raw` does not."""
-    field = twin(structs.ScenarioSpec).__struct_defaults__[-1]
+    field = partial_type(structs.ScenarioSpec).__struct_defaults__[-1]
     assert isinstance(field, Raw)
     assert bytes(field) == b""
