@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # `typing` itself would take a while to import
     from magnet_arrow.ingestion.api import IngestReport, ingest
     from magnet_arrow.outputs import HelmOutputs, HelmRun, HelmRuns, HelmSuite, HelmSuites
     from magnet_arrow.predictions.joins import InstanceJoin, join_instances
+    from magnet_arrow.predictions.model_families import model_families
+    from magnet_arrow.predictions.panel import Panel, load_panel
     from magnet_arrow.predictions.records import RunPrediction
     from magnet_arrow.predictor import Predictor, RunPredictor
 
@@ -33,6 +35,7 @@ __all__ = [
     "HelmSuites",
     "IngestReport",
     "InstanceJoin",
+    "Panel",
     "Predictor",
     "RunPrediction",
     "RunPredictor",
@@ -46,6 +49,8 @@ __all__ = [
     "errors",
     "ingest",
     "join_instances",
+    "load_panel",
+    "model_families",
     "predictor",
     "validate",
     "verify",
@@ -60,6 +65,7 @@ _HOMES = {
     "HelmSuites": "outputs",
     "IngestReport": "ingestion.api",
     "InstanceJoin": "predictions.joins",
+    "Panel": "predictions.panel",
     "Predictor": "predictor",
     "RunPrediction": "predictions.records",
     "RunPredictor": "predictor",
@@ -70,6 +76,8 @@ _HOMES = {
     "VerifyReport": "checks.verify",
     "ingest": "ingestion.api",
     "join_instances": "predictions.joins",
+    "load_panel": "predictions.panel",
+    "model_families": "predictions.model_families",
     "validate": "checks.validate",
     "verify": "checks.verify",
 }
