@@ -1,9 +1,9 @@
 """Columns whose values recur: each distinct value is kept once, and rows hold its number.
 
-What stands once in a file may belong to each of its rows (an adapter spec's instructions, the annotators, an entry's
-perturbation), so a column that repeats it could be thousands of times as large as the file. Texts and lists are
-dictionaries until they are written, and texts in the file too; of lists the file has the items again for each row,
-but the texts in them by number.
+A value that a file has once may belong to each of its rows (an adapter spec's instructions, the annotators, an entry's
+perturbation). A column that repeats it could be thousands of times as large as the file. So strings and lists are
+dictionaries until they are written. In a segment's file strings are still dictionaries; the items of lists are
+repeated for each row, but the strings in them are numbers.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -17,9 +17,9 @@ T = TypeVar("T", bound=Hashable)
 
 
 def taken(column: pa.Array, codes: pa.Array) -> pa.Array:
-    """A column's values at these places; of texts and lists a dictionary, whose distinct values are not copied.
+    """A column's values at these places (Arrow's `take`). Strings and lists become a dictionary, so none is copied.
 
-    Most columns of most dumps hold nothing, which costs nothing to repeat.
+    Most columns of most dumps are all null, which costs nothing to repeat.
     """
     if column.null_count == len(column) and not pa.types.is_dictionary(column.type):
         return pa.nulls(len(codes), column.type)
@@ -69,7 +69,7 @@ def as_type(column: pa.Array, arrow: pa.DataType) -> pa.Array:
 
 
 def dense_bytes(column: pa.DictionaryArray) -> int:
-    """Bytes that the values of a dictionary take where each row has its own."""
+    """Bytes that the values of a dictionary column take if none is shared."""
     sizes = pa.array(
         [column.dictionary.slice(number, 1).nbytes for number in range(len(column.dictionary))], pa.int64()
     )
@@ -82,17 +82,17 @@ def is_interned_list(arrow: pa.DataType) -> bool:
 
 
 ITEM_BYTES = 16
-"""What an item of a list takes, about, but for its text."""
+"""About how many bytes an item of a list takes, without its string."""
 
 
 def item_bytes(column: pa.DictionaryArray) -> pa.Int64Array:
-    """About how many bytes the items of each row's list take where each row has its own, but for their texts."""
+    """About how many bytes the items of each row's list take without their strings, if no list is shared."""
     lengths = pc.list_value_length(column.dictionary).cast(pa.int64())
     return pc.multiply(lengths, pa.scalar(ITEM_BYTES, pa.int64())).fill_null(0).take(column.indices).fill_null(0)
 
 
 def combined(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """A column in one piece, of dictionaries with one for all."""
+    """A column in one piece; one of dictionaries has a single dictionary then."""
     if isinstance(column, pa.Array):
         return column
     if column.num_chunks == 1:
@@ -101,9 +101,9 @@ def combined(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def used(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """A column of texts, or a dictionary, as a dictionary of the values that occur.
+    """A column of strings or a dictionary, as a dictionary of just the values that occur in it.
 
-    They may be few of those of its row group, and those of other runs may be of other kinds.
+    They may be few of those of its row group, and values of other runs may be of other kinds.
     """
     column = combined(column)
     if not pa.types.is_dictionary(column.type):
@@ -127,7 +127,7 @@ def texts_of(codes: Iterable[int | None], texts: Sequence[str]) -> pa.Dictionary
 
 
 class Numbers(dict[T, int]):
-    """Numbers of what was met, in the order in which it was."""
+    """Numbers for keys, in the order in which they were first asked for."""
 
     def __missing__(self, key: T) -> int:
         number = self[key] = len(self)

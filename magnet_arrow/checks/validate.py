@@ -22,9 +22,9 @@ from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.releases import ALWAYS_WRITTEN, FIRST, Era, era_of
 from magnet_arrow.ingestion.ingester import Ingester
 from magnet_arrow.ingestion.reading import Found, where_of
-from magnet_arrow.ingestion.rejection import LongRunError, not_taken, rejected_of, said, unfit
+from magnet_arrow.ingestion.rejection import ReadModeError, not_taken, rejected_of, said, unfit
 from magnet_arrow.ingestion.rules import Progress, ReadMode, Rules, StampedRun
-from magnet_arrow.ingestion.run_reader import is_long, stamps_of
+from magnet_arrow.ingestion.run_reader import is_streamed, stamps_of
 from magnet_arrow.records.row_group import Batch
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import EXTRA, Table
@@ -289,10 +289,10 @@ class _Look:
         return replace(bare, key=entry.key, name=entry.name or None, unexpected=odd, not_kept=entry.not_kept)
 
     def _read(self, run: StampedRun) -> tuple[RunEntry, Found]:
-        if not is_long(run.stamps):
+        if not is_streamed(run.stamps):
             try:
                 return self._ingester.ingest(run)
-            except LongRunError:
+            except ReadModeError:
                 pass
         # After a bad streamed run the ingester is of no use: it hands over what it holds of other runs before.
         self._ingester.finish()
@@ -301,7 +301,7 @@ class _Look:
             self._ingester = self._new_ingester()
             try:
                 return self._ingester.ingest(run, mode)
-            except LongRunError as error:
+            except ReadModeError as error:
                 mode = replace(mode, by_layout=error.by_layout)
             except BadFileError:
                 self._ingester = self._new_ingester()
@@ -309,13 +309,13 @@ class _Look:
 
     def _partial_of(self, place: RunPlace, stamps: Fingerprint) -> tuple[tuple[str, ...] | None, Era | None]:
         """The files that would be missing, or end early, if the run were taken all the same; what tells its era."""
-        run, mode = StampedRun(place, str(place.source), stamps), ReadMode(streamed=is_long(stamps))
+        run, mode = StampedRun(place, str(place.source), stamps), ReadMode(streamed=is_streamed(stamps))
         while True:
             evidence = _Evidence()
             ingester = Ingester(evidence, self._buffer, lambda _: None, Rules(partial=True))
             try:
                 entry, _ = ingester.ingest(run, mode)
-            except LongRunError as error:
+            except ReadModeError as error:
                 mode = ReadMode(streamed=True, salvage=error.salvage, by_layout=error.by_layout)
             except Exception:  # the run is rejected already
                 return None, None

@@ -76,7 +76,7 @@ class Ingester(Generic[T]):
         Raises:
             BadFileError: it cannot be read. Nothing of it is in the sink; but after a streamed run the sink is of no
                 use any more.
-            LongRunError: it must be read in another mode, and nothing of it is in the sink; but after a streamed run
+            ReadModeError: it must be read in another mode, and nothing of it is in the sink; but after a streamed run
                 the sink is of no use any more.
             CacheNotWritableError: the disk refused.
         """

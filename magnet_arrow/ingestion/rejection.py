@@ -1,4 +1,4 @@
-"""Why a run is not taken, or not so: the errors, and the values that a report and the cache keep of them."""
+"""Why a run is not ingested: the errors, and what a report and the cache keep of them."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from magnet_arrow.sources.file import Fingerprint, SourceFile
 _SAMPLE_BYTES = 40
 
 
-class LongRunError(Exception):
-    """The run is to be taken again, as a long one.
+class ReadModeError(Exception):
+    """The run must be read again, streamed.
 
     A compressed file holds more than a block, one ends early, or one is not in HELM's layout, if it is JSON at all.
 
@@ -30,15 +30,15 @@ class LongRunError(Exception):
 
 
 class StrictError(BadFileError):
-    """Something that is kept and reported otherwise is refused."""
+    """A run has what HELM does not declare, and the rules are strict: else it would be kept and reported."""
 
 
 class ChangedError(BadFileError):
-    """A file changed while the run was read; it may be whole at the next try."""
+    """A file changed while the run was read; it may be complete at the next try."""
 
 
 class PicturesError(BadFileError):
-    """A file embeds pictures, and was not asked for."""
+    """A file embeds pictures, which the rules exclude."""
 
 
 def not_taken(run: str, why: str, hint: str) -> BadFileError:
@@ -84,7 +84,7 @@ def changed(run: str, before: Fingerprint, now: Fingerprint) -> ChangedError:
 
 
 def rejected_of(run: str, folder: Path, error: BadFileError) -> Rejected:
-    """The value that stands for an error, with what stands in the file where it says."""
+    """The value that a report keeps of an error, with the bytes of the file at that place."""
     rejected = Rejected.from_error(run, error)
     where = rejected.where
     if not where.file or where.byte is None:

@@ -27,8 +27,8 @@ from magnet_arrow.helm.json_faults import kind
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
 from magnet_arrow.ingestion.reading import PICTURED, Found, ReadContext, where_of
 from magnet_arrow.ingestion.rejection import (
-    LongRunError,
     PicturesError,
+    ReadModeError,
     StrictError,
     bytes_at,
     escaped,
@@ -56,7 +56,7 @@ def stamps_of(place: RunPlace) -> Fingerprint:
     return fingerprint(place.path, () if place.folder else ("groups", "groups/json"))
 
 
-def is_long(stamps: Fingerprint) -> bool:
+def is_streamed(stamps: Fingerprint) -> bool:
     """Whether the run must be streamed."""
     return any(stamp.size_bytes >= BLOCK_BYTES for stamp in stamps if plain_name(stamp.name) in _TABLE_FILES)
 
@@ -93,7 +93,7 @@ class RunReader:
 
         Raises:
             BadFileError: it cannot be read.
-            LongRunError: it must be read in another mode.
+            ReadModeError: it must be read in another mode.
         """
         if not self._stamps:
             self._require_listing()
@@ -109,7 +109,7 @@ class RunReader:
             if not self._by_layout:
                 raise
             if self._mode.streamed:  # some of its rows are appended
-                raise LongRunError(self._mode.salvage, by_layout=False) from None
+                raise ReadModeError(self._mode.salvage, by_layout=False) from None
             self.found, self._by_layout = Found(*before), False
             self._read_files()
         return self.found.entry(self._entry)
@@ -180,14 +180,14 @@ class RunReader:
                 with self._open(table.file) as file:
                     self._read_file(table, file)
                 return
-        except (LongRunError, PicturesError, SystemReadError):
+        except (ReadModeError, PicturesError, SystemReadError):
             raise
         except BadFileError:
             is_array = table.form is not Form.OBJECT
             if not (self._rules.partial and is_array) or self._by_layout:
                 raise
             if self._mode.streamed and self.found.elements[table.file]:
-                raise LongRunError(self._mode.salvage | {table.file}, by_layout=False) from None
+                raise ReadModeError(self._mode.salvage | {table.file}, by_layout=False) from None
         self.found.forget(table)
         with self._open(table.file) as file:
             self._read_file(table, file, salvage=True)
@@ -202,7 +202,7 @@ class RunReader:
         before = reader.members
         count = self._read_array(table, reader, beside)
         if reader.members != before:
-            # The array is complete, so the file is not cut in it; what follows it was not known when rows were made.
+            # The array is complete and the fault behind it. What follows the array was not known when rows were made.
             raise BadFileError("", where=file.where, expected="a whole file, or one cut in its array", found="neither")
         if reader.duplicate_keys:
             twice: Residual = {DUPLICATES: [f"/{escape(name)}" for name in reader.duplicate_keys]}
@@ -247,7 +247,7 @@ class RunReader:
         builder = self._context.tables.find(table, ArrayBuilder)
         for number, chunk in enumerate(reader):
             if number and not self._mode.streamed:
-                raise LongRunError
+                raise ReadModeError
             if not number and table is PICTURED and not self._rules.pictures and has_pictures(chunk):
                 raise PicturesError("", where=chunk.where)
             for part, rows in self._rows_of(builder, chunk, beside):
@@ -261,13 +261,13 @@ class RunReader:
 
         Raises:
             BadFileError: one of its elements is no JSON, or too large.
-            LongRunError: it is crowded, and the run is not streamed.
+            ReadModeError: it is crowded, and the run is not streamed.
         """
         try:
             rows = builder.read(chunk, beside)
         except CrowdedError:
             if not self._mode.streamed:
-                raise LongRunError from None
+                raise ReadModeError from None
         else:
             yield chunk, rows
             return
@@ -315,7 +315,7 @@ class RunReader:
                     byte=cut_at,
                     expected="the rest of an element",
                     found="the end of the file",
-                    hint="What is whole before it was taken.",
+                    hint="What is complete before it was ingested.",
                     begin_byte=cut_at,
                     end_byte=None if file.is_compressed else file.size_bytes,
                     sample=escaped(rest),

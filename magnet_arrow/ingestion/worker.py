@@ -1,4 +1,4 @@
-"""What a worker does: the runs of one task into one segment. The same in the caller's process and in any other."""
+"""Runs one task: ingests its runs into one segment, in the caller's process or in a worker process."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from magnet_arrow.ingestion.parallel import division
 from magnet_arrow.ingestion.parallel.task import PendingRun, Task, TaskResult
 from magnet_arrow.ingestion.progress import ProgressCounter
 from magnet_arrow.ingestion.reading import where_of
-from magnet_arrow.ingestion.rejection import ChangedError, LongRunError, StrictError, rejected_of
+from magnet_arrow.ingestion.rejection import ChangedError, ReadModeError, StrictError, rejected_of
 from magnet_arrow.ingestion.rules import ReadMode
 from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.records.row_group import Batch
@@ -25,14 +25,14 @@ from magnet_arrow.storage.segments.writer import SegmentWriter
 
 SEGMENT_PARQUET_BYTES = 64 << 20
 SEGMENT_TIME_S = 60.0
-"""A segment is handed over at the first of these, at the end of a run, so that a crash costs no more."""
+"""A segment ends with the run that reaches one of these, so that a crash costs no more."""
 
 
 def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer | None = None) -> TaskResult:
-    """Take the runs of a task into a segment.
+    """Ingest the runs of a task into a segment.
 
     Args:
-        task: what to take.
+        task: the runs.
         counter: told of each run.
         buffer: reused from task to task.
 
@@ -52,7 +52,7 @@ def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer 
 
 @dataclass(slots=True)
 class _Sink:
-    """The segment's writer, which is told the digest of each run as well."""
+    """A segment's writer that adds to each run the digest of its files."""
 
     _writer: SegmentWriter
     _contents: Mapping[str, str]
@@ -82,14 +82,14 @@ class _Work:
         self._begin_segment()
 
     def _begin_segment(self) -> None:
-        self._writer = SegmentWriter(self._task.cache, self._task.name, long=self._task.runs[0].is_long)
+        self._writer = SegmentWriter(self._task.cache, self._task.name, long=self._task.runs[0].is_streamed)
         sink = _Sink(self._writer, self._contents)
         self._ingester: Ingester[Segment] = Ingester(sink, self._buffer, self._counter.read, self._task.rules)
 
     def ingest_all(self) -> None:
-        """Take the runs until the segment is due to be handed over."""
+        """Ingest the runs, until the segment must end; the others are left to other tasks."""
         runs = self._task.runs
-        if runs[0].is_long:
+        if runs[0].is_streamed:
             self._note_contents(runs)
             self._ingest_streamed(runs[0])
             return
@@ -106,7 +106,7 @@ class _Work:
             self._ingest_singly(left)
 
     def _note_contents(self, runs: Sequence[PendingRun]) -> None:
-        """Before they are read: see `RunEntry.content`."""
+        """Note the digests of runs before they are read, if the rules ask for them."""
         if self._task.rules.content_hash:
             for run in runs:
                 self._contents[run.key] = run.content or content_digest(run.place.path, run.stamps)
@@ -133,7 +133,7 @@ class _Work:
                 run = msgspec.structs.replace(run, stamps=stamps_of(run.place), content="")
                 self._note_contents([run])
                 self._ingester.ingest(run)
-        except LongRunError as error:
+        except ReadModeError as error:
             self._left.append(run.streamed(error.salvage))
         except BadFileError as error:
             self._reject(run, error)
@@ -141,13 +141,13 @@ class _Work:
             self._counter.end(bool(run.place.folder))
 
     def _ingest_streamed(self, run: PendingRun) -> None:
-        """Take a run whose rows are written as they come; again, where that turns out to need another way."""
+        """Ingest a run whose rows are written as they come; once more if it must be read in another mode."""
         self._counter.begin(where_of(run.place))
         mode = ReadMode(streamed=True, salvage=run.salvage, share=run.share)
         while True:
             try:
                 self._ingester.ingest(run, mode)
-            except LongRunError as error:
+            except ReadModeError as error:
                 self._ingester.discard()
                 self._begin_segment()
                 mode = replace(mode, salvage=error.salvage, by_layout=error.by_layout)
@@ -156,7 +156,7 @@ class _Work:
                 self._begin_segment()
                 if run.share is None:
                     self._reject(run, error)
-                else:  # which of its faults is told must not depend on who finds his first
+                else:  # which of its faults is reported must not depend on which worker is first
                     self._left.append(run.undivided())
                 return
             else:
@@ -173,7 +173,7 @@ class _Work:
         self._counter.end(bool(place.folder), 1)
 
     def finish(self) -> TaskResult:
-        """What became of the task; the segment's files are complete."""
+        """What the task has brought; the segment's files are complete."""
         ingester = self._ingester
         segment = ingester.finish() if ingester.n_entries else None
         if segment is None:

@@ -1,4 +1,4 @@
-"""Free-form objects of many runs to columns, run by run; `schema.registry` tells the rules."""
+"""Flattens free-form objects of many runs into columns, run by run, by the rules in `schema.registry`."""
 
 import re
 from collections.abc import Iterable
@@ -18,12 +18,12 @@ _STAT_PLACE = re.compile(r"^/stats/\d+")
 
 
 def row_place(table: Table, place: str) -> str:
-    """A place in an element as the table's columns know it: in an entry of per-instance stats, that in its stat."""
+    """A JSON pointer in an element as the table's columns have it: of a stat in an entry, the pointer in the stat."""
     return _STAT_PLACE.sub("", place) if table.name == "per_instance_stats" else place
 
 
 def undeclared(spread: Spread, table: Table, residuals: dict[int, Residual], rows: int) -> pa.DictionaryArray:
-    """Of an object that is open: its undeclared members, taken out of the residuals, as JSON text of an object."""
+    """The undeclared members of an open object, which are removed from the residuals, as JSON text per row."""
     declared = {column.pointer for column in table.columns}
     stem = spread.pointer + "/"
     codes: list[int | None] = [None] * rows
@@ -51,8 +51,19 @@ def residual_text(residual: Residual) -> str:
     return dumps(dict(sorted(residual.items()))).decode("ascii")
 
 
-class Spreader:
-    """Makes columns of free-form objects, run by run: `schema.registry` tells the rules."""
+class Flattener:
+    """Flattens the free-form objects of a row group's runs.
+
+    Args:
+        runs: the runs, in the order of their rows.
+        residuals: by row; what gets no column is added to them.
+        open_names: by object, the names that the last run's objects have, for the case that it goes on in the next
+            row group.
+
+    Attributes:
+        columns: the columns, by name.
+        kinds: kinds of value met in each.
+    """
 
     def __init__(
         self, runs: list[RunRows], residuals: dict[int, Residual], open_names: dict[str, set[str] | None]
@@ -62,13 +73,18 @@ class Spreader:
         self.kinds: dict[str, Kind] = {}
 
     def add(self, spread: Spread, texts: pa.DictionaryArray) -> None:
-        """The columns of one free-form object, from its JSON texts a row."""
+        """Add the columns of one free-form object.
+
+        Args:
+            spread: the object.
+            texts: the JSON of each row's object.
+        """
         distinct = texts.dictionary.to_pylist()
         if not distinct:
             return
         codes: list[int | None] = texts.indices.to_pylist()
         # Of an open object, what is no single value stays JSON text, and its nulls stay in the residual. A long list
-        # would stand in each row of an entry, where a text is shared.
+        # would be in each row of an entry, whereas a text is shared.
         levels, most_items = (1, _MOST_ITEMS) if spread.open else (registry.LEVELS, None)
         values = enumerate(dynamic_types.parse_many(distinct))
         cells = {
@@ -88,29 +104,29 @@ class Spreader:
         for run in self._runs:
             rows = slice(run.first, run.first + run.rows)
             met: set[Any] = {*codes[rows]} - {None}
-            spread_out = self._spread_out(spread, run, met, cells)
+            flattened = self._flattened(spread, run, met, cells)
             if not met:
                 continue
-            if spread_out >= met:
+            if flattened >= met:
                 flat[rows] = codes[rows]
             else:
-                flat[rows] = [code if code in spread_out else None for code in codes[rows]]
-                whole[rows] = [None if code in spread_out else code for code in codes[rows]]
-            if any(cells[code].residual for code in spread_out):
+                flat[rows] = [code if code in flattened else None for code in codes[rows]]
+                whole[rows] = [None if code in flattened else code for code in codes[rows]]
+            if any(cells[code].residual for code in flattened):
                 for row in range(run.first, run.first + run.rows):
                     code = flat[row]
                     if code is not None:
                         self._note_residual(spread, row, cells[code])
             # The kinds are noted once for objects that are alike in them: an operation on flags takes a microsecond.
-            self._note_kinds(spread, run, [forms[number] for number in {form_of[code] for code in spread_out}])
-            if met - spread_out:
+            self._note_kinds(spread, run, [forms[number] for number in {form_of[code] for code in flattened}])
+            if met - flattened:
                 run.dynamic[spread.name] = Kind.JSON
         self._add_flat(spread, flat, cells)
         if any(code is not None for code in whole):
             self.columns[spread.name] = taken(pa.array(distinct, pa.string()), pa.array(whole, pa.int32()))
             self.kinds[spread.name] = Kind.JSON
 
-    def _spread_out(self, spread: Spread, run: RunRows, met: set[int], cells: dict[int, Cells]) -> set[int]:
+    def _flattened(self, spread: Spread, run: RunRows, met: set[int], cells: dict[int, Cells]) -> set[int]:
         """Which of the objects met in a run become columns."""
         able = met & cells.keys()
         if spread.unbounded:
@@ -120,7 +136,7 @@ class Spreader:
             names.update(cells[code].values)
         known = self._open_names.get(spread.name) if run is self._runs[0] else None
         if known is not None:
-            # A long run goes on: what its first row group showed decides, later names stay text.
+            # A streamed run goes on: the names in its first row group decide, objects with others stay text.
             return {code for code in able if known.issuperset(cells[code].values)}
         if len(names) > registry.MAX_KEYS:
             names, able = set(), set()

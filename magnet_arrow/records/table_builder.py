@@ -23,7 +23,7 @@ from magnet_arrow.decode.chunks import Chunk, CrowdedError
 from magnet_arrow.decode.decoder import BadPieceError, NotPlainError
 from magnet_arrow.decode.wire import Residual
 from magnet_arrow.records.column_builders import InexactError, int32
-from magnet_arrow.records.flatten import Spreader, residual_text, row_place, undeclared
+from magnet_arrow.records.flatten import Flattener, residual_text, row_place, undeclared
 from magnet_arrow.records.interner import Interner
 from magnet_arrow.records.row_group import Batch, RunRows
 from magnet_arrow.schema import registry
@@ -170,16 +170,16 @@ class TableBuilder(Generic[R]):
         found[registry.ROW] = _numbers([run.first_row for run in self._runs], counts)
         runs = _slices(self._runs)
         residuals = self._all_residuals()
-        spreader = Spreader(runs, residuals, self._open_names)
+        flattener = Flattener(runs, residuals, self._open_names)
         for spread in self.table.spreads:
             if spread.open and not residuals:
                 continue
             texts = undeclared(spread, self.table, residuals, self.rows) if spread.open else found[spread.name]
-            spreader.add(spread, texts)
+            flattener.add(spread, texts)
         found[registry.EXTRA] = _residual_column(residuals, self.rows)
         registered = {name: found[name] for name in self.table.names}
         _note_occurring(self.table, registered, residuals, runs)
-        batch = Batch(self.table, self.rows, registered, spreader.columns, spreader.kinds, runs)
+        batch = Batch(self.table, self.rows, registered, flattener.columns, flattener.kinds, runs)
         self._begin_group()
         return batch
 

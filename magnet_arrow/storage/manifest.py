@@ -268,7 +268,7 @@ class RunEntry(Struct, frozen=True):
 def _cut(run: str, file: str, byte: int) -> Rejected:
     """Of a file that ends behind a whole element."""
     expected, found = "the end of the list", "the end of the file"
-    reason, hint = f"expected {expected}, found {found}.", "What is whole before it was taken."
+    reason, hint = f"expected {expected}, found {found}.", "What is complete before it was ingested."
     return Rejected(
         run=run, file=file, reason=reason, byte=byte, begin_byte=byte, expected=expected, found=found, hint=hint
     )

@@ -22,7 +22,7 @@ from magnet_arrow.ingestion.ingester import Ingester
 from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.ingestion.rejection import ChangedError
 from magnet_arrow.ingestion.rules import StampedRun
-from magnet_arrow.ingestion.run_reader import is_long, stamps_of
+from magnet_arrow.ingestion.run_reader import is_streamed, stamps_of
 from magnet_arrow.query.scan_runs import read_runs
 from magnet_arrow.storage.manifest import RunEntry
 from magnet_arrow.storage.segments.writer import SegmentWriter
@@ -89,7 +89,7 @@ def test_a_long_run_is_the_same_as_a_short_one(
     monkeypatch.setattr(limits, "BLOCK_BYTES", block)
     monkeypatch.setattr(run_reader, "BLOCK_BYTES", block)
     monkeypatch.setattr("magnet_arrow.records.table_builder.GROUP_BYTES", 3000)
-    assert is_long(stamps_of(place_of(tmp_path / "outputs" / "runs" / "made" / "a")))
+    assert is_streamed(stamps_of(place_of(tmp_path / "outputs" / "runs" / "made" / "a")))
     report = ingest(tmp_path / "outputs", tmp_path / "long")
     assert (report.runs, report.rejected) == (2, ())
     assert len(Cache(tmp_path / "long").snapshot().manifest.segments) >= 2, "each in a segment of its own"

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from magnet_arrow.decode.wire import Residual
-from magnet_arrow.records.flatten import Spreader, row_place, undeclared
+from magnet_arrow.records.flatten import Flattener, row_place, undeclared
 from magnet_arrow.records.row_group import RunRows
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.dynamic_types import Kind
@@ -22,48 +22,48 @@ def spread(
     spread_: Spread = FREE,
     residuals: dict[int, Residual] | None = None,
     open_names: dict[str, set[str] | None] | None = None,
-) -> tuple[Spreader, list[RunRows]]:
+) -> tuple[Flattener, list[RunRows]]:
     """The columns of one object; a run is a list of its values, None for no object at all."""
     texts: list[str | None] = []
     rows = []
     for number, values in enumerate(runs):
         rows.append(RunRows(f"run{number}", len(texts), len(values)))
         texts += [None if value is None else json.dumps(value) for value in values]
-    spreader = Spreader(rows, {} if residuals is None else residuals, {} if open_names is None else open_names)
-    spreader.add(spread_, pa.array(texts, pa.string()).dictionary_encode())
-    return spreader, rows
+    flattener = Flattener(rows, {} if residuals is None else residuals, {} if open_names is None else open_names)
+    flattener.add(spread_, pa.array(texts, pa.string()).dictionary_encode())
+    return flattener, rows
 
 
-def columns(spreader: Spreader) -> dict[str, list[Any]]:
-    return {name: column.to_pylist() for name, column in spreader.columns.items()}
+def columns(flattener: Flattener) -> dict[str, list[Any]]:
+    return {name: column.to_pylist() for name, column in flattener.columns.items()}
 
 
 def test_keys_become_columns_in_the_order_of_their_names() -> None:
-    spreader, (first, second) = spread([{"b": 1, "a": {"c": "t"}}, None], [{"b": 2}])
-    assert list(columns(spreader).items()) == [("x.a.c", ["t", None, None]), ("x.b", [1, None, 2])]
+    flattener, (first, second) = spread([{"b": 1, "a": {"c": "t"}}, None], [{"b": 2}])
+    assert list(columns(flattener).items()) == [("x.a.c", ["t", None, None]), ("x.b", [1, None, 2])]
     assert first.dynamic == {"x.a.c": Kind.TEXT, "x.b": Kind.INTEGER}
     assert second.dynamic == {"x.b": Kind.INTEGER}
 
 
 def test_kinds_are_told_for_each_run_and_decide_together_how_a_column_is_stored() -> None:
-    spreader, runs = spread([{"a": 1}], [{"a": True}], [{"a": None}, {"a": 2**60}])
-    assert columns(spreader) == {"x.a": ["1", "true", None, str(2**60)]}
+    flattener, runs = spread([{"a": 1}], [{"a": True}], [{"a": None}, {"a": 2**60}])
+    assert columns(flattener) == {"x.a": ["1", "true", None, str(2**60)]}
     big = Kind.INTEGER | Kind.BEYOND_2_53
     assert [run.dynamic for run in runs] == [{"x.a": Kind.INTEGER}, {"x.a": Kind.BOOLEAN}, {"x.a": big | Kind.NULL}]
 
 
 def test_a_null_is_noted_where_it_stood_and_one_that_is_absent_is_not() -> None:
     residuals: dict[int, Residual] = {1: {"/other": 1}}
-    spreader, _ = spread([{"a": None}, {"a": {"b/c": None}}, {"d": 1}], residuals=residuals)
+    flattener, _ = spread([{"a": None}, {"a": {"b/c": None}}, {"d": 1}], residuals=residuals)
     assert residuals == {0: {"/x/a": None}, 1: {"/other": 1, "/x/a/b~1c": None}}
-    assert columns(spreader) == {"x.d": [None, None, 1]}
-    assert spreader.kinds["x.a"] == Kind.NULL
+    assert columns(flattener) == {"x.d": [None, None, 1]}
+    assert flattener.kinds["x.a"] == Kind.NULL
 
 
 @pytest.mark.parametrize("value", [{}, [1], "x", {"\ud83d": 1}], ids=["empty", "list", "text", "odd key"])
 def test_what_can_not_be_spread_is_text_in_its_own_column_beside_those_that_can(value: Any) -> None:
-    spreader, (run,) = spread([value, {"a": 1}])
-    found = columns(spreader)
+    flattener, (run,) = spread([value, {"a": 1}])
+    found = columns(flattener)
     assert found.pop("x.a") == [None, 1]
     (cells,) = found.values()
     assert [cells[1], json.loads(cells[0])] == [None, value]
@@ -72,8 +72,8 @@ def test_what_can_not_be_spread_is_text_in_its_own_column_beside_those_that_can(
 
 def test_an_object_with_too_many_keys_is_text_in_its_run_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "MAX_KEYS", 2)
-    spreader, runs = spread([{"a": 1, "b": 2}, {"c": 3}], [{"a": 1, "b": 2}])
-    assert columns(spreader) == {
+    flattener, runs = spread([{"a": 1, "b": 2}, {"c": 3}], [{"a": 1, "b": 2}])
+    assert columns(flattener) == {
         "x": ['{"a": 1, "b": 2}', '{"c": 3}', None],
         "x.a": [None, None, 1],
         "x.b": [None, None, 2],
@@ -83,8 +83,8 @@ def test_an_object_with_too_many_keys_is_text_in_its_run_only(monkeypatch: pytes
 
 def test_an_unbounded_object_may_have_any_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "MAX_KEYS", 2)
-    spreader, _ = spread([{"a": 1, "b": 2, "c": 3}], spread_=Spread("x", "/x", "", unbounded=True))
-    assert columns(spreader) == {"x.a": [1], "x.b": [2], "x.c": [3]}
+    flattener, _ = spread([{"a": 1, "b": 2, "c": 3}], spread_=Spread("x", "/x", "", unbounded=True))
+    assert columns(flattener) == {"x.a": [1], "x.b": [2], "x.c": [3]}
 
 
 def test_of_a_run_that_goes_on_the_first_row_group_decides_which_keys_are_columns() -> None:
@@ -112,9 +112,9 @@ def test_the_own_parameters_of_a_perturbation_are_taken_out_of_the_residual() ->
         2: {},
     }
     run = RunRows("run", 0, 4)
-    spreader = Spreader([run], residuals, {})
-    spreader.add(open_spread, texts)
-    assert columns(spreader) == {
+    flattener = Flattener([run], residuals, {})
+    flattener.add(open_spread, texts)
+    assert columns(flattener) == {
         STRENGTH: [0.5, None, None, None],
         "stats.name.perturbation.a/b": [None, None, '{"c":1}', None],
     }

@@ -27,7 +27,7 @@ def divide(runs: Sequence[PendingRun], workers: int | None = None) -> Iterator[t
     together: list[PendingRun] = []
     size = 0
     for run in runs:
-        if run.is_long:
+        if run.is_streamed:
             if together:
                 yield tuple(together)
             yield (run,)
@@ -54,10 +54,10 @@ def _task_bytes(left_bytes: int, workers: int | None) -> int:
 def divide_among(runs: Iterable[PendingRun], workers: int) -> Iterator[tuple[PendingRun, ...]]:
     """The runs of each task for several workers: the largest first, so that none is begun when all else is done."""
     by_size = sorted(runs, key=lambda run: -run.size_bytes)
-    short = sorted((run for run in by_size if not run.is_long), key=lambda run: run.key)
+    short = sorted((run for run in by_size if not run.is_streamed), key=lambda run: run.key)
     max_load = _MAX_UNEVEN * sum(run.size_bytes for run in by_size) / workers
     loads = [0] * workers  # each run goes to the worker with the least to do
-    for run in filter(lambda run: run.is_long, by_size):
+    for run in filter(lambda run: run.is_streamed, by_size):
         for part in shared_run.parts_of(run) if min(loads) + run.size_bytes > max_load else [run]:
             yield (part,)
             loads[loads.index(min(loads))] += part.size_bytes

@@ -10,7 +10,7 @@ from msgspec import Struct
 from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.ingestion.rules import Rules, Share
-from magnet_arrow.ingestion.run_reader import is_long
+from magnet_arrow.ingestion.run_reader import is_streamed
 from magnet_arrow.sources.file import Fingerprint, plain_name
 from magnet_arrow.storage.manifest import RejectedRun, Segment, run_key
 
@@ -22,7 +22,7 @@ class PendingRun(Struct, frozen=True):
         place: its location.
         source: the id of its source.
         stamps: its fingerprint, from before it is read.
-        long: it must be streamed, though its size does not show it.
+        must_stream: it must be streamed, though its size does not show it.
         salvage: files of a streamed run that are known to end early.
         share: the files to read, if two workers read the run; None for all.
         content: digest of its files' bytes; empty where that is not known yet, or not asked for.
@@ -31,7 +31,7 @@ class PendingRun(Struct, frozen=True):
     place: RunPlace
     source: str
     stamps: Fingerprint
-    long: bool = False
+    must_stream: bool = False
     salvage: frozenset[str] = frozenset()
     share: Share | None = None
     content: str = ""
@@ -48,13 +48,13 @@ class PendingRun(Struct, frozen=True):
         return sum(stamp.size_bytes for stamp in self.stamps if share is None or share.has(plain_name(stamp.name)))
 
     @property
-    def is_long(self) -> bool:
+    def is_streamed(self) -> bool:
         """Whether it is streamed into a segment of its own."""
-        return self.long or is_long(self.stamps)
+        return self.must_stream or is_streamed(self.stamps)
 
     def streamed(self, salvage: frozenset[str]) -> "PendingRun":
         """The same run, to be streamed."""
-        return msgspec.structs.replace(self, long=True, salvage=salvage)
+        return msgspec.structs.replace(self, must_stream=True, salvage=salvage)
 
     def undivided(self) -> "PendingRun":
         """The same run, to be read by one worker."""
