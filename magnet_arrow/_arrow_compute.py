@@ -1,4 +1,4 @@
-"""PyArrow's compute functions, imported with the first that is called: that takes half as long as our modules."""
+"""PyArrow's compute functions, imported at the first call: the import takes half as long as that of our package."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""What a fork leaves behind: a child has none of the threads that its parent had, and Polars starts its own only once.
+"""Detects forked processes that lack Polars' threads.
 
-A child of a process that has used Polars would wait for them for ever, with the first frame as with the first ingest.
-It cannot start them again, so all that it can do is say so.
+A forked child has none of its parent's threads, and Polars starts its threads only once. So a child of a process that
+has used Polars would wait forever at its first frame or ingest. It can only say so.
 """
 
 import os
@@ -19,15 +19,15 @@ _lost_threads = False
 
 
 def require_threads() -> None:
-    """Ends what would never end.
+    """Raise in a process in which Polars would wait forever.
 
     Raises:
         ForkedError: this process was forked from one that had used Polars.
     """
     if _lost_threads:
         raise ForkedError(
-            "This process was forked from one that had used Polars, whose threads a fork leaves behind: it would wait "
-            "for them for ever.",
+            "This process was forked from one that had used Polars. A fork lacks Polars' threads and would wait for "
+            "them forever.",
             hint='Start processes by multiprocessing.get_context("spawn") or "forkserver", give them nothing that '
             "Polars made, or fork before the first frame.",
         )
@@ -39,7 +39,7 @@ def _note_threads() -> None:
 
 
 def _has_threads() -> bool:
-    """Whether Polars has started its threads, which it does when it first needs them; where nobody can tell, yes."""
+    """Whether Polars has started its threads, which it does when it first needs them; True if that is not known."""
     if not sys.platform.startswith("linux"):
         return True
     try:

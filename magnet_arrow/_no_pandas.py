@@ -1,7 +1,7 @@
-"""Keeps pandas out of processes that are ours alone: the command line's and the workers'.
+"""Keeps pandas out of our own processes: the command line and the workers.
 
-PyArrow imports pandas, in a quarter of a second, to see whether what it is given is an object of pandas. None in
-`sys.modules` does not do: PyArrow 26 takes it for the module.
+PyArrow imports pandas, which takes a quarter of a second, to check whether an object is from pandas. Setting it to None
+in `sys.modules` does not work: PyArrow 26 uses that None as the module.
 """
 
 import importlib.machinery
@@ -12,7 +12,7 @@ _NAME = "pandas"
 
 
 class _NoPandas:
-    """Finds pandas, since Polars asks whether it can be found, but does not import it."""
+    """Finds pandas, since Polars asks whether it is installed, but refuses to import it."""
 
     @classmethod
     def find_spec(cls, name: str, path: object = None, target: object = None) -> importlib.machinery.ModuleSpec | None:
@@ -24,10 +24,10 @@ class _NoPandas:
 
     @staticmethod
     def exec_module(module: ModuleType) -> None:
-        """Never called, but what `create_module` has to come with."""
+        """Never called, but the import system requires it."""
 
 
 def hide_pandas() -> None:
-    """From now on this process has no pandas, unless it has been imported already."""
+    """Make `import pandas` fail in this process, unless it was imported before."""
     if _NAME not in sys.modules:
         sys.meta_path.insert(0, _NoPandas)

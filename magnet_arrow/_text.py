@@ -1,8 +1,7 @@
-"""Text from a dump, made fit to be shown. Nothing from a dump reaches a terminal or a page by another way.
+"""Escapes text from a dump for terminals and HTML. All text from a dump that is shown passes through here.
 
-A run's name, a prompt or a completion is whatever a model or a user wrote: it may hold escape sequences that
-move the cursor or set the clipboard, marks that turn the reading direction, or half a surrogate pair that no
-terminal can encode.
+A run's name, a prompt or a completion may hold anything: escape sequences that move the cursor or set the clipboard,
+marks that change the reading direction, or half a surrogate pair that no terminal can encode.
 """
 
 import errno
@@ -12,15 +11,15 @@ import re
 from collections.abc import Sequence
 
 _SHOWN_AS_THEY_ARE = frozenset("\u00a0\u3000\u200d\ufe0f")
-"""Not printable by Unicode's book, yet harmless and common: two spaces, and the joiners inside an emoji."""
+"""Not printable according to Unicode, but harmless and common: two spaces, and the joiners in emoji."""
 
 
 def for_terminal(text: str) -> str:
-    r"""`text` on one line, with each character that could act on a terminal written out.
+    r"""`text` on one line, with every character that could control a terminal escaped.
 
-    Written out are control characters (line ends too), escape sequences, marks that change the reading
-    direction, lone surrogates, and code points that no font knows. A backslash stays single, so that the
-    result is safe to pass through again; it is for reading, not for decoding.
+    Escaped are control characters (line ends too), escape sequences, marks that change the reading
+    direction, lone surrogates, and unassigned code points. A backslash is not doubled, so that
+    escaping twice changes nothing; the result is for reading, not for decoding.
 
     >>> print(for_terminal("red \x1b[31m\n"))
     red \x1b[31m\n
@@ -31,7 +30,7 @@ def for_terminal(text: str) -> str:
 
 
 def for_html(text: str) -> str:
-    """`text` as HTML that shows it and does nothing else; quotes are escaped too, so it fits an attribute.
+    """`text` escaped for HTML; quotes are escaped too, so that it can be an attribute.
 
     >>> for_html('<b title="x">')
     '&lt;b title=&quot;x&quot;&gt;'
@@ -51,7 +50,7 @@ def html_list(kind: str, text: str, names: Sequence[str], count: int = 5) -> str
 
 
 def counted(count: int, one: str) -> str:
-    """How many there are of something, in words.
+    """A number with its noun.
 
     >>> counted(1, "run"), counted(2000, "run")
     ('1 run', '2,000 runs')
@@ -60,7 +59,7 @@ def counted(count: int, one: str) -> str:
 
 
 def of_system(error: OSError) -> str:
-    """What the system said, without what a library made of it.
+    """The system's own message of an error, without what a library added.
 
     >>> of_system(OSError(13, "Failed to open local file '/x'. Detail: [errno 13] Permission denied"))
     'Permission denied'
@@ -69,11 +68,11 @@ def of_system(error: OSError) -> str:
 
 
 def where_to_write(error: OSError, other: str) -> str:
-    """What to do about a folder that the system does not let be written.
+    """A hint for a folder that cannot be written.
 
     Args:
-        error: what it said.
-        other: how another folder is named, to follow "name another folder".
+        error: the system's error.
+        other: how to name another folder; follows "name another folder".
 
     >>> where_to_write(PermissionError(13, "Permission denied"), "with --to")
     'You may not write there: ask for the right to, or name another folder with --to.'
@@ -91,23 +90,23 @@ def where_to_write(error: OSError, other: str) -> str:
 
 
 def as_options(hint: str) -> str:
-    """A hint, which names arguments as Python does, for users of a shell.
+    """A hint with Python arguments, rewritten with options for users of a shell.
 
-    Only words of their own are arguments: a run's name, or a path that holds one, stays as it is.
+    Only whole words are replaced: a run's name, or a path with one, stays as it is.
 
     >>> as_options("Read it again with retry=True, or with workers=1.")
     'Read it again with --retry, or with --workers 1.'
     >>> as_options("Did you mean runs/v1/toy:partial=True,n=2?")
     'Did you mean runs/v1/toy:partial=True,n=2?'
     """
-    return _DRAWN.sub(lambda found: _OF_PREDICT[found[0]], _ARGUMENT.sub(_option, hint))
+    return _DRAW_ARGUMENT.sub(lambda found: _DRAW_OPTIONS[found[0]], _ARGUMENT.sub(_option, hint))
 
 
 _ARGUMENT = re.compile(
     r"(?<!\S)(retry|partial|strict|pictures|workers|include_partial|skip_damaged|skip_unreadable)=(True|\d+)(?=[\s.,:;]|$)"
 )
-_OF_PREDICT = {"num_example_runs": "--examples", "num_eval_samples": "--samples", "random_seed": "--seed"}
-_DRAWN = re.compile(rf"(?<!\S)({'|'.join(_OF_PREDICT)})(?=[\s.,:;]|$)")
+_DRAW_OPTIONS = {"num_example_runs": "--examples", "num_eval_samples": "--samples", "random_seed": "--seed"}
+_DRAW_ARGUMENT = re.compile(rf"(?<!\S)({'|'.join(_DRAW_OPTIONS)})(?=[\s.,:;]|$)")
 
 
 def _option(argument: re.Match[str]) -> str:

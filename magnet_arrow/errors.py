@@ -1,37 +1,37 @@
-"""What can go wrong, and where it did.
+"""The errors of this package, and where in a dump they occurred.
 
     MagnetError
     ├── SourceNotFoundError    (FileNotFoundError)    no such file or folder
-    │   └── NoRunsError                               it is there, but holds no run
-    ├── BadFileError           (ValueError)           a file of a run that cannot be taken
-    ├── CacheError                                    the cache
-    │   ├── CacheDamagedError                         does not hold what was committed
-    │   ├── CacheNotReadableError  (OSError)          cannot be read for now: rights, limits, a disk that fails
-    │   ├── CacheNotWritableError  (OSError)          cannot be written: rights, disk full
-    │   ├── CacheLockedError                          is being written by another process
-    │   ├── CacheVersionError                         was written by another version
-    │   ├── SnapshotExpiredError                      moved on; what was to be read is swept away
-    │   └── RunNotCachedError                         does not have this run
-    ├── SettingError           (ValueError)           a number that leaves nothing to work with
-    ├── WorkersLostError       (RuntimeError)         processes that were to do the work are gone
-    ├── ForkedError            (RuntimeError)         a fork left behind the threads that were to do the work
+    │   └── NoRunsError                               the source exists but holds no run
+    ├── BadFileError           (ValueError)           a file of a run that cannot be read
+    ├── CacheError                                    something is wrong with the cache
+    │   ├── CacheDamagedError                         it does not hold what was committed
+    │   ├── CacheNotReadableError  (OSError)          it cannot be read for now: permissions, limits, a failing disk
+    │   ├── CacheNotWritableError  (OSError)          it cannot be written: permissions, disk full
+    │   ├── CacheLockedError                          another process is writing to it
+    │   ├── CacheVersionError                         another version wrote it
+    │   ├── SnapshotExpiredError                      files of an older state have been removed
+    │   └── RunNotCachedError                         it does not have this run
+    ├── SettingError           (ValueError)           a setting with an impossible value
+    ├── WorkersLostError       (RuntimeError)         worker processes have ended, or cannot be started
+    ├── ForkedError            (RuntimeError)         this process was forked and lacks Polars' threads
     ├── NotEnoughRunsError     (ValueError)           fewer runs than a draw needs
     ├── NotEnoughSamplesError  (RuntimeError)         fewer request states than a predictor asked for
-    ├── FilterError            (TypeError)            a filter gave something else than it should
-    ├── PredictionError        (ValueError)           a predictor gave something else than it should
+    ├── FilterError            (TypeError)            a filter has or returned a wrong type
+    ├── PredictionError        (ValueError)           a predictor returned something else than predictions
     ├── JoinError              (ValueError)           rows that do not fit together as they were asked to
     ├── PanelError             (ValueError)           scores that make no panel: two for one cell, NaN, unequal items
     ├── FamilyNotFoundError    (LookupError)          a model whose family nobody has said
     ├── MissingPackageError    (ImportError)          an optional package that is needed for this
-    ├── RestoreError           (ValueError)           a run cannot be restored where it was asked to be
-    ├── ColumnNotFoundError    (ValueError)           no such column; offers the near name
-    ├── FolderNotEmptyError    (FileExistsError)      there is something where a folder was to be written
-    ├── FolderNotWritableError (OSError)              a folder that was to be written cannot be: rights, disk full
-    └── UnsupportedError       (NotImplementedError)  MAGNET has it, this package does not
+    ├── RestoreError           (ValueError)           a run cannot be restored to this folder
+    ├── ColumnNotFoundError    (ValueError)           there is no such column; offers a similar name
+    ├── FolderNotEmptyError    (FileExistsError)      the folder to write exists and is not empty
+    ├── FolderNotWritableError (OSError)              the folder cannot be written: permissions, disk full
+    └── UnsupportedError       (NotImplementedError)  MAGNET has this, this package does not
 
-    MagnetWarning              (UserWarning)          done, but not all that was asked for
+    MagnetWarning              (UserWarning)          done, but not everything that was asked for
 
-Bad data in a dump is a value (`Rejected`), a misuse of the package an exception.
+Bad data in a dump is a value (`Rejected`); misuse of the package is an exception.
 """
 
 import difflib
@@ -48,12 +48,12 @@ from magnet_arrow._text import for_terminal
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place in a dump, as exactly as it is known.
+    """A location in a dump, as exactly as it is known.
 
     Attributes:
-        run: `suite/folder` of the run, or its folder as the user named it.
+        run: `suite/folder` of the run, or its folder as the user gave it.
         file: name of the file in the run's folder.
-        json_path: place in the file's JSON, such as `$[41].mean`.
+        json_path: location in the file's JSON, such as `$[41].mean`.
         byte: offset in the file, from 0.
     """
 
@@ -63,7 +63,7 @@ class Where:
     byte: int | None = None
 
     def __str__(self) -> str:
-        """The place in words; empty where nothing is known.
+        """The location as text; empty if nothing is known.
 
         >>> print(Where("mmlu:subject=anatomy", "stats.json", "$[41].mean", 18204))
         mmlu:subject=anatomy/stats.json, byte 18204, at $[41].mean
@@ -75,16 +75,16 @@ class Where:
 
 
 class MagnetError(Exception):
-    """Base of all errors of this package. Its text says where, what was expected, what was found, what to do.
+    """Base of all errors of this package. The text says where, what was expected, what was found, and what to do.
 
-    The text is safe to print: names and values from a dump may be passed in as they are.
+    The text is safe to print: names and values from a dump are escaped in it.
 
     Attributes:
         message: one sentence; may be empty where `expected` and `found` say it all.
-        where: the place in a dump.
-        expected: what should have been there, to follow the word "expected".
-        found: what was there, to follow the word "found".
-        hint: what the reader can do about it, in whole sentences. Only here a line end stays one.
+        where: the location in a dump.
+        expected: what should have been there; follows the word "expected".
+        found: what was there; follows the word "found".
+        hint: what the reader can do, in sentences. Only the hint may have several lines.
 
     >>> print(MagnetError("", where=Where("a", "stats.json"), expected="a list", found="a number"))
     a/stats.json:
@@ -109,28 +109,28 @@ class MagnetError(Exception):
 
     @property
     def reason(self) -> str:
-        """What went wrong, without the place and without the advice."""
+        """What went wrong, without location and hint."""
         return " ".join(filter(None, (self.message, _expectation(self.expected, self.found))))
 
     def __str__(self) -> str:
-        """The whole text, a line each for place, message, expectation and hint."""
+        """The text: location, then message and expectation, then hint, on a line each."""
         return _paragraph(self.where, (self.message, _expectation(self.expected, self.found)), self.hint)
 
 
 class SourceNotFoundError(MagnetError, FileNotFoundError):
-    """There is no such file or folder, or it is nothing that HELM writes."""
+    """There is no such file or folder, or HELM did not write it."""
 
 
 class NoRunsError(SourceNotFoundError):
-    """The source is there, but no run was found in it."""
+    """The source exists, but holds no run."""
 
 
 class BadFileError(MagnetError, ValueError):
-    """A file of a run cannot be taken. Ingestion turns it into a `Rejected`, and the other runs go in."""
+    """A file of a run cannot be read. An ingest reports it as a `Rejected`, and ingests the other runs."""
 
 
 class CacheError(MagnetError):
-    """Base of what can be wrong with a cache."""
+    """Base of errors about a cache."""
 
 
 class CacheDamagedError(CacheError):
@@ -138,11 +138,11 @@ class CacheDamagedError(CacheError):
 
 
 class CacheNotReadableError(CacheError, OSError):
-    """A file of the cache cannot be read for now: no rights, too many open files, a failing disk. Nothing changed."""
+    """A file of the cache cannot be read for now: no permission, too many open files, a failing disk."""
 
 
 class CacheNotWritableError(CacheError, OSError):
-    """The cache cannot be written: no rights, read-only, or the disk is full."""
+    """The cache cannot be written: no permission, read-only, or the disk is full."""
 
 
 class CacheLockedError(CacheError):
@@ -154,7 +154,7 @@ class CacheVersionError(CacheError):
 
 
 class SnapshotExpiredError(CacheError):
-    """A frame was kept past the grace time, and the files it wanted to read have been swept."""
+    """A frame is older than the grace time, and files that it needs have been removed."""
 
 
 class RunNotCachedError(CacheError):
@@ -162,31 +162,31 @@ class RunNotCachedError(CacheError):
 
 
 class SettingError(MagnetError, ValueError):
-    """A setting that nothing can be done with: too little memory, no workers, a negative number of runs."""
+    """A setting has an impossible value: too little memory, no workers, a negative number of runs."""
 
 
 class WorkersLostError(MagnetError, RuntimeError):
-    """Processes that were to take runs are gone, or can't be started. What was committed stays."""
+    """Worker processes have ended, or cannot be started. What was committed stays."""
 
 
 class ForkedError(MagnetError, RuntimeError):
-    """This process was forked from one whose threads it would need, and does not have."""
+    """This process was forked from one that had used Polars, and lacks its threads."""
 
 
 class NotEnoughRunsError(MagnetError, ValueError):
-    """Fewer runs are left than the draw of train and evaluated runs needs."""
+    """There are fewer runs than a draw of train runs and a held-out run needs."""
 
 
 class NotEnoughSamplesError(MagnetError, RuntimeError):
-    """The evaluated run has fewer request states than `num_eval_samples`."""
+    """The held-out run has fewer request states than `num_eval_samples`."""
 
 
 class FilterError(MagnetError, TypeError):
-    """A filter on runs gave something else than it should."""
+    """A filter on runs has a wrong type, or returned one."""
 
 
 class PredictionError(MagnetError, ValueError):
-    """A predictor gave something that is no prediction, or one that cannot be compared."""
+    """A predictor returned something that is no prediction, or one that cannot be compared."""
 
 
 class JoinError(MagnetError, ValueError):
@@ -214,7 +214,7 @@ class MissingPackageError(MagnetError, ImportError):
 
 
 class RestoreError(MagnetError, ValueError):
-    """A run cannot be restored to the place asked for: something is there, or it lies outside of the folder named."""
+    """A run cannot be restored: the target exists, or is outside of the given folder."""
 
 
 class ColumnNotFoundError(MagnetError, ValueError):
@@ -222,9 +222,9 @@ class ColumnNotFoundError(MagnetError, ValueError):
 
     @classmethod
     def among(cls, name: str, known: Iterable[str], *, table: str, what: str = "column") -> Self:
-        """The error for `name`, with the nearest of the `known` names; `what` it should be one of.
+        """The error for `name`, with the most similar of the `known` names; `what` says what is named.
 
-        Near are those of which it is the end, the shortest first; else those that are spelled alike.
+        Similar are names that end with `name`, the shortest first; else names that are spelled alike.
 
         >>> print(ColumnNotFoundError.among("stats.maen", ["stats.mean", "stats.sum"], table="stats"))
         stats has no column 'stats.maen'.
@@ -237,11 +237,11 @@ class ColumnNotFoundError(MagnetError, ValueError):
 
 
 class FolderNotEmptyError(MagnetError, FileExistsError):
-    """A folder that was to be written is there and holds something, or is a file."""
+    """The folder to write exists and is not empty, or is a file."""
 
 
 class FolderNotWritableError(MagnetError, OSError):
-    """A folder that was to be written, not the cache, cannot be: no rights, read-only, or the disk is full."""
+    """A folder other than the cache cannot be written: no permission, read-only, or the disk is full."""
 
 
 class UnsupportedError(MagnetError, NotImplementedError):
@@ -249,11 +249,11 @@ class UnsupportedError(MagnetError, NotImplementedError):
 
 
 class MagnetWarning(UserWarning):
-    """Something was done in another way, or less of it, than was asked for."""
+    """Something was done in another way than was asked for, or not completely."""
 
 
 def warn(message: str) -> None:
-    """Warn at the line outside of this package that led here: Python shows a text once a line."""
+    """Warn at the caller's line outside of this package, since Python shows a text once per line."""
     package = __name__.partition(".")[0]
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
@@ -262,20 +262,20 @@ def warn(message: str) -> None:
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
-    """One run that was left out, and why: its first bad file decides. Of a partial run, what was left out of a file.
+    """A rejected run and the reason, which is about its first bad file; or what a partial run lacks of a file.
 
     Attributes:
         run: `suite/folder` of the run.
-        file: the file that could not be taken; empty where it was the run as a whole.
-        reason: what was expected and what was found, in whole sentences.
-        json_path: place in the file's JSON, such as `$[41].mean`.
+        file: the file that could not be read; empty if the reason is about the whole run.
+        reason: what was expected and what was found, in sentences.
+        json_path: location in the file's JSON, such as `$[41].mean`.
         byte: offset in the file, from 0.
         expected: what should have been there.
         found: what was there.
-        hint: what the reader can do about it.
-        begin_byte: where the range begins that is at fault, as closely as it is known.
-        end_byte: where it ends; null where the file's length is not known.
-        sample: the first bytes of that range, control characters escaped.
+        hint: what the reader can do.
+        begin_byte: begin of the range at fault, as closely as it is known.
+        end_byte: end of the range; None if the file's length is not known.
+        sample: the first bytes of the range, with control characters escaped.
     """
 
     run: str
@@ -292,7 +292,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_error(cls, run: str, err: MagnetError) -> Self:
-        """The value that stands for `err` in a report and in the cache."""
+        """The value for an error, as reports and the cache hold it."""
         where = err.where or Where()
         return cls(
             run=run,
@@ -307,11 +307,11 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def where(self) -> Where:
-        """The place of the fault."""
+        """The location of the fault."""
         return Where(self.run, self.file or None, self.json_path, self.byte)
 
     def __str__(self) -> str:
-        """The same text as that of the error it was made from."""
+        """The text of the error that it was made from."""
         return _paragraph(self.where, (self.reason,), self.hint)
 
 
@@ -327,7 +327,7 @@ def _paragraph(where: Where | None, sentences: Iterable[str], hint: str | None) 
 
 
 def _near(name: str, known: list[str]) -> str:
-    """The names that may have been meant, with the shortest first; empty if there are none."""
+    """The names that may have been meant, the shortest first; empty if there are none."""
     ends = sorted((other for other in known if other.endswith(f".{name}")), key=len)
     if not ends:
         ends = difflib.get_close_matches(name, known, n=1)
@@ -337,5 +337,5 @@ def _near(name: str, known: list[str]) -> str:
     return " or ".join(map(repr, ends[:3]))
 
 
-def _first(names: list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+def _first(names: list[str], count: int = 5) -> str:
+    return ", ".join(names[:count]) + (", …" if len(names) > count else "")

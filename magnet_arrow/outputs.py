@@ -1,8 +1,8 @@
-"""A dump as a person sees it: outputs, suites, runs, and the four frames of runs.
+"""The objects of a dump: outputs, suites and runs, which give frames.
 
     HelmOutputs -suites()-> HelmSuites -[0]-> HelmSuite -runs()-> HelmRuns -[0]-> HelmRun
 
-Each of these can be made from a path, a pattern, another one, or a list of such (`coerce`). Making one lists
+Each can be made from a path, a pattern, another object, or a list of these (`coerce`). Making one lists
 folders and reads no file. A frame first ingests those of its runs that the cache lacks, then reads the cache.
 """
 
@@ -26,7 +26,7 @@ __all__ = ["CacheLike", "HelmOutputs", "HelmRun", "HelmRuns", "HelmSuite", "Helm
 
 
 class HelmSuite(HasReadOptions):
-    """A folder of runs that were made together; `cache`, `partial` and `strict` are for its runs, see `HelmRuns`."""
+    """A folder of runs that HELM made together; `cache`, `partial` and `strict` apply to its runs, see `HelmRuns`."""
 
     __slots__ = ("path",)
 
@@ -48,11 +48,11 @@ class HelmSuite(HasReadOptions):
 
     @property
     def places(self) -> tuple[RunPlace, ...]:
-        """Where its runs lie."""
+        """The locations of its runs."""
         return self.find_places().places
 
     def find_places(self) -> Found:
-        """What is there now."""
+        """The runs that are there now."""
         return layout.find_suite_runs(self.path)
 
     def runs(self, pattern: str = "*") -> HelmRuns:
@@ -77,10 +77,10 @@ class HelmSuite(HasReadOptions):
 
 
 class HelmSuites(HasReadOptions, Sequence[HelmSuite]):
-    """Suites in an order of their own.
+    """A list of suites in a fixed order.
 
     Args:
-        source: suites, or whatever stands for runs: then the suites that hold them.
+        source: suites, or any source of runs: then the suites that hold them.
         cache: where frames are kept; by default that of `source`, else the user's.
         partial: as `HelmRuns`; by default as `source` does.
         strict: as `HelmRuns`; by default as `source` does.
@@ -99,24 +99,24 @@ class HelmSuites(HasReadOptions, Sequence[HelmSuite]):
     def coerce(
         cls, source: Source, *, cache: CacheLike = None, partial: bool | None = None, strict: bool | None = None
     ) -> "HelmSuites":
-        """`source` itself if it is a `HelmSuites` that is read in this way, else one made of it."""
+        """`source` itself if it is a `HelmSuites` with these options, else a new one."""
         if isinstance(source, HelmSuites) and source._options.replaced(cache, partial, strict) == source._options:
             return source
         return cls(source, cache=cache, partial=partial, strict=strict)
 
     @property
     def places(self) -> tuple[RunPlace, ...]:
-        """Where the runs of all of them lie."""
+        """The locations of all runs."""
         return self.find_places().places
 
     def find_places(self) -> Found:
-        """What is there now."""
+        """The runs that are there now."""
         found = layout.together([_found_in(suite) for suite in self])
-        # Where there is none at all, looking once more raises the error that says what is there instead.
+        # If there is no run at all, a second search raises the error that says what is there instead.
         return found if found.places else find_runs([suite.path for suite in self])
 
     def existing(self) -> "HelmSuites":
-        """Those whose folder is (still) there."""
+        """The suites whose folder still exists."""
         return HelmSuites([suite for suite in self if filesystem.is_folder(suite.path)], **self._options.arguments)
 
     def runs(self, pattern: str = "*") -> HelmRuns:
@@ -147,13 +147,13 @@ class HelmOutputs(HasReadOptions):
     """A dump: the folder that HELM calls `benchmark_output`.
 
     Args:
-        root_dir: the outputs folder, its parent, or its `runs`.
+        root_dir: the outputs folder, its parent, or its `runs` folder.
         cache: where frames are kept; by default the user's.
         partial: for its runs, as `HelmRuns`.
         strict: for its runs, as `HelmRuns`.
 
     Raises:
-        SourceNotFoundError: there is no such folder, or it is none of these.
+        SourceNotFoundError: there is no such folder, or it is no outputs folder.
 
     >>> HelmOutputs.demo().list_suites()
     ['my-suite', 'perturbed']
@@ -175,7 +175,7 @@ class HelmOutputs(HasReadOptions):
 
     @classmethod
     def demo(cls, cache: CacheLike = None) -> Self:
-        """A small dump that HELM itself made for this package, unpacked into the cache's folder once."""
+        """A small dump that HELM made for this package. It is unpacked into the cache's folder once."""
         opened = Cache.coerce(cache)
         return cls(demo.unpack(opened.path), cache=opened)
 
@@ -188,7 +188,7 @@ class HelmOutputs(HasReadOptions):
         partial: bool | None = None,
         strict: bool | None = None,
     ) -> "HelmOutputs":
-        """`source` itself if it is a `HelmOutputs` that is read in this way, else one made of it."""
+        """`source` itself if it is a `HelmOutputs` with these options, else a new one."""
         options = ReadOptions.of(source, cache, partial, strict)
         if not isinstance(source, HelmOutputs):
             return cls(source, **options.arguments)
@@ -196,18 +196,18 @@ class HelmOutputs(HasReadOptions):
 
     @property
     def places(self) -> tuple[RunPlace, ...]:
-        """Where the runs of all suites lie."""
+        """The locations of the runs of all suites."""
         return self.find_places().places
 
     def find_places(self) -> Found:
-        """What is there now."""
+        """The runs that are there now."""
         return find_runs(self._root)
 
     def suites(self, pattern: str = "*") -> HelmSuites:
-        """The suites whose folder matches `pattern`, sorted; `latest` is passed over unless it is named.
+        """The suites whose folder matches `pattern`, sorted; `latest` is skipped unless it is named.
 
-        Where a folder above the outputs was named, a folder beside them that holds runs is a suite too: together
-        they have the runs that `HelmRuns` and `ingest` find there.
+        If this object was made from a folder above the outputs, other folders with runs in it are suites, too: the
+        suites have all runs that `HelmRuns` and `ingest` find there.
 
         Raises:
             NoRunsError: no suite matches.
@@ -226,11 +226,11 @@ class HelmOutputs(HasReadOptions):
         return [suite.name for suite in self.suites()]
 
     def list_run_specs(self, suite: str = "*") -> list[str]:
-        """Names of the run folders in the suites that match, sorted, each once."""
+        """Names of the run folders in the matching suites, sorted, each once."""
         return sorted({place.folder for place in self.suites(suite).places})
 
     def summarize(self) -> pl.DataFrame:
-        """One row a suite: name, how many runs it has, how many of them are cached, and how many of these partial."""
+        """One row per suite: its name, and numbers of its runs, of cached runs, and of partial ones among these."""
         snapshot = self.cache.snapshot()
         rows = [
             (
@@ -268,7 +268,7 @@ def _suite_paths(source: Source) -> Iterator[Path]:
 
 
 def _found_in(suite: HelmSuite) -> Found:
-    """The runs of a suite, of which there may be none."""
+    """The runs of a suite, perhaps none."""
     try:
         return suite.find_places()
     except NoRunsError:

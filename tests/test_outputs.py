@@ -255,7 +255,7 @@ def test_a_filter_leaves_out_run_specs_that_cannot_be_read(dump: Path, tmp_path:
             ingest(dump, tmp_path / "cache")
         runs = HelmRuns(dump, cache=tmp_path / "cache")
         shutil.move(dump / "runs/one/z", tmp_path / "z")  # once the runs have been listed
-        with pytest.warns(MagnetWarning, match=r"2 of 6 runs left out.*one/b/run_spec\.json") as warned:
+        with pytest.warns(MagnetWarning, match=r"2 of 6 runs excluded.*one/b/run_spec\.json") as warned:
             found = runs.filter(pl.col(SUBJECT) != "onea")
         shutil.move(tmp_path / "z", dump / "runs/one/z")
         assert folders(found) == ["one/c", "two/c", "two/d"]

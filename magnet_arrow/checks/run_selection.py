@@ -136,7 +136,7 @@ def _left_out_text(bad: Sequence[LeftOut], n_runs: int) -> str:
     """How many of some runs are left out. The same whether or not the cache has a part of one."""
     first = Where(bad[0].rejected.run, bad[0].rejected.file)
     return (
-        f"{len(bad):,} of {counted(n_runs, 'run')} left out, as they cannot be read, are partial or have vanished. The "
+        f"{len(bad):,} of {counted(n_runs, 'run')} excluded, as they cannot be read, are partial or have vanished. The "
         f"first: {first}. `rejects()` tells why; with partial=True partial runs are read, with strict=True this raises."
     )
 

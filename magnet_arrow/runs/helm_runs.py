@@ -26,12 +26,12 @@ from magnet_arrow.storage.snapshot import Snapshot
 
 
 class HelmRun(HasReadOptions, Frames):
-    """One run: the folder that holds `run_spec.json` and what HELM wrote beside it.
+    """One run: a folder with `run_spec.json` and the other files that HELM wrote for it.
 
     Args:
         path: the folder.
         cache: where frames are kept; by default the user's.
-        partial: as `HelmRuns`. A run that is partial has no frames otherwise: they raise.
+        partial: as in `HelmRuns`. Without it, the frames of a partial run raise.
         strict: for `dataframe`; the run's own frames raise in any case.
     """
 
@@ -51,12 +51,12 @@ class HelmRun(HasReadOptions, Frames):
 
     @property
     def name(self) -> str:
-        """Name of the folder, which usually is the run spec's."""
+        """Name of the folder, usually equal to the run spec's name."""
         return self.path.name
 
     @property
     def place(self) -> RunPlace:
-        """Where the run lies.
+        """The location of the run.
 
         Raises:
             SourceNotFoundError: the folder is missing, or is no run.
@@ -67,18 +67,18 @@ class HelmRun(HasReadOptions, Frames):
                     f"{self.path} is no run.",
                     expected=f"a folder that holds {RUN_FILES[0]}",
                     found=f"one with {len(find_runs(self.path).places)} of them below it",
-                    hint="HelmRuns takes several.",
+                    hint="For several runs use HelmRuns.",
                 )
             self._place = place_of(filesystem.real_path(self.path))
         return self._place
 
     @property
     def places(self) -> tuple[RunPlace, ...]:
-        """The one place."""
+        """The location, as a list of one."""
         return (self.place,)
 
     def exists(self) -> bool:
-        """Whether the folder is (still) there and is a run."""
+        """Whether the folder exists and is a run."""
         return is_run(self.path)
 
     @property
@@ -93,7 +93,7 @@ class HelmRun(HasReadOptions, Frames):
 
     @property
     def dataframe(self) -> "HelmRuns":
-        """The four frames; the run has them as its own methods too."""
+        """The run as a list of one, with the four frames; the run itself has them too."""
         return HelmRuns(self, **self._options.arguments)
 
     @property
@@ -130,29 +130,29 @@ class HelmRun(HasReadOptions, Frames):
 
 
 class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames):
-    """Runs in an order of their own, as they were found when this was made.
+    """A list of runs in a fixed order, as they were found when it was made.
 
-    An immutable list: runs that appear later are not in it until `refresh`. A frame looks only at the runs that it
-    reads, and sees them as they are then.
+    The list is immutable: runs that appear later are only in what `refresh` returns. A frame reads the present state
+    of its runs, and of no others.
 
-    The order decides what a seed draws: that of a list is kept; the runs of a folder, and what a pattern matches,
-    are sorted by suite and folder, whichever way it is written. Each run is there once, at its first place, though
-    links or a release lead to it too.
+    The order decides what a seed draws. A list keeps its order; the runs of a folder or of a pattern are sorted by
+    suite and folder, however it is written. A run that is found twice, through a link or a release, is in the list
+    once, at its first position.
 
-    Frames hold the complete runs. Those that cannot be read, are partial or have vanished are left out, whatever the
-    cache has of them; a `MagnetWarning` counts them, `rejects` tells why. Where no run is left, that raises.
+    Frames hold the complete runs. Runs that cannot be read, are partial or have vanished are excluded, whatever the
+    cache has of them; a `MagnetWarning` counts them, and `rejects` says why. If no run remains, frames raise.
 
     Args:
-        source: a path to outputs, a suite or a run, a glob pattern, an object of ours, or a list of such.
-        pattern: run folders to keep, as `fnmatch.fnmatchcase` takes it.
+        source: a path to outputs, a suite or a run, a glob pattern, an object of this package, or a list of these.
+        pattern: a pattern of run folders to keep, as in `fnmatch.fnmatchcase`.
         cache: where frames are kept; by default that of `source`, else the user's.
-        partial: let frames hold partial runs too, those of which a file is missing or ends early: what is complete of
-            them. By default as `source` does.
-        strict: raise where a run would be left out, or read in an older state since the cache cannot be written. By
-            default as `source` does.
+        partial: include what is complete of partial runs, which lack a file or have one that ends early. By default
+            as in `source`.
+        strict: raise if a run would be excluded, or read in an older state because the cache cannot be written. By
+            default as in `source`.
 
     Raises:
-        SourceNotFoundError: a path is not there.
+        SourceNotFoundError: a path does not exist.
         NoRunsError: there is no run.
 
     >>> from magnet_arrow import HelmOutputs
@@ -182,16 +182,15 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames):
         self.notes = found.notes
         if found.rejected:
             reasons = " ".join(f"{one.run}: {one.reason}" for one in found.rejected[:5])
-            warn(
-                f"{counted(len(found.rejected), 'place')} in the source could not be read, so runs may lack. {reasons}"
-            )
+            n_unread = counted(len(found.rejected), "location")
+            warn(f"{n_unread} in the source could not be read, so runs may be missing. {reasons}")
         self._options = ReadOptions.of(source, cache, partial, strict)
 
     @classmethod
     def coerce(
         cls, source: Source, *, cache: CacheLike = None, partial: bool | None = None, strict: bool | None = None
     ) -> "HelmRuns":
-        """`source` itself if it is a `HelmRuns` that is read in this way, else one made of it."""
+        """`source` itself if it is a `HelmRuns` with these options, else a new one."""
         if not isinstance(source, HelmRuns):
             return cls(source, cache=cache, partial=partial, strict=strict)
         options = source._options.replaced(cache, partial, strict)
@@ -202,26 +201,26 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames):
         return runs
 
     def refresh(self) -> "HelmRuns":
-        """The runs that the same source has now."""
+        """The present runs of the same source."""
         source, pattern = self._source
         return HelmRuns(source, pattern=pattern, **self._options.arguments)
 
     def existing(self) -> "HelmRuns":
-        """Those that are still there."""
+        """The runs that still exist."""
         return self._select(place for place in self.places if is_run(place.path))
 
     def incomplete(self) -> "HelmRuns":
-        """Those of which the cache has less than all: files were missing, or ended early.
+        """The runs of which the cache has only a part, since files were missing or ended early.
 
-        Nothing is ingested. A run that has changed since counts as whole until it is taken again.
+        Nothing is ingested. A run that has changed since counts as complete until it is ingested again.
         """
         snapshot = self.cache.snapshot()
         return self._select(place for place in self.places if is_incomplete(snapshot, place))
 
     def complete(self) -> "HelmRuns":
-        """Those that are not partial, and were not rejected in the state that they are in now.
+        """The runs that are not partial, and were not rejected in their present state.
 
-        Nothing is ingested: a run that nobody has tried to take counts as whole.
+        Nothing is ingested: a run that was never ingested counts as complete.
         """
         snapshot = self.cache.snapshot()
         return self._select(
@@ -229,15 +228,15 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames):
         )
 
     def take(self, indices: Iterable[int]) -> "HelmRuns":
-        """Those runs, in that order."""
+        """The runs of these indices, in this order."""
         return self._select(self.places[index] for index in indices)
 
     def filter(self, predicate: pl.Expr) -> "HelmRuns":
-        """Those runs for which an expression over the columns of table `run_spec` holds.
+        """The runs for which an expression over the columns of table `run_spec` holds.
 
         Run specs of runs that are not cached are read from their JSON; nothing is ingested. Runs whose run spec cannot
-        be read are left out, and counted by a `MagnetWarning`. So is told where a column that is asked for holds values
-        of several types: it is JSON text then.
+        be read are excluded, and a `MagnetWarning` counts them. Another one names columns in `predicate` whose values
+        have several types, and which are JSON text for that reason.
 
         Raises:
             BadFileError: no run spec can be read; if this is strict, one cannot.
@@ -250,7 +249,7 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames):
         return self.take(found.readable[row] for row in rows)
 
     def scan_run_specs(self) -> pl.LazyFrame:
-        """Table `run_spec` without an ingest, a row a run whose run spec can be read; every registered column is there.
+        """Table `run_spec`, without an ingest: a row per readable run spec, and every registered column.
 
         Raises:
             BadFileError: none can be read; if this is strict, one cannot.
@@ -258,19 +257,18 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames):
         return self._run_specs()[0]
 
     def _run_specs(self) -> tuple[pl.LazyFrame, RunSpecs]:
-        """The run specs that can be read, with every registered column; others are counted by a warning."""
+        """The readable run specs, with every registered column; a warning counts the others."""
         specs, found = self.readable_run_specs()
         if found.bad and (self._options.strict or not found.readable):
             raise found.bad[min(found.bad)]
         if found.bad:
             first = found.bad[min(found.bad)].where
-            warn(
-                f"{len(found.bad):,} of {counted(len(self), 'run')} left out (no run spec can be read). First: {first}."
-            )
+            n_bad = f"{len(found.bad):,} of {counted(len(self), 'run')}"
+            warn(f"{n_bad} excluded, as their run spec cannot be read. First: {first}.")
         return specs, found
 
     def readable_run_specs(self) -> tuple[pl.LazyFrame, RunSpecs]:
-        """The same without a word: every registered column of the run specs that can be read, and what cannot be."""
+        """The readable run specs, with every registered column, and which runs they are of; warns of nothing."""
         table = TABLES["run_spec"]
         found = readable_run_specs(self.places, self.cache)
         specs = found.rows.drop(table.hidden, strict=False)
@@ -279,7 +277,7 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames):
         return specs.with_columns(pl.lit(None, kind).alias(name) for name, kind in missing.items()), found
 
     def cached(self) -> CachedRuns:
-        """Those that frames hold, as the cache has them; what it lacks, or what has changed, is ingested first.
+        """The runs that frames hold, in one snapshot of the cache. New and changed runs are ingested first.
 
         Raises:
             BadFileError: no run can be read; if this is strict, one cannot.
@@ -291,13 +289,13 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames):
         return CachedRuns(selected.snapshot, selected.keys)
 
     def rejects(self) -> pl.DataFrame:
-        """What frames of these runs do not hold, and why; what the cache lacks is ingested first.
+        """What frames of these runs exclude, and why. New and changed runs are ingested first.
 
-        Rows: one a run that is left out; of partial runs that are read, one a file that is missing or ends early; one a
-        run that is read in an older state, as the cache cannot be written.
+        Rows: one per excluded run; with `partial`, one per file that a partial run lacks or that ends early; one per
+        run that is read in an older state because the cache cannot be written.
 
-        Columns: those of `Cache.rejects`. `left_out` is "run"; of a partial run that is read "file" or "rest
-        of file"; of one in an older state "newer state".
+        Columns: those of `Cache.rejects`. `left_out` is "run"; "file" or "rest of file" for a partial run that is read;
+        "newer state" for a run in an older state.
         """
         return look_at(self.places, self.cache, partial=self._options.partial).rejects()
 
@@ -338,7 +336,7 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames):
         return html_list("HelmRuns", self._counts(), [place.folder for place in self.places])
 
     def _counts(self) -> str:
-        """How many, and how many of them are partial; a cache that can't be read has nothing to say to that."""
+        """Number of runs, and of partial ones if the cache can be read."""
         try:
             n_partial = len(self.incomplete())
         except CacheError:

@@ -58,10 +58,10 @@ def test_frames_hold_the_complete_runs_whatever_the_cache_has_seen(seen: str, ba
     seen_before(seen, bad, cache)
     runs = HelmOutputs(bad, cache=cache).suites("made").runs()
     for table in TABLES * 2:
-        with pytest.warns(MagnetWarning, match="3 of 5 runs left out") as warned:
+        with pytest.warns(MagnetWarning, match="3 of 5 runs excluded") as warned:
             assert names(getattr(runs, table)()) == ["a", "e"]
         assert len(warned) == 1
-    with pytest.warns(MagnetWarning, match="3 of 5 runs left out"):
+    with pytest.warns(MagnetWarning, match="3 of 5 runs excluded"):
         assert runs.table("stats").n_rows == 4
 
 
@@ -131,7 +131,7 @@ def test_a_run_that_vanished_is_left_out_until_it_is_back(bad: Path, tmp_path: P
     runs = HelmRuns(bad).take([0, 4])
     runs.stats()
     shutil.move(bad / "runs/made/a", tmp_path / "a")
-    with pytest.warns(MagnetWarning, match="1 of 2 runs left out"):
+    with pytest.warns(MagnetWarning, match="1 of 2 runs excluded"):
         assert names(runs.stats()) == ["e"]
     assert runs.rejects().select("folder", "file", "found").rows() == [("a", "run_spec.json", "none any more")]
     with pytest.raises(BadFileError, match="made/a/run_spec"):

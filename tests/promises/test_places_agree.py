@@ -130,5 +130,5 @@ def test_a_folder_that_cannot_be_looked_into_is_rejected_and_its_runs_stay(
     assert [one.run for one in validate(repo).rejected] == [report.rejected[0].run]
     if at != "made/groups":
         for source in (repo, HelmOutputs(repo), HelmOutputs(repo).suites(), [repo]):
-            with pytest.warns(MagnetWarning, match="1 place in the source could not be read"):
+            with pytest.warns(MagnetWarning, match="1 location in the source could not be read"):
                 HelmRuns(source, cache=cache)

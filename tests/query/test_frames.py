@@ -118,7 +118,7 @@ def test_runs_that_are_left_out_are_no_twins(twins: HelmRuns) -> None:
     twins.stats()
     for name in "ab":
         (twins.places[0].source / "runs/two" / name / "stats.json").write_text("{}")
-    with pytest.warns(UserWarning, match="2 of 5 runs left out"):
+    with pytest.warns(UserWarning, match="2 of 5 runs excluded"):
         assert twins.stats().columns[:2] == ["run_spec.name", "stats.count"]
 
 

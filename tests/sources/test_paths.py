@@ -130,7 +130,7 @@ def test_a_folder_whose_name_is_no_utf8_rejects_its_runs_and_no_others(outputs: 
     assert "no UTF-8" in report.rejected[0].reason
     assert [one.reason for one in validate(outputs.parent).rejected] == [report.rejected[0].reason]
     assert [one.reason for one in verify(outputs.parent, cache).rejected] == [report.rejected[0].reason]
-    with pytest.warns(MagnetWarning, match=r"1 place in the source could not be read(?s:.*)no UTF-8"):
+    with pytest.warns(MagnetWarning, match=r"1 location in the source could not be read(?s:.*)no UTF-8"):
         assert len(HelmRuns(outputs.parent)) == 2
 
 
