@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 
 from magnet_arrow import _arrow_compute as pc
 from magnet_arrow._interning import taken
-from magnet_arrow.decode import layout_split
+from magnet_arrow.decode import helm_layout, layout_split
 from magnet_arrow.decode.chunks import Chunk, CrowdedError
 from magnet_arrow.decode.decoder import (
     QUOTE,
@@ -51,7 +51,7 @@ class RecurringRows(Rows):
 class RecurringBuilder(ArrayBuilder[RecurringRows]):
     """Builds row groups of an array of objects, many of which recur in a run or from run to run: one row each."""
 
-    _OPENING, _CLOSING = b"\n  {\n", b"\n  }"
+    _OPENING, _CLOSING = helm_layout.object_start(1) + b"\n", helm_layout.object_end(1)
 
     def __init__(self, name: str, struct: type[Struct]) -> None:
         self._decoder = decoder_of(struct)
@@ -121,10 +121,11 @@ class InstanceStatsBuilder(ArrayBuilder[InstanceStatRows]):
     _PREFIX = "per_instance_stats"
     _STAT = ElementDecoder(structs.Stat)
     _ENTRY = ElementDecoder(structs.PerInstanceStats)
-    _OPENING, _CLOSING = b"\n  {\n", b"\n      }\n    ]\n  }"
-    _STAT_BREAK = b"\n      },\n      {\n"
+    _OPENING = helm_layout.object_start(1) + b"\n"
+    _CLOSING = helm_layout.object_end(3) + helm_layout.array_end(2) + helm_layout.object_end(1)
+    _STAT_BREAK = helm_layout.element_break(3) + b"\n"
     _ENTRY_BREAK = _CLOSING + b"," + _OPENING
-    _HEAD_END = b',\n    "stats": [\n      {\n'
+    _HEAD_END = b"," + helm_layout.array_member(2, "stats") + helm_layout.object_start(3) + b"\n"
 
     def __init__(self) -> None:
         super().__init__("per_instance_stats")

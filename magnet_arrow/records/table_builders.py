@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from msgspec import Struct
 
-from magnet_arrow.decode import layout_split
+from magnet_arrow.decode import helm_layout, layout_split
 from magnet_arrow.decode.byte_search import count_byte, has
 from magnet_arrow.decode.chunks import Chunk
 from magnet_arrow.decode.decoder import ESCAPED_QUOTE, QUOTE, ElementDecoder, NotPlainError, decoder_of
@@ -28,7 +28,7 @@ _HOT_BYTES = 3 << 18
 """How much is decoded before it becomes columns: more would leave the processor's caches."""
 MAX_ITEMS = 1 << 29
 """How many items the lists beside the request states may have in all rows of a run together."""
-_STATE_END = b"\n    }"
+_STATE_END = helm_layout.object_end(2)
 
 
 @dataclass(slots=True)
