@@ -93,7 +93,7 @@ def listed(file: str) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("file", LISTED_TYPES)
 def test_structs_have_exactly_the_fields_that_helm_ever_wrote(file: str) -> None:
-    assert declared(file).keys() == listed(file).keys()
+    assert declared(file).keys() == listed(file).keys(), "a new field goes into tests/data/helm_fields_small.json too"
 
 
 @pytest.mark.parametrize("file", LISTED_TYPES)
@@ -135,7 +135,7 @@ def json_default(listed_default: Any) -> Any:
 
 
 def test_the_list_of_fields_has_all_files() -> None:
-    assert {file: len(rows) for file, rows in LISTED.items()} == {
+    at_least = {
         "run_spec.json": 67,
         "scenario.json": 10,
         "scenario_state.json": 191,
@@ -153,6 +153,7 @@ def test_the_list_of_fields_has_all_files() -> None:
         "groups/*.json": 32,
         "groups/json/*.json": 31,
     }
+    assert [file for file, count in at_least.items() if len(LISTED[file]) < count] == []
     assert LISTED.keys() == LISTED_TYPES.keys()
 
 

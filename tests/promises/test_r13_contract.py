@@ -20,6 +20,8 @@ from magnet_arrow.query.scan_runs import read_runs
 from magnet_arrow.schema import registry
 from magnet_arrow.storage import manifest
 
+NOW, NEXT = registry.SCHEMA_VERSION, registry.SCHEMA_VERSION + 1
+
 V1 = Path(__file__).parents[1] / "data" / "cache_v1"
 WHOLE = ["tide-place=cove", "tide-place=straits"]
 
@@ -89,26 +91,26 @@ def test_a_cache_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
     write_run(tmp_path / "outputs", make_run("tide"))
     ingest(tmp_path / "outputs", tmp_path / "cache")
     held = manifest.read_manifest(tmp_path / "cache")
-    newer = [msgspec.structs.replace(segment, schema_version=2) for segment in held.segments]
+    newer = [msgspec.structs.replace(segment, schema_version=NEXT) for segment in held.segments]
     (tmp_path / "cache" / manifest.MANIFEST).write_bytes(
         manifest.manifest_bytes(msgspec.structs.replace(held, segments=tuple(newer)))
     )
-    with pytest.raises(CacheVersionError, match="schema version 2; this version reads 1"):
+    with pytest.raises(CacheVersionError, match=f"schema version {NEXT}; this version reads {NOW}"):
         Cache(tmp_path / "cache").runs()
 
 
-def test_runs_of_an_older_schema_are_taken_anew_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_of_an_older_schema_are_ingested_again_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until then they are read as they are; one whose source is gone stays."""
     outputs, cache = tmp_path / "outputs", tmp_path / "cache"
     for name in ("ebb", "flood"):
         write_run(outputs, make_run(name))
     ingest(outputs, cache)
-    monkeypatch.setattr(registry, "SCHEMA_VERSION", 2)
-    assert versions(cache) == {"ebb": 1, "flood": 1}
+    monkeypatch.setattr(registry, "SCHEMA_VERSION", NEXT)
+    assert versions(cache) == {"ebb": NOW, "flood": NOW}
     assert Cache(cache).scan("stats").collect().height == 4
     report = ingest(outputs / "runs" / "made" / "ebb", cache)
     assert (report.runs, report.skipped) == (1, 0)
-    assert versions(cache) == {"ebb": 2, "flood": 1}
+    assert versions(cache) == {"ebb": NEXT, "flood": NOW}
     assert Cache(cache).scan("stats").collect().height == 4
     assert ingest(outputs / "runs" / "made" / "ebb", cache).skipped == 1
 

@@ -23,6 +23,7 @@ from read_everything import main as read_everything
 import magnet_arrow
 from magnet_arrow.cache import Cache
 from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.schema import registry
 from magnet_arrow.storage import manifest
 from magnet_arrow.storage.manifest import Source
 
@@ -91,6 +92,9 @@ def without(structs: str, struct: str, field: str) -> tuple[str, str]:
     return head + line + rest[: found.start()] + rest[found.end() :], found.group()
 
 
+NEXT = registry.SCHEMA_VERSION + 1
+
+
 def under(change: Change, version: int, caches: dict[str, tuple[Path, Path]], folder: Path) -> None:
     """Read each cache by a package of another schema, into a folder of its name."""
     package = folder / "package" / "magnet_arrow"
@@ -99,8 +103,9 @@ def under(change: Change, version: int, caches: dict[str, tuple[Path, Path]], fo
     structs.write_text(change(structs.read_text("utf-8")), "utf-8")
     schema = package / "schema" / "registry.py"
     text = schema.read_text("utf-8")
-    assert "\nSCHEMA_VERSION = 1\n" in text
-    schema.write_text(text.replace("\nSCHEMA_VERSION = 1\n", f"\nSCHEMA_VERSION = {version}\n"), "utf-8")
+    line = f"\nSCHEMA_VERSION = {registry.SCHEMA_VERSION}\n"
+    assert line in text
+    schema.write_text(text.replace(line, f"\nSCHEMA_VERSION = {version}\n"), "utf-8")
     code = f"import sys; sys.path[:0] = {[str(package.parent), str(DATA.parent)]!r}\n" + (
         "from pathlib import Path\nfrom read_everything import *\n"
         "for at in range(1, len(sys.argv), 3):\n"
@@ -144,7 +149,7 @@ WAYS = ("frame", "scan", "export", "duckdb")
 
 @pytest.mark.parametrize("change", [added, reordered])
 def test_columns_added_or_reordered(change: Change, caches: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
-    under(change, 2, caches, tmp_path)
+    under(change, NEXT, caches, tmp_path)
     for name, (folder, source) in caches.items():
         assert_restored(source, tmp_path / name / "restored")
         for table in TABLES:
@@ -177,7 +182,7 @@ def plain(rows: pl.DataFrame) -> pl.DataFrame:
 
 def test_columns_removed(caches: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
     """What has no column any more is in the residual, as if it were ingested now."""
-    under(removed, 2, caches, tmp_path)
+    under(removed, NEXT, caches, tmp_path)
     gone = {
         "run_spec": {"run_spec.adapter_spec.instructions", "run_spec.groups"},
         "scenario_state": {"scenario_state.adapter_spec.instructions"},
@@ -218,7 +223,7 @@ def test_a_run_of_the_newer_version_beside_older_ones(caches: dict[str, tuple[Pa
     cache = tmp_path / "cache"
     shutil.copytree(folder / "cache", cache)
     package = tmp_path / "package" / "magnet_arrow"
-    under(added, 2, {}, tmp_path)
+    under(added, NEXT, {}, tmp_path)
     code = f"import sys; sys.path[:0] = {[str(package.parent), str(DATA.parent)]!r}\n" + CODE
     done = subprocess.run(
         [sys.executable, "-c", code, str(cache), str(source)], capture_output=True, text=True, check=False
@@ -229,6 +234,7 @@ def test_a_run_of_the_newer_version_beside_older_ones(caches: dict[str, tuple[Pa
 CODE = """
 from pathlib import Path
 from magnet_arrow import Cache, ingest, verify
+from magnet_arrow.schema import registry
 from magnet_arrow.query.scan_runs import read_runs
 cache, source = Cache(sys.argv[1]), Path(sys.argv[2])
 
@@ -251,7 +257,7 @@ text = spec.read_text()
 spec.write_text(text.replace('"adapter_spec": {', '"adapter_spec": {"zeroth": "new", ', 1))
 report = ingest(cove, cache)
 assert (report.runs, report.skipped) == (1, 0), report
-assert versions() == {"tide-place=bay": 1, "tide-place=cove": 2, "tide-place=straits": 1}
+assert versions() == {"tide-place=bay": 1, "tide-place=cove": registry.SCHEMA_VERSION, "tide-place=straits": 1}
 rows = [(name, "new" if name == names[1] else None, word, groups) for name in names]
 assert instructions() == rows
 cache.compact(grace_s=0)
@@ -260,7 +266,7 @@ assert cache.check().damages == ()
 assert verify(source, cache).n_differences == 0
 report = ingest(source, cache, partial=True)
 assert (report.runs, report.skipped) == (2, 1), report
-assert set(versions().values()) == {2}
+assert set(versions().values()) == {registry.SCHEMA_VERSION}
 assert instructions() == rows
 cache.compact(grace_s=0)
 assert instructions() == rows

@@ -22,11 +22,12 @@ NOTEBOOK = json.loads((Path(__file__).parents[1] / "data" / "golden" / "notebook
 def test_the_published_contract_is_what_the_code_derives(name: str) -> None:
     """`magnet-arrow schemas --write schemas` writes it again; a changed name or type breaks those who read it."""
     published = json.loads((Path(__file__).parents[2] / "schemas" / f"{name}.json").read_text("utf-8"))
-    assert published == TABLES[name].to_json()
+    assert published == TABLES[name].to_json(), "run `magnet-arrow schemas --write schemas` and review the diff"
 
 
 def test_every_published_table_is_there() -> None:
-    assert {path.stem for path in (Path(__file__).parents[2] / "schemas").iterdir()} == set(TABLES)
+    published = {path.stem for path in (Path(__file__).parents[2] / "schemas").iterdir()}
+    assert published == set(TABLES), "run `magnet-arrow schemas --write schemas`"
 
 
 def notebooks_columns() -> dict[str, set[str]]:
