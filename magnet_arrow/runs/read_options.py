@@ -1,4 +1,4 @@
-"""How frames of runs are read. An object hands its options on to the objects that it makes."""
+"""How frames of runs are read. An object passes its options to the objects that it makes."""
 
 import os
 from dataclasses import dataclass
