@@ -68,7 +68,7 @@ def measure(outputs: Path, work: Path) -> dict[str, float]:
     for owner, function, stage, name in STAGES:
         label = functools.partial(lambda stage, name, first: f"{stage} {name(first)}".rstrip(), stage, name)
         setattr(owner, function, timed(spent, vars(owner)[function], label))
-    transaction.apply = timed(spent, transaction.apply, lambda _: "commit")
+    transaction.commit_transaction = timed(spent, transaction.commit_transaction, lambda _: "commit")
     for call in range(WARM_UP + CALLS):
         if call == WARM_UP:
             spent.clear()

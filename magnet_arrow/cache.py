@@ -19,7 +19,7 @@ from magnet_arrow.storage.maintenance.check import CheckReport
 from magnet_arrow.storage.maintenance.compact import Compacted, compact
 from magnet_arrow.storage.manifest import RejectedRun, RunEntry
 from magnet_arrow.storage.snapshot import Snapshot
-from magnet_arrow.storage.transaction import GRACE_S, Change
+from magnet_arrow.storage.transaction import GRACE_S, Transaction
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -29,14 +29,14 @@ CACHE_DIR_VARIABLE = "MAGNET_ARROW_CACHE_DIR"
 
 def default_path() -> Path:
     """`$MAGNET_ARROW_CACHE_DIR`, else a folder in the platform's place for caches."""
-    named_runs = os.environ.get(CACHE_DIR_VARIABLE)
-    import platformdirs  # asked for by few: most name a cache
+    path = os.environ.get(CACHE_DIR_VARIABLE)
+    import platformdirs  # few need it: most name a cache
 
-    return own_folder(named_runs or platformdirs.user_cache_path("magnet_arrow") / "cache", "The cache")
+    return own_folder(path or platformdirs.user_cache_path("magnet_arrow") / "cache", "The cache")
 
 
 class Cache:
-    """A cache folder. What is in it is put there by `ingest`; all but `compact` and `remove` reads only.
+    """A cache folder. `ingest` writes to it; all methods but `compact` and `remove` only read.
 
     Args:
         path: the folder; None for `$MAGNET_ARROW_CACHE_DIR`, else the platform's place for caches. It need not be
@@ -94,7 +94,7 @@ class Cache:
     def check(self) -> CheckReport:
         """Read all that the cache holds, page by page, and compare it with the checksums and digests made of it.
 
-        What is damaged is cured by ingesting the sources of the runs that are named.
+        Ingest the sources of the runs that are named to repair what is damaged.
 
         Raises:
             CacheVersionError: it is of another format.
@@ -102,7 +102,7 @@ class Cache:
         return check.check(self.path)
 
     def compact(self, *, grace_s: float = GRACE_S) -> Compacted:
-        """Merge small segments, and write those that hold replaced runs anew, without them. No frame changes by it.
+        """Merge small segments, and rewrite those that hold replaced runs without them. No frame changes.
 
         Ingests do so by themselves where there are many. Frames made before can be collected until the grace time
         is over.
@@ -119,10 +119,10 @@ class Cache:
         return compact(self.path, grace_s=grace_s)
 
     def remove(self, *names: str | os.PathLike[str], stale: bool = False) -> int:
-        """Take runs out of the cache, whether or not their source is still there; how many there were.
+        """Remove runs from the cache, whether or not their source is still there; returns how many there were.
 
         What is known of rejected runs, and what is beside the runs of a suite, goes with its source or suite. Sources
-        stay as they are, and another ingest of one takes its runs again. `compact` gives the space back.
+        stay as they are, and another ingest of one reads its runs again. `compact` gives the space back.
 
         Args:
             names: of each the folder of a source, a suite or a run (it may be gone), a run's key (`magnet.run`),
@@ -138,7 +138,7 @@ class Cache:
         keys = {key for name in names for key in named_runs.find_all(snapshot, os.fspath(name))}
         keys.update(snapshot.stale if stale else ())
         if keys:
-            transaction.apply(self.path, Change(pruned=sorted(keys)))
+            transaction.commit_transaction(self.path, Transaction(pruned=sorted(keys)))
         return len(keys & snapshot.runs.keys())
 
     def to_duckdb(self, connection: "DuckDBPyConnection") -> pl.DataFrame:
@@ -209,7 +209,7 @@ class Cache:
         return pl.DataFrame(rows, schema=_FILES_SCHEMA).sort("source", "suite", "folder", "file")
 
     def rejects(self) -> pl.DataFrame:
-        """What was left out, and why: one row a run, and of partial runs one row a file that is missing or ends early.
+        """What was excluded, and why: one row a run, and of partial runs one row a file that is missing or ends early.
 
         A file beside the runs of a suite that is broken has a row without a folder.
 

@@ -14,7 +14,7 @@ from magnet_arrow.sources.file import FileStamp
 from magnet_arrow.storage.manifest import RunEntry, Segment, Source, run_key
 from magnet_arrow.storage.segments.writer import SegmentWriter
 from magnet_arrow.storage.snapshot import Snapshot
-from magnet_arrow.storage.transaction import Change, apply
+from magnet_arrow.storage.transaction import Transaction, commit_transaction
 
 SUITE = "v1"
 Runs = Mapping[str, Iterable[Any]]
@@ -58,4 +58,4 @@ def make_segment(cache: Path, *groups: Runs, source: str = "s0", state: int = 1)
 def commit_runs(cache: Path, *groups: Runs, source: str = "s0", state: int = 1) -> Snapshot:
     """A commit of one segment."""
     segment = make_segment(cache, *groups, source=source, state=state)
-    return apply(cache, Change(segment=segment, sources=[Source(source, f"/dumps/{source}")]))
+    return commit_transaction(cache, Transaction(segment=segment, sources=[Source(source, f"/dumps/{source}")]))

@@ -9,7 +9,7 @@ from makesegment import SUITE, commit_runs, key_of, make_segment, run_entry
 from magnet_arrow.cache import Cache, default_path
 from magnet_arrow.errors import ColumnNotFoundError, Rejected, RunNotCachedError
 from magnet_arrow.storage.manifest import RejectedRun, Source, read_manifest
-from magnet_arrow.storage.transaction import Change, apply
+from magnet_arrow.storage.transaction import Transaction, commit_transaction
 
 
 def means(cache: Path) -> dict[str, list[float]]:
@@ -41,7 +41,7 @@ def test_two_writers_that_bring_a_run_in_the_same_state_bring_it_once(tmp_path: 
     """Both read it before either committed."""
     first, second = make_segment(tmp_path, {"a": [1], "b": [2]}), make_segment(tmp_path, {"b": [2], "c": [3]})
     for segment in (first, second):
-        apply(tmp_path, Change(segment=segment))
+        commit_transaction(tmp_path, Transaction(segment=segment))
     assert means(tmp_path) == {"a": [1.0], "b": [2.0], "c": [3.0]}
     assert Cache(tmp_path).runs().height == 3
 
@@ -65,14 +65,14 @@ def test_a_run_in_another_state_is_replaced_as_a_whole(tmp_path: Path) -> None:
 def test_deletions_of_a_segment_add_up(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"a": [1], "b": [2], "c": [3]})
     for folder in ("a", "b"):
-        apply(tmp_path, Change(pruned=[key_of(folder)]))
+        commit_transaction(tmp_path, Transaction(pruned=[key_of(folder)]))
     assert means(tmp_path) == {"c": [3.0]}
     assert Cache(tmp_path).runs()["folder"].to_list() == ["c"]
 
 
 def test_a_segment_of_which_no_run_is_left_is_not_named_any_more(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"a": [1], "b": [2]})
-    apply(tmp_path, Change(pruned=[key_of("a"), key_of("b"), key_of("never there")]))
+    commit_transaction(tmp_path, Transaction(pruned=[key_of("a"), key_of("b"), key_of("never there")]))
     assert n_segments(tmp_path) == 0
     assert means(tmp_path) == {}
 
@@ -89,19 +89,19 @@ def test_equal_places_in_two_sources_are_two_runs(tmp_path: Path) -> None:
 
 def test_a_source_that_moved_has_one_path(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"a": [1]})
-    apply(tmp_path, Change(sources=[Source("s0", "/elsewhere"), Source("s1", "/new")]))
+    commit_transaction(tmp_path, Transaction(sources=[Source("s0", "/elsewhere"), Source("s1", "/new")]))
     assert read_manifest(tmp_path).sources == (Source("s0", "/elsewhere"), Source("s1", "/new"))
 
 
 def test_a_source_that_another_writer_has_seen_first_keeps_its_id(tmp_path: Path) -> None:
     for number in (0, 1):
-        snapshot = apply(tmp_path, Change(sources=[Source(f"s{number}", "/same")]))
+        snapshot = commit_transaction(tmp_path, Transaction(sources=[Source(f"s{number}", "/same")]))
     assert snapshot.manifest.sources == (Source("s0", "/same"),)
 
 
 def test_a_rejected_run_leaves_what_there_was_of_it(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"a": [1]})
-    apply(tmp_path, Change(rejected=[rejection("a", 2), rejection("b")]))
+    commit_transaction(tmp_path, Transaction(rejected=[rejection("a", 2), rejection("b")]))
     assert means(tmp_path) == {"a": [1.0]}
     rejects = Cache(tmp_path).rejects()
     assert rejects.columns == [
@@ -113,9 +113,9 @@ def test_a_rejected_run_leaves_what_there_was_of_it(tmp_path: Path) -> None:
 
 
 def test_a_rejection_goes_when_the_run_is_taken_or_pruned(tmp_path: Path) -> None:
-    apply(tmp_path, Change(rejected=[rejection("a"), rejection("b"), rejection("c")]))
+    commit_transaction(tmp_path, Transaction(rejected=[rejection("a"), rejection("b"), rejection("c")]))
     commit_runs(tmp_path, {"a": [1]}, state=2)
-    apply(tmp_path, Change(pruned=[key_of("b")]))
+    commit_transaction(tmp_path, Transaction(pruned=[key_of("b")]))
     assert Cache(tmp_path).rejects()["folder"].to_list() == ["c"]
 
 
@@ -127,23 +127,25 @@ def stale(cache: Path) -> list[str]:
 def test_what_was_rejected_or_lost_since_is_stale(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"a": [1], "b": [2], "c": [3], "d": [4]})
     assert stale(tmp_path) == []
-    apply(tmp_path, Change(rejected=[rejection("a", 2), rejection("e")], gone=[key_of("b"), key_of("c")]))
+    commit_transaction(
+        tmp_path, Transaction(rejected=[rejection("a", 2), rejection("e")], gone=[key_of("b"), key_of("c")])
+    )
     assert stale(tmp_path) == ["a", "b", "c"]
     assert Cache(tmp_path).snapshot().stale == {
         key_of("a"): "rejected since",
         key_of("b"): "gone from its source",
         key_of("c"): "gone from its source",
     }
-    apply(tmp_path, Change(recovered=[key_of("b")]))
+    commit_transaction(tmp_path, Transaction(recovered=[key_of("b")]))
     commit_runs(tmp_path, {"c": [5]}, state=2)
     assert stale(tmp_path) == ["a"]
-    apply(tmp_path, Change(pruned=[key_of("a")]))
+    commit_transaction(tmp_path, Transaction(pruned=[key_of("a")]))
     assert stale(tmp_path) == []
 
 
 def test_no_mark_is_left_of_a_run_that_another_has_removed(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"a": [1]})
-    apply(tmp_path, Change(gone=[key_of("a"), key_of("b")]))
+    commit_transaction(tmp_path, Transaction(gone=[key_of("a"), key_of("b")]))
     assert read_manifest(tmp_path).gone == (key_of("a"),)
     Cache(tmp_path).remove("a")
     assert read_manifest(tmp_path).gone == ()
@@ -151,7 +153,7 @@ def test_no_mark_is_left_of_a_run_that_another_has_removed(tmp_path: Path) -> No
 
 def test_a_mark_outlives_other_commits_and_a_merge(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"a": [1], "b": [2]})
-    apply(tmp_path, Change(gone=[key_of("b")]))
+    commit_transaction(tmp_path, Transaction(gone=[key_of("b")]))
     commit_runs(tmp_path, {"c": [3]})
     Cache(tmp_path).compact()
     assert stale(tmp_path) == ["b"]
@@ -180,7 +182,9 @@ def test_runs_are_removed_by_source_suite_or_run(names: list[str], left: list[st
 
 
 def test_what_was_rejected_is_removed_too(tmp_path: Path) -> None:
-    apply(tmp_path, Change(sources=[Source("s0", "/dumps/s0")], rejected=[rejection("a"), rejection("b")]))
+    commit_transaction(
+        tmp_path, Transaction(sources=[Source("s0", "/dumps/s0")], rejected=[rejection("a"), rejection("b")])
+    )
     assert Cache(tmp_path).remove("a") == 0
     assert Cache(tmp_path).rejects()["folder"].to_list() == ["b"]
     assert Cache(tmp_path).remove("/dumps/s0") == 0
@@ -227,7 +231,7 @@ def test_reading_makes_no_file_and_takes_no_lock(tmp_path: Path) -> None:
 
 def test_a_cache_that_was_moved_still_reads(tmp_path: Path) -> None:
     commit_runs(tmp_path / "old", {"a": [1], "b": [2]})
-    apply(tmp_path / "old", Change(pruned=[key_of("b")]))
+    commit_transaction(tmp_path / "old", Transaction(pruned=[key_of("b")]))
     (tmp_path / "old").rename(tmp_path / "new")
     assert means(tmp_path / "new") == {"a": [1.0]}
 

@@ -24,11 +24,11 @@ from magnet_arrow.schema import registry
 from magnet_arrow.sources import filesystem
 from magnet_arrow.storage import transaction
 from magnet_arrow.storage.maintenance import compact, vacuum
-from magnet_arrow.storage.maintenance.repair import Cure
+from magnet_arrow.storage.maintenance.repair import Repair
 from magnet_arrow.storage.manifest import RejectedRun
 from magnet_arrow.storage.snapshot import Snapshot
 from magnet_arrow.storage.source_ids import SourceIds
-from magnet_arrow.storage.transaction import Change
+from magnet_arrow.storage.transaction import Transaction
 
 
 @dataclass(slots=True)
@@ -73,14 +73,14 @@ class Ingestion:
         cache: the cache's folder.
         snapshot: of the cache.
         rules: how runs are read.
-        drops: remove segments whose runs nobody can tell, see `Cure`.
+        drops: remove segments whose runs nobody can tell, see `Repair`.
     """
 
     def __init__(self, cache: Path, snapshot: Snapshot, rules: Rules, *, drops: bool = True) -> None:
         self._cache, self._rules = cache, rules
         self.done = Done(snapshot)
-        self.repair = Cure(cache, drops=drops)
-        self._pending = Change()
+        self.repair = Repair(cache, drops=drops)
+        self._pending = Transaction()
         self._counter = ProgressCounter()
         self._open: dict[str, Task] = {}
         self._shared = SharedRuns(cache)
@@ -112,7 +112,7 @@ class Ingestion:
         stamped = [(place, stamps_of(place)) for place in places]
         ids = SourceIds(self.snapshot, stamped)
         if ids.new:
-            self.done.snapshot = self._apply(Change(sources=ids.new))
+            self.done.snapshot = self._apply(Transaction(sources=ids.new))
             ids = SourceIds(self.snapshot, stamped)
         return [PendingRun(place, ids.id_of(place), stamps) for place, stamps in stamped]
 
@@ -137,7 +137,9 @@ class Ingestion:
             CacheError: the cache, or its disk, is at fault.
         """
         pruned = plan.vanished if prune else []
-        self._pending = Change(pruned=pruned, recovered=plan.recovered, gone=[] if prune else self._to_be_marked(plan))
+        self._pending = Transaction(
+            pruned=pruned, recovered=plan.recovered, gone=[] if prune else self._to_be_marked(plan)
+        )
         self.done.pruned = sum(not key.endswith("/") for key in pruned)  # of runs; the key of a suite ends in a slash
         n_runs = sum(bool(run.place.folder) for run in plan.pending)
         self._counter = ProgressCounter(progress, sum(run.size_bytes for run in plan.pending), n_runs)
@@ -148,7 +150,7 @@ class Ingestion:
             self._commit(TaskResult())
             if plan.pending:
                 with contextlib.suppress(CacheError):  # the next ingest tries again
-                    vacuum.sweep_now_and_then(self._cache)
+                    vacuum.vacuum_hourly(self._cache)
         except BaseException:
             executor.stop()
             for task in self._open.values():
@@ -215,14 +217,14 @@ class Ingestion:
         if pending.segment or pending.rejected or pending.pruned or pending.recovered or pending.gone:
             pending.damaged = self.repair.segments
             done.snapshot = self._apply(pending)
-        self._pending = Change()
+        self._pending = Transaction()
         for task in ended:
             del self._open[task.name]
         self._merge_due()
 
-    def _apply(self, change: Change) -> Snapshot:
+    def _apply(self, change: Transaction) -> Snapshot:
         change.skipped = self.repair.skipped
-        return transaction.apply(self._cache, change)
+        return transaction.commit_transaction(self._cache, change)
 
     def _merge_due(self) -> None:
         """Merge segments if there are many; what was committed does not depend on it."""

@@ -1,7 +1,7 @@
 """Views for DuckDB, one a table, over the Parquet files of a snapshot, which DuckDB reads itself; and one of the runs.
 
 DuckDB tells the columns of a file apart by name without regard to case: of `x.A` and `x.a` it calls the second
-`x.a_1`, and gives the first for both. So columns are taken by their place in the file, and named anew.
+`x.a_1`, and gives the first for both. So columns are addressed by their position in the file, and renamed.
 
 Segments may have a column in other types than the view. What is live fits the view's type; what is not may be looked
 at before it is filtered away, so no conversion of it may fail (`TRY`).
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnet_arrow.decode.wire import BESIDE, dumps, escape
-from magnet_arrow.query.projection import Shown, found_in_data, registered
+from magnet_arrow.query.projection import ProjectedColumn, found_in_data, registered
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.schema.dynamic_types import JSON_TEXT, NOTHING, CellType, Kind, settled
 from magnet_arrow.schema.registry import EXTRA, RUN, RUN_NAME, TABLES, Table, sql_name
@@ -38,12 +38,12 @@ def create(snapshot: Snapshot, connection: "DuckDBPyConnection") -> pl.DataFrame
     """See `Cache.to_duckdb`."""
     rows = []
     for table in TABLES.values():
-        shown = _shown(snapshot, table)
-        names = table.sql_names(column.name for column in shown if not column.registered)
-        selects = [_select(files, paths, table, shown, names) for files, paths in _alike(snapshot, table).items()]
-        query = " UNION ALL ".join(selects) or _no_rows(shown, names)
+        projection = _projection(snapshot, table)
+        names = table.sql_names(column.name for column in projection if not column.registered)
+        selects = [_select(files, paths, table, projection, names) for files, paths in _alike(snapshot, table).items()]
+        query = " UNION ALL ".join(selects) or _no_rows(projection, names)
         connection.execute(f"CREATE OR REPLACE VIEW {_name(table.name)} AS {query}")
-        rows += [(table.name, column.name, names[column.name], _sql_type(column.type.arrow)) for column in shown]
+        rows += [(table.name, column.name, names[column.name], _sql_type(column.type.arrow)) for column in projection]
     rows += _create_runs(snapshot, connection)
     return pl.DataFrame(rows, schema=["table", "column", "sql_name", "type"], orient="row")
 
@@ -77,7 +77,7 @@ RUNS_COLUMNS = {
 """Columns of the view `runs`, as in `Cache.runs`, and their types."""
 
 
-def _shown(snapshot: Snapshot, table: Table) -> list[Shown]:
+def _projection(snapshot: Snapshot, table: Table) -> list[ProjectedColumn]:
     """All registered columns, the hidden ones too, then those found in the data."""
     found = [found_in_data(name, kind) for name, kind in sorted(kinds_of(table, _live(snapshot, table)).items())]
     return [registered(table, name) for name in table.names] + found
@@ -139,14 +139,16 @@ def _files(
     return _Files(tuple(pq.read_schema(path).names), stored, frozenset(met - dynamic.keys()), dead, others)
 
 
-def _no_rows(shown: Iterable[Shown], names: dict[str, str]) -> str:
-    nulls = (f"{_null(column.type)} AS {_name(names[column.name])}" for column in shown)
+def _no_rows(projection: Iterable[ProjectedColumn], names: dict[str, str]) -> str:
+    nulls = (f"{_null(column.type)} AS {_name(names[column.name])}" for column in projection)
     return f"SELECT {', '.join(nulls)} WHERE false"
 
 
-def _select(files: _Files, paths: Iterable[Path], table: Table, shown: Iterable[Shown], names: dict[str, str]) -> str:
+def _select(
+    files: _Files, paths: Iterable[Path], table: Table, projection: Iterable[ProjectedColumn], names: dict[str, str]
+) -> str:
     places = {name: f"c{number}" for number, name in enumerate(files.columns)}
-    columns = (f"{_expression(column, files, places, table)} AS {_name(names[column.name])}" for column in shown)
+    columns = (f"{_expression(column, files, places, table)} AS {_name(names[column.name])}" for column in projection)
     listed = ", ".join(_text(glob.escape(str(path))) for path in paths)
     query = (
         f"SELECT {', '.join(columns)} "
@@ -156,7 +158,7 @@ def _select(files: _Files, paths: Iterable[Path], table: Table, shown: Iterable[
     return f"{query} WHERE {places[RUN]} NOT IN ({dead})" if dead else query
 
 
-def _expression(column: Shown, files: _Files, places: dict[str, str], table: Table) -> str:
+def _expression(column: ProjectedColumn, files: _Files, places: dict[str, str], table: Table) -> str:
     """A column of a view out of a file."""
     if column.name == EXTRA and files.others:
         return _extra(files.others, places)

@@ -7,7 +7,7 @@ import polars as pl
 
 from magnet_arrow.errors import ColumnNotFoundError
 from magnet_arrow.query.arrow_stream import TableHandle
-from magnet_arrow.query.projection import Columns, frame_schema, shown_columns
+from magnet_arrow.query.projection import Columns, frame_schema, projected_columns
 from magnet_arrow.query.scan_runs import read_runs, select_runs
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import Table
@@ -16,7 +16,7 @@ from magnet_arrow.storage.snapshot import Snapshot
 
 def registered_types(table: Table) -> pl.Schema:
     """The columns of a table's full schema, with the types that they have in a frame."""
-    return frame_schema(shown_columns(table, (), "registered"))
+    return frame_schema(projected_columns(table, (), "registered"))
 
 
 def table_of_runs(name: str) -> Table:

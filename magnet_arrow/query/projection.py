@@ -19,7 +19,7 @@ Columns: TypeAlias = Literal["occurring", "registered"] | Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ProjectedColumn:
     """One column of a frame: registered ones have a fixed type, others that of their kinds.
 
     Attributes:
@@ -35,7 +35,7 @@ class Shown:
     by_run: Mapping[str, str] | None = None
 
 
-def shown_columns(table: Table, runs: Sequence[CachedRun], columns: Columns) -> list[Shown]:
+def projected_columns(table: Table, runs: Sequence[CachedRun], columns: Columns) -> list[ProjectedColumn]:
     """The columns of a frame over these runs, in its order."""
     if columns == "registered":
         return [registered(table, name) for name in table.names if name not in table.hidden]
@@ -47,12 +47,12 @@ def shown_columns(table: Table, runs: Sequence[CachedRun], columns: Columns) -> 
     return occurring_columns(table, bits_of(table, runs), kinds)
 
 
-def hidden_columns(table: Table) -> list[Shown]:
+def hidden_columns(table: Table) -> list[ProjectedColumn]:
     """The columns that default frames hide."""
     return [registered(table, name) for name in table.hidden]
 
 
-def occurring_columns(table: Table, bits: int, kinds: dict[str, Kind]) -> list[Shown]:
+def occurring_columns(table: Table, bits: int, kinds: dict[str, Kind]) -> list[ProjectedColumn]:
     """The columns that occur, in a frame's order.
 
     Args:
@@ -71,11 +71,13 @@ def occurring_columns(table: Table, bits: int, kinds: dict[str, Kind]) -> list[S
     return occurring[:1] + sorted(occurring[1:] + found, key=lambda column: column.name)
 
 
-def _in_file_order(table: Table, occurring: list[Shown], found: list[Shown]) -> list[Shown]:
+def _in_file_order(
+    table: Table, occurring: list[ProjectedColumn], found: list[ProjectedColumn]
+) -> list[ProjectedColumn]:
     """HELM's order of keys; what was found in the data stands where its object does, sorted."""
     places = {name: number for number, name in enumerate(table.file_order)}
 
-    def place(column: Shown) -> tuple[int, str]:
+    def place(column: ProjectedColumn) -> tuple[int, str]:
         if column.registered:
             return places[column.name], ""
         spread = table.spread_of(column.name)
@@ -84,17 +86,17 @@ def _in_file_order(table: Table, occurring: list[Shown], found: list[Shown]) -> 
     return sorted(occurring + found, key=place)
 
 
-def registered(table: Table, name: str) -> Shown:
+def registered(table: Table, name: str) -> ProjectedColumn:
     """A registered column, which has one type in every frame."""
-    return Shown(name, CellType(table.column(name).type), registered=True)
+    return ProjectedColumn(name, CellType(table.column(name).type), registered=True)
 
 
-def found_in_data(name: str, kind: Kind) -> Shown:
+def found_in_data(name: str, kind: Kind) -> ProjectedColumn:
     """A column that the registry does not have, in the type that its values decide."""
-    return Shown(name, dynamic_types.frame_type(kind), registered=False)
+    return ProjectedColumn(name, dynamic_types.frame_type(kind), registered=False)
 
 
-def _named(table: Table, kinds: dict[str, Kind], name: str) -> Shown:
+def _named(table: Table, kinds: dict[str, Kind], name: str) -> ProjectedColumn:
     if name in table.names:
         return registered(table, name)
     if name in kinds:
@@ -102,9 +104,9 @@ def _named(table: Table, kinds: dict[str, Kind], name: str) -> Shown:
     raise ColumnNotFoundError.among(name, [*table.names, *kinds], table=table.name)
 
 
-def frame_schema(shown: Sequence[Shown]) -> pl.Schema:
+def frame_schema(projection: Sequence[ProjectedColumn]) -> pl.Schema:
     """The Polars schema of a frame with these columns."""
-    return pl.Schema({column.name: polars_type(column.type.arrow) for column in shown})
+    return pl.Schema({column.name: polars_type(column.type.arrow) for column in projection})
 
 
 def polars_type(arrow: pa.DataType) -> pl.DataType:

@@ -23,7 +23,7 @@ T = TypeVar("T")
 class JsonView:
     """A run's files as `json.loads` gives them: nothing is filled in, and NaN is a float.
 
-    Every method reads its file anew.
+    Every method reads its file again.
 
     Raises:
         BadFileError: the file is missing or is no JSON; says where.

@@ -18,13 +18,13 @@ from magnet_arrow import _interning
 from magnet_arrow.query import row_places, run_columns
 from magnet_arrow.query.projection import (
     Columns,
-    Shown,
+    ProjectedColumn,
     found_in_data,
     frame_schema,
     hidden_columns,
     occurring_columns,
+    projected_columns,
     registered,
-    shown_columns,
 )
 from magnet_arrow.query.row_places import Visit
 from magnet_arrow.query.run_columns import RUN_COLUMNS
@@ -53,13 +53,13 @@ class Selection:
         cache: its folder.
         table: which table.
         runs: in order.
-        shown: the columns.
+        projection: the columns.
     """
 
     cache: Path
     table: Table
     runs: tuple[CachedRun, ...]
-    shown: tuple[Shown, ...]
+    projection: tuple[ProjectedColumn, ...]
 
     @property
     def n_rows(self) -> int:
@@ -68,12 +68,12 @@ class Selection:
 
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
-        return pa.schema([pa.field(column.name, column.type.arrow) for column in self.shown])
+        return pa.schema([pa.field(column.name, column.type.arrow) for column in self.projection])
 
     @property
     def json_columns(self) -> frozenset[str]:
         """Columns found in the data whose texts are JSON: their values are of several kinds."""
-        return frozenset(column.name for column in self.shown if column.type.is_json)
+        return frozenset(column.name for column in self.projection if column.type.is_json)
 
     def parts(self) -> Iterator[pa.Table]:
         """The rows in tables of bounded size, page checksums verified.
@@ -127,34 +127,34 @@ def select_runs(
     """What `read_runs` with the same arguments reads; it raises the same."""
     schema = registry.table(table)
     runs = snapshot.chosen(keys)
-    shown = _shown(snapshot, schema, runs, columns, telling)
-    there = {column.name for column in shown}
+    projection = _projection(snapshot, schema, runs, columns, telling)
+    there = {column.name for column in projection}
     if hidden:
-        shown += [column for column in hidden_columns(schema) if column.name not in there]
+        projection += [column for column in hidden_columns(schema) if column.name not in there]
     elif key and RUN not in there:
-        shown.append(registered(schema, RUN))
-    return Selection(snapshot.path, schema, tuple(runs), tuple(shown))
+        projection.append(registered(schema, RUN))
+    return Selection(snapshot.path, schema, tuple(runs), tuple(projection))
 
 
-def _shown(
+def _projection(
     snapshot: Snapshot, table: Table, runs: Sequence[CachedRun], columns: Columns, telling: Sequence[str] | None
-) -> list[Shown]:
+) -> list[ProjectedColumn]:
     """The columns that are asked for; those that say where a run is stand behind the run's name."""
 
-    def run_column(name: str) -> Shown:
+    def run_column(name: str) -> ProjectedColumn:
         sources = {source.id: source.path for source in snapshot.manifest.sources}
         values = run_columns.values_by_run(name, runs, sources)
-        return Shown(name, run_columns.TYPE, registered=False, by_run=values)
+        return ProjectedColumn(name, run_columns.TYPE, registered=False, by_run=values)
 
     if not isinstance(columns, str):
-        others = iter(shown_columns(table, runs, [name for name in columns if name not in RUN_COLUMNS]))
+        others = iter(projected_columns(table, runs, [name for name in columns if name not in RUN_COLUMNS]))
         return [run_column(name) if name in RUN_COLUMNS else next(others) for name in columns]
-    shown = shown_columns(table, runs, columns)
+    projection = projected_columns(table, runs, columns)
     if columns == "occurring" and table.of == "run":
         names = run_columns.telling_apart(runs) if telling is None else telling
-        behind = [column.name for column in shown].index(RUN_NAME) + 1
-        shown[behind:behind] = map(run_column, names)
-    return shown
+        behind = [column.name for column in projection].index(RUN_NAME) + 1
+        projection[behind:behind] = map(run_column, names)
+    return projection
 
 
 def read_runs(
@@ -200,14 +200,14 @@ def read_all(snapshot: Snapshot, table: str) -> pl.LazyFrame:
         rows = run.rows(table)
         return places[run.segment.id], rows.group, rows.skip
 
-    shown = [registered(schema, name) for name in schema.names if name not in schema.hidden]
-    shown += hidden_columns(schema)
-    shown += [found_in_data(name, kind) for name, kind in sorted(kinds_of(schema, entries).items())]
-    return _lazy(Selection(snapshot.path, schema, tuple(sorted(entries, key=place)), tuple(shown)))
+    projection = [registered(schema, name) for name in schema.names if name not in schema.hidden]
+    projection += hidden_columns(schema)
+    projection += [found_in_data(name, kind) for name, kind in sorted(kinds_of(schema, entries).items())]
+    return _lazy(Selection(snapshot.path, schema, tuple(sorted(entries, key=place)), tuple(projection)))
 
 
 def _lazy(chosen: Selection) -> pl.LazyFrame:
-    return register_io_source(partial(_read, chosen), schema=frame_schema(chosen.shown), is_pure=True)
+    return register_io_source(partial(_read, chosen), schema=frame_schema(chosen.projection), is_pure=True)
 
 
 def _read(
@@ -219,7 +219,9 @@ def _read(
 ) -> Iterator[pl.DataFrame]:
     """What Polars calls for the rows: the columns that a query needs, filtered and cut as it says."""
     if with_columns is not None:
-        chosen = replace(chosen, shown=tuple(column for column in chosen.shown if column.name in set(with_columns)))
+        chosen = replace(
+            chosen, projection=tuple(column for column in chosen.projection if column.name in set(with_columns))
+        )
     left = n_rows
     empty = True
     for frame in chosen.frames() if n_rows != 0 else ():
@@ -231,7 +233,7 @@ def _read(
             if not left:
                 break
     if empty:
-        yield pl.DataFrame(schema=frame_schema(chosen.shown))
+        yield pl.DataFrame(schema=frame_schema(chosen.projection))
 
 
 class _Reader:
@@ -242,7 +244,7 @@ class _Reader:
         bits = bits_of(chosen.table, chosen.runs)
         # The residual may have what there is no column for any more, whether or not a run had one.
         occurring = {name for bit, name in enumerate(chosen.table.names) if bits >> bit & 1 or name == EXTRA}
-        self._absent = {column.name for column in chosen.shown if column.registered} - occurring
+        self._absent = {column.name for column in chosen.projection if column.registered} - occurring
         one_of_segment = {run.segment.id: run for run in chosen.runs}
         self._in_residual = {
             key: in_residual(run.segment, run.profiles, chosen.table) for key, run in one_of_segment.items()
@@ -269,10 +271,10 @@ class _Reader:
 
     def read(self, visit: Visit) -> pa.Table:
         """The rows of a visit with the columns of the selection; texts that recur as dictionaries."""
-        shown, dynamic = self._chosen.shown, self._dynamic(visit.segment)
-        names = [name for name in _stored_names(shown, dynamic) if name not in self._absent]
+        projection, dynamic = self._chosen.projection, self._dynamic(visit.segment)
+        names = [name for name in _stored_names(projection, dynamic) if name not in self._absent]
         group = self._file_of(visit.segment).read(visit.group, names or [RUN])
-        return _shape(row_places.taken(group, visit), dynamic, shown)
+        return _shape(row_places.taken(group, visit), dynamic, projection)
 
     def _dynamic(self, segment: Segment) -> Mapping[str, int]:
         """Kinds in the columns of a segment's table that were found in the data."""
@@ -282,8 +284,10 @@ class _Reader:
         """As `read`, for Polars."""
         rows = self.read(visit)
         # A frame without columns still has rows to count.
-        shown = self._chosen.shown
-        return shared_text.frame_of(rows, frame_schema(shown)) if shown else pl.DataFrame(height=rows.num_rows)
+        projection = self._chosen.projection
+        return (
+            shared_text.frame_of(rows, frame_schema(projection)) if projection else pl.DataFrame(height=rows.num_rows)
+        )
 
     def _file_of(self, segment: Segment) -> TableFile:
         if segment.id != self._segment:
@@ -296,10 +300,10 @@ class _Reader:
         return self._file
 
 
-def _stored_names(shown: Sequence[Shown], dynamic: Mapping[str, int]) -> list[str]:
+def _stored_names(projection: Sequence[ProjectedColumn], dynamic: Mapping[str, int]) -> list[str]:
     """Columns to read from a segment's file for a frame's columns."""
-    names = [column.name for column in shown if column.registered or column.name in dynamic]
-    return [*names, RUN] if RUN not in names and any(column.by_run is not None for column in shown) else names
+    names = [column.name for column in projection if column.registered or column.name in dynamic]
+    return [*names, RUN] if RUN not in names and any(column.by_run is not None for column in projection) else names
 
 
 def read_run_specs_of(
@@ -316,27 +320,27 @@ def read_run_specs_of(
     for run in batch.runs if batch else ():
         bits |= run.occurs
         merge_kinds(kinds, run.dynamic)
-    shown = (*occurring_columns(table, bits, kinds), registered(table, RUN))
-    chosen = Selection(snapshot.path, table, tuple(cached), shown)
-    json_columns = frozenset(column.name for column in shown if column.type.is_json)
+    projection = (*occurring_columns(table, bits, kinds), registered(table, RUN))
+    chosen = Selection(snapshot.path, table, tuple(cached), projection)
+    json_columns = frozenset(column.name for column in projection if column.type.is_json)
     if batch is None:
         return _lazy(chosen), json_columns
     stored = {name: int(kind) for name, kind in batch.kinds.items()}
-    read = shared_text.frame_of(_shape(pa.table(plain_columns(batch)), stored, shown), frame_schema(shown))
+    read = shared_text.frame_of(_shape(pa.table(plain_columns(batch)), stored, projection), frame_schema(projection))
     rows = pl.concat([*chosen.frames(), read])
     place = {key: row for row, key in enumerate(rows.get_column(RUN))}
     return rows[[place[key] for key in keys]].lazy(), json_columns
 
 
-def _shape(part: pa.Table, dynamic: Mapping[str, int], shown: Sequence[Shown]) -> pa.Table:
+def _shape(part: pa.Table, dynamic: Mapping[str, int], projection: Sequence[ProjectedColumn]) -> pa.Table:
     """A part with just a frame's columns, in its types; `dynamic` tells the kinds of its own columns."""
-    if not shown:
+    if not projection:
         return part.select([])  # which keeps the number of rows
-    types = {column.name: column.type for column in shown if not column.registered and column.by_run is None}
+    types = {column.name: column.type for column in projection if not column.registered and column.by_run is None}
     found = dynamic_types.convert_all(part, dynamic, types, part.num_rows)
     there = set(part.column_names)
     columns = []
-    for column in shown:
+    for column in projection:
         if column.by_run is not None:
             columns.append(run_columns.column(part.column(RUN), column.by_run))
         elif not column.registered:
@@ -345,7 +349,7 @@ def _shape(part: pa.Table, dynamic: Mapping[str, int], shown: Sequence[Shown]) -
             columns.append(part.column(column.name))
         else:
             columns.append(pa.nulls(part.num_rows, column.type.arrow))
-    return pa.table(columns, names=[column.name for column in shown])
+    return pa.table(columns, names=[column.name for column in projection])
 
 
 def _without_interned_lists(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

@@ -113,7 +113,7 @@ def read_whole(cache: Path, entry: FileEntry) -> bytes:
 def missing(cache: Path, entry: FileEntry) -> Iterator[None]:
     """What a file that can't be opened means.
 
-    If it is not there, one that the manifest names is damaged, and another one was swept. Else nothing is known of it.
+    If it is missing, one that the manifest names is damaged, and another one was vacuumed. Otherwise nothing is known.
     """
     path = cache / entry.path
     try:
@@ -123,7 +123,7 @@ def missing(cache: Path, entry: FileEntry) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError) as error:
         if entry.path in manifest.read_manifest(cache).files_by_path():
             raise damaged(path, error.strerror or "missing") from None
-        hint = "Look at the cache again: open it, or make the frame, anew."
+        hint = "Open the cache again, or make the frame again."
         raise SnapshotExpiredError(f"{path} is gone: the cache has moved on since.", hint=hint) from None
     except IsADirectoryError:
         raise damaged(path, "it is a folder") from None
@@ -162,8 +162,8 @@ def explained(cache: Path, entry: FileEntry, error: Exception) -> CacheError:
 def damaged(path: Path, what: str) -> CacheDamagedError:
     """The error for a damaged file of the cache."""
     hint = (
-        "Ingest the source again: its runs are taken anew. `magnet-arrow check` names them. If the source is gone, "
-        "`export` and `head` leave them out with --skip-damaged, and `magnet-arrow cache remove RUN…` takes them out."
+        "Ingest the source again: the affected runs are read again. `magnet-arrow check` names them. If the source is "
+        "gone, `export` and `head` leave them out with --skip-damaged, and `magnet-arrow cache remove RUN…` takes them out."
     )
     text = " ".join(what.split()).rstrip(".")  # Arrow's has several lines
     return CacheDamagedError(f"{path} is damaged: {text}.", hint=hint)

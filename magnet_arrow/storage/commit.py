@@ -1,7 +1,7 @@
 """How a commit is made: the lock, the order of flushes, the swap of the manifest.
 
 Data files are complete and flushed, then their folders, and only then the manifest that names them is written beside
-the old one, flushed, and put in its place. Whoever dies in between leaves files that nothing refers to.
+the old one, flushed, and put in its place. A process that dies in between leaves files that nothing refers to.
 
 A process that is stopped while it holds the lock (a laptop that sleeps, a disk that hangs) keeps the lock, unless
 someone removes the lock file. So it looks, right before it puts its manifest in place, whether the lock file is still

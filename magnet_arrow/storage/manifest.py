@@ -47,7 +47,7 @@ class FileEntry(Struct, frozen=True):
         size_bytes: as written.
         digest: BLAKE2b of the whole file; of a Parquet file of its footer, whose pages have checksums of their own.
         content_digest: of a Parquet file, BLAKE2b of the whole of it, which covers page headers too. `check` looks at
-            it, and whoever could not read the file; who reads holds what was read against the footer (`pages`).
+            it, and so does a failed read; a read compares its rows with the footer (`pages`).
     """
 
     path: str
@@ -57,7 +57,7 @@ class FileEntry(Struct, frozen=True):
 
 
 class Source(Struct, frozen=True):
-    """An outputs folder that runs were taken from.
+    """An outputs folder that runs were ingested from.
 
     Attributes:
         id: random, given when the folder was first seen; kept when it moves.
@@ -111,7 +111,7 @@ class Segment(Struct, frozen=True):
 
 
 class RejectedRun(Struct, frozen=True):
-    """A run that could not be taken in the state it was in.
+    """A run that could not be ingested in the state it was in.
 
     Attributes:
         content: digest of its files' bytes; empty where an ingest was not asked to make one.
@@ -212,8 +212,8 @@ class RunEntry(Struct, frozen=True):
         name: `run_spec.name`.
         fingerprint: of its files, as they were read.
         tables: its rows by table.
-        missing: files that it lacked, where it was taken all the same.
-        cut: files that ended early, and the byte up to which they were taken.
+        missing: files that it lacked, where it was ingested all the same.
+        cut: files that ended early, and the byte up to which they were read.
         residual: what no row can hold, as JSON text by file: values by JSON pointer.
         not_kept: JSON files of its folder that are not in the cache: derived ones, and what is no text.
         elements: what the files with a table hold, by file, counted as they were decoded: each element is a row, and
@@ -221,7 +221,7 @@ class RunEntry(Struct, frozen=True):
         rejected: what was left out of files that ended early, and why files are missing; of a suite, which files are
             in no table, and why.
         content: digest of its files' bytes, made before they were read; empty where an ingest was not asked to make
-            one. If they changed while they were read, it is not that of the rows, and the run is taken anew next time.
+            one. If they changed while they were read, it is not that of the rows: the next ingest reads the run again.
     """
 
     source: str
@@ -240,7 +240,7 @@ class RunEntry(Struct, frozen=True):
 
     @property
     def lacking(self) -> tuple[Rejected, ...]:
-        """What it lacks, where it was taken all the same: which file, from which byte, and why."""
+        """What it lacks, where it was ingested all the same: which file, from which byte, and why."""
         told = {plain_name(one.file): one for one in self.rejected}
         run = f"{self.suite}/{self.folder}"
         cut = [_cut(run, file, byte) for file, byte in self.cut.items() if plain_name(file) not in told]
@@ -256,7 +256,7 @@ class RunEntry(Struct, frozen=True):
 
     @property
     def is_partial(self) -> bool:
-        """Whether it was taken though something of it is missing."""
+        """Whether it was ingested though something of it is missing."""
         return bool(self.missing or self.cut)
 
     @property

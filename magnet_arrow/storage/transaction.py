@@ -1,4 +1,4 @@
-"""The one way to commit: what a cache holds becomes something else by `apply` and `replace`, a commit at a time."""
+"""The one way to change a cache: `commit_transaction` adds and removes runs, `replace` merges segments."""
 
 import secrets
 import time
@@ -17,12 +17,12 @@ GRACE_S = 24 * 60 * 60.0
 
 
 @dataclass(slots=True)
-class Change:
-    """What a commit is to bring.
+class Transaction:
+    """What a commit changes.
 
     Attributes:
         segment: a finished segment, and its run list; None if no run was read.
-        rejected: runs that could not be taken.
+        rejected: runs that could not be ingested.
         sources: outputs folders by id, new or moved; those that the cache has by now under another id keep that.
         pruned: keys of runs that are to go.
         recovered: keys of runs that were rejected or gone, and are again what the cache has of them.
@@ -43,11 +43,11 @@ class Change:
     skipped: Collection[str] = ()
 
 
-def apply(cache: Path, change: Change) -> Snapshot:
-    """Commit a change; what others committed meanwhile stays.
+def commit_transaction(cache: Path, transaction: Transaction) -> Snapshot:
+    """Commit a transaction; what others committed meanwhile stays.
 
-    Runs that the cache has in the same state by now are not taken twice; those that it has in another state are
-    replaced. A run that is rejected leaves what the cache has of it from better days.
+    Runs that the cache has in the same state by now are not added twice; those that it has in another state are
+    replaced. If a run is rejected, what the cache has of it from before stays.
 
     Returns:
         The cache as it is then, without segments that were skipped.
@@ -56,19 +56,20 @@ def apply(cache: Path, change: Change) -> Snapshot:
         CacheLockedError: another process does not let go of the lock.
         CacheNotWritableError: the disk refused; the cache is as it was.
         CacheNotReadableError: so did it when it was to be read; the cache is as it was.
-        SnapshotExpiredError: the segment lay about for so long that it was swept; the cache is as it was.
+        SnapshotExpiredError: the files of the segment were removed, as it was uncommitted for too long; the cache is
+            as it was.
     """
-    if change.segment is not None:
-        _flush(cache, change.segment)
+    if transaction.segment is not None:
+        _flush(cache, transaction.segment)
     with commit.locked(cache):
         now = manifest.read_manifest(cache)
-        before = Snapshot(cache, _without(now, {*change.unreadable, *change.skipped}))
-        after = _Merge(before, change).result()
-        if change.skipped:
-            skipped = [segment for segment in now.segments if segment.id in change.skipped]
+        before = Snapshot(cache, _without(now, {*transaction.unreadable, *transaction.skipped}))
+        after = _Merge(before, transaction).result()
+        if transaction.skipped:
+            skipped = [segment for segment in now.segments if segment.id in transaction.skipped]
             after = msgspec.structs.replace(after, segments=(*skipped, *after.segments))
         committed = _swap(cache, now, after)
-        return Snapshot(cache, _without(committed.manifest, change.skipped)) if change.skipped else committed
+        return Snapshot(cache, _without(committed.manifest, transaction.skipped)) if transaction.skipped else committed
 
 
 def _without(held: Manifest, segments: Collection[str]) -> Manifest:
@@ -114,7 +115,7 @@ def _flush(cache: Path, segment: Segment) -> None:
 def _swap(cache: Path, now: Manifest, after: Manifest) -> Snapshot:
     """Put a manifest in place of the one there is, and note what it no longer names."""
     new = after.files_by_path().items() - now.files_by_path().items()
-    for _, entry in new:  # a writer that slept for a day may find its files swept
+    for _, entry in new:  # the files of a writer that was stopped for a day may be gone
         checksums.check_file(cache, entry)
     time_s = int(time.time())
     stems = {Path(path).stem for path in now.files_by_path()} - {Path(path).stem for path in after.files_by_path()}
@@ -144,21 +145,21 @@ def with_deletions(cache: Path, segment: Segment, dead: Collection[str]) -> Segm
 
 
 class _Merge:
-    """The manifest that a change makes of the one it finds."""
+    """The manifest that a transaction makes of the one it finds."""
 
-    def __init__(self, before: Snapshot, change: Change) -> None:
-        self._before, self._change = before, change
+    def __init__(self, before: Snapshot, transaction: Transaction) -> None:
+        self._before, self._transaction = before, transaction
         self._dead: dict[str, set[str]] = {}
 
     def result(self) -> Manifest:
-        before, change = self._before, self._change
+        before, transaction = self._before, self._transaction
         new = self._new_runs()
-        for key, run in before.among(list(change.pruned)).items():
+        for key, run in before.among(list(transaction.pruned)).items():
             self._dead.setdefault(run.segment.id, set()).add(key)
-        found = [*before.manifest.segments, *([change.segment] if change.segment else [])]
+        found = [*before.manifest.segments, *([transaction.segment] if transaction.segment else [])]
         kept = [self._with_deletions(segment) for segment in found]
         sources = {source.id: source for source in before.manifest.sources}
-        for source in change.sources:
+        for source in transaction.sources:
             # Another writer may have been the first to see this folder: it keeps the id that it has by now.
             if before.source_ids.get(source.path, source.id) == source.id:
                 sources[source.id] = source
@@ -170,8 +171,8 @@ class _Merge:
         )
 
     def _new_runs(self) -> set[str]:
-        """Keys that the change brings, once those that are there already have been marked as deleted in it."""
-        segment = self._change.segment
+        """Keys that the transaction brings, once those that are there already have been marked as deleted in it."""
+        segment = self._transaction.segment
         if segment is None:
             return set()
         entries = {entry.key: entry for entry in listed(self._before.path, segment.runs).entries}
@@ -179,7 +180,7 @@ class _Merge:
             entry = entries[key]
             is_same = held.fingerprint == entry.fingerprint and held.schema_version >= segment.schema_version
             is_same = is_same and entry.content in ("", held.entry.content)
-            is_good = is_same and held.segment.id not in self._change.damaged
+            is_good = is_same and held.segment.id not in self._transaction.damaged
             loser = segment if is_good else held.segment
             self._dead.setdefault(loser.id, set()).add(key)
         return set(entries)
@@ -190,15 +191,15 @@ class _Merge:
         return with_deletions(self._before.path, segment, dead | self._before.deleted(segment)) if dead else segment
 
     def _gone(self, taken: set[str]) -> tuple[str, ...]:
-        there = {*taken, *self._change.pruned, *self._change.recovered}
-        there.update(run_key(run.source, run.suite, run.folder) for run in self._change.rejected)
-        gone = self._before.among(sorted(self._change.gone))  # another may have removed some meanwhile
+        there = {*taken, *self._transaction.pruned, *self._transaction.recovered}
+        there.update(run_key(run.source, run.suite, run.folder) for run in self._transaction.rejected)
+        gone = self._before.among(sorted(self._transaction.gone))  # another may have removed some meanwhile
         return tuple(sorted({*self._before.manifest.gone, *gone} - there))
 
     def _rejections(self, taken: set[str]) -> tuple[RejectedRun, ...]:
         rejected = dict(self._before.rejected)
-        for key in (*taken, *self._change.pruned, *self._change.recovered):
+        for key in (*taken, *self._transaction.pruned, *self._transaction.recovered):
             rejected.pop(key, None)
-        for run in self._change.rejected:
+        for run in self._transaction.rejected:
             rejected[run_key(run.source, run.suite, run.folder)] = run
         return tuple(rejected[key] for key in sorted(rejected))

@@ -32,7 +32,7 @@ from magnet_arrow.outputs import HelmRuns
 from magnet_arrow.query import scan_runs
 from magnet_arrow.storage import snapshot
 from magnet_arrow.storage.manifest import read_manifest
-from magnet_arrow.storage.transaction import Change, apply
+from magnet_arrow.storage.transaction import Transaction, commit_transaction
 
 OWN = "stats.name.perturbation"
 
@@ -42,7 +42,7 @@ def cache(tmp_path: Path) -> Cache:
     """Two segments; in the first, `a` is dead."""
     commit_runs(tmp_path / "cache", {"a": [1, 2], "b": [3]}, {"c": [4, 5]})
     commit_runs(tmp_path / "cache", {"d": [6]})
-    apply(tmp_path / "cache", Change(pruned=[key_of("a")]))
+    commit_transaction(tmp_path / "cache", Transaction(pruned=[key_of("a")]))
     return Cache(tmp_path / "cache")
 
 
@@ -64,7 +64,7 @@ def damage(cache: Cache) -> Path:
 
 def test_a_stream_can_be_taken_again_and_shows_one_commit(cache: Cache) -> None:
     stats = table_handle(cache.snapshot(), "stats")
-    apply(cache.path, Change(pruned=[key_of("b")]))
+    commit_transaction(cache.path, Transaction(pruned=[key_of("b")]))
     assert stats.n_rows == 4
     for _ in range(2):
         assert means(pa.table(stats)) == means(pl.DataFrame(stats)) == [3, 4, 5, 6]
@@ -273,7 +273,7 @@ def read_runs_table(folder: Path) -> list[tuple[Any, ...]]:
 
 
 def test_stale_and_partial_runs_are_marked(cache: Cache, tmp_path: Path) -> None:
-    apply(cache.path, Change(gone=[key_of("c")]))
+    commit_transaction(cache.path, Transaction(gone=[key_of("c")]))
     with pytest.warns(MagnetWarning, match="1 run stale"):
         export_tables(cache, tmp_path / "out")
     assert read_runs_table(tmp_path / "out") == [

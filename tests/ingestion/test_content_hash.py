@@ -12,7 +12,7 @@ from magnet_arrow.ingestion.api import Progress, ingest
 from magnet_arrow.ingestion.parallel import division
 from magnet_arrow.sources.file import FileStamp, content_digest
 from magnet_arrow.storage import transaction
-from magnet_arrow.storage.transaction import Change
+from magnet_arrow.storage.transaction import Transaction
 
 
 def swap(path: Path, old: str, new: str) -> None:
@@ -84,15 +84,15 @@ def test_bytes_that_change_while_they_are_read_are_noticed_next_time(
 ) -> None:
     """Neither size nor date tells; the digest was made before, so that it is not that of the rows."""
     path = stats_of(outputs, NAMES[0])
-    really = transaction.apply
+    really = transaction.commit_transaction
 
-    def swapped(folder: Path, change: Change) -> object:
+    def swapped(folder: Path, change: Transaction) -> object:
         if change.segment is not None:
             swap(path, '"mean": 0.5', '"mean": 0.7')
             monkeypatch.undo()
         return really(folder, change)
 
-    monkeypatch.setattr(transaction, "apply", swapped)
+    monkeypatch.setattr(transaction, "commit_transaction", swapped)
     ingest(outputs, cache, content_hash=True)
     assert ingest(outputs, cache, content_hash=True).runs == 1
     assert means(cache) == [0.7, 0.5, 0.5]

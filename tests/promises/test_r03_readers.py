@@ -15,7 +15,7 @@ from magnet_arrow.errors import SnapshotExpiredError
 from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.query.scan_runs import read_runs
 from magnet_arrow.storage.maintenance.clear import clear
-from magnet_arrow.storage.transaction import Change, apply
+from magnet_arrow.storage.transaction import Transaction, commit_transaction
 
 FOLDERS = "abcd"
 # All runs are replaced in one commit, again and again; in between they are merged with others, and pruned.
@@ -25,7 +25,7 @@ from pathlib import Path
 sys.path[:0] = [{package!r}, {tests!r}]
 from makesegment import commit_runs, key_of
 from magnet_arrow.storage.maintenance import compact as compaction
-from magnet_arrow.storage.transaction import Change, apply
+from magnet_arrow.storage.transaction import Transaction, commit_transaction
 from magnet_arrow.cache import Cache
 compaction.MAX_SMALL = 2
 cache = Path({cache!r})
@@ -34,7 +34,7 @@ for version in range(1, {versions} + 1):
                            state=version)
     compaction.merge_due(commit_runs(cache, {{f"other{{version}}": [0]}}, source="s1"))
     if version % 5 == 0:
-        apply(cache, Change(pruned=[key_of(f"other{{version}}", "s1")]))
+        commit_transaction(cache, Transaction(pruned=[key_of(f"other{{version}}", "s1")]))
         Cache(cache).compact()
 """
 
@@ -73,7 +73,7 @@ def test_a_frame_of_before_is_collected_after_whatever_came(tmp_path: Path) -> N
     stats.write_text(stats.read_text().replace("0.5", "0.75"))
     ingest(outputs, cache)
     Cache(cache).compact()
-    apply(cache, Change(pruned=keys[:1]))
+    commit_transaction(cache, Transaction(pruned=keys[:1]))
     for table, frame in frames.items():
         assert_frame_equal(frame.collect(), before[table])
     assert raw.collect().height == rows

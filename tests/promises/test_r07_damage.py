@@ -97,7 +97,7 @@ def damage_of(kind: str, cache: Path, segment: Segment) -> None:
 
 @pytest.mark.parametrize("kind", ["cut", "gone", "footer", "run list", "run list gone"])
 @pytest.mark.parametrize("process", ["the same", "another"])
-def test_an_ingest_takes_the_runs_of_a_damaged_segment_anew(
+def test_an_ingest_reads_the_runs_of_a_damaged_segment_again(
     kind: str, process: str, cache: Path, outputs: Path
 ) -> None:
     (segment,) = read_manifest(cache).segments
@@ -206,7 +206,7 @@ def test_a_manifest_that_is_gone_is_damage(cache: Path, outputs: Path) -> None:
     assert Cache(cache).check().damages == ()
 
 
-def test_strays_are_named_and_otherwise_passed_over(cache: Path, outputs: Path) -> None:
+def test_foreign_files_are_named_and_otherwise_ignored(cache: Path, outputs: Path) -> None:
     """Bug case 61: what others leave in the folder is not read, and not removed."""
     names = ["stats/b.parquet.tmp", "stats/.nfs0001", "stats/x.parquet", "stats/y.parquet", "notes.txt"]
     for name in names:

@@ -13,7 +13,7 @@ from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheDamagedError
 from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.schema.registry import TABLES
-from magnet_arrow.storage.transaction import Change, apply
+from magnet_arrow.storage.transaction import Transaction, commit_transaction
 
 OWN = "stats_name_perturbation"
 
@@ -117,7 +117,7 @@ def test_what_is_dead_has_no_say_in_types(dead: Any, live: Any, tmp_path: Path) 
     """Its values fit no other type; a filter that looks at them first must not fail either."""
     commit_runs(tmp_path, {"a": [{"n": dead, "m": 1}], "b": [{"n": live, "m": 2}]})
     commit_runs(tmp_path, {"c": [{"n": live, "m": 3}]})
-    apply(tmp_path, Change(pruned=[key_of("a")]))
+    commit_transaction(tmp_path, Transaction(pruned=[key_of("a")]))
     sql = f"SELECT {OWN}_n, magnet_run FROM stats WHERE {OWN}_n IS NOT NULL OR {OWN}_m > 0 ORDER BY magnet_run"
     assert query(tmp_path, sql) == [(live, key_of("b")), (live, key_of("c"))]
 
@@ -129,13 +129,13 @@ def test_what_an_older_cache_had_no_room_for_is_in_its_columns() -> None:
     assert query(cache, sql) == [(1, 2, "x"), (3, 4, None), (None, None, None), (6, 7, "y")]
 
 
-def test_views_show_the_cache_as_it_was_and_are_made_anew(tmp_path: Path) -> None:
+def test_views_show_the_cache_as_it_was_until_they_are_made_again(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"a": [1], "b": [2]})
     sql = "SELECT stats_mean FROM stats ORDER BY 1"
     with duckdb.connect() as connection:
         Cache(tmp_path).to_duckdb(connection)
         commit_runs(tmp_path, {"c": [3]})
-        apply(tmp_path, Change(pruned=[key_of("a")]))
+        commit_transaction(tmp_path, Transaction(pruned=[key_of("a")]))
         assert connection.execute(sql).fetchall() == [(1,), (2,)]
         Cache(tmp_path).to_duckdb(connection)
         assert connection.execute(sql).fetchall() == [(2,), (3,)]

@@ -8,7 +8,7 @@ import pytest
 from makesegment import commit_runs, key_of
 
 from magnet_arrow.errors import ColumnNotFoundError, SettingError
-from magnet_arrow.query.projection import frame_schema, polars_type, shown_columns
+from magnet_arrow.query.projection import frame_schema, polars_type, projected_columns
 from magnet_arrow.schema import registry
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
@@ -32,13 +32,13 @@ def chosen(snapshot: Snapshot, folders: str) -> list[CachedRun]:
     [("a", pl.Int64), ("b", pl.Float64), ("ab", pl.Float64), ("c", pl.String), ("abc", pl.String), ("ad", pl.Int64)],
 )
 def test_the_type_of_a_column_found_in_the_data(snapshot: Snapshot, folders: str, dtype: pl.DataType) -> None:
-    shown = shown_columns(STATS, chosen(snapshot, folders), "occurring")
-    assert frame_schema(shown)[f"{OWN}.n"] == dtype
+    projection = projected_columns(STATS, chosen(snapshot, folders), "occurring")
+    assert frame_schema(projection)[f"{OWN}.n"] == dtype
 
 
 def test_columns_that_occur_are_the_run_and_then_by_code_point(snapshot: Snapshot) -> None:
     def names(folders: str) -> list[str]:
-        return [column.name for column in shown_columns(STATS, chosen(snapshot, folders), "occurring")]
+        return [column.name for column in projected_columns(STATS, chosen(snapshot, folders), "occurring")]
 
     assert names("ae") == ["run_spec.name", "stats.mean", "stats.name.name", f"{OWN}.n", f"{OWN}.prob"]
     assert names("e") == ["run_spec.name", "stats.mean"]
@@ -46,20 +46,20 @@ def test_columns_that_occur_are_the_run_and_then_by_code_point(snapshot: Snapsho
 
 
 def test_registered_columns_are_the_same_whatever_the_runs(snapshot: Snapshot) -> None:
-    names = [column.name for column in shown_columns(STATS, chosen(snapshot, "a"), "registered")]
+    names = [column.name for column in projected_columns(STATS, chosen(snapshot, "a"), "registered")]
     assert names == [name for name in STATS.names if name not in STATS.hidden]
-    assert shown_columns(STATS, (), "registered") == shown_columns(STATS, chosen(snapshot, "c"), "registered")
+    assert projected_columns(STATS, (), "registered") == projected_columns(STATS, chosen(snapshot, "c"), "registered")
 
 
 def test_named_columns_are_those_as_they_are_named(snapshot: Snapshot) -> None:
     names = ["stats.mean", "magnet.row", f"{OWN}.n"]
-    assert [column.name for column in shown_columns(STATS, chosen(snapshot, "a"), names)] == names
+    assert [column.name for column in projected_columns(STATS, chosen(snapshot, "a"), names)] == names
     with pytest.raises(ColumnNotFoundError, match=r"no column 'stats\.name\.perturbation\.m'"):
-        shown_columns(STATS, chosen(snapshot, "a"), [f"{OWN}.m"])
+        projected_columns(STATS, chosen(snapshot, "a"), [f"{OWN}.m"])
     with pytest.raises(ColumnNotFoundError, match="Did you mean"):
-        shown_columns(STATS, chosen(snapshot, "e"), ["stats.men"])  # `n` is not of this run
+        projected_columns(STATS, chosen(snapshot, "e"), ["stats.men"])  # `n` is not of this run
     with pytest.raises(SettingError, match="'regstered' says no columns"):
-        shown_columns(STATS, chosen(snapshot, "a"), "regstered")  # type: ignore[arg-type]
+        projected_columns(STATS, chosen(snapshot, "a"), "regstered")  # type: ignore[arg-type]
 
 
 def test_lists_and_structs_have_polars_types() -> None:

@@ -27,7 +27,7 @@ from magnet_arrow.query.stored_tables import StoredTables, stored_types
 from magnet_arrow.schema import registry
 from magnet_arrow.storage.segments.reader import TableFile
 from magnet_arrow.storage.snapshot import Snapshot
-from magnet_arrow.storage.transaction import Change, apply
+from magnet_arrow.storage.transaction import Transaction, commit_transaction
 
 OWN = "stats.name.perturbation"
 Reads = list[tuple[int, list[str]]]
@@ -194,9 +194,9 @@ def test_a_run_alone_decides_which_of_its_arguments_are_columns(tmp_path: Path) 
     snapshot = Cache(tmp_path / "cache").snapshot()
     a, b, c = sorted(snapshot.runs)
     args = "run_spec.scenario_spec.args"
-    shown = read_runs(snapshot, "run_spec", [a]).collect_schema().names()
+    projection = read_runs(snapshot, "run_spec", [a]).collect_schema().names()
     names = [f"{args}.k{number:04}" for number in range(1024)]
-    assert [name for name in shown if name.startswith(f"{args}.k")] == names
+    assert [name for name in projection if name.startswith(f"{args}.k")] == names
     everything = read_runs(snapshot, "run_spec", [a, b, c], [*names, f"{args}.k1029", "magnet.extra"]).collect()
     assert everything.row(0)[:1025] == (*range(1024), None)
     assert json.loads(everything.row(0)[1025]) == {
@@ -310,7 +310,7 @@ def test_a_scan_leaves_deleted_runs_out(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"a": [1], "b": [2]})
     commit_runs(tmp_path, {"c": [3]})
     frame = Cache(tmp_path).scan("stats")
-    apply(tmp_path, Change(pruned=[key_of("a")]))
+    commit_transaction(tmp_path, Transaction(pruned=[key_of("a")]))
     assert Cache(tmp_path).scan("stats").sort("magnet.run").collect()["stats.mean"].to_list() == [2.0, 3.0]
     # A frame taken before is of its own commit.
     assert frame.sort("magnet.run").collect()["stats.mean"].to_list() == [1.0, 2.0, 3.0]

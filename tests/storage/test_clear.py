@@ -9,12 +9,12 @@ from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheNotWritableError, MagnetError
 from magnet_arrow.storage.maintenance.clear import clear
 from magnet_arrow.storage.manifest import Manifest, read_manifest
-from magnet_arrow.storage.transaction import Change, apply
+from magnet_arrow.storage.transaction import Transaction, commit_transaction
 
 
 def test_all_is_gone_and_can_be_filled_again(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"a": [1], "b": [2]})
-    apply(tmp_path, Change(pruned=[key_of("a")]))
+    commit_transaction(tmp_path, Transaction(pruned=[key_of("a")]))
     (tmp_path / "notes.txt").write_text("mine")
     clear(tmp_path)
     assert read_manifest(tmp_path) == Manifest()

@@ -14,7 +14,7 @@ from magnet_arrow.storage import commit, manifest
 from magnet_arrow.storage.maintenance import vacuum
 from magnet_arrow.storage.maintenance.clear import clear
 from magnet_arrow.storage.manifest import Manifest, Source, manifest_bytes, read_manifest
-from magnet_arrow.storage.transaction import Change, apply
+from magnet_arrow.storage.transaction import Transaction, commit_transaction
 
 Calls = list[tuple[str, str]]
 
@@ -53,7 +53,7 @@ def test_data_then_folders_then_the_manifest_are_flushed(calls: Calls, tmp_path:
     cache = tmp_path / "cache"
     segment = make_segment(cache, {"a": [1]})
     calls.clear()
-    apply(cache, Change(segment=segment))
+    commit_transaction(cache, Transaction(segment=segment))
     files = {segment.runs.path, *(table.file.path for table in segment.tables.values())}
     folders = {os.path.dirname(path) for path in files}
     data, rest = calls[: len(files)], calls[len(files) :]
@@ -81,7 +81,7 @@ def test_a_manifest_that_can_not_be_written_leaves_the_old_one(tmp_path: Path, m
     segment = make_segment(tmp_path, {"b": [2]})
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(CacheNotWritableError, match="No space left on device") as caught:
-        apply(tmp_path, Change(segment=segment))
+        commit_transaction(tmp_path, Transaction(segment=segment))
     assert "MAGNET_ARROW_CACHE_DIR" in str(caught.value)
     assert read_manifest(tmp_path) == before
     assert not (tmp_path / "manifest.new").exists()
@@ -94,7 +94,7 @@ def test_a_disk_that_does_not_flush_is_an_error(tmp_path: Path, monkeypatch: pyt
     segment = make_segment(tmp_path, {"a": [1]})
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(CacheNotWritableError, match="Input/output error"):
-        apply(tmp_path, Change(segment=segment))
+        commit_transaction(tmp_path, Transaction(segment=segment))
     assert not (tmp_path / "manifest.json").exists()
 
 
@@ -113,7 +113,7 @@ def test_who_holds_the_lock_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_the_lock_is_given_back_whatever_happens(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), commit.locked(tmp_path):
         raise KeyboardInterrupt
-    apply(tmp_path, Change(sources=[Source("s0", "/x")]))
+    commit_transaction(tmp_path, Transaction(sources=[Source("s0", "/x")]))
     assert read_manifest(tmp_path) == Manifest(sources=(Source("s0", "/x"),))
 
 
@@ -135,7 +135,7 @@ def test_a_holder_whose_lock_file_was_removed_changes_nothing(tmp_path: Path) ->
             commit.swap(tmp_path, msgspec.structs.replace(now, segments=(*now.segments, mine)))
     assert "Nothing was changed" in str(caught.value)
     assert read_manifest(tmp_path) == other
-    apply(tmp_path, Change(segment=mine))  # as the hint says: once more
+    commit_transaction(tmp_path, Transaction(segment=mine))  # as the hint says: once more
     assert {segment.id for segment in read_manifest(tmp_path).segments} == {
         *(segment.id for segment in other.segments),
         mine.id,
@@ -153,7 +153,7 @@ def test_a_manifest_that_another_process_put_in_place_stays(tmp_path: Path) -> N
     assert read_manifest(tmp_path) == other
 
 
-@pytest.mark.parametrize("use", [vacuum.sweep, clear])
+@pytest.mark.parametrize("use", [vacuum.vacuum, clear])
 def test_nothing_is_removed_under_a_lock_that_was_lost(
     use: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

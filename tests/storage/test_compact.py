@@ -20,7 +20,7 @@ from magnet_arrow.storage import transaction
 from magnet_arrow.storage.maintenance import compact, merge, vacuum
 from magnet_arrow.storage.manifest import Source, read_manifest
 from magnet_arrow.storage.snapshot import Snapshot
-from magnet_arrow.storage.transaction import Change, apply
+from magnet_arrow.storage.transaction import Transaction, commit_transaction
 
 FOLDERS = "abcdef"
 CELLS = st.sampled_from([1, 2.5, True, "t", None, [1, 2], [], {"deep": 1}, 2**53 + 1])
@@ -81,7 +81,7 @@ def test_frames_depend_on_the_runs_and_on_nothing_else(
                 commit_runs(cache, *what, state=state)
                 expected.update(run for group in what for run in group.items())
             case "prune":
-                apply(cache, Change(pruned=[key_of(what)]))
+                commit_transaction(cache, Transaction(pruned=[key_of(what)]))
                 expected.pop(what, None)
             case "compact":
                 monkeypatch.setattr(merge, "GROUP_ROWS", what)
@@ -186,7 +186,7 @@ def test_what_is_large_already_is_not_rewritten_at_every_merge(tmp_path: Path, m
 @pytest.mark.parametrize(("dead", "merged"), [(2, False), (3, True)], ids=["a fifth", "more"])
 def test_writers_rewrite_a_segment_with_many_dead_runs(dead: int, merged: bool, tmp_path: Path) -> None:
     commit_runs(tmp_path, {f"r{number}": [number] for number in range(10)})
-    snapshot = apply(tmp_path, Change(pruned=[key_of(f"r{number}") for number in range(dead)]))
+    snapshot = commit_transaction(tmp_path, Transaction(pruned=[key_of(f"r{number}") for number in range(dead)]))
     compact.merge_due(snapshot)
     assert (read_manifest(tmp_path).segments[0].deleted is None) == merged
     assert Cache(tmp_path).runs().height == 10 - dead
@@ -199,7 +199,7 @@ def test_what_others_commit_during_a_merge_stays(tmp_path: Path) -> None:
     snapshot = Cache(tmp_path).snapshot()
     new = merge.merge(snapshot, snapshot.manifest.segments)
     commit_runs(tmp_path, {"b": [6]}, state=3)
-    apply(tmp_path, Change(pruned=[key_of("c")], sources=[Source("s1", "/new")]))
+    commit_transaction(tmp_path, Transaction(pruned=[key_of("c")], sources=[Source("s1", "/new")]))
     assert transaction.replace(tmp_path, new, snapshot.manifest.segments)
     assert frame(tmp_path, [key_of(name) for name in "abd"])["stats.mean"].to_list() == [4.0, 6.0, 5.0]
     assert Cache(tmp_path).runs()["folder"].to_list() == ["a", "b", "d", "e"]
@@ -224,7 +224,7 @@ def test_a_merge_whose_runs_have_all_gone_leaves_nothing(tmp_path: Path) -> None
         commit_runs(tmp_path, {folder: [1]})
     snapshot = Cache(tmp_path).snapshot()
     new = merge.merge(snapshot, snapshot.manifest.segments[:1])
-    apply(tmp_path, Change(pruned=[key_of("a")]))
+    commit_transaction(tmp_path, Transaction(pruned=[key_of("a")]))
     assert not transaction.replace(tmp_path, new, snapshot.manifest.segments[:1])
     assert Cache(tmp_path).runs()["folder"].to_list() == ["b"]
 
@@ -276,5 +276,5 @@ def test_a_writer_whose_files_were_swept_does_not_commit(tmp_path: Path) -> None
     before = read_manifest(tmp_path)
     (tmp_path / segment.tables["stats"].file.path).unlink()
     with pytest.raises((CacheNotWritableError, CacheDamagedError, OSError)):
-        apply(tmp_path, Change(segment=segment))
+        commit_transaction(tmp_path, Transaction(segment=segment))
     assert read_manifest(tmp_path) == before

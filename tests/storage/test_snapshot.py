@@ -13,7 +13,7 @@ from magnet_arrow.query.scan_runs import read_runs
 from magnet_arrow.storage import snapshot as snapshot_module
 from magnet_arrow.storage.manifest import read_manifest
 from magnet_arrow.storage.snapshot import Snapshot
-from magnet_arrow.storage.transaction import Change, apply
+from magnet_arrow.storage.transaction import Transaction, commit_transaction
 
 
 def means(snapshot: Snapshot) -> list[float]:
@@ -34,7 +34,7 @@ def test_a_snapshot_reads_what_it_was_made_of_after_later_commits(tmp_path: Path
     before = Cache(tmp_path).snapshot()
     frame = read_runs(before, "stats", sorted(before.runs))
     commit_runs(tmp_path, {"a": [10]}, state=2)
-    apply(tmp_path, Change(pruned=[key_of("b")]))
+    commit_transaction(tmp_path, Transaction(pruned=[key_of("b")]))
     assert means(before) == frame.collect()["stats.mean"].to_list() == [1.0, 2.0]
     assert means(Cache(tmp_path).snapshot()) == [10.0]
 
@@ -65,7 +65,7 @@ def test_runs_are_found_whether_a_few_are_looked_up_or_all_are_read(
     commit_runs(tmp_path, {"a": [1], "b": [2], "b/": [3], "d": [4]})
     commit_runs(tmp_path, {"c": [5]})
     commit_runs(tmp_path, {"b": [6], "e": [7]}, state=2)
-    apply(tmp_path, Change(pruned=[key_of("d")]))
+    commit_transaction(tmp_path, Transaction(pruned=[key_of("d")]))
     snapshot = Cache(tmp_path).snapshot()
     asked = [key_of(folder) for folder in ("e", "b", "", "d", "b/", "bb", "a", "c", "f")]
     found = snapshot.among(asked)
@@ -107,7 +107,7 @@ def test_a_damaged_run_list_is_noticed(change: str, tmp_path: Path) -> None:
 
 def test_a_damaged_deletion_file_does_not_bring_runs_back(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"a": [1], "b": [2]})
-    apply(tmp_path, Change(pruned=[key_of("a")]))
+    commit_transaction(tmp_path, Transaction(pruned=[key_of("a")]))
     (path,) = (tmp_path / "deleted").iterdir()
     path.write_bytes(path.read_bytes().replace(b"/a", b"/x"))
     with pytest.raises(CacheDamagedError):

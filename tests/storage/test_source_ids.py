@@ -10,7 +10,7 @@ from magnet_arrow.sources.file import Fingerprint
 from magnet_arrow.storage.manifest import Source
 from magnet_arrow.storage.snapshot import Snapshot
 from magnet_arrow.storage.source_ids import SourceIds
-from magnet_arrow.storage.transaction import Change, apply
+from magnet_arrow.storage.transaction import Transaction, commit_transaction
 
 
 def stamped(source: Path, *folders: str, state: int = 1) -> list[tuple[RunPlace, Fingerprint]]:
@@ -30,7 +30,7 @@ def dump(tmp_path: Path) -> Path:
 def snapshot(dump: Path, tmp_path: Path) -> Snapshot:
     """The dump is known as `s0`, with the runs `a` and `b`."""
     segment = make_segment(tmp_path / "cache", {"a": [1], "b": [2]})
-    return apply(tmp_path / "cache", Change(segment=segment, sources=[Source("s0", str(dump))]))
+    return commit_transaction(tmp_path / "cache", Transaction(segment=segment, sources=[Source("s0", str(dump))]))
 
 
 def test_a_folder_that_was_seen_before_keeps_its_id(snapshot: Snapshot, dump: Path) -> None:

@@ -14,9 +14,9 @@ from magnet_arrow.errors import CacheLockedError, SnapshotExpiredError
 from magnet_arrow.query.scan_runs import read_runs
 from magnet_arrow.storage import commit
 from magnet_arrow.storage.maintenance import vacuum
-from magnet_arrow.storage.maintenance.vacuum import Swept, strays, sweep, sweep_now_and_then
+from magnet_arrow.storage.maintenance.vacuum import Vacuumed, orphan_files, vacuum_hourly
 from magnet_arrow.storage.manifest import Dropped, read_manifest
-from magnet_arrow.storage.transaction import GRACE_S, Change, apply
+from magnet_arrow.storage.transaction import GRACE_S, Transaction, commit_transaction
 
 DAY_S = 24 * 60 * 60
 NOW_S = 1_900_000_000.0
@@ -51,23 +51,23 @@ def test_what_a_commit_drops_goes_a_day_later(tmp_path: Path, clock: list[float]
     assert read_manifest(tmp_path).dropped == (Dropped(before.manifest.segments[0].id, int(NOW_S)),)
     frame = read_runs(before, "stats", [key_of("a")])
     clock[0] += DAY_S - 1
-    assert sweep(tmp_path) == Swept()
+    assert vacuum.vacuum(tmp_path) == Vacuumed()
     assert frame.collect()["stats.mean"].to_list() == [1.0]
     clock[0] += 1
-    assert sweep(tmp_path).files == 2
+    assert vacuum.vacuum(tmp_path).files == 2
     with pytest.raises(SnapshotExpiredError, match="the cache has moved on"):
         frame.collect()
     assert files(tmp_path) == set(read_manifest(tmp_path).files_by_path())
-    apply(tmp_path, Change())
+    commit_transaction(tmp_path, Transaction())
     assert read_manifest(tmp_path).dropped == ()
 
 
 def test_a_deletion_file_that_was_replaced_goes_alone(tmp_path: Path, clock: list[float]) -> None:
     commit_runs(tmp_path, {name: [1] for name in "abc"})
-    before = apply(tmp_path, Change(pruned=[key_of("a")]))
-    after = apply(tmp_path, Change(pruned=[key_of("b")]))
+    before = commit_transaction(tmp_path, Transaction(pruned=[key_of("a")]))
+    after = commit_transaction(tmp_path, Transaction(pruned=[key_of("b")]))
     clock[0] += DAY_S
-    assert sweep(tmp_path).files == 1
+    assert vacuum.vacuum(tmp_path).files == 1
     forget_run_lists()
     assert list(after.runs) == [key_of("c")]
     with pytest.raises(SnapshotExpiredError):
@@ -78,7 +78,7 @@ def test_a_snapshot_whose_run_lists_were_not_read_yet_expires_too(tmp_path: Path
     before = commit_runs(tmp_path, {"a": [1]})
     commit_runs(tmp_path, {"a": [2]}, state=2)
     clock[0] += DAY_S
-    sweep(tmp_path)
+    vacuum.vacuum(tmp_path)
     forget_run_lists()
     with pytest.raises(SnapshotExpiredError):
         _ = before.runs
@@ -92,10 +92,10 @@ def test_what_a_dead_writer_left_goes_a_day_after_it_was_written(tmp_path: Path,
     part.write_bytes(b"PAR1")
     for path in files(tmp_path):
         make_old(tmp_path / path, DAY_S - 1)
-    assert sweep(tmp_path, grace_s=0) == Swept()  # it may be at work still
+    assert vacuum.vacuum(tmp_path, grace_s=0) == Vacuumed()  # it may be at work still
     for path in files(tmp_path):
         make_old(tmp_path / path, DAY_S)
-    assert sweep(tmp_path).files == 3
+    assert vacuum.vacuum(tmp_path).files == 3
     assert files(tmp_path) == kept
 
 
@@ -113,7 +113,7 @@ def test_files_of_others_stay(tmp_path: Path, clock: list[float]) -> None:
     for name in names:
         (tmp_path / name).touch()
         make_old(tmp_path / name, 100 * DAY_S)
-    assert sweep(tmp_path) == Swept()
+    assert vacuum.vacuum(tmp_path) == Vacuumed()
     assert all((tmp_path / name).exists() for name in names)
 
 
@@ -123,22 +123,22 @@ def test_a_mark_goes_with_its_segment(tmp_path: Path, clock: list[float]) -> Non
     mark.parent.mkdir()
     mark.touch()
     make_old(mark, 100 * DAY_S)
-    sweep(tmp_path)
+    vacuum.vacuum(tmp_path)
     assert mark.exists()
     commit_runs(tmp_path, {"a": [2]}, state=2)
     clock[0] += DAY_S
-    sweep(tmp_path)
+    vacuum.vacuum(tmp_path)
     assert not mark.exists()
 
 
-def test_nothing_is_swept_without_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_removed_without_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commit_runs(tmp_path, {"a": [1]})
     commit_runs(tmp_path, {"a": [2]}, state=2)
     before = files(tmp_path)
     monkeypatch.setattr(commit, "LOCK_TIMEOUT_S", 0.01)
     monkeypatch.setattr(filelock.FileLock, "acquire", _timed_out)
     with pytest.raises(CacheLockedError):
-        vacuum.sweep(tmp_path, grace_s=0)
+        vacuum.vacuum(tmp_path, grace_s=0)
     assert files(tmp_path) == before
 
 
@@ -146,21 +146,21 @@ def _timed_out(lock: object, timeout: float) -> None:
     raise filelock.Timeout(str(lock))
 
 
-def test_ingests_sweep_once_an_hour(tmp_path: Path, clock: list[float]) -> None:
+def test_ingests_vacuum_once_an_hour(tmp_path: Path, clock: list[float]) -> None:
     commit_runs(tmp_path, {"a": [1]})
     left = tmp_path / "stats" / "0123456789abcdef.parquet"
 
-    def is_swept() -> bool:
+    def has_vacuumed() -> bool:
         left.write_text("by a writer that died")
         make_old(left, 3 * DAY_S)
-        sweep_now_and_then(tmp_path)
+        vacuum_hourly(tmp_path)
         return not left.exists()
 
-    assert is_swept()
+    assert has_vacuumed()
     clock[0] += 3599
-    assert not is_swept()
+    assert not has_vacuumed()
     clock[0] += 1
-    assert is_swept()
+    assert has_vacuumed()
     clock[0] -= DAY_S  # a clock that is set back does not keep it from being removed
-    assert is_swept()
-    assert strays(tmp_path, read_manifest(tmp_path)) == []
+    assert has_vacuumed()
+    assert orphan_files(tmp_path, read_manifest(tmp_path)) == []

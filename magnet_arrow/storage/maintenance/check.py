@@ -101,7 +101,7 @@ def check(cache: Path) -> CheckReport:
         files=len(files) + (cache / manifest.MANIFEST).exists(),
         bytes=sum(file.size_bytes for file in files),
         damages=tuple(damages),
-        strays=tuple(vacuum.strays(cache, current)),
+        strays=tuple(vacuum.orphan_files(cache, current)),
     )
 
 

@@ -11,7 +11,7 @@ from magnet_arrow.storage.maintenance import vacuum
 def clear(cache: Path) -> None:
     """Delete all that a cache holds, and nothing else. A frame that was taken before cannot be collected any more.
 
-    The manifest goes first: whoever dies in between leaves files that nothing names.
+    The manifest goes first: a process that dies in between leaves files that nothing names.
 
     Raises:
         MagnetError: the folder is no cache; nothing in it is touched.

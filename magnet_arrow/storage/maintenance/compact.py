@@ -49,7 +49,7 @@ def compact(cache: Path, *, grace_s: float = GRACE_S) -> Compacted:
     before = manifest.read_manifest(cache).segments
     while _merge(now := Snapshot(cache, manifest.read_manifest(cache)), _compactable(now)):
         pass  # what was merged may be small still
-    swept = vacuum.sweep(cache, grace_s=grace_s)
+    swept = vacuum.vacuum(cache, grace_s=grace_s)
     segments = manifest.read_manifest(cache).segments
     return Compacted(
         len(before),

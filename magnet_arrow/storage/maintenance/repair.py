@@ -1,4 +1,4 @@
-"""What an ingest does about damage: it looks before it relies on what is cached, and reads those runs anew."""
+"""Repair of a damaged cache by an ingest, which reads the affected runs from their source again."""
 
 from pathlib import Path
 
@@ -10,21 +10,21 @@ from magnet_arrow.storage import transaction
 from magnet_arrow.storage.maintenance import check
 from magnet_arrow.storage.manifest import Segment
 from magnet_arrow.storage.snapshot import Snapshot
-from magnet_arrow.storage.transaction import Change
+from magnet_arrow.storage.transaction import Transaction
 
 
-class Cure:
-    """The damage met on the way of one ingest.
+class Repair:
+    """The damage that one ingest meets.
 
-    A damaged segment stays until the last of its runs has been read anew: those of other sources may be sound in it,
+    A damaged segment stays until the last of its runs has been read again: those of other sources may be sound in it,
     and their sources gone.
 
-    Only damage is cured. What cannot be read for another reason is an error, and nothing changes.
+    Only damage is repaired. What cannot be read for another reason is an error, and nothing changes.
 
     Args:
         cache: its folder.
-        drops: take segments out of the cache of which nobody can tell the runs. Who only reads leaves them there, as
-            the sources of their runs may be gone, and someone may know how to repair a file.
+        drops: remove segments whose runs nobody can tell. A reader leaves them there, since the sources of their runs
+            may be gone, and someone may know how to repair a file.
 
     Attributes:
         notes: a sentence or two for each.
@@ -61,7 +61,7 @@ class Cure:
         ]
         ids = [one.id for one, _ in found]
         if self._drops:
-            return transaction.apply(self._cache, Change(unreadable=ids))
+            return transaction.commit_transaction(self._cache, Transaction(unreadable=ids))
         self.skipped = ids
         kept = tuple(one for one in segments if one.id not in ids)
         return Snapshot(snapshot.path, msgspec.structs.replace(snapshot.manifest, segments=kept))

@@ -1,4 +1,4 @@
-"""What no manifest names: whose it is, and its removal some time later.
+"""Removes files that no manifest names, once their grace time is over.
 
 A file may be unnamed because a writer is still at work on it, because one died, or because a later commit dropped it,
 and then someone may still read it. So it goes only after a grace time: since the commit that dropped it, which the
@@ -22,20 +22,20 @@ from magnet_arrow.storage.transaction import GRACE_S
 FOLDERS = (*TABLES, manifest.RUNS, "deleted", manifest.MARKS)
 _OURS = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{8}\.json|\.json|\.zst|\.parquet|\.part\d+)?")
 _SWEPT = "swept"
-"""A file that is as old as the last sweep after an ingest."""
+"""A file that is as old as the last vacuum after an ingest."""
 _PAUSE_S = 60 * 60.0
 _BESIDE = {manifest.MANIFEST, "manifest.new", manifest.LOCK, f"{manifest.LOCK}.owner", _SWEPT, *FOLDERS}
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class Vacuumed:
     """What was removed."""
 
     files: int = 0
     bytes: int = 0
 
 
-def sweep(cache: Path, *, grace_s: float = GRACE_S) -> Swept:
+def vacuum(cache: Path, *, grace_s: float = GRACE_S) -> Vacuumed:
     """Remove files that have not been named for the grace time. Files that are not ours stay.
 
     Args:
@@ -48,14 +48,14 @@ def sweep(cache: Path, *, grace_s: float = GRACE_S) -> Swept:
     """
     with commit.locked(cache):
         try:
-            return _sweep(cache, grace_s)
+            return _vacuum(cache, grace_s)
         except CacheError:
             raise
         except OSError as error:  # a folder that can't be listed
             raise commit.not_writable(cache, error) from error
 
 
-def _sweep(cache: Path, grace_s: float) -> Swept:
+def _vacuum(cache: Path, grace_s: float) -> Vacuumed:
     files = n_bytes = 0
     now_s = time.time()
     for inside, since_s, was_named in _unnamed(cache, manifest.read_manifest(cache)):
@@ -67,11 +67,11 @@ def _sweep(cache: Path, grace_s: float) -> Swept:
             size = path.stat().st_size
             path.unlink()
             files, n_bytes = files + 1, n_bytes + size
-    return Swept(files, n_bytes)
+    return Vacuumed(files, n_bytes)
 
 
-def sweep_now_and_then(cache: Path) -> None:
-    """As `sweep`, but not within an hour of the last time.
+def vacuum_hourly(cache: Path) -> None:
+    """As `vacuum`, but not within an hour of the last time.
 
     After a thousand ingests within a day, to look at what waits for its grace time takes a third as long as another.
 
@@ -84,8 +84,8 @@ def sweep_now_and_then(cache: Path) -> None:
     with contextlib.suppress(OSError):  # there was none yet, or nobody can tell
         if 0 <= now_s - stamp.stat().st_mtime < _PAUSE_S:
             return
-    sweep(cache)
-    with contextlib.suppress(OSError):  # then the next ingest sweeps too
+    vacuum(cache)
+    with contextlib.suppress(OSError):  # then the next ingest vacuums too
         stamp.touch()
         os.utime(stamp, (now_s, now_s))
 
@@ -137,8 +137,8 @@ def _listed(folder: Path) -> list[str]:
         return []
 
 
-def strays(cache: Path, current: Manifest) -> list[str]:
-    """What lies in the cache's folder and is of no use to it, by path inside; nothing reads it.
+def orphan_files(cache: Path, current: Manifest) -> list[str]:
+    """Files in the cache's folder that are no part of it, by path inside; nothing reads them.
 
     Files of ours that wait for their grace time to pass are none.
     """
