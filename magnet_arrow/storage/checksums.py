@@ -163,7 +163,7 @@ def damaged(path: Path, what: str) -> CacheDamagedError:
     """The error for a damaged file of the cache."""
     hint = (
         "Ingest the source again: the affected runs are read again. `magnet-arrow check` names them. If the source is "
-        "gone, `export` and `head` leave them out with --skip-damaged, and `magnet-arrow cache remove RUN…` takes them out."
+        "gone, `export` and `head` skip them with --skip-damaged, and `magnet-arrow cache remove RUN…` removes them."
     )
     text = " ".join(what.split()).rstrip(".")  # Arrow's has several lines
     return CacheDamagedError(f"{path} is damaged: {text}.", hint=hint)

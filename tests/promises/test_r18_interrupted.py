@@ -37,12 +37,12 @@ def interrupted(*args, **options):
 @pytest.mark.parametrize(
     ("where", "call", "workers"),
     [
-        ("ingestion.transaction.apply", 9, 1),
+        ("ingestion.transaction.commit_transaction", 9, 1),
         ("commit.swap", 9, 1),
         ("work.Ingester.ingest_batch", 9, 1),
         ("compaction.merge.merge", 1, 1),
         ("compaction.transaction.replace", 2, 1),
-        ("ingestion.transaction.apply", 9, 2),
+        ("ingestion.transaction.commit_transaction", 9, 2),
     ],
     ids=[
         *("before a commit", "at the swap", "while a run is read", "before a merge", "before a merge is committed"),
@@ -70,7 +70,7 @@ def test_an_interrupted_ingest(number: int, code: int, where: str, call: int, wo
 def test_a_second_ctrl_c_does_not_disturb_what_the_first_ends_in_order(tmp_path: Path) -> None:
     """`timeout` sends a signal to the process and to its group: it comes twice."""
     outputs, cache = make_outputs(tmp_path), tmp_path / "cache"
-    prelude = AT.format(where="ingestion.transaction.apply", call=9, signal=int(signal.SIGINT))
+    prelude = AT.format(where="ingestion.transaction.commit_transaction", call=9, signal=int(signal.SIGINT))
     prelude += """
 from magnet_arrow.ingestion.parallel import executors
 stop = executors.InProcess.stop
