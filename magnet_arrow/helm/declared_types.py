@@ -1,8 +1,7 @@
-"""What HELM declares, as a small tree of values that everything else is derived from.
+"""Shapes: HELM's declared types as a small tree of values.
 
-`structs` says it in Python's types; a `Shape` says the same as data, read off once. Decoding (`wire`), the column
-registry (`schema`), the columns themselves and their rebuilding each walk this tree, so that a field is named in
-one place only.
+`structs` declares the types in Python; a `Shape` says the same as data. Decoding (`decode.wire`), the column registry
+(`schema`), column builders (`records`) and rebuilding (`restore`) each walk this tree, so a field is named only once.
 """
 
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from magnet_arrow.helm.summary_structs import RUN_FILE_TYPES
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A text, a number or a truth value.
+    """A string, a number or a truth value.
 
     Attributes:
         python: str, int, float or bool.
-        or_int: a text that some scenarios write as an integer (instance ids).
+        or_int: whether some scenarios write the string as an integer (instance ids).
     """
 
     python: type
@@ -32,7 +31,7 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class FreeForm:
-    """An object whose keys HELM does not fix (`keyed`), or any JSON at all."""
+    """An object whose keys HELM does not declare (`keyed`), or any JSON."""
 
     keyed: bool
 
@@ -61,7 +60,7 @@ class Object:
         struct: the msgspec struct that declares it.
         fields: in HELM's order.
         or_text: HELM 0.1.0 wrote a plain string where later releases write `{"text": ...}`.
-        open: keys that are not declared are parameters like the rest, not unknown fields.
+        open: whether undeclared keys are parameters too, not unknown fields.
     """
 
     struct: type[Struct]
@@ -85,7 +84,7 @@ def object_shape(struct: type[Struct], or_text: bool = False) -> Object:
 
 @cache
 def file_shape(file: str) -> Shape:
-    """What HELM declares a file of a run to hold; any JSON where it declares nothing."""
+    """The shape that HELM declares for a file of a run; any JSON for a file of no declared shape."""
     types = structs.FILE_TYPES | RUN_FILE_TYPES
     return _shape(types[file]) if file in types else FreeForm(keyed=False)
 

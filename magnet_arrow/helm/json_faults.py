@@ -1,7 +1,7 @@
-"""JSON in our own places and words: where it stops being JSON, and what its values are called.
+"""Where a text stops being JSON, why, and what JSON's values are called in messages.
 
-Python's `json` decides what is JSON; but which byte it points at, and in which words, changes from release to release
-(3.13 points at a trailing comma, those before behind it).
+Python's `json` decides what is JSON. But its byte and its words change from release to release (3.13 points at a
+trailing comma, earlier releases after it), so ours are made here.
 """
 
 import re
@@ -20,7 +20,7 @@ class Fault:
 
     Attributes:
         byte: where it is.
-        what: the matter with what stands there.
+        what: what is wrong there.
     """
 
     byte: int
@@ -28,7 +28,7 @@ class Fault:
 
 
 def first_fault(data: bytes) -> Fault | None:
-    """The first fault in a document that is UTF-8; None if it is JSON as Python's `json` takes it."""
+    """The first fault in a document that is UTF-8; None if Python's `json` accepts it."""
     at, closers = _skip(data, 0), bytearray()
     while True:
         # A value must begin here.
@@ -69,7 +69,7 @@ def _after_value(data: bytes, at: int, closers: bytearray) -> int | Fault | None
 
 
 def _after_key(data: bytes, at: int) -> int | Fault:
-    """Where the value of the member begins that begins at `at`."""
+    """Where the value begins, of the member that begins at `at`."""
     if not data.startswith(b'"', at):
         return Fault(at, "no key in quotation marks")
     end = _after_string(data, at)

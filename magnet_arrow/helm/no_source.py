@@ -1,4 +1,4 @@
-"""What to say where a source is not there, or is none: what was found in its place, and what to do."""
+"""Errors for a source that does not exist or is no dump: what was found instead, and what to do."""
 
 import difflib
 import os
@@ -11,7 +11,7 @@ from magnet_arrow.sources import filesystem
 
 
 def existing_folder(path: str) -> str:
-    """The real path of a folder that has to be there.
+    """The real path of a folder that must exist.
 
     Raises:
         SourceNotFoundError: there is none.
@@ -26,7 +26,7 @@ def existing_folder(path: str) -> str:
 
 
 def require_local(path: str) -> None:
-    """Refuse what names another machine.
+    """Refuse a path that names another machine.
 
     Raises:
         SourceNotFoundError: it is a URL.
@@ -81,7 +81,7 @@ def _a_file(path: str) -> SourceNotFoundError:
 
 
 def _unpack_line(path: str) -> str | None:
-    """The line that unpacks an archive; None for any other file."""
+    """The command that unpacks an archive; None for any other file."""
     begin = _first_bytes(path)
     quoted = f"'{path}'"
     ending = os.path.splitext(path)[1].lower()
@@ -102,7 +102,7 @@ def _first_bytes(path: str) -> bytes:
 
 
 def not_one_dump(path: str, folder: Path, below: list[Path], sources: list[Path]) -> SourceNotFoundError:
-    """The error for a folder that is to be one outputs folder, and is none or several."""
+    """The error for a folder that should be one outputs folder, and is none or several."""
     if below:
         return SourceNotFoundError(
             f"{path} holds several dumps.",
@@ -147,7 +147,7 @@ def no_runs_in(path: str, folder: str, notes: list[str]) -> NoRunsError:
 
 
 def no_runs_left(pattern: str, folders: list[str], rejected: list[str]) -> NoRunsError:
-    """The error for sources without runs, or a pattern that none of their folders matches."""
+    """The error for sources without runs, or for a pattern that matches none of their folders."""
     if not folders and rejected:
         return NoRunsError("No run is left.", expected=f"folders that hold {MARK}", hint=" ".join(rejected[:5]))
     if not folders:
@@ -166,9 +166,9 @@ def _contents(folder: str) -> str:
         return f"a folder that cannot be read ({error.strerror})"
 
 
-def in_words(names: list[str], one: str, many: str | None = None, most: int = 5) -> str:
+def in_words(names: list[str], one: str, many: str | None = None, max_names: int = 5) -> str:
     """A count and the first few names: `7 runs (a, b, c, d, e, …)`."""
     if not names:
         return f"no {one}"
     count = f"{len(names)} {one if len(names) == 1 else many or one + 's'}"
-    return f"{count} ({', '.join(names[:most])}{', …' if len(names) > most else ''})"
+    return f"{count} ({', '.join(names[:max_names])}{', …' if len(names) > max_names else ''})"

@@ -1,8 +1,8 @@
-"""Which HELM wrote a run: no file says so, but the fields that are there and those that are not tell a range.
+"""Which releases of HELM may have written a run. No file says so, but the fields that it has or lacks tell a range.
 
-A field says in its `Doc` which releases write it. One that is there was not written before the first of them, nor
-after the last; one that HELM always writes and that is missing puts the run before the first. Commits between
-releases mix these, and runs are edited by hand, so each field speaks for itself, and they may contradict each other.
+A field's `Doc` says which releases write it. If a run has the field, it was written by one of them. If it lacks a field
+that HELM always writes, it was written before the first of them. Runs written between releases mix fields, and runs are
+edited by hand, so fields may contradict each other.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,9 +26,9 @@ class Era:
     """The releases that may have written a run, both ends included.
 
     Attributes:
-        first: the first that writes all of its fields.
-        last: the last that writes them, and that lacks those that it lacks. Where it is before `first`, the run was
-            written between releases, by more than one, or changed by hand.
+        first: the first release that writes all fields of the run.
+        last: the last release that writes them, and that does not write the fields that the run lacks. If it is before
+            `first`, the run was written between releases, by more than one, or changed by hand.
     """
 
     first: str = FIRST
@@ -36,7 +36,7 @@ class Era:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether no release writes such a run."""
+        """Whether no single release writes such a run."""
         return _number(self.first) > _number(self.last)
 
     def __str__(self) -> str:
@@ -51,11 +51,11 @@ class Era:
 
 
 def era_of(present: Iterable[tuple[str, str | None]], absent: Iterable[str]) -> Era:
-    """The range that fields tell.
+    """The range that follows from fields.
 
     Args:
-        present: first and last release of each field that is there; None for one that the last release still writes.
-        absent: first release of each field that is missing though from then on it is always written.
+        present: first and last release of each field that the run has; None as the last if it is still written.
+        absent: first release of each field that the run lacks, and that is always written from then on.
 
     >>> str(era_of([("0.1.0", None), ("0.2.4", None)], ["0.4.0"]))
     '0.2.4 to 0.3.0'
@@ -84,7 +84,7 @@ def _always_written() -> dict[str, str]:
 
 
 ALWAYS_WRITTEN: Mapping[str, str] = _always_written()
-"""Fields of an adapter spec that are missing only where the release does not know them, and its first release.
+"""Fields of an adapter spec that HELM always writes, with their first release.
 
-HELM leaves out a field whose value is None, and no other.
+HELM omits a field only if its value is None.
 """

@@ -35,7 +35,7 @@ class _Place:
     Attributes:
         name: of the column.
         path: keys, from the element.
-        shape: what HELM declares there, or the type that was found in the data.
+        shape: what HELM declares there, or the type of a dynamic column.
         default: see `_integer_defaults`.
     """
 
@@ -45,7 +45,7 @@ class _Place:
     default: int | None = None
 
     def values(self, rows: pa.Table) -> list[Any] | None:
-        """The column's values as they stood in the JSON; None if it has none."""
+        """The column's values as they were in the JSON; None if it has none."""
         index = rows.schema.get_field_index(self.name)
         if index < 0:
             return None
@@ -74,8 +74,8 @@ class Rebuilder:
 
     Args:
         table: which table.
-        roots: prefixes of its columns, where in the element they begin, and the shapes that stand there.
-        dynamic: types of the stored columns that were found in the data.
+        roots: prefixes of its columns, their paths in the element, and their shapes.
+        dynamic: types of the stored dynamic columns.
     """
 
     def __init__(self, table: Table, roots: Roots, dynamic: Mapping[str, CellType]) -> None:
@@ -94,18 +94,18 @@ class Rebuilder:
                     self._root.add(place)
 
     def elements(self, rows: pa.Table) -> Iterator[tuple[dict[str, Any], Residual]]:
-        """For each row what its columns say, and its residual, which is to be set in it (`put`)."""
+        """For each row the element from its columns, and its residual, which `put` sets in the element."""
         built = self._root.values(rows) or [None] * rows.num_rows
         for element, residual in zip(built, _parsed(rows.column(EXTRA).to_pylist()), strict=True):
             yield element or {}, residual or {}
 
 
 _NULL = object()
-"""A null that the JSON has, where None stands for nothing."""
+"""An explicit null of the JSON; None means that there is no value."""
 
 
 class _Node:
-    """A place in an element: a column's, an object's of places below it, or both (`values` puts them together)."""
+    """A path in an element that has a column, columns below it, or both; `values` puts them together."""
 
     def __init__(self) -> None:
         self._place: _Place | None = None
@@ -119,9 +119,9 @@ class _Node:
         node._place = place
 
     def values(self, rows: pa.Table) -> list[Any] | None:
-        """What stands here in each row, None where nothing does; None for all if that is so in every row.
+        """Each row's value at this path, None if it has none; one None for all if no row has one.
 
-        Built object by object over all rows, which takes a third of the time of going row by row.
+        It goes path by path over all rows, which takes a third of the time of going row by row.
         """
         own = None if self._place is None else self._place.values(rows)
         below = {key: values for key, node in self._below.items() if (values := node.values(rows)) is not None}
@@ -144,7 +144,7 @@ def _merged(own: Any, below: dict[str, Any] | None) -> Any:
 
 
 def _parsed(texts: Sequence[str | None]) -> list[Any]:
-    """What JSON texts say, None where there is none."""
+    """JSON texts parsed, None where there is no text."""
     values = iter(dynamic_types.parse_many([text for text in texts if text is not None]))
     return [None if text is None else next(values) for text in texts]
 
@@ -156,12 +156,12 @@ def _rebuilder(table: str, is_rest: bool, dynamic: tuple[tuple[str, CellType], .
 
 
 def rebuilder_of_elements(table: Table, dynamic: Mapping[str, CellType]) -> Rebuilder:
-    """What rebuilds the elements of a table's file; kept, as it takes as long to make as a short run takes."""
+    """The rebuilder of the elements of a table. It is kept: making one takes as long as rebuilding a short run."""
     return _rebuilder(table.name, False, tuple(sorted(dynamic.items(), key=itemgetter(0))))
 
 
 def rebuilder_of_rest(table: Table) -> Rebuilder:
-    """What rebuilds that which stands beside the elements of a scenario state."""
+    """The rebuilder of what a scenario state holds besides its request states."""
     return _rebuilder(table.name, True, ())
 
 
@@ -170,7 +170,7 @@ STATES = "scenario_state.request_states"
 
 
 def roots_of(table: Table) -> Roots:
-    """What the elements of a table's file are rebuilt from."""
+    """The roots that the elements of a table's file are rebuilt from."""
     assert table.struct is not None, table.name
     shape = object_shape(table.struct)
     match table.form:
@@ -182,11 +182,11 @@ def roots_of(table: Table) -> Roots:
 
 
 STATE_REST: Roots = (("scenario_state", (), registry.STATE_REST),)
-"""What stands beside the request states of a scenario state."""
+"""What a scenario state holds besides its request states."""
 
 
 def _places_of(shape: Object, name: str, path: Path, found: Mapping[str, Sequence[_Place]]) -> Iterator[_Place]:
-    """The columns of an object in HELM's order; `found`: those found in the data, by the name of their object."""
+    """The columns of an object in HELM's order; `found`: its dynamic columns, by the name of the object."""
     for field in shape.fields:
         inner_name, inner_path = f"{name}.{field.name}", (*path, field.name)
         if isinstance(field.shape, Object):
@@ -199,7 +199,7 @@ def _places_of(shape: Object, name: str, path: Path, found: Mapping[str, Sequenc
 
 @cache
 def _integer_defaults(struct: type[Struct]) -> Mapping[str, int]:
-    """Fields of floats whose default in HELM's class is an integer, so that its files have an integer there.
+    """Float fields whose default in HELM's class is an integer, so that its files hold an integer.
 
     A stat has none: its sums only begin at 0.
     """
@@ -214,7 +214,7 @@ def _integer_defaults(struct: type[Struct]) -> Mapping[str, int]:
 
 
 def _json_value(value: Any, shape: Shape | CellType) -> Any:
-    """A column's value as it stood in the JSON."""
+    """A column's value as it was in the JSON."""
     match shape:
         case FreeForm():
             return dynamic_types.parse_many([value])[0]
@@ -233,8 +233,8 @@ def put(element: Any, residual: Residual) -> Any:
     """An element with its residual set in it.
 
     Args:
-        element: what the columns say; changed.
-        residual: values by JSON pointer; `TEXT_FORM` lists objects `{"text": ...}` that were plain texts.
+        element: built from the columns; it is changed.
+        residual: values by JSON pointer; `TEXT_FORM` lists objects `{"text": ...}` that were plain strings.
     """
     texts = residual.get(TEXT_FORM, [])
     for pointer in sorted((pointer for pointer in residual if not pointer.startswith("~")), key=_depth):
@@ -245,7 +245,7 @@ def put(element: Any, residual: Residual) -> Any:
 
 
 def with_integer_zeros(stat: Any) -> Any:
-    """A stat of no values as HELM writes it: its sums are still the integers that they began with."""
+    """A stat of no values as HELM writes it: its sums are still integers, as they began."""
     if isinstance(stat, dict) and stat.get("count") == 0:
         stat.update({name: 0 for name in ("sum", "sum_squared") if str(stat.get(name)) == "0.0"})
     return stat
@@ -256,7 +256,7 @@ def _depth(pointer: str) -> tuple[int, str]:
 
 
 def _text_of(value: Any) -> Any:
-    """The text that `{"text": ...}` stands for; a text that a residual has put there already."""
+    """The string that `{"text": ...}` replaced; the value itself if a residual has already put a string there."""
     return value["text"] if isinstance(value, dict) else value
 
 
@@ -285,10 +285,10 @@ def _put_at(element: Any, pointer: str, value: Any) -> Any:
 
 
 def entries(rows: Iterable[tuple[int, dict[str, Any], Residual]]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows of `per_instance_stats` as the entries that they are of, in order.
+    """The entries that rows of `per_instance_stats` are of, in order.
 
     Args:
-        rows: number of the entry, what the columns say (the stat under `stats`), residual.
+        rows: number of the entry, the element from the columns (its stat under `stats`), residual.
 
     Raises:
         CacheDamagedError: the rows of an entry do not agree about it.

@@ -1,4 +1,4 @@
-"""Cached runs as the JSON files that they came from: rebuilt, and written out."""
+"""Rebuild the JSON files of cached runs, and write them to a folder."""
 
 import json
 import os
@@ -41,7 +41,7 @@ class RebuiltFile:
     """One file of a run. A long list in it is rebuilt item by item, once.
 
     Attributes:
-        document: the whole of it; if there is a list, the object that it is a member of.
+        document: the complete file; if there is a list, the object that it is a member of.
         elements: items of the list; None if there is none.
         key: which member of the document the list is; None if it is the document.
         text: the file itself, where it was kept as it is; it may be no JSON.
@@ -53,7 +53,7 @@ class RebuiltFile:
     text: str | None = None
 
     def value(self) -> Any:
-        """What the file said, as Python's `json` would give it."""
+        """The file as Python's `json` reads it."""
         if self.text is not None:
             return json.loads(self.text.removeprefix("\ufeff"))
         if self.elements is None:
@@ -80,9 +80,9 @@ def kept_names(run: CachedRun) -> list[str]:
 
 
 class RunFiles:
-    """The files of a cached run, or of what stands beside the runs of a suite, rebuilt as they are asked for.
+    """The files of a cached run, or of a suite's own files, each rebuilt when it is asked for.
 
-    Of a file that ended early there is what was whole of it.
+    A file that ended early is rebuilt up to its last complete element.
 
     Attributes:
         names: see `kept_names`.
@@ -132,7 +132,7 @@ class RunFiles:
         return dict(chain.from_iterable(pairs))
 
     def _rows(self, table: Table) -> Iterator[pa.Table]:
-        """What is stored of the run in a table, found to be of this run, whole, and in order."""
+        """The run's rows of a table; checked to be of this run, complete, and in order."""
         run = self._run
         n_rows = 0
         for rows in self._stored.rows(run, table.name):
@@ -166,7 +166,7 @@ class RunFiles:
         return RebuiltFile(ordered, self._elements(table, self._same_rest(table, chain(first, parts))), key)
 
     def _same_rest(self, table: Table, parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        """The rows, which all say the same about what stands beside the request states."""
+        """The rows; checked to agree about what the file holds besides the request states."""
         before: pa.Table | None = None
         for rows in parts:
             rest = rows.select([name for name in rows.column_names if _is_rest(table, name)])
@@ -203,12 +203,12 @@ def _all_are(column: pa.ChunkedArray, value: str) -> bool:
 
 
 def _is_rest(table: Table, name: str) -> bool:
-    """Whether a column of the scenario state is of what stands beside the request states."""
+    """Whether a column of the scenario state is of what the file holds besides the request states."""
     return name.startswith(f"{table.name}.") and not name.startswith(f"{assemble.STATES}.")
 
 
 def _differ(values: Sequence[Any]) -> bool:
-    """Whether values are not all the same; NaN, which Arrow finds unequal to itself, is."""
+    """Whether values differ. NaN equals NaN here, unlike in Arrow."""
     return len(set(map(repr, values))) > 1
 
 
@@ -219,7 +219,7 @@ def _guarded(run: CachedRun, file: str, elements: Iterable[Any]) -> Iterator[Any
 
 @contextmanager
 def _as_damage(run: CachedRun, file: str) -> Iterator[None]:
-    """What goes wrong with rows whose checksums hold is damage still: JSON text that is none, a pointer to nowhere."""
+    """Report a failure to rebuild rows as damage, though their checksums hold: bad JSON text, a pointer to nowhere."""
     try:
         yield
     except (LookupError, TypeError, ValueError, RecursionError) as error:
@@ -265,7 +265,7 @@ _LEFTOVER = re.compile(r"\.restoring-[0-9a-f]{16}")
 
 
 def remove_leftovers(out: Path) -> list[Path]:
-    """Remove what restorations into this folder have left that were killed; which folders these were."""
+    """Remove what killed restores have left in this folder; returns the folders removed."""
     runs = absolute(out) / "runs"
     try:
         suites = [runs / name for name in sorted(os.listdir(runs))]
@@ -306,5 +306,5 @@ def _fit(name: str) -> str:
 
 
 def _is_name(name: str) -> bool:
-    """Whether a text is the name of a folder, and no path."""
+    """Whether a string is a folder's name, not a path."""
     return name not in ("", ".", "..") and not any(sign in name for sign in ("/", "\0", os.sep, os.altsep or "/"))
