@@ -2,7 +2,7 @@
 
 A folder is written next to its place, under another name, and renamed at the end.
 
-Whoever is killed in between leaves such a folder. Its writer holds a lock on the folder itself, which goes with the
+A process that is killed leaves such a folder. Its writer holds a lock on the folder itself, which ends with the
 process; so the next one knows which are left over, and removes them. Windows has no locks on folders: there they stay.
 """
 

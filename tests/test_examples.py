@@ -30,7 +30,7 @@ def test_the_nine_cells_run_in_order_and_the_last_ones_show_frames() -> None:
             shown.append(eval(compile(ast.Expression(last.value), "cell", "eval"), names))
         else:
             exec(compile(ast.Module([last], []), "cell", "exec"), names)
-    # Counted in the files: 3 train runs of 7 instances, 5 of 7 sampled in the evaluated one; 89 stats a run.
+    # Counted in the files: 3 train runs of 7 instances, 5 of 7 sampled in the held-out run; 89 stats per run.
     heights = [frame.height for frame in shown]
     assert [heights[0], heights[1], heights[2], heights[4], heights[5]] == [3, 21, 267, 1, 5]
     assert all("run_spec.name" in frame.columns for frame in shown)
