@@ -9,7 +9,7 @@ folders and reads no file. A frame first ingests those of its runs that the cach
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self, overload
+from typing import Self, cast, overload
 
 import polars as pl
 
@@ -18,14 +18,43 @@ from magnet_arrow.cache import Cache
 from magnet_arrow.errors import NoRunsError
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import Found, RunPlace, Source, find_outputs, find_runs, find_suites
+from magnet_arrow.query.arrow_stream import TableHandle
+from magnet_arrow.query.frames import Frames
+from magnet_arrow.query.projection import Columns
 from magnet_arrow.runs.helm_runs import HelmRun, HelmRuns, check_index, is_incomplete
 from magnet_arrow.runs.read_options import CacheLike, HasReadOptions, ReadOptions
+from magnet_arrow.runs.summaries import Summaries, SummarizedRuns
 from magnet_arrow.sources import demo, filesystem
 
 __all__ = ["CacheLike", "HelmOutputs", "HelmRun", "HelmRuns", "HelmSuite", "HelmSuites"]
 
 
-class HelmSuite(HasReadOptions):
+class _OfRuns(HasReadOptions, Frames, Summaries):
+    """What stands for runs: their frames, samples and scores are its own too."""
+
+    __slots__ = ()
+
+    def runs(self, pattern: str = "*") -> HelmRuns:
+        """The runs whose folder matches `pattern`.
+
+        Raises:
+            NoRunsError: none does.
+        """
+        return HelmRuns(cast(Source, self), pattern=pattern, **self._options.arguments)
+
+    def scan(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> pl.LazyFrame:
+        """The rows of one table of the runs, lazily; see `Frames.scan`."""
+        return self.runs().scan(table, columns=columns, key=key)
+
+    def table(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> TableHandle:
+        """The rows of one table of the runs as an Arrow stream; see `Frames.table`."""
+        return self.runs().table(table, columns=columns, key=key)
+
+    def _summarized(self) -> SummarizedRuns:
+        return self.runs()._summarized()
+
+
+class HelmSuite(_OfRuns):
     """A folder of runs that HELM made together; `cache`, `partial` and `strict` apply to its runs, see `HelmRuns`."""
 
     __slots__ = ("path",)
@@ -55,14 +84,6 @@ class HelmSuite(HasReadOptions):
         """The runs that are there now."""
         return layout.find_suite_runs(self.path)
 
-    def runs(self, pattern: str = "*") -> HelmRuns:
-        """Its runs, sorted by folder.
-
-        Raises:
-            NoRunsError: it has none that matches.
-        """
-        return HelmRuns(self, pattern=pattern, **self._options.arguments)
-
     def __eq__(self, other: object) -> bool:
         return self.path == other.path if isinstance(other, HelmSuite) else NotImplemented
 
@@ -76,7 +97,7 @@ class HelmSuite(HasReadOptions):
         return html_list("HelmSuite", str(self.path), [])
 
 
-class HelmSuites(HasReadOptions, Sequence[HelmSuite]):
+class HelmSuites(_OfRuns, Sequence[HelmSuite]):
     """A list of suites in a fixed order.
 
     Args:
@@ -119,10 +140,6 @@ class HelmSuites(HasReadOptions, Sequence[HelmSuite]):
         """The suites whose folder still exists."""
         return HelmSuites([suite for suite in self if filesystem.is_folder(suite.path)], **self._options.arguments)
 
-    def runs(self, pattern: str = "*") -> HelmRuns:
-        """The runs of all suites, suite by suite."""
-        return HelmRuns(self, pattern=pattern, **self._options.arguments)
-
     @overload
     def __getitem__(self, index: int) -> HelmSuite: ...
     @overload
@@ -143,7 +160,7 @@ class HelmSuites(HasReadOptions, Sequence[HelmSuite]):
         return html_list("HelmSuites", counted(len(self), "suite"), [suite.name for suite in self])
 
 
-class HelmOutputs(HasReadOptions):
+class HelmOutputs(_OfRuns):
     """A dump: the folder that HELM calls `benchmark_output`.
 
     Args:

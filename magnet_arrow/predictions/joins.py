@@ -42,7 +42,9 @@ _STAT_KEY = {
 _STATE_PERTURBATION = _STATE.named("request_states.instance.perturbation.name").removesuffix("name")
 _STAT_PERTURBATION = _STAT.named("perturbation.name").removesuffix("name")
 _NEEDED = (RUN, _TRIAL, _ID)
-_STAT_ROW, _NAME, _VALUE, _VALUES = "stat row", "name", "value", "values"
+NAME, VALUE = "name", "value"
+"""Columns of a stat's name and its mean."""
+_STAT_ROW, _VALUES = "stat row", "values"
 _PLACE, _PLACES = "place in its key", "request states of its key"
 
 
@@ -143,7 +145,7 @@ def instance_keys(request_states: pl.LazyFrame, per_instance_stats: pl.LazyFrame
         left, right = _comparable(state, stat, state_types.get(state), stat_types.get(stat))
         ours.append(left.alias(name))
         theirs.append(right.alias(name))
-    numbers = {_NAME: pl.col(STAT_NAME), _VALUE: pl.col(STAT_VALUE)}
+    numbers = {NAME: pl.col(STAT_NAME), VALUE: pl.col(STAT_VALUE)}
     states = request_states.select(ours).with_row_index(ROW)
     stats = per_instance_stats.select(*theirs, **numbers).with_row_index(_STAT_ROW)
     return pl.collect_all([states, stats])  # type: ignore[return-value]
@@ -158,9 +160,9 @@ def match(states: pl.DataFrame, stats: pl.DataFrame) -> pl.DataFrame:
     for on, rows in ((key, stats.filter(has_split)), (without_split, stats.filter(~has_split))):
         if not rows.is_empty():
             found = _numbered(states, on).join(rows, on=on, nulls_equal=True, maintain_order="right")
-            parts.append(found.select(ROW, _PLACE, _PLACES, _STAT_ROW, _NAME, _VALUE))
+            parts.append(found.select(ROW, _PLACE, _PLACES, _STAT_ROW, NAME, VALUE))
     if not parts:
-        return _numbered(states, key).join(stats, on=key).select(ROW, _PLACE, _PLACES, _STAT_ROW, _NAME, _VALUE)
+        return _numbered(states, key).join(stats, on=key).select(ROW, _PLACE, _PLACES, _STAT_ROW, NAME, VALUE)
     return pl.concat(parts)
 
 
@@ -170,15 +172,15 @@ def one_value_each(matched: pl.DataFrame, duplicates: Duplicates) -> pl.DataFram
     Raises:
         JoinError: a stat has different values for one instance, and `duplicates` is "error".
     """
-    one = matched.select(pl.struct(ROW, _NAME).n_unique()).item() == matched.height
+    one = matched.select(pl.struct(ROW, NAME).n_unique()).item() == matched.height
     if one:
-        return matched.select(ROW, _NAME, _VALUE)
-    known = pl.col(_VALUE).drop_nulls()
-    grouped = matched.group_by(ROW, _NAME, maintain_order=True).agg(
+        return matched.select(ROW, NAME, VALUE)
+    known = pl.col(VALUE).drop_nulls()
+    grouped = matched.group_by(ROW, NAME, maintain_order=True).agg(
         pl.col(_PLACE).first(),
         pl.col(_PLACES).first(),
         pl.col(_STAT_ROW),
-        pl.col(_VALUE).alias(_VALUES),
+        pl.col(VALUE).alias(_VALUES),
         known.first().alias("first"),
         known.last().alias("last"),
         known.mean().alias("mean"),
@@ -189,17 +191,21 @@ def one_value_each(matched: pl.DataFrame, duplicates: Duplicates) -> pl.DataFram
         _check_same(grouped.filter(pl.col("different") & ~by_order))
     in_order = pl.col(_VALUES).list.get(pl.col(_PLACE), null_on_oob=True)
     other = pl.col("first" if duplicates == "error" else duplicates)
-    return grouped.select(ROW, _NAME, pl.when(by_order).then(in_order).otherwise(other).alias(_VALUE))
+    return grouped.select(ROW, NAME, pl.when(by_order).then(in_order).otherwise(other).alias(VALUE))
 
 
 def wide(values: pl.DataFrame, n_states: int) -> pl.DataFrame:
     """One row per request state, in their order, and one column per stat name, sorted by name."""
-    names = values[_NAME].unique().sort()
-    rows = pl.DataFrame({ROW: pl.int_range(n_states, dtype=pl.UInt32, eager=True)})
+    names = values[NAME].unique().sort()
     if names.is_empty():
-        return rows.drop(ROW) if n_states else rows.select([])
-    columns = values.pivot(_NAME, on_columns=names, index=ROW, values=_VALUE)
-    return rows.join(columns, on=ROW, how="left", maintain_order="left").drop(ROW)
+        return beside_rows(values.select(ROW).clear(), n_states)
+    return beside_rows(values.pivot(NAME, on_columns=names, index=ROW, values=VALUE), n_states)
+
+
+def beside_rows(values: pl.DataFrame, n_states: int) -> pl.DataFrame:
+    """One row per request state, in their order: the values of its row number, or null."""
+    rows = pl.DataFrame({ROW: pl.int_range(n_states, dtype=pl.UInt32, eager=True)})
+    return rows.join(values, on=ROW, how="left", maintain_order="left").drop(ROW)
 
 
 def _numbered(states: pl.DataFrame, on: list[str]) -> pl.DataFrame:
@@ -277,11 +283,11 @@ def _check_same(different: pl.DataFrame) -> None:
     if different.is_empty():
         return
     first = different.row(0, named=True)
-    names = different[_NAME].unique().sort().to_list()
+    names = different[NAME].unique().sort().to_list()
     raise JoinError(
         f"{counted(different.height, 'stat')} of an instance are there several times with different values: "
         f"{', '.join(map(for_terminal, names[:5]))}.",
-        expected=f"one value of {first[_NAME]} for the request state in row {first[ROW]}",
+        expected=f"one value of {first[NAME]} for the request state in row {first[ROW]}",
         found=" and ".join(map(str, first[_VALUES][:5])),
         hint="Say which one counts: duplicates='last' as in HELM, 'first' or 'mean'.",
     )

@@ -98,6 +98,11 @@ class CachedRuns(Frames):
         name = table_of_runs(table).name
         return TableHandle(select_runs(self.snapshot, name, self.keys, columns, key=key, telling=self.telling))
 
+    def json_columns(self, table: str) -> frozenset[str]:
+        """Columns of default frames whose texts are JSON, as their values are of several kinds."""
+        projection = select_runs(self.snapshot, table_of_runs(table).name, self.keys, telling=self.telling).projection
+        return frozenset(column.name for column in projection if column.type.is_json)
+
     def take(self, indices: Iterable[int]) -> "CachedRuns":
         """Those runs, in that order."""
         return CachedRuns(self.snapshot, tuple(self.keys[index] for index in indices), self.telling)

@@ -5,6 +5,7 @@ Unlike the frames these need no cache, see the files as they are now, and read e
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -53,10 +54,7 @@ class JsonView:
 
     def file(self, name: str) -> Any:
         """The value of any JSON file in the run's folder."""
-        with SourceFile(self.place.path, name, f"{self.place.suite}/{self.place.folder}") as file:
-            data = bytearray(file.size_bytes)
-            size_bytes = file.read_into(memoryview(data))
-        return _loads(bytes(data[:size_bytes]), file.where)
+        return read_json(self.place.path, name, f"{self.place.suite}/{self.place.folder}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +98,25 @@ class StructsView:
             reason, _, json_path = str(error).partition(" - at ")
             where = Where(f"{self.place.suite}/{self.place.folder}", name, json_path.strip("`") or None)
             raise BadFileError(reason + ".", where=where, hint="`.json` gives it as it is.") from error
+
+
+def read_json(folder: Path, name: str, owner: str) -> Any:
+    """The value of a JSON file, as `json.loads` gives it.
+
+    Args:
+        folder: that holds it.
+        name: of the file.
+        owner: run or suite that it belongs to, for errors.
+
+    Raises:
+        BadFileError: the file is missing or is no JSON; says where.
+    """
+    with SourceFile(folder, name, owner) as file:
+        data = bytearray()
+        block = memoryview(bytearray(max(file.size_bytes, 1 << 16)))  # a compressed file has more than one
+        while n_bytes := file.read_into(block):
+            data += block[:n_bytes]
+    return _loads(bytes(data), file.where)
 
 
 def _loads(data: bytes, where: Where) -> Any:

@@ -20,12 +20,13 @@ from magnet_arrow.query.projection import Columns
 from magnet_arrow.query.raw_json import JsonView, StructsView
 from magnet_arrow.runs.read_options import CacheLike, HasReadOptions, ReadOptions
 from magnet_arrow.runs.run_filter import matching_rows, require_expression
+from magnet_arrow.runs.summaries import Summaries, SummarizedRuns
 from magnet_arrow.schema.registry import TABLES
 from magnet_arrow.sources import filesystem
 from magnet_arrow.storage.snapshot import Snapshot
 
 
-class HelmRun(HasReadOptions, Frames):
+class HelmRun(HasReadOptions, Frames, Summaries):
     """One run: a folder with `run_spec.json` and the other files that HELM wrote for it.
 
     Args:
@@ -116,6 +117,9 @@ class HelmRun(HasReadOptions, Frames):
         """The rows of one table as an Arrow stream; see `Frames.table`."""
         return self.dataframe.table(table, columns=columns, key=key)
 
+    def _summarized(self) -> SummarizedRuns:
+        return self.dataframe._summarized()
+
     def __eq__(self, other: object) -> bool:
         return self.path == other.path if isinstance(other, HelmRun) else NotImplemented
 
@@ -129,7 +133,7 @@ class HelmRun(HasReadOptions, Frames):
         return html_list("HelmRun", str(self.path), [])
 
 
-class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames):
+class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames, Summaries):
     """A list of runs in a fixed order, as they were found when it was made.
 
     The list is immutable: runs that appear later are only in what `refresh` returns. A frame reads the present state
@@ -308,6 +312,9 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames):
         """The rows of one table as an Arrow stream; see `Frames.table`."""
         table_of_runs(table)
         return self.cached().table(table, columns=columns, key=key)
+
+    def _summarized(self) -> SummarizedRuns:
+        return SummarizedRuns(self.cached(), self.places)
 
     def _select(self, places: Iterable[RunPlace]) -> "HelmRuns":
         """A list of other runs, perhaps empty, with the same options. It is its own source."""
