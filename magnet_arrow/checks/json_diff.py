@@ -1,4 +1,4 @@
-"""A file's JSON beside what a cache made of it: where they differ, value by value."""
+"""Differences between a file's JSON and what a cache rebuilt of it, value by value."""
 
 import json
 from collections.abc import Iterable
@@ -15,24 +15,24 @@ from magnet_arrow.errors import Where
 from magnet_arrow.helm.declared_types import FreeForm, ListOf, Object, Scalar, Shape, object_shape
 
 MAX_DIFFERENCES = 1000
-"""So many differences are kept; all are counted."""
+"""No more differences are kept; all are counted."""
 
-_MOST_SHOWN = 120
+_MAX_SHOWN = 120
 _ANY = FreeForm(keyed=False)
 _ABSENT = object()
 
 Place: TypeAlias = "tuple[Place, str | int] | None"
-"""A place in a document, linked from the inside out; it is made a path only for a difference."""
+"""A position in a document, linked from the inside out; only a difference needs it as a path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A place at which a source and what the cache rebuilds of it are not the same.
+    """A position at which a source and what the cache rebuilds of it differ.
 
     Attributes:
-        where: run, file and JSON path; only the run where all of it is missing.
-        source: what the source has there, as JSON or in words.
-        cache: what the cache has.
+        where: run, file and JSON path; only the run if all of it is missing.
+        source: the source's value there, as JSON or in words.
+        cache: the cache's value.
     """
 
     where: Where
@@ -44,22 +44,22 @@ class Difference:
 
 
 class Comparison:
-    """Compares files with what was rebuilt of them, and counts.
+    """Compares files with what was rebuilt of them, and counts differences.
 
-    All that may differ without being called a difference:
+    These do not count as differences:
 
     - `1` and `1.0`, and likewise `0` and `-0.0`, at a place that HELM declares to be a number (`helm.structs`).
     - The order of an object's keys.
-    - What Python's `json`, by which HELM reads, does not tell: of a key that is there twice the last value counts;
-      blanks, escapes, a byte-order mark; digits of one double (`1e2`, `100.0`); `1e400`, which is infinity.
+    - What Python's `json`, by which HELM reads, does not tell apart: the earlier values of a repeated key; blanks,
+      escapes, a byte-order mark; the digits of one double (`1e2`, `100.0`); `1e400` and infinity.
 
     Everything else is a difference. A missing key is not null, `{}` is neither. `true` is not `1`, `"1"` is not `1`.
     `0.0` is not `-0.0`; NaN is NaN. In free-form objects, and below keys that HELM does not declare, `1` is not `1.0`.
 
     Attributes:
         values: of the sources compared so far: scalars, empty objects and empty lists.
-        n_differences: how many there were.
-        differences: the first of them, in order.
+        n_differences: how many differences were found.
+        differences: the first differences, in order.
     """
 
     def __init__(self) -> None:
@@ -80,14 +80,14 @@ class Comparison:
         self.differences += other.differences[: MAX_DIFFERENCES - len(self.differences)]
 
     def elements(self, where: Where, source: Any, cached: Iterable[Any], shape: Shape, key: str | None) -> None:
-        """Compare a list with the elements of a rebuilt one, one by one.
+        """Compare a list with the elements of the rebuilt list, one by one.
 
         Args:
             where: run and file.
-            source: what the source has for a list.
+            source: the source's value, which should be a list.
             cached: the elements.
             shape: what HELM declares for the list.
-            key: which member of the document the list is; None if it is the document.
+            key: the member of the document that holds the list; None if the list is the document.
         """
         place: Place = None if key is None else (None, key)
         item = shape.item if isinstance(shape, ListOf) else _ANY
@@ -130,7 +130,7 @@ class Comparison:
 def _members(
     source: dict[str, Any], cached: dict[str, Any], shape: Shape, place: Place
 ) -> list[tuple[Any, Any, Shape, Place]]:
-    """The members that need a look: not those that are the same scalar, as nearly all are."""
+    """The members to compare, without those that are equal scalars, as nearly all are."""
     shapes = _field_shapes(shape.struct) if isinstance(shape, Object) else {}
     pairs: list[tuple[Any, Any, Shape, Place]] = [
         (value, other, shapes.get(key, _ANY), (place, key))
@@ -143,7 +143,7 @@ def _members(
 
 
 def _items(source: list[Any], cached: list[Any], shape: Shape, place: Place) -> list[tuple[Any, Any, Shape, Place]]:
-    """The items that need a look, as `_members`."""
+    """The items to compare, without those that are equal scalars."""
     item = shape.item if isinstance(shape, ListOf) else _ANY
     return [
         (entry, other, item, (place, index))
@@ -156,7 +156,7 @@ _SCALARS = frozenset({str, int, bool, float, type(None)})
 
 
 def _are_one_scalar(source: Any, cached: Any) -> bool:
-    """Whether both are plainly one value; of zeros of which one may be minus zero, and of NaN, more is to be asked."""
+    """Whether both are certainly one value. Zeros, which may differ in sign, and NaN are left to `_is_same`."""
     kind = type(source)
     return kind is type(cached) and kind in _SCALARS and source == cached and (kind is not float or source != 0)
 
@@ -192,8 +192,8 @@ def n_values(value: Any) -> int:
 def n_values_of_text(text: bytes) -> int:
     r"""The same of a document that is laid out as HELM's are (`json.dumps(indent=2)`), without parsing it.
 
-    Each value has a line, and so have both ends of each object and list that is not empty. No string holds a line's
-    end: JSON escapes it.
+    Each value is on a line of its own, and so are both brackets of each object and list that is not empty. No string
+    holds a line break: JSON escapes it.
 
     >>> n_values_of_text(b'{\n  "a": [\n    1,\n    {}\n  ]\n}')
     2
@@ -228,4 +228,4 @@ def _shown(value: Any) -> str:
         case _ if value is _ABSENT:
             return "nothing"
     text = json.dumps(value)
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"

@@ -1,6 +1,6 @@
-"""Files of a source beside what a cache makes of them: bytes first, and values where the bytes differ.
+"""Files of a source compared with those rebuilt from a cache: bytes first, and values if the bytes differ.
 
-In: runs that both have. Out: what was found, which other processes can send back.
+In: runs that both have. Out: the findings, as values that can cross process borders.
 """
 
 import json
@@ -27,10 +27,10 @@ from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class NotCovered:
-    """A file, or a folder, that is not compared.
+    """A file or folder that is not compared.
 
     Attributes:
-        path: `suite/run/file`; the whole path where it is nobody's.
+        path: `suite/run/file`; the absolute path if it belongs to no run or suite.
         reason: a few words, the same for all of a kind.
         is_loss: the cache should have it, and does not.
     """
@@ -42,12 +42,12 @@ class NotCovered:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A run, or what stands beside the runs of a suite, in the source and in the cache.
+    """A run, or the files beside the runs of a suite, in the source and in the cache.
 
     Attributes:
         place: in the source.
         run: in the cache.
-        names: of the files that both have, as the cache calls them: what the source does.
+        names: of the files that both have: the name in the cache, and the name in the source.
     """
 
     place: RunPlace
@@ -56,7 +56,7 @@ class Pair:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of these files of the source; of one that cannot be looked at none."""
+        """Bytes of these files in the source; a file whose size the system does not tell counts as empty."""
         return sum(map(self.size_of, self.names))
 
     def size_of(self, name: str) -> int:
@@ -74,10 +74,10 @@ class Found:
     Attributes:
         comparison: the differences, and how many values were compared.
         not_covered: files that were not compared, and why.
-        notes: what is worth a word.
+        notes: sentences for the report.
         n_runs: runs that were compared.
         n_files: files that were compared.
-        n_exact: files that come back byte for byte.
+        n_exact: files that are rebuilt byte for byte.
     """
 
     comparison: Comparison = field(default_factory=Comparison)
@@ -105,8 +105,8 @@ def compare_runs(
     Args:
         cache: its folder.
         manifest: the commit that is read.
-        pairs: the runs; neighbours in the cache best stand together.
-        on_file: told of each file as it is done.
+        pairs: the runs; those that share row groups are best next to each other.
+        on_file: called after each file.
     """
     stored = StoredTables(Snapshot(cache, manifest))
     work = _Work(on_file)
@@ -192,13 +192,13 @@ def _read(path: Path) -> bytes:
 
 
 def _closed(data: bytes) -> bytes:
-    """What there is of a file that ends early after an element, made whole."""
+    """A file that ends early after an element, with the brackets that close it."""
     data = data.rstrip(b", \t\r\n")
     return data + (b"]}" if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else b"]")
 
 
 def _parsed(data: bytes) -> Any:
-    """What Python's `json` makes of a file that was kept as text; the text itself, if it is no JSON."""
+    """The JSON value of a file that was kept as text; the text itself if it is no JSON."""
     text = data.decode("utf-8")
     try:
         return json.loads(text.removeprefix("\ufeff"))
@@ -207,7 +207,7 @@ def _parsed(data: bytes) -> Any:
 
 
 def _is_exact(data: bytes, rebuilt: RebuiltFile) -> bool:
-    """Whether a file comes back byte for byte. Its list, if there is one, is rebuilt up to the first other byte."""
+    """Whether a file is rebuilt byte for byte. The rebuilding stops at the first byte that differs."""
     size_bytes = 0
     for text in rebuilt.texts():
         if not data.startswith(part := text.encode(), size_bytes):

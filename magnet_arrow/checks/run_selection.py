@@ -1,7 +1,6 @@
-"""Which runs a frame holds: the complete ones. The others are told, with the reasons.
+"""Which runs a frame holds: the complete ones. The others are reported with the reasons.
 
-It is decided from the sources as they are now, and not from what earlier ingests allowed: the first call and a later
-one give the same.
+Only the sources as they are now decide, not what earlier ingests accepted: every call gives the same answer.
 """
 
 from collections.abc import Sequence
@@ -21,13 +20,13 @@ from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A run that frames do not hold, or not all of it.
+    """A run that frames do not hold, or hold a part of.
 
     Attributes:
         place: of the run.
         what: is left out: "run", "rest of file", "file", or "newer state".
         rejected: why.
-        is_partial: some of it could be read.
+        is_partial: some of the run could be read.
     """
 
     place: RunPlace
@@ -44,7 +43,7 @@ class Selected:
         snapshot: of the cache.
         keys: of the runs, in order.
         left_out: what is not read, in the order of the runs.
-        error: why some runs are read in an older state.
+        error: why some runs are read in an older state than the source has.
     """
 
     snapshot: Snapshot
@@ -61,7 +60,7 @@ class Selected:
 
 
 def select_runs(places: Sequence[RunPlace], cache: Cache, *, partial: bool, strict: bool) -> Selected:
-    """The runs at these places that can be read, ingested where the cache does not have them as they are now.
+    """The runs that can be read. Those that the cache does not have as they are now are ingested first.
 
     What is left out is counted by a `MagnetWarning`.
 
@@ -92,7 +91,7 @@ def select_runs(places: Sequence[RunPlace], cache: Cache, *, partial: bool, stri
 
 
 def look_at(places: Sequence[RunPlace], cache: Cache, *, partial: bool, retry: bool = False) -> Selected:
-    """The same without a word: neither a warning nor an error for a run. `retry` is that of `ensure_cached`."""
+    """The same without warnings, and without errors for single runs. `retry` is that of `ensure_cached`."""
     ensured = ensure_cached(places, cache, partial=partial, retry=retry)
     snapshot = ensured.snapshot
     keys = [key or "" for key in snapshot.keys_of(places)]
@@ -127,13 +126,13 @@ def _faults(ensured: Ensured, key: str, run: CachedRun | None, place: RunPlace, 
 
 
 def reason_of(one: LeftOut) -> Rejected:
-    """Why a run is left out; of one that the cache has a part of, what reading it all would say."""
+    """Why a run is left out; of an incomplete one, why it is rejected without `partial`."""
     found = validate([one.place]).rejected if one.is_partial and one.what == "run" else ()
     return found[0] if found else one.rejected
 
 
 def _left_out_text(bad: Sequence[LeftOut], n_runs: int) -> str:
-    """How many of some runs are left out. The same whether or not the cache has a part of one."""
+    """The warning that some runs are left out, which does not depend on what the cache has of them."""
     first = Where(bad[0].rejected.run, bad[0].rejected.file)
     return (
         f"{len(bad):,} of {counted(n_runs, 'run')} excluded, as they cannot be read, are partial or have vanished. The "

@@ -1,6 +1,6 @@
-"""A source looked through without a cache: what is there, what is odd, what would be rejected, which HELM wrote it.
+"""Validation of a source without a cache: its runs, unexpected fields, runs that would be rejected, HELM releases.
 
-Runs take the same way as in an ingest, through decoding to row groups, which are counted here and forgotten.
+Runs are read as in an ingest, down to row groups, of which only counts are kept.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ Span = tuple[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found of one run; or, without a folder, of what stands beside the runs of a suite or release.
+    """What was found in one run; or, without a folder, in the files beside the runs of a suite or release.
 
     Attributes:
         path: its folder.
@@ -48,10 +48,10 @@ class Findings:
         name: the run's name in its run spec, which may differ from the folder's; None where it is rejected.
         rows: rows that an ingest makes of it, by table.
         unexpected: unknown fields and values of another type: how often, by (what, file and JSON path).
-        era: the HELM releases that may have written it; None where nothing of it can be taken, or it is no run.
-        rejected: why an ingest leaves it out; None if it does not.
-        partial: files that are missing or end early, if `partial=True` would take the rest; None if it would not.
-        not_kept: JSON files that no ingest keeps: derived ones, and what is no text.
+        era: the HELM releases that may have written it; None if nothing of it can be read, or it is no run.
+        rejected: why an ingest rejects it; None if it does not.
+        partial: files that are missing or end early, if `partial=True` would ingest the rest; None if it would not.
+        not_kept: JSON files that no ingest keeps: derived ones, and those that are no text.
     """
 
     path: Path
@@ -80,8 +80,8 @@ class ValidationReport:
     Attributes:
         runs: what was found of each run.
         suites: what was found beside the runs of those suites and releases where there is something.
-        notes: what was passed over and is worth a word: empty folders, links that lead nowhere.
-        unreadable: folders and entries of releases that could not be looked into, so that runs may be lacking.
+        notes: sentences about what was skipped: empty folders, links that lead nowhere.
+        unreadable: folders and entries of releases that could not be read, so that runs may be lacking.
     """
 
     runs: tuple[Findings, ...]
@@ -91,18 +91,18 @@ class ValidationReport:
 
     @property
     def is_clean(self) -> bool:
-        """Whether there is nothing to say: all would be taken, and it is what HELM declares."""
+        """Whether all would be ingested, and all is as HELM declares it."""
         return not (self.notes or self.unreadable) and all(found.is_clean for found in (*self.runs, *self.suites))
 
     @property
     def rejected(self) -> tuple[Rejected, ...]:
-        """Why runs, or files beside them, would be rejected; what could not be looked into comes first."""
+        """Why runs, or files beside them, would be rejected; folders that could not be read come first."""
         found = (one.rejected for one in (*self.runs, *self.suites))
         return (*self.unreadable, *(rejected for rejected in found if rejected is not None))
 
     @property
     def unexpected(self) -> dict[tuple[str, str], int]:
-        """What HELM does not declare, in sum."""
+        """All unknown fields and values of another type."""
         total: Counter[tuple[str, str]] = Counter()
         for found in (*self.runs, *self.suites):
             add_places(total, found.unexpected)
@@ -110,20 +110,20 @@ class ValidationReport:
 
     @property
     def rows(self) -> dict[str, int]:
-        """Rows that an ingest makes, by table, in sum."""
+        """Rows of all runs that an ingest makes, by table."""
         every = (*self.runs, *self.suites)
         return {table: sum(found.rows.get(table, 0) for found in every) for table in registry.TABLES}
 
     @property
     def releases(self) -> dict[Era, int]:
-        """How many runs were written by which HELM releases, as far as one can tell."""
+        """How many runs were written by which HELM releases, as far as their fields tell."""
         return dict(sorted(Counter(found.era for found in self.runs if found.era is not None).items()))
 
 
 def validate(
     source: layout.Source, *, follow_links: bool = True, progress: Callable[[Progress], None] | None = None
 ) -> ValidationReport:
-    """Look through every run of a source as an ingest would, without a cache.
+    """Read every run of a source as an ingest would, without a cache.
 
     Args:
         source: an outputs folder, its parent or its `runs`, a suite, a run, a pattern, or a list of such.
@@ -150,7 +150,7 @@ def validate(
 
 @dataclass(slots=True)
 class _Seen:
-    """What the row groups of a run show."""
+    """What the row groups of a run tell."""
 
     rows: Counter[str] = field(default_factory=Counter)
     fields: set[str] = field(default_factory=set)
@@ -158,13 +158,13 @@ class _Seen:
 
 
 class _Evidence:
-    """A sink that keeps of each run how many rows it has, and what tells its era."""
+    """A sink that counts the rows of each run, and keeps which fields tell its HELM release."""
 
     def __init__(self) -> None:
         self.seen: dict[str, _Seen] = {}
 
     def add(self, batch: Batch) -> None:
-        """See `runs.Sink`."""
+        """Count the rows of a row group, and note its fields."""
         table = batch.table
         for run in batch.runs:
             seen = self.seen.setdefault(run.key, _Seen())
@@ -179,13 +179,13 @@ class _Evidence:
                 seen.spans.add((FIRST, FIRST))  # 0.1.0 alone wrote an instance's input as a plain text
 
     def add_run(self, entry: RunEntry) -> None:
-        """See `runs.Sink`."""
+        """The entry says nothing that the row groups do not."""
 
     def finish(self) -> None:
-        """See `runs.Sink`."""
+        """There is nothing to complete."""
 
     def discard(self) -> None:
-        """See `runs.Sink`."""
+        """What was counted stays; a rejected run's counts are not asked for."""
 
     def rows(self, key: str) -> dict[str, int]:
         """The rows of a run, by table."""

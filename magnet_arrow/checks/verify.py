@@ -1,8 +1,8 @@
-"""Proof that a cache can stand in for its source: every file is rebuilt and compared with the one that is there.
+"""Proof that a cache can replace its source: every file is rebuilt from the cache and compared with the original.
 
-Neither our list of runs nor our decoder has a say: a source is walked folder by folder. A file that comes back byte for
-byte is equal; any other is parsed by Python's `json`, as by HELM's own reader, and compared value by value. So a run or
-a file that ingestion overlooked is a difference.
+The proof uses neither our list of runs nor our decoder. The source is walked folder by folder, so a run or a file that
+an ingest overlooked is a difference. A file that is rebuilt byte for byte is equal; any other is parsed by Python's
+`json`, as HELM does, and compared value by value.
 """
 
 import os
@@ -30,11 +30,11 @@ from magnet_arrow.sources.file import plain_name
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 _MIN_TASK_BYTES, _MAX_TASK_BYTES = 16 << 20, 64 << 20
-"""JSON that a process compares at a time. Less is not worth a process, which takes 0.6 s to be ready; a row group holds
-that of about so much, and each task reads all of its own."""
+"""JSON that a process compares at a time. Less is not worth a process, which needs 0.6 s to start. A row group holds
+about this much, and each task reads its row groups in full."""
 _NOT_OURS = "no JSON file of a run or a suite"
 _SUITE_FOLDERS = frozenset({"", "groups", "groups/json"})
-"""Folders whose JSON files a suite is expected to have in the cache; of a run, only its own."""
+"""Folders of a suite whose JSON files are expected in the cache; of a run, only its own folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,12 @@ class VerifyReport:
         runs: runs that were compared.
         files: files that were compared.
         values: values in these files, the empty objects and lists among them.
-        n_differences: places where source and cache are not the same.
+        n_differences: positions at which source and cache differ.
         differences: the first 1,000 of them.
-        rejected: runs that are not in the cache because they cannot be taken, and why.
+        rejected: runs that are not in the cache because they cannot be read, and why.
         not_covered: files that were not compared, and why.
-        exact: files that come back byte for byte; of a compressed one its content.
-        notes: what is worth a word.
+        exact: files that are rebuilt byte for byte; of a compressed file, its content.
+        notes: sentences about what was skipped.
         seconds: how long it took.
     """
 
@@ -67,12 +67,12 @@ class VerifyReport:
 
     @property
     def is_equal(self) -> bool:
-        """Whether the cache can stand in for all runs of the source."""
+        """Whether the cache can replace all runs of the source."""
         return not (self.n_differences or self.rejected or any(file.is_loss for file in self.not_covered))
 
     @property
     def exact_share(self) -> float:
-        """Share of the files that come back byte for byte, 0 to 1."""
+        """Share of the files that are rebuilt byte for byte, 0 to 1."""
         return self.exact / self.files if self.files else 0.0
 
 
@@ -83,10 +83,10 @@ def verify(
     follow_links: bool = True,
     progress: Callable[[Progress], None] | None = None,
 ) -> VerifyReport:
-    """Rebuild every file of a source from the cache, and compare it with what is there.
+    """Rebuild every file of a source from the cache, and compare it with the original.
 
-    Nothing is ingested: a run that the cache does not have is a difference. What may differ is listed at
-    `json_diff.Comparison`.
+    Nothing is ingested: a run that the cache does not have is a difference. What does not count
+    as a difference is listed at `json_diff.Comparison`.
 
     Args:
         source: as for `ingest`.
@@ -97,7 +97,7 @@ def verify(
     Raises:
         SourceNotFoundError: nothing there, or no run in it.
         CacheDamagedError: the manifest or a run list cannot be read. What is wrong with a table is a difference.
-        WorkersLostError: a worker process died. There are some where there is more than 16 MiB of JSON.
+        WorkersLostError: a worker process died. There are some if there is more than 16 MiB of JSON.
 
     >>> import magnet_arrow, tempfile
     >>> outputs = magnet_arrow.HelmOutputs.demo().path
@@ -126,9 +126,11 @@ def verify(
 
 
 def _compared(plan: "_Plan", progress: Callable[[Progress], None] | None) -> Found:
-    """What is found in the source as a whole: by several processes where that is faster."""
+    """The findings for all runs, by several processes if that is faster."""
     sizes = [pair.size_bytes for pair in plan.pairs]
-    meter = _Meter(progress, sum(sizes), sum(bool(pair.place.folder) for pair in plan.pairs), len(plan.rejected))
+    counter = _ProgressCounter(
+        progress, sum(sizes), sum(bool(pair.place.folder) for pair in plan.pairs), len(plan.rejected)
+    )
     compare = partial(compare_runs, plan.snapshot.path, plan.snapshot.manifest)
     tasks = _tasks(plan.pairs, sizes)
     if len(tasks) > 1 and process_pool.can_start_processes():
@@ -136,15 +138,15 @@ def _compared(plan: "_Plan", progress: Callable[[Progress], None] | None) -> Fou
             plan.found.add(found)
             for pair in task:
                 for name in pair.names:
-                    meter.end_file(pair, name)
+                    counter.end_file(pair, name)
     else:
-        plan.found.add(compare(plan.pairs, meter.end_file))
+        plan.found.add(compare(plan.pairs, counter.end_file))
     return plan.found
 
 
 @dataclass(slots=True)
-class _Meter:
-    """Tells a caller how far the comparison is."""
+class _ProgressCounter:
+    """Counts files and runs, and reports the progress to the caller."""
 
     progress: Callable[[Progress], None] | None
     all_bytes: int
@@ -163,7 +165,7 @@ class _Meter:
 
 
 def _tasks(pairs: Sequence[Pair], sizes: Sequence[int]) -> list[Sequence[Pair]]:
-    """The runs in parts, neighbours together, since they share row groups."""
+    """The runs of each task: neighbours together, since they share row groups."""
     task_bytes = min(_MAX_TASK_BYTES, max(_MIN_TASK_BYTES, 1 + sum(sizes) // process_pool.cores()))
     numbers = [before // task_bytes for before in accumulate(sizes, initial=0)]
     return [[pair for _, pair in part] for _, part in groupby(zip(numbers, pairs, strict=False), key=itemgetter(0))]
@@ -171,7 +173,7 @@ def _tasks(pairs: Sequence[Pair], sizes: Sequence[int]) -> list[Sequence[Pair]]:
 
 @dataclass(slots=True)
 class _Plan:
-    """What is to be compared, and what was found in listing it."""
+    """What is to be compared, and what the listing found."""
 
     snapshot: Snapshot
     found: Found = field(default_factory=Found)
@@ -179,7 +181,7 @@ class _Plan:
     pairs: list[Pair] = field(default_factory=list)
 
     def list(self, source: layout.Source, *, follow_links: bool) -> None:
-        """Walk the source: what is to be compared, and what can't be."""
+        """Walk the source, and sort its files into those to compare and those that can't be compared."""
         found = layout.find_all(source, follow_links=follow_links)
         self.found.notes += found.notes
         self.rejected += found.rejected
@@ -193,7 +195,7 @@ class _Plan:
             self._sort_out(place, sorted(names))
 
     def _sort_out(self, place: RunPlace, names: Sequence[str]) -> None:
-        """Decide what becomes of the files of a run or a suite."""
+        """Sort the files of a run or a suite."""
         key = self.snapshot.key_of(place) or ""
         run = self.snapshot.entries.get(key)
         if key in self.snapshot.rejected:
@@ -203,7 +205,7 @@ class _Plan:
         elif place.folder:
             self.found.comparison.note(Where(where_of(place)), "a run", "none at this place")
         else:
-            self._leave_out(place, names)
+            self._note_missing(place, names)
 
     def _pair_up(self, place: RunPlace, run: CachedRun, names: Sequence[str]) -> None:
         kept = kept_names(run)
@@ -218,10 +220,10 @@ class _Plan:
         self.found.not_covered += [
             NotCovered(f"{where_of(place)}/{name}", why_not_kept(plain_name(name))) for name in dropped
         ]
-        self._leave_out(place, sorted(set(names) - set(dropped) - set(pair.names.values())))
+        self._note_missing(place, sorted(set(names) - set(dropped) - set(pair.names.values())))
 
-    def _leave_out(self, place: RunPlace, names: Sequence[str]) -> None:
-        """Files that the cache does not have."""
+    def _note_missing(self, place: RunPlace, names: Sequence[str]) -> None:
+        """Note files that the cache does not have."""
         for name in names:
             if plain_name(name) != name and plain_name(name) in names:
                 self.found.not_covered.append(NotCovered(f"{where_of(place)}/{name}", "a compressed copy"))
@@ -233,13 +235,13 @@ class _Plan:
 
 @dataclass(slots=True)
 class _Walk:
-    """Every folder of a source, each once, and whose the files in it are.
+    """Every folder of a source, once, and the run or suite that its files belong to.
 
     Attributes:
-        known: runs and suites, by their folders; runs that are met are added.
+        known: runs and suites by their folders; runs that the walk meets are added.
         follow_links: whether links to folders are followed.
         files: of each of them, relative to its folder, `/` between the parts.
-        not_covered: files that are nobody's, and folders that are left out.
+        not_covered: files that belong to no run or suite, and folders that are skipped.
     """
 
     known: dict[Path, RunPlace]
@@ -249,7 +251,7 @@ class _Walk:
     visited: set[Path] = field(default_factory=set)
 
     def visit(self, root: Path, *, runs: bool = True) -> None:
-        """Walk a folder. `runs`: those below it too, if it is no run itself."""
+        """Walk a folder; `runs` says whether to walk the runs below it too."""
         for path, below, names in filesystem.walk(root, on_error=self._unreadable, follow_links=self.follow_links):
             folder = Path(filesystem.real_path(path))
             if folder in self.visited:
@@ -267,9 +269,9 @@ class _Walk:
                 and is_utf8(path)
             ):
                 self.known[folder] = place_of(str(folder))
-            self._take(folder, sorted(names))
+            self._assign(folder, sorted(names))
 
-    def _take(self, folder: Path, names: Sequence[str]) -> None:
+    def _assign(self, folder: Path, names: Sequence[str]) -> None:
         owner = next((path for path in (folder, *folder.parents) if path in self.known), None)
         if owner is None:
             self.not_covered += [NotCovered(str(folder / name), _NOT_OURS) for name in names]
@@ -282,7 +284,7 @@ class _Walk:
 
 
 def _is_expected(place: RunPlace, name: str) -> bool:
-    """Whether the cache is meant to stand in for a file."""
+    """Whether a file should be in the cache."""
     folder, _, base = name.rpartition("/")
     is_ours = folder == "" if place.folder else folder in _SUITE_FOLDERS
     return is_ours and base.endswith(".json") and not base.startswith(".")

@@ -1,13 +1,12 @@
-"""Where things lie in a dump: outputs folder, `runs`, suite, run.
+"""The folders of a dump: outputs folder, `runs`, suite, run.
 
     <outputs>/runs/<suite>/<run>/run_spec.json
 
-A run is a folder that holds `run_spec.json`, whatever it is called. What a source means is decided here and
-nowhere else. A dump may lack the `runs` level, and a path may name any level, a pattern, or a folder above
-several dumps.
+A run is a folder that holds `run_spec.json`, of any name. This module alone decides which runs a source means. A dump
+may lack the `runs` level, and a path may name any level, a pattern, or a folder above several dumps.
 
-A place follows from the real path of a run's folder, so a run that is reached by two ways, through a link or
-by name, is one run at one place. Links are followed, out of a dump too, unless `follow_links` is false.
+The location of a run follows from the real path of its folder, so a run that two paths lead to (one by a link) is one
+run. Links are followed, out of a dump too, unless `follow_links` is false.
 """
 
 import glob
@@ -36,7 +35,7 @@ __all__ = ["LATEST", "NOT_RUNS", "RUN_FILES", "RunPlace", "is_gone", "is_run"]
 
 _DEFAULT_OUTPUTS = "benchmark_output"
 _SUITE_FOLDERS = ("", "groups", "groups/json")
-"""Where `helm-summarize` puts files, seen from a suite."""
+"""The folders into which `helm-summarize` writes, relative to a suite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +44,10 @@ class Found:
 
     Attributes:
         places: each run once, see `find_runs` for their order.
-        notes: what was passed over and is worth a word, as sentences. They hold names from the disk as they
-            are: show them through `magnet_arrow._text`.
-        rejected: what could not be looked into, named or followed, so that runs may be lacking. Each look at a
-            source finds out about that again; nothing of it is kept in a cache.
+        notes: sentences about what was skipped. They hold names from the disk as they are: show them through
+            `magnet_arrow._text`.
+        rejected: what could not be read or followed, or has a name that cannot be kept, so that runs may be lacking.
+            No cache remembers it: each call finds it again.
         roots: folders that the source names, and those that links in them lead to; absolute, links resolved.
         patterns: patterns that the source names, as the parts of their paths.
         pattern: of the run folders that were kept.
@@ -62,7 +61,7 @@ class Found:
     pattern: str = "*"
 
     def covers(self, folder: Path, *, run: bool = True) -> bool:
-        """Whether the source names a folder, or one above it, though it may not be there any more.
+        """Whether the source names a folder, or one above it. The folder may be gone.
 
         Args:
             folder: of a run.
@@ -90,34 +89,34 @@ class HasPlaces(Protocol):
 
 @runtime_checkable
 class Findable(Protocol):
-    """An object that stands for folders, such as a `HelmOutputs`: what is in them is found when it is asked for."""
+    """An object that stands for folders, such as a `HelmOutputs`, which are searched when it is asked."""
 
     def find_places(self) -> Found:
         """What is there now."""
 
 
 Source: TypeAlias = "str | os.PathLike[str] | RunPlace | HasPlaces | Findable | Iterable[Source]"
-"""What stands for runs: a path to any level of a dump, a pattern, an object of ours, or a list of such."""
+"""What names runs: a path to any level of a dump, a pattern, an object of ours, or a list of such."""
 
 
 def find_runs(source: Source, *, pattern: str = "*", follow_links: bool = True) -> Found:
-    """The runs that `source` stands for.
+    """The runs that a source names.
 
     A path is taken literally if it exists, and as a glob pattern if not: run names hold `[`. `~` is the home folder.
     A folder of no known kind gives the runs of all dumps up to three levels below. `latest`, which HELM makes a
-    link to a suite (and a download a copy of one), is passed over unless it is named.
+    link to a suite (and a download a copy of one), is skipped unless it is named.
 
     The order decides what a seed draws. The runs of a folder, and all that a pattern matches, are sorted by suite,
-    folder and outputs folder (code points), whichever way that folder is written. A list keeps the order in which
-    it is given; a set, which has none, is sorted. A run that is reached by two ways (links, a release and its
-    suite, the same folder twice) is one run, at the first of its places.
+    folder and outputs folder (code points), however that folder is written. A list keeps its order; a set, which has
+    none, is sorted. A run that the source names twice (by links, by a release and its suite) is one run, at its first
+    position.
 
     Args:
         source: a path to an outputs folder, a folder above one or several, its `runs`, a suite, a run; a glob
             pattern of such; an object with `.places`; or an iterable of these.
         pattern: run folders to keep: one's name if there is such, else by `fnmatch.fnmatchcase`.
-        follow_links: whether links below what is named are followed, out of the dump too. Else linked folders are
-            noted, and runs with linked files rejected.
+        follow_links: whether links below the named folders are followed, out of the dump too. If not, linked folders
+            are noted, and runs with linked files are rejected.
 
     Raises:
         SourceNotFoundError: a path does not exist and matches nothing.
@@ -133,9 +132,9 @@ def find_runs(source: Source, *, pattern: str = "*", follow_links: bool = True) 
 
 
 def find_all(source: Source, *, pattern: str = "*", follow_links: bool = True) -> Found:
-    """What an ingest takes: the runs of a source, and behind them what `helm-summarize` wrote beside them.
+    """What an ingest reads: the runs of a source, then the suites and releases in which `helm-summarize` wrote files.
 
-    See `find_runs`. What is beside runs has a place without a folder, that of the suite or release, whose suite is
+    See `find_runs`. A suite or release is a `RunPlace` without a folder; the suite of a release is
     `releases/<version>`. A source that names single runs only has none.
     """
     source = list(source) if isinstance(source, Iterator) else source
@@ -184,10 +183,10 @@ def find_outputs(path: str | os.PathLike[str]) -> Path:
 
 
 def find_suites(path: str | os.PathLike[str], pattern: str = "*") -> tuple[list[Path], list[str]]:
-    """The folders that hold the runs of a folder that `find_outputs` knows, and notes on what was passed over.
+    """The folders that hold the runs of a folder that `find_outputs` knows, and notes on what was skipped.
 
-    Sorted as the runs of `find_runs` are. Those of its outputs folder are called as they are there, by a link's name
-    perhaps, and one may be empty. A link to a suite that is listed anyway is left out, and so is `latest`.
+    Sorted as the runs of `find_runs` are. Those of its outputs folder have the names that they have there, which may be
+    a link's, and one may be empty. `latest` is left out, and so is a link to a suite that is listed itself.
     """
     outputs = find_outputs(path)
     walk = Walk()
@@ -254,7 +253,7 @@ def _written_out(path: str | os.PathLike[str]) -> str:
 
 
 def together(parts: Sequence[Found]) -> Found:
-    """What several sources hold, in their order, each run once."""
+    """The runs of several sources, in their order, each run once."""
     places: dict[Path, RunPlace] = {}
     for found in parts:
         for place in found.places:
@@ -269,7 +268,7 @@ def together(parts: Sequence[Found]) -> Found:
 
 
 def _in_order(found: Found) -> Found:
-    """The same, sorted: where a dump lies on disk comes last, so that moving it changes no draw."""
+    """The same, sorted: the path of the dump comes last, so that moving a dump changes no draw."""
     places = sorted(found.places, key=lambda place: (place.suite, place.folder, str(place.source)))
     return replace(found, places=tuple(places))
 
@@ -301,7 +300,7 @@ def _find_by_glob(pattern: str, follow_links: bool) -> Found:
     for folder in folders:
         walk = Walk(follow_links)
         if not walk.visit(filesystem.real_path(folder)) and os.path.basename(folder) not in NOT_RUNS:
-            walk.pass_over(folder)
+            walk.note_skipped(folder)
         parts.append(_found(walk, [filesystem.real_path(folder)] if walk.places or walk.rejected else []))
     named = Path(filesystem.real_path(head)).parts + tail
     found = together([Found((), tuple(notes), patterns=(named,)), *parts])
@@ -328,7 +327,7 @@ def _expand(head: Path, tail: tuple[str, ...], follow_links: bool) -> tuple[list
     for match in sorted(Path(match).parts for match in filesystem.matches(os.path.join(*tail), head)):
         folder = os.fspath(head.joinpath(*match))
         if any(name == LATEST and name != wanted for name, wanted in zip(match, tail, strict=True)):
-            notes.append(f"{folder} is passed over: it stands for another suite. Name it to take it.")
+            notes.append(f"{folder} is skipped: it stands for another suite. Name it to ingest it.")
         elif not filesystem.is_folder(folder):
             continue
         elif not follow_links and filesystem.real_path(folder) != os.path.join(filesystem.real_path(head), *match):
@@ -339,7 +338,7 @@ def _expand(head: Path, tail: tuple[str, ...], follow_links: bool) -> tuple[list
 
 
 def _suites_around(found: Found, walk: Walk) -> list[RunPlace]:
-    """Places without a folder: the suites of the runs that were found, and the releases of their outputs."""
+    """The suites of the runs that were found, and the releases of their outputs folders."""
     if all(is_run(root) and not _holds_others(root, found) for root in found.roots):
         return []
     suites = {os.path.dirname(place.path): place for place in found.places}
@@ -349,8 +348,8 @@ def _suites_around(found: Found, walk: Walk) -> list[RunPlace]:
         if filesystem.is_folder(releases):
             folders = [folder for folder in walk.subfolders(str(releases)) if not folder.is_link]
             around += [RunPlace(Path(one.path), outputs, f"{RELEASES}/{one.name}", "") for one in folders]
-    # Of one that cannot be read as a whole, the cache is to keep what it has.
-    return [place for place in around if all(walk.may_look_into(place.path / below) for below in _SUITE_FOLDERS)]
+    # Without a full listing, the cache keeps what it has of a suite.
+    return [place for place in around if all(walk.can_list(place.path / below) for below in _SUITE_FOLDERS)]
 
 
 def _holds_others(root: Path, found: Found) -> bool:

@@ -14,7 +14,7 @@ def existing_folder(path: str) -> str:
     """The real path of a folder that must exist.
 
     Raises:
-        SourceNotFoundError: there is none.
+        SourceNotFoundError: it does not exist, or is a file.
     """
     if filesystem.is_folder(path):
         return filesystem.real_path(path)

@@ -17,10 +17,10 @@ _FILE = "runs_to_run_suites.json"
 
 
 def find_release(release: Path, walk: Walk) -> list[str]:
-    """Take the runs that a release names; the folders that it names, its own first.
+    """Add the runs of a release to a walk; the folders of the release and of its runs.
 
-    An entry that does not name a folder of its outputs' `runs` is rejected, the others are taken. A link there may
-    lead out of it, as everywhere, if the walk follows links.
+    An entry that names no folder below `runs` of the same outputs folder is rejected. If the walk follows links, such a
+    folder may be a link that leads out of it.
 
     Raises:
         NoRunsError: the file cannot be read, or none of the runs is there.
@@ -34,7 +34,7 @@ def find_release(release: Path, walk: Walk) -> list[str]:
         if (wrong := _why_not(run, suite)) is not None:
             reason = f"{_FILE} of the release {release.name} names no run below {runs}: expected {wrong}."
             walk.reject(
-                f"{release.name}/{run}", reason, "Mend the entry; a release never leads out of its outputs folder."
+                f"{release.name}/{run}", reason, "Correct the entry; a release never leads out of its outputs folder."
             )
             continue
         folder = runs / suite / run.replace("/", "_")
@@ -56,11 +56,11 @@ def find_release(release: Path, walk: Walk) -> list[str]:
 
 
 class _Object(list[tuple[str, Any]]):
-    """An object's members as they are there: a name may be there twice."""
+    """The members of a JSON object in their order; a name may occur twice."""
 
 
 def _entries(path: Path) -> _Object:
-    """Names of runs and their suites, as they are there."""
+    """The names of runs and their suites, as they are in the file."""
     try:
         entries = json.loads(filesystem.read_bytes(path).decode("utf-8"), object_pairs_hook=_Object)
     except FileNotFoundError as error:

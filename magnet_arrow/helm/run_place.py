@@ -1,4 +1,4 @@
-"""Where a run lies, and what makes a folder one: the words in which the rest of the package speaks of places."""
+"""The location of a run, and what makes a folder a run."""
 
 import os
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ RUNS = "runs"
 
 @dataclass(frozen=True, slots=True)
 class RunPlace:
-    """Where a run lies. Two places are equal exactly if they are one folder on disk.
+    """The location of a run. Two are equal exactly if they are one folder on disk.
 
     Attributes:
         path: the run's folder, absolute, links resolved.
@@ -33,7 +33,7 @@ class RunPlace:
 
 
 def place_of(run: str) -> RunPlace:
-    """The place of a run, by the real path of its folder."""
+    """The location of a run, from the real path of its folder."""
     suite, folder = os.path.split(run)
     return RunPlace(Path(run), _source_of(suite), os.path.basename(suite), folder)
 
@@ -50,10 +50,9 @@ def is_run(folder: str | os.PathLike[str]) -> bool:
 
 
 def is_gone(folder: str | os.PathLike[str], *, run: bool = True) -> bool:
-    """Whether a run's folder was seen to be gone, or to be no run any more.
+    """Whether the system says that a run's folder is gone, or is no run any more.
 
-    Not so where the system gave another answer than "no such file": a folder that may not be looked into, or a disk
-    that does not answer, says nothing about what is in it.
+    Any answer but "no such file" counts as no: a folder that may not be read, or a disk that fails, does not tell.
 
     Args:
         folder: of a run.
@@ -71,7 +70,7 @@ def is_gone(folder: str | os.PathLike[str], *, run: bool = True) -> bool:
 
 
 def is_utf8(name: str) -> bool:
-    """Whether a name from the disk is text: what is none comes with lone surrogates in it."""
+    """Whether a name from the disk is UTF-8. Python shows other bytes as lone surrogates."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:

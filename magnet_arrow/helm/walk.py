@@ -1,7 +1,7 @@
-"""One way down from a folder to the runs below it.
+"""A walk from a folder down to the runs below it.
 
-A run is wherever its mark is, and none hides another: a walk looks into each folder down to a certain depth, but not
-into those where HELM keeps something else, and not into a run that is where HELM puts it.
+Every folder with a run spec is a run, also inside another run. A walk lists each folder down to a certain depth. It
+does not list folders where HELM keeps other things, nor runs at their usual place, `runs/<suite>/<run>`.
 """
 
 import errno
@@ -18,13 +18,13 @@ from magnet_arrow.sources import demo, filesystem
 LATEST = "latest"
 NOT_RUNS = frozenset({"eval_cache", "groups"})
 _BESIDE_RUNS = frozenset({"eval_cache", "prod_env", "releases", "scenario_instances", "scenarios"})
-"""What HELM keeps in an outputs folder beside `runs`: data sets and caches of any size, and no runs."""
-_LEVELS = 3  # how far below a folder of no known kind dumps are looked for: /data/<collection>/<version>/<outputs>
+"""Folders that HELM keeps beside `runs` in an outputs folder: data sets and caches of any size, and no runs."""
+_LEVELS = 3  # how deep dumps are searched for below a folder of no known kind: /data/<collection>/<version>/<outputs>
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder that a walk meets: its path there, and where it really is."""
+    """A folder that a walk meets: its path as met, and its real path."""
 
     name: str
     path: str
@@ -34,15 +34,15 @@ class Folder:
 
 @dataclass(slots=True)
 class Walk:
-    """What was met on the way. All paths that it is given are real ones.
+    """What a walk has found. All paths given to it are real paths.
 
     Attributes:
-        follow_links: whether links are gone after; else they are noted.
+        follow_links: whether links are followed; if not, they are noted.
         places: runs, by their folders.
-        notes: what was skipped and is worth a word.
-        rejected: what could not be looked into or named.
+        notes: sentences about what was skipped.
+        rejected: what could not be read, or has a name that cannot be kept.
         linked: real folders that links led to.
-        visited: folders that were looked into, and whether there is a run in or below them.
+        visited: folders that were listed, and whether one is a run or has a run below it.
     """
 
     follow_links: bool = True
@@ -53,7 +53,7 @@ class Walk:
     visited: dict[str, bool] = field(default_factory=dict)
 
     def visit(self, folder: str, level: int = 0) -> bool:
-        """Take a folder that is a run, and the runs below one; whether there are any."""
+        """Add a folder if it is a run, and the runs below it; whether there are any."""
         if folder in self.visited:
             return self.visited[folder]
         self.visited[folder] = False  # links may lead back to it
@@ -72,7 +72,7 @@ class Walk:
         if found:
             children = [child for child in children if child.name not in _BESIDE_RUNS]
         is_runs = os.path.basename(folder) == RUNS
-        # Below `runs` the depth is counted from there, so that it does not depend on which folder was named.
+        # Below `runs` the depth counts from there, so it does not depend on which folder was named.
         below = 1 if is_runs else 2 if _is_in_runs(folder) else level + 1
         is_suite = _is_in_runs(folder) or (not is_runs and any(is_run(child.real) for child in children))
         for child in children:
@@ -85,18 +85,18 @@ class Walk:
             if self.visit(child.real, below):
                 found = True
             elif is_suite:
-                self.pass_over(child.path)
+                self.note_skipped(child.path)
         return found
 
     def add(self, run: str) -> None:
-        """Take a run, unless its name cannot be kept."""
+        """Add a run, or a rejection if its name cannot be kept."""
         if is_utf8(run):
             self.places[run] = place_of(run)
         else:
             self.reject(run, *_why_no_name(run))
 
     def subfolders(self, folder: str) -> Iterator[Folder]:
-        """The folders in a folder, by name, `latest` left out; what can't be followed is noted."""
+        """The folders in a folder, by name, without `latest`; links that can't be followed are noted."""
         try:
             listed = sorted(filesystem.entries(folder), key=lambda entry: entry.name)
         except OSError as error:
@@ -107,7 +107,7 @@ class Walk:
             if not self._is_folder(entry):
                 continue
             if entry.name == LATEST:
-                self.note(f"{entry.path} is passed over: it stands for another suite. Name it to take it.")
+                self.note(f"{entry.path} is skipped: it stands for another suite. Name it to ingest it.")
             elif is_link and not self.follow_links:
                 self.note(f"{entry.path} is a link: skipped, as links are not followed.")
             else:
@@ -117,7 +117,7 @@ class Walk:
                 yield Folder(entry.name, entry.path, real, is_link)
 
     def _is_folder(self, entry: os.DirEntry[str]) -> bool:
-        """Whether it leads to a folder, which may be one that cannot be looked into."""
+        """Whether an entry leads to a folder, which may be one that cannot be listed."""
         try:
             is_folder = entry.is_dir()
         except OSError as error:
@@ -126,11 +126,11 @@ class Walk:
                 return False
             is_folder = False
         if not is_folder and entry.is_symlink() and not filesystem.exists(entry.path):
-            self.note(f"{entry.path} is a link that leads nowhere: passed over.")
+            self.note(f"{entry.path} is a link that leads nowhere: skipped.")
         return is_folder
 
-    def may_look_into(self, folder: Path) -> bool:
-        """Whether a folder can be listed, or is not there; else that is kept."""
+    def can_list(self, folder: Path) -> bool:
+        """Whether a folder can be listed, or is not there; if neither, a rejection is added."""
         try:
             filesystem.require_listing(folder)
         except (FileNotFoundError, NotADirectoryError):
@@ -140,8 +140,8 @@ class Walk:
             return False
         return True
 
-    def pass_over(self, folder: str) -> None:
-        """Say why a folder is no run. Hidden ones are not worth it."""
+    def note_skipped(self, folder: str) -> None:
+        """Note why a folder is no run, unless it is hidden."""
         if os.path.basename(folder).startswith("."):
             return
         try:
@@ -150,40 +150,40 @@ class Walk:
             self._unreadable(folder, error)
             return
         if not names:
-            self.note(f"{folder} is empty: passed over. HELM makes a run's folder before it starts the run.")
+            self.note(f"{folder} is empty: skipped. HELM makes a run's folder before it starts the run.")
         elif MARK in names:
             self.reject(
                 filesystem.real_path(folder), f"{folder} may be listed, but its files may not be read.", _MAY_READ
             )
         else:
-            self.note(f"{folder} holds no {MARK}: passed over.")
+            self.note(f"{folder} holds no {MARK}: skipped.")
 
     def _unreadable(self, folder: str, error: OSError) -> None:
-        """A folder that says nothing about what is in it; one that went away since it was listed is no matter."""
+        """Reject a folder that cannot be listed, unless it is gone since its parent was listed."""
         if not isinstance(error, FileNotFoundError | NotADirectoryError):
-            reason = f"{folder} cannot be looked into ({error.strerror or error})."
+            reason = f"{folder} cannot be listed ({error.strerror or error})."
             self.reject(filesystem.real_path(folder), reason, _MAY_READ)
 
     def reject(self, folder: str, reason: str, hint: str) -> None:
-        """Keep why something was not taken, once; it is named by the last two parts of its path."""
+        """Add a rejection, once; it is named by the last two parts of the path."""
         error = BadFileError(reason, hint=hint)
         self.rejected[Rejected.from_error("/".join(folder.split(os.sep)[-2:]), error)] = None
 
     def note(self, text: str) -> None:
-        """Keep a sentence for the report, once."""
+        """Add a sentence for the report, once."""
         self.notes[text] = None
 
 
-_MAY_READ = "Make it readable, or ingest as somebody who may read it. Nothing of it was taken or forgotten."
+_MAY_READ = "Make it readable, or ingest as a user who may read it. What the cache has of it stays."
 
 
 def _is_in_runs(folder: str) -> bool:
-    """Whether a folder is where HELM puts suites: `runs/<suite>`."""
+    """Whether a folder is at the place of a suite: `runs/<suite>`."""
     return os.path.basename(os.path.dirname(folder)) == RUNS
 
 
 def _is_in_suite(folder: str) -> bool:
-    """Whether a folder is where HELM puts runs: `runs/<suite>/<run>`."""
+    """Whether a folder is at the place of a run: `runs/<suite>/<run>`."""
     return _is_in_runs(os.path.dirname(folder))
 
 
@@ -196,6 +196,6 @@ def _why_no_name(run: str) -> tuple[str, str]:
         renamed = part.encode("utf-8", "surrogateescape").decode("latin-1")
         return f"{run} has a name that is no UTF-8: {part}.", f"Rename that folder, for example to {renamed}."
     return (
-        f"{run} is UTF-8, but this Python takes the names of files for {sys.getfilesystemencoding()}.",
+        f"{run} is UTF-8, but this Python expects file names in {sys.getfilesystemencoding()}.",
         "Set PYTHONUTF8=1, or a locale such as LC_ALL=C.UTF-8.",
     )

@@ -185,7 +185,7 @@ class Ingestion:
             else:
                 waiting.extendleft(division.retries(task))
         if lost:
-            why, hint = next(iter(lost)), "What was committed stays; ingest again to take the others."
+            why, hint = next(iter(lost)), "What was committed stays; ingest again to read the others."
             raise WorkersLostError(f"The executor lost {sum(map(len, lost.values()))} runs: {why}.", hint=hint)
 
     def _submit(self, waiting: deque[Task], executor: TaskExecutor) -> None:
@@ -242,7 +242,7 @@ def _require_own_folder(cache: Path, places: Sequence[RunPlace]) -> None:
     for source in {place.source for place in places}:
         if folder == source or folder.is_relative_to(source / "runs"):
             raise SettingError(
-                f"The cache {cache} lies among the runs of {source}.",
+                f"The cache {cache} is among the runs of {source}.",
                 hint="Give it a folder of its own; the outputs stay as they are.",
             )
 

@@ -16,11 +16,11 @@ _SAMPLE_BYTES = 40
 class ReadModeError(Exception):
     """The run must be read again, streamed.
 
-    A compressed file holds more than a block, one ends early, or one is not in HELM's layout, if it is JSON at all.
+    A compressed file holds more than a block, a file ends early, or a file is not in HELM's layout or is no JSON.
 
     Attributes:
         salvage: the files that end early.
-        by_layout: whether HELM's layout may be trusted; else files are scanned.
+        by_layout: whether HELM's layout may be trusted; if not, files are scanned.
     """
 
     def __init__(self, salvage: frozenset[str] = frozenset(), *, by_layout: bool = True) -> None:
@@ -42,14 +42,14 @@ class PicturesError(BadFileError):
 
 
 def not_taken(run: str, why: str, hint: str) -> BadFileError:
-    """The error for a run that could not be read for another reason than what is in its files."""
+    """The error for a run that could not be read, though its files are not the reason."""
     return BadFileError(f"It could not be taken: {why}.", where=Where(run), hint=hint)
 
 
 def unfit(run: str, folder: Path, stamps: Fingerprint) -> BadFileError | None:
-    """Why a run, or what is beside runs, cannot be ingested whatever is in its files; None if it can.
+    """The error for a run or suite that cannot be ingested whatever its files hold; None if it can.
 
-    That is found out again each time, and never kept: such names fit in no manifest, and rights come and go.
+    The cache never remembers it: such names fit in no manifest, and permissions change.
     """
     for stamp in stamps:
         if not is_utf8(stamp.name):
@@ -61,7 +61,7 @@ def unfit(run: str, folder: Path, stamps: Fingerprint) -> BadFileError | None:
         except FileNotFoundError:
             return None
         except OSError as error:
-            return not_taken(run, f"its folder cannot be looked into ({error.strerror})", "Make it readable.")
+            return not_taken(run, f"its folder cannot be listed ({error.strerror})", "Make it readable.")
     return None
 
 
@@ -72,7 +72,7 @@ def said(error: BaseException) -> str:
 
 
 def changed(run: str, before: Fingerprint, now: Fingerprint) -> ChangedError:
-    """The error for a run that was another one after it had been read."""
+    """The error for a run whose files changed while it was read."""
     names = sorted({stamp.name for stamp in set(before) ^ set(now)})
     return ChangedError(
         "",
@@ -97,7 +97,7 @@ def rejected_of(run: str, folder: Path, error: BadFileError) -> Rejected:
 
 
 def bytes_at(folder: Path, where: Where, begin: int) -> bytes:
-    """Some bytes of a file as it is now; none if it can't be read any more."""
+    """Some bytes of a file as it is now; none if it can no longer be read."""
     room = bytearray(2 * _SAMPLE_BYTES)
     try:
         with SourceFile(folder, where.file or "", where.run or "") as file:

@@ -19,25 +19,25 @@ from magnet_arrow.sources import filesystem
 
 
 class SystemReadError(BadFileError):
-    """The system did not let a file or folder be read: no rights, a failing disk, too many open files.
+    """The system did not allow a file or folder to be read: no permission, a failing disk, too many open files.
 
-    It says nothing about the file, so it is not remembered: the next ingest looks again.
+    This says nothing about the file, so no cache remembers it: the next ingest tries again.
     """
 
 
 _OF_THE_DUMP = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EINVAL}
 )
-"""What the system says of a file that is missing, or is of a kind that nobody can read."""
+"""Errors for a file that is missing, or is of a kind that cannot be read."""
 
 
 def is_system_error(error: BaseException) -> bool:
-    """Whether an error is the system's (no rights, a failing disk, no memory), and says nothing about the dump."""
+    """Whether an error is the system's (no permission, a failing disk, no memory), and says nothing about the dump."""
     return isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_DUMP
 
 
 class FileStamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What tells one state of a file from another without reading it."""
+    """Name, size and date of a file: if they differ, its content may."""
 
     name: str
     size_bytes: int
@@ -55,8 +55,8 @@ def fingerprint(folder: Path, below: Iterable[str] = ()) -> Fingerprint:
         folder: of a run, or of a suite.
         below: sub-folders whose files count too, under names such as `groups/mmlu.json`.
 
-    What is called like a JSON file but is none (a folder, a pipe) has a stamp too: reading it says what it is. So has
-    a file of which the system does not tell size and date.
+    A folder or pipe with the name of a JSON file has a stamp too: reading it raises an error that says what it is. A
+    file whose size and date the system does not tell has a stamp too.
     """
     stamps = []
     for part in ("", *below):
@@ -82,9 +82,9 @@ def fingerprint(folder: Path, below: Iterable[str] = ()) -> Fingerprint:
 
 
 def is_unchanged(folder: Path, stamps: Fingerprint) -> bool:
-    """Whether a run's folder has these stamps; no is no answer where the system did not tell.
+    """Whether a run's folder certainly has these stamps.
 
-    The same look at each file as `fingerprint`, in two thirds of its time: nothing is made of what is as it was.
+    It asks the system the same as `fingerprint`, in two thirds of the time, since it makes no objects.
     """
     known = {stamp.name: stamp for stamp in stamps}
     n_found = 0
@@ -107,9 +107,9 @@ def is_unchanged(folder: Path, stamps: Fingerprint) -> bool:
 
 
 def content_digest(folder: Path, stamps: Fingerprint) -> str:
-    """BLAKE2b of the bytes of some files of a folder, and of their names.
+    """BLAKE2b of the bytes and names of some files of a folder.
 
-    A file that can't be read has no bytes here; reading it says what is wrong.
+    A file that can't be read counts as unreadable; reading it raises an error that says why.
     """
     found = hashlib.blake2b(digest_size=16)
     for stamp in stamps:
@@ -134,7 +134,7 @@ def _digest_file(path: Path, found: "hashlib.blake2b") -> None:
 
 _CODECS = {"": None, ".gz": "gzip", ".zst": "zstd"}
 ENDINGS = tuple(_CODECS)
-"""Endings that a JSON file may have behind `.json`; each but the first says how it is compressed."""
+"""What may follow `.json` in the name of a JSON file; all but the first say how it is compressed."""
 _JSON_ENDINGS = tuple(f".json{ending}" for ending in ENDINGS)
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # RFC 1952, RFC 8878
 
@@ -159,7 +159,7 @@ def plain_name(name: str) -> str:
 
 
 class SourceFile:
-    """An open regular file of a run, for reading from the front; compressed by gzip or zstd if that is what is there.
+    """An open regular file of a run, read from front to end; gzip and zstd are decompressed.
 
     Raises:
         BadFileError: it is missing, no regular file, or may not be read.
@@ -207,7 +207,7 @@ class SourceFile:
 
     @property
     def is_compressed(self) -> bool:
-        """Whether its size says little about how much there is to read."""
+        """Whether there is more to read than `size_bytes`."""
         return self._stream is not None
 
     def __enter__(self) -> "SourceFile":
@@ -219,7 +219,7 @@ class SourceFile:
         os.close(self._descriptor)
 
     def read_into(self, buffer: memoryview) -> int:
-        """Fill `buffer` from where the last read ended; the number of bytes, less than asked only at the end."""
+        """Fill `buffer` from where the last read ended; the number of bytes, fewer than asked only at the end."""
         filled = 0
         while filled < len(buffer):
             try:
@@ -238,7 +238,7 @@ class SourceFile:
         return read_into(self._descriptor, buffer)
 
     def skip(self, count: int) -> None:
-        """Leave out bytes at the place where the last read ended."""
+        """Skip bytes from where the last read ended."""
         if self._stream is None:
             os.lseek(self._descriptor, count, os.SEEK_CUR)
             return
@@ -247,7 +247,7 @@ class SourceFile:
             count -= got
 
     def tail(self, most: int) -> bytes:
-        """The last bytes of the file, at most so many, and none if it is compressed; the next read is not moved."""
+        """The last bytes of the file, none if it is compressed. The next read goes on where the last one ended."""
         if self._stream is not None:
             return b""
         place = os.lseek(self._descriptor, 0, os.SEEK_CUR)

@@ -1,4 +1,4 @@
-"""Paths that a person gives, as they come in: absolute from then on, with the home folder for `~`."""
+"""Paths that a user gives, made absolute at once, with the home folder for `~`."""
 
 import os
 import re

@@ -229,9 +229,9 @@ def test_links_give_no_run_twice_and_loops_end(linked: Path) -> None:
     assert names(found) == [f"v1/{TOY}"]
     runs = linked / "runs"
     assert found.notes == (
-        f"{runs}/gone is a link that leads nowhere: passed over.",
-        f"{runs}/latest is passed over: it stands for another suite. Name it to take it.",
-        f"{runs}/v1/loop holds no run_spec.json: passed over.",
+        f"{runs}/gone is a link that leads nowhere: skipped.",
+        f"{runs}/latest is skipped: it stands for another suite. Name it to ingest it.",
+        f"{runs}/v1/loop holds no run_spec.json: skipped.",
     )
 
 
@@ -246,7 +246,7 @@ def test_latest_is_passed_over_where_a_pattern_meets_it(linked: Path) -> None:
     found = find_runs(f"{linked}/runs/*/toy*")
     assert names(found) == [f"v1/{TOY}"]
     assert found.notes == (
-        f"{linked}/runs/latest/{TOY} is passed over: it stands for another suite. Name it to take it.",
+        f"{linked}/runs/latest/{TOY} is skipped: it stands for another suite. Name it to ingest it.",
     )
 
 
@@ -255,7 +255,7 @@ def test_a_real_copy_called_latest_is_a_suite_only_when_named(tmp_path: Path) ->
     assert names(find_runs(outputs)) == ["v1/a:x"]
     assert names(find_runs(outputs / "runs" / "latest")) == ["latest/a:x"]
     shutil.rmtree(outputs / "runs" / "v1")
-    with pytest.raises(NoRunsError, match="latest is passed over"):
+    with pytest.raises(NoRunsError, match="latest is skipped"):
         find_runs(outputs)
 
 
@@ -263,7 +263,7 @@ def test_a_link_to_itself_is_a_link_that_leads_nowhere(outputs: Path) -> None:
     (outputs / "runs/v1/self").symlink_to("self")
     found = find_runs(outputs)
     assert len(found.places) == 4
-    assert found.notes == (f"{outputs}/runs/v1/self is a link that leads nowhere: passed over.",)
+    assert found.notes == (f"{outputs}/runs/v1/self is a link that leads nowhere: skipped.",)
 
 
 def test_a_suite_or_run_that_is_linked_lies_where_it_really_is(outputs: Path, tmp_path: Path) -> None:
@@ -310,8 +310,8 @@ def test_other_folders_and_files_of_a_suite_are_no_runs(tmp_path: Path) -> None:
     found = find_runs(outputs)
     assert names(found) == [f"v1/{TOY}"]
     assert found.notes == (
-        f"{suite}/failed:x is empty: passed over. HELM makes a run's folder before it starts the run.",
-        f"{suite}/scratch holds no run_spec.json: passed over.",
+        f"{suite}/failed:x is empty: skipped. HELM makes a run's folder before it starts the run.",
+        f"{suite}/scratch holds no run_spec.json: skipped.",
     )
 
 
@@ -379,10 +379,10 @@ def test_a_folder_that_refuses_is_rejected_and_ends_nothing(outputs: Path, deny:
     found = find_runs(outputs)
     assert names(found) == ["v1/B:x", "v1/c:x"]
     assert [(one.run, one.reason) for one in found.rejected] == [
-        ("v1/a:x", f"{outputs}/runs/v1/a:x cannot be looked into (Permission denied)."),
-        ("runs/v2", f"{outputs}/runs/v2 cannot be looked into (Permission denied)."),
+        ("v1/a:x", f"{outputs}/runs/v1/a:x cannot be listed (Permission denied)."),
+        ("runs/v2", f"{outputs}/runs/v2 cannot be listed (Permission denied)."),
     ]
-    with pytest.raises(NoRunsError, match="cannot be looked into \\(Permission denied\\)"):
+    with pytest.raises(NoRunsError, match="cannot be listed \\(Permission denied\\)"):
         find_runs(outputs / "runs" / "v2")
     several = find_runs([outputs / "runs/v2", outputs / "runs/v1/B:x"])
     assert (names(several), len(several.rejected)) == (["v1/B:x"], 1), "one that refuses does not end the others"
@@ -814,8 +814,8 @@ def test_find_suites(linked: Path) -> None:
     suites, notes = find_suites(linked)
     assert suites == [linked / "runs" / "v0", linked / "runs" / "v1"]
     assert notes == [
-        f"{linked}/runs/gone is a link that leads nowhere: passed over.",
-        f"{linked}/runs/latest is passed over: it stands for another suite. Name it to take it.",
+        f"{linked}/runs/gone is a link that leads nowhere: skipped.",
+        f"{linked}/runs/latest is skipped: it stands for another suite. Name it to ingest it.",
     ]
     assert find_suites(linked, "*0")[0] == [linked / "runs" / "v0"]
 

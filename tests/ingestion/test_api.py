@@ -596,7 +596,7 @@ def test_once_a_run_is_known_as_rejected_the_whole_ones_are_those_without_it(out
 def test_a_cache_has_a_folder_of_its_own(inside: str, outputs: Path) -> None:
     before = sorted(outputs.rglob("*"))
     for take in (ingest, lambda source, cache: HelmRuns(source, cache=cache).stats()):
-        with pytest.raises(SettingError, match="lies among the runs"):
+        with pytest.raises(SettingError, match="is among the runs"):
             take(outputs, outputs / inside)
     assert sorted(outputs.rglob("*")) == before
 

@@ -123,7 +123,7 @@ def test_a_folder_that_cannot_be_looked_into_is_rejected_and_its_runs_stay(
     for _ in range(2):
         report = ingest(repo, cache, prune=True)
         assert [one.run for one in report.rejected] == ["/".join(["runs", *at.split("/")][-2:])]
-        assert "cannot be looked into (Permission denied)" in report.rejected[0].reason
+        assert "cannot be listed (Permission denied)" in report.rejected[0].reason
         assert (report.runs, report.pruned) == (0, 0)
         assert ingest_code(report) == ExitCode.REPORTED
     assert Cache(cache).runs().equals(before)

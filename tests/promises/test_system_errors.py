@@ -114,7 +114,7 @@ def test_a_folder_that_may_be_entered_but_not_listed(
     report = ingest(outputs, cache)
     [rejected] = report.rejected
     assert (rejected.run, rejected.hint) == (f"made/{VICTIM}", "Make it readable.")
-    assert "its folder cannot be looked into" in rejected.reason
+    assert "its folder cannot be listed" in rejected.reason
     assert folders(cache) == [SOUND]
     monkeypatch.undo()
     assert ingest(outputs, cache).runs == 1
