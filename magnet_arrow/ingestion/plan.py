@@ -166,7 +166,7 @@ def _why_unreadable(run: PendingRun) -> RejectedRun | None:
 
 
 def _without_run_spec(place: RunPlace) -> BadFileError:
-    """The error for a run that is no longer there, or cannot be looked into."""
+    """The error for a run that is no longer there, or cannot be listed."""
     try:
         filesystem.names(place.path)
     except FileNotFoundError:
