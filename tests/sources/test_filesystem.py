@@ -34,7 +34,8 @@ OF_OS_PATH = {
 }
 OF_PATH = {"open", "stat", "lstat", "exists", "is_dir", "is_file", "is_symlink", "iterdir", "glob", "rglob", "walk"}
 OF_PATH |= {"read_bytes", "read_text", "resolve", "readlink", "samefile"}
-ALLOWED = {"filesystem", "entry"}  # an entry comes from a listing of `filesystem.entries`
+ALLOWED = {"filesystem", "entry", "self._context"}
+"""An entry comes from `filesystem.entries`; a reader's context reads by `sources.file`."""
 
 
 def looks(code: str) -> Iterator[str]:
