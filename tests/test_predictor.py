@@ -248,7 +248,7 @@ def test_a_draw_raises_where_a_changed_run_cannot_be_cached(outputs: Path, monke
     ingest(outputs)
     file = outputs / "runs" / "made" / "tides 3" / "stats.json"
     file.write_text(json.dumps(json.loads(file.read_text())))
-    monkeypatch.setattr(execution.transaction, "apply", refuse)
+    monkeypatch.setattr(execution.transaction, "commit_transaction", refuse)
     with pytest.raises(CacheNotWritableError):
         Predictor(5, 1).prepare_predict_inputs(outputs)
 
