@@ -432,7 +432,9 @@ def test_a_stop_leaves_nothing_of_orders_under_way(outputs: Path, cache: Path) -
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups like these")
 def test_workers_end_when_the_caller_is_killed(outputs: Path, cache: Path) -> None:
-    prelude = "import os, signal; ingestion.transaction.commit_transaction = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
+    prelude = (
+        "import os, signal; ingestion.transaction.commit_transaction = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
+    )
     child = start_ingest([outputs], cache, prelude=prelude, workers=2)
     # They hold the other ends of its pipes, so that this waits for the last of them.
     _, complaint = child.communicate(timeout=60)
