@@ -1,7 +1,7 @@
 """Elements of files to rows, and the rows of many runs to row groups, by the registry.
 
-Each table has a `TableBuilder`. It reads elements into `Rows`, which belong to nobody yet: whoever read a run appends
-them when all its files are known to be good. What was appended becomes one row group, a `Batch`.
+Each table has a `TableBuilder`. It reads elements into `Rows`, which are in no row group yet. The reader of a run
+appends them when all files of the run are known to be good. What was appended becomes one row group, a `Batch`.
 
 What no column holds of a row is its residual (`magnet.extra`): JSON text of the values by their JSON pointer in the
 row's element, an explicit null included. Places that held a plain string for `{"text": ...}` (HELM 0.1.0) are listed
