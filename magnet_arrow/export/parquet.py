@@ -117,7 +117,7 @@ def export_tables(
     if partition_by is not None:
         _check_partition(partition_by, handles)
     done = []
-    with _writing_to(own_folder(to, "An export"), tell) as folder, sound.going_on():
+    with writing_to(own_folder(to, "An export"), tell) as folder, sound.going_on():
         rows_total = sum(handle.n_rows for handle in handles)
         rows_done = 0
         for handle in handles:
@@ -193,7 +193,7 @@ def remove_leftovers(to: str | os.PathLike[str]) -> list[Path]:
 
 
 @contextmanager
-def _writing_to(target: Path, tell: Callable[[str], None]) -> Iterator[Path]:
+def writing_to(target: Path, tell: Callable[[str], None]) -> Iterator[Path]:
     """A folder to write into. It replaces `target` at the end, and is removed if there is an error."""
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
