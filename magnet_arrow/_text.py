@@ -96,6 +96,8 @@ def as_options(hint: str) -> str:
 
     >>> as_options("Read it again with retry=True, or with workers=1.")
     'Read it again with --retry, or with --workers 1.'
+    >>> as_options("Average over them: repeats='mean'.")
+    'Average over them: --repeats mean.'
     >>> as_options("Did you mean runs/v1/toy:partial=True,n=2?")
     'Did you mean runs/v1/toy:partial=True,n=2?'
     """
@@ -103,7 +105,8 @@ def as_options(hint: str) -> str:
 
 
 _ARGUMENT = re.compile(
-    r"(?<!\S)(retry|partial|strict|pictures|workers|include_partial|skip_damaged|skip_unreadable)=(True|\d+)(?=[\s.,:;]|$)"
+    r"(?<!\S)(retry|partial|strict|pictures|workers|include_partial|skip_damaged|skip_unreadable|metric|items|repeats|"
+    r"threshold)=(True|\d+(?:\.\d+)?|'\w+')(?=[\s.,:;]|$)"
 )
 _DRAW_OPTIONS = {"num_example_runs": "--examples", "num_eval_samples": "--samples", "random_seed": "--seed"}
 _DRAW_ARGUMENT = re.compile(rf"(?<!\S)({'|'.join(_DRAW_OPTIONS)})(?=[\s.,:;]|$)")
@@ -111,7 +114,7 @@ _DRAW_ARGUMENT = re.compile(rf"(?<!\S)({'|'.join(_DRAW_OPTIONS)})(?=[\s.,:;]|$)"
 
 def _option(argument: re.Match[str]) -> str:
     name, value = argument.groups()
-    return "--" + name.replace("_", "-") + ("" if value == "True" else f" {value}")
+    return "--" + name.replace("_", "-") + ("" if value == "True" else " " + value.strip("'"))
 
 
 def _visible(char: str) -> str:

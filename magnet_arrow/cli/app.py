@@ -6,6 +6,7 @@ import typer
 
 from magnet_arrow.cli.commands.cache import cache_clear, cache_info, cache_path, cache_remove, check, compact, rejects
 from magnet_arrow.cli.commands.ingest import ingest
+from magnet_arrow.cli.commands.panel import panel
 from magnet_arrow.cli.commands.predict import demo, predict
 from magnet_arrow.cli.commands.query import export, head, ls, schemas
 from magnet_arrow.cli.commands.verify import restore, validate, verify
@@ -37,7 +38,7 @@ def _build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    for command in (demo, ingest, validate, ls, head, export, schemas, check, compact, predict, verify, restore):
+    for command in (demo, ingest, validate, ls, head, export, schemas, check, compact, panel, predict, verify, restore):
         app.command()(command)
     app.command()(rejects)
     of_cache = typer.Typer(
