@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # `typing` itself would take a while to import
     from magnet_arrow.ingestion.api import IngestReport, ingest
     from magnet_arrow.outputs import HelmOutputs, HelmRun, HelmRuns, HelmSuite, HelmSuites
     from magnet_arrow.predictions.joins import InstanceJoin, join_instances
+    from magnet_arrow.panels import panel
     from magnet_arrow.predictions.model_families import model_families
     from magnet_arrow.predictions.panel import Panel, load_panel
     from magnet_arrow.predictions.records import RunPrediction
@@ -51,6 +52,7 @@ __all__ = [
     "join_instances",
     "load_panel",
     "model_families",
+    "panel",
     "predictor",
     "validate",
     "verify",
@@ -78,6 +80,7 @@ _HOMES = {
     "join_instances": "predictions.joins",
     "load_panel": "predictions.panel",
     "model_families": "predictions.model_families",
+    "panel": "panels",
     "validate": "checks.validate",
     "verify": "checks.verify",
 }

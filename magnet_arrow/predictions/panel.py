@@ -163,8 +163,8 @@ class Panel:
                     hint="Say from which score on an answer counts as right: threshold=0.5.",
                 )
             return self
-        if threshold != threshold:
-            raise SettingError("A threshold cannot be NaN.", expected="a number")
+        if not isinstance(threshold, int | float) or threshold != threshold:
+            raise SettingError(f"threshold={threshold!r} parts nothing.", expected="a number")
         scores = (pl.col(SCORE) >= threshold).cast(pl.Float64)
         return replace(self, frame=self.frame.with_columns(scores), threshold=float(threshold))
 

@@ -88,6 +88,8 @@ def read_parquet(path: Path) -> tuple[pl.DataFrame, float | None]:
         threshold = json.loads(metadata.get(_METADATA, "{}")).get("threshold")
     except (pl.exceptions.PolarsError, OSError, ValueError, AttributeError) as error:
         raise _no_panel(path, str(error)) from error
+    if not isinstance(threshold, int | float | None):
+        raise _no_panel(path, f"expected a number as threshold, found {threshold!r}")
     return _checked(rows, path), threshold
 
 

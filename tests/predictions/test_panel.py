@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -77,10 +78,11 @@ def test_a_matrix_is_the_callers_own() -> None:
         pa.table,
         pd.DataFrame,
         lambda rows: pd.DataFrame(rows, dtype=object),
+        lambda rows: duckdb.from_arrow(pa.table(rows)),
         lambda rows: pd.DataFrame(rows).astype({"llm": "category"}).set_index("question", drop=False),
         lambda rows: pl.DataFrame(rows, schema_overrides={"llm": pl.Categorical(), "right": pl.Float32}),
     ],
-    ids=["Polars", "lazy", "PyArrow", "pandas", "pandas objects", "pandas categories", "Polars categories"],
+    ids=["Polars", "lazy", "PyArrow", "pandas", "pandas objects", "DuckDB", "pandas categories", "Polars categories"],
 )
 def test_tables_of_any_origin(as_table: Callable[[Any], Any]) -> None:
     assert_equal(from_rows(as_table(ROWS)), small())
@@ -177,8 +179,9 @@ def test_a_score_becomes_0_or_1_just_by_a_threshold_that_is_said() -> None:
     assert halved.threshold == 0.5
     assert halved.binary() is halved
     assert from_rows(ROWS, threshold=1).matrix()[1].tolist() == [0, 0, 1]
-    with pytest.raises(SettingError, match="NaN"):
-        small().binary(math.nan)
+    for nonsense in (math.nan, "0.5", [1]):
+        with pytest.raises(SettingError, match="expected a number"):
+            small().binary(nonsense)  # type: ignore[arg-type]
     assert small().threshold is None
 
 
@@ -285,6 +288,13 @@ def test_a_csv_by_another_hand(tmp_path: Path) -> None:
         (tmp_path / "panel.csv").write_text(f"model,item,score\n1,001,{scores}\n", encoding="utf-8")
         with pytest.raises((BadFileError, PanelError)):
             load_panel(tmp_path / "panel.csv")
+
+
+def test_a_threshold_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    metadata = {"magnet_arrow.panel": '{"threshold": "0.5"}'}
+    small().frame.write_parquet(tmp_path / "panel.parquet", metadata=metadata)
+    with pytest.raises(BadFileError, match="expected a number as threshold"):
+        load_panel(tmp_path / "panel.parquet")
 
 
 def test_files_that_are_not_there_or_of_another_kind(tmp_path: Path) -> None:
