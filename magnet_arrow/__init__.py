@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # `typing` itself would take a while to import
     from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit
     from magnet_arrow.ingestion.api import IngestReport, ingest
     from magnet_arrow.outputs import HelmOutputs, HelmRun, HelmRuns, HelmSuite, HelmSuites
-    from magnet_arrow.predictions.joins import InstanceJoin, join_instances
     from magnet_arrow.panels import panel
+    from magnet_arrow.predictions.joins import InstanceJoin, join_instances
     from magnet_arrow.predictions.model_families import model_families
     from magnet_arrow.predictions.panel import Panel, load_panel
     from magnet_arrow.predictions.records import RunPrediction

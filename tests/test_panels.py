@@ -132,6 +132,7 @@ def test_a_panel_of_mmlu_is_a_loop_over_its_json(shared_dumps: Callable[[str], P
         panel(HelmRuns(source, cache=tmp_path / "cache"), items="instance_id")
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_a_panel_of_synthetic_models_is_a_loop_over_their_json(
     shared_dumps: Callable[[str], Path], tmp_path: Path

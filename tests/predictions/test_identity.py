@@ -120,7 +120,13 @@ def test_keys_of_the_demo_are_those_of_a_loop_over_its_json(demo_outputs: Path, 
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["helm_made", "classic", "eee", "bbq", "modelbench", "helm_old"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "helm_made",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("classic", "eee", "bbq", "modelbench", "helm_old")),
+    ],
+)
 def test_keys_of_a_dump_are_those_of_a_loop_over_its_json(
     name: str, shared_dumps: Callable[[str], Path], tmp_path: Path
 ) -> None:
