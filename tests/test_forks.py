@@ -104,6 +104,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_workers_of_pools_ingest_by_themselves_or_say_why_not(demo_outputs: Path, tmp_path: Path) -> None:
     script = tmp_path / "pools.py"
     script.write_text(POOL)

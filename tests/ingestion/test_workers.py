@@ -144,6 +144,7 @@ def test_any_executor_will_do(outputs: Path, tmp_path: Path) -> None:
     assert (told[-1].bytes_done, told[-1].bytes_total) == (n_bytes, n_bytes)
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_has_workers_too(outputs: Path, cache: Path, tmp_path: Path) -> None:
     """A spawned process would run the script again, and be refused by multiprocessing."""
     script = tmp_path / "script.py"

@@ -40,7 +40,7 @@ for version in range(1, {versions} + 1):
 
 
 def test_a_reader_in_a_loop_beside_a_writer_in_a_loop(tmp_path: Path) -> None:
-    cache, versions = tmp_path / "cache", 60
+    cache, versions = tmp_path / "cache", 20
     commit_runs(cache, {name: [0] * 3 for name in "ab"}, {name: [0] for name in "cd"})
     tests = str(Path(__file__).parents[1])
     child = start(WRITER.format(package=PACKAGE, tests=tests, cache=str(cache), versions=versions))

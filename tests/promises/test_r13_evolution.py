@@ -147,7 +147,7 @@ def plain_json(value: Any) -> Any:
 WAYS = ("frame", "scan", "export", "duckdb")
 
 
-@pytest.mark.parametrize("change", [added, reordered])
+@pytest.mark.parametrize("change", [added, pytest.param(reordered, marks=pytest.mark.slow)])
 def test_columns_added_or_reordered(change: Change, caches: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
     under(change, NEXT, caches, tmp_path)
     for name, (folder, source) in caches.items():
