@@ -9,6 +9,7 @@ from magnet_arrow.cli.commands.ingest import ingest
 from magnet_arrow.cli.commands.panel import panel
 from magnet_arrow.cli.commands.predict import demo, predict
 from magnet_arrow.cli.commands.query import export, head, ls, schemas
+from magnet_arrow.cli.commands.scores import scores
 from magnet_arrow.cli.commands.verify import restore, validate, verify
 
 
@@ -38,9 +39,10 @@ def _build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    for command in (demo, ingest, validate, ls, head, export, schemas, check, compact, panel, predict, verify, restore):
+    for command in (demo, ingest, validate, ls, head, scores, panel, export, schemas, check, compact):
         app.command()(command)
-    app.command()(rejects)
+    for command in (predict, verify, restore, rejects):
+        app.command()(command)
     of_cache = typer.Typer(
         help="Look at the cache, or remove what is in it.", rich_markup_mode=None, no_args_is_help=True
     )
