@@ -41,8 +41,8 @@ def _build() -> typer.Typer:
     app.callback()(_options)
     for command in (demo, ingest, validate, ls, head, scores, panel, export, schemas, check, compact):
         app.command()(command)
-    for command in (predict, verify, restore, rejects):
-        app.command()(command)
+    for other in (predict, verify, restore, rejects):
+        app.command()(other)
     of_cache = typer.Typer(
         help="Look at the cache, or remove what is in it.", rich_markup_mode=None, no_args_is_help=True
     )
