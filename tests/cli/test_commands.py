@@ -80,6 +80,7 @@ def test_help_is_answered_without_what_is_slow(args: list[str]) -> None:
     assert not {"polars", "pyarrow", "rich"} & loaded
 
 
+@pytest.mark.slow
 def test_the_script_is_the_same_command_line(outputs: Path, tmp_path: Path) -> None:
     script = [sys.executable, "-c", "from magnet_arrow.cli.start import main; main()"]
     ended = subprocess.run(

@@ -280,7 +280,7 @@ def assert_only_the_bad_run_is_rejected(report: IngestReport, cache: Path, why: 
     ("begin", "why"),
     [
         (failing_workers.killed, "its worker process died (out of memory, or killed)"),
-        (failing_workers.out_of_memory, "MemoryError"),
+        pytest.param(failing_workers.out_of_memory, "MemoryError", marks=pytest.mark.slow),
     ],
     ids=["killed", "out of memory"],
 )

@@ -34,7 +34,11 @@ def test_an_ingest_that_is_killed_leaves_complete_runs_and_goes_on(
 
 def test_what_was_reported_is_there_though_the_process_is_killed_at_once(tmp_path: Path) -> None:
     outputs = make_outputs(tmp_path)
-    dies = "import os, signal; ingestion.IngestReport = lambda **_: os.kill(os.getpid(), signal.SIGKILL)"
+    dies = """
+import os, signal
+from magnet_arrow.ingestion import api
+api.IngestReport = lambda **_: os.kill(os.getpid(), signal.SIGKILL)
+"""
     child = start_ingest([outputs], tmp_path / "cache", prelude=dies)
     child.communicate()
     assert child.returncode == -signal.SIGKILL
