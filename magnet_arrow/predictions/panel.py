@@ -1,6 +1,7 @@
 """A panel: the score of every model on every item, as a table and as a matrix."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -98,7 +99,8 @@ class Panel:
         if rows.height < len(models) * len(items) and missing == "refuse":
             raise _unequal_items(rows, models, items)
         cells = models.to_frame().join(items.to_frame(), how="cross")
-        filled = cells.join(rows, on=_CELL, how="left", maintain_order="left")
+        in_order = rows.height == cells.height and rows.select(_CELL).equals(cells)  # as our files are
+        filled = rows if in_order else cells.join(rows, on=_CELL, how="left", maintain_order="left")
         return cls(filled, models.to_list(), items.to_list())
 
     def matrix(self) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
@@ -262,7 +264,7 @@ def _unequal_items(rows: pl.DataFrame, models: pl.Series, items: pl.Series) -> P
     return PanelError(
         f"Items are not the same for all models: {lacking.height:,} of {len(models):,} lack some.",
         found=f"{model} without {len(items) - count:,} of {len(items):,} items, the first of them {first!r}",
-        hint="missing='keep' keeps these cells as missing scores; complete() then selects the items that all have.",
+        hint="Panel.from_frame(…, missing='keep') keeps these cells as missing; complete() selects the items of all.",
     )
 
 
@@ -274,11 +276,12 @@ def _chosen(what: str, names: Sequence[str], known: list[str]) -> list[str]:
     if isinstance(names, str):
         raise SettingError(f"{what}s={names!r} is one name.", expected="a list of names")
     chosen = list(names)
-    unknown = [name for name in chosen if name not in set(known)]
-    if unknown:
-        raise PanelError.among(unknown[0], known, what)
+    places = set(known)
+    unknown = next((name for name in chosen if name not in places), None)
+    if unknown is not None:
+        raise PanelError.among(unknown, known, what)
     if len(set(chosen)) < len(chosen):
-        twice = next(name for name in chosen if chosen.count(name) > 1)
+        twice = Counter(chosen).most_common(1)[0][0]
         raise PanelError(f"The {what} {twice!r} is named more than once.")
     if not chosen:
         raise PanelError(f"No {what} is named.", expected="at least one")

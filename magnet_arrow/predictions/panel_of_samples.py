@@ -57,6 +57,7 @@ def panel_of_samples(samples: pl.LazyFrame, main_metrics: pl.DataFrame, wanted: 
     if rows.is_empty():
         raise _nothing_left(excluded, wanted)
     _check(rows, wanted)
+    _check_metrics(rows)
     if wanted.items != _ITEM_KEY:
         _check_labels(rows, wanted.items)
     if wanted.repeats == "refuse":
@@ -142,6 +143,19 @@ def _check(rows: pl.DataFrame, wanted: Wanted) -> None:
 
 
 _WHICH_METRICS = "samples(metrics='all') has the metrics that single instances have."
+
+
+def _check_metrics(rows: pl.DataFrame) -> None:
+    """Raise where the scores of an item are by several metrics: they neither average nor compare."""
+    metrics = rows.group_by(ITEM, maintain_order=True).agg(pl.col("metric").unique(maintain_order=True))
+    several = metrics.filter(pl.col("metric").list.len() > 1)
+    if several.height:
+        item, names = several.row(0)
+        raise PanelError(
+            f"{several.height:,} of {metrics.height:,} items have main metrics that differ from run to run.",
+            found=f"{' and '.join(names)} for item {item!r}",
+            hint=f"Name one: metric={names[0]!r}.",
+        )
 
 
 def _check_labels(rows: pl.DataFrame, items: str) -> None:

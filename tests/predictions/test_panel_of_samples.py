@@ -154,6 +154,15 @@ def test_the_same_run_in_two_suites_is_two_runs() -> None:
         panel_of([sample("a", 1), sample("a", 1, suite="t")])
 
 
+def test_an_item_is_scored_by_one_metric() -> None:
+    rows = [sample("b", 1), sample("a", 1), sample("a", 7, "wren", metric="bits_per_byte")]
+    with pytest.raises(PanelError, match="1 of 2 items have main metrics that differ") as caught:
+        panel_of(rows)
+    assert "exact_match and bits_per_byte for item 'a'" in str(caught.value)
+    several = panel_of([rows[0], rows[2]])
+    assert several.metrics.rows() == [("exact_match", "test", 1), ("bits_per_byte", "test", 1)]
+
+
 def test_an_instance_id_of_several_questions_is_refused_by_name() -> None:
     rows = [sample("a", 1, instance_id="id1"), sample("b", 0, instance_id="id1", run="other"), sample("c", 1)]
     with pytest.raises(PanelError, match="1 of 2 items by instance_id") as caught:
