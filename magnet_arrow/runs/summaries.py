@@ -7,8 +7,8 @@ import polars as pl
 
 from magnet_arrow.helm.run_place import RunPlace
 from magnet_arrow.predictions import described_runs, samples
-from magnet_arrow.predictions.described_runs import GROUPS
-from magnet_arrow.predictions.identity import item_keys, prompt_keys
+from magnet_arrow.predictions.described_runs import GROUPS, SPEC_COLUMNS
+from magnet_arrow.predictions.identity import RECIPE_KEY, item_keys, prompt_keys, recipe_keys
 from magnet_arrow.predictions.joins import Duplicates
 from magnet_arrow.predictions.metrics import MAIN_METRICS_TYPES, METRIC, SuiteSchema, read_suite_schema
 from magnet_arrow.predictions.samples import Metrics, Rows, RunTables
@@ -33,9 +33,20 @@ class SummarizedRuns:
         """One row per run, with its main metric."""
         table = "run_spec"
         arguments = described_runs.argument_columns(self.cached.scan(table).collect_schema().names())
-        specs = self.cached.scan(table, columns=[*described_runs.SPEC_COLUMNS, *arguments], key=True)
+        specs = self.cached.scan(table, columns=[*SPEC_COLUMNS, *arguments], key=True)
         runs = described_runs.describe(specs, self.cached.json_columns(table))
         return described_runs.with_main_metrics(runs, self._schemas(), self.stats())
+
+    def recipes(self) -> pl.DataFrame:
+        """One row per run, with the key of its recipe."""
+        table = "run_spec"
+        names = self.cached.scan(table).collect_schema().names()
+        specs = self.cached.scan(table, columns=list(dict.fromkeys([*SPEC_COLUMNS, *names, EXTRA])), key=True)
+        keyed = recipe_keys(specs, self.cached.json_columns(table)).collect()
+        described = described_runs.describe(keyed.lazy().drop(RECIPE_KEY)).select(
+            *_WHICH_RUN, "model", "model_deployment"
+        )
+        return described.with_columns(keyed.get_column(RECIPE_KEY))
 
     def stats(self) -> pl.LazyFrame:
         """Table `stats`, with `magnet.run`."""
@@ -64,6 +75,9 @@ class SummarizedRuns:
                 by_suite[suite] = read_suite_schema(place)
             found[key or ""] = by_suite[suite]
         return found
+
+
+_WHICH_RUN = ("source", "suite", "run")
 
 
 class Summaries:
@@ -166,4 +180,20 @@ class Summaries:
         Columns: `source`, `suite`, `run`, `metric`, `split`, `metric_source` (who says so), `reason` (why there is
         none).
         """
-        return self._summarized().described().select("source", "suite", "run", *MAIN_METRICS_TYPES)
+        return self._summarized().described().select(*_WHICH_RUN, *MAIN_METRICS_TYPES)
+
+    def recipes(self) -> pl.DataFrame:
+        """What was done in each run, but for the model: runs of one `recipe_key` differ in nothing else.
+
+        That is the scenario spec, the adapter spec without model and model deployment, and the data augmenter spec. Of
+        class names only the last component counts, and a default of HELM is the same whether or not it is written. It
+        is no proof of equal prompts, as HELM adds to the prompts of some models: `prompt_key` of `samples` tells.
+
+        Rows: one per run, in their order.
+        Columns: `source`, `suite`, `run`, `model`, `model_deployment`, `recipe_key`.
+
+        >>> from magnet_arrow import HelmOutputs
+        >>> HelmOutputs.demo().suites("my-suite").recipes()["recipe_key"].n_unique()  # two subjects, two models
+        2
+        """
+        return self._summarized().recipes()
