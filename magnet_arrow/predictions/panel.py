@@ -171,11 +171,19 @@ class Panel:
         return replace(self, frame=self.frame.with_columns(scores), threshold=float(threshold))
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
-        """Writes `frame` as Parquet; `load_panel` reads it. A file that is there is replaced."""
+        """Writes `frame` as Parquet; `load_panel` reads it. A file that is there is replaced, by a complete one.
+
+        Raises:
+            FolderNotWritableError: it cannot be written.
+        """
         panel_files.write_parquet(self.frame, self.threshold, Path(path))
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Writes `frame` as CSV (UTF-8, all names in quotes); `load_panel` reads it. The threshold is not in it."""
+        """Writes `frame` as CSV (UTF-8, all names in quotes); `load_panel` reads it. The threshold is not in it.
+
+        Raises:
+            FolderNotWritableError: it cannot be written.
+        """
         panel_files.write_csv(self.frame, Path(path))
 
     def to_npz(self, path: str | os.PathLike[str]) -> None:
@@ -186,6 +194,7 @@ class Panel:
         Raises:
             MissingPackageError: NumPy is not installed.
             PanelError: a name ends in a NUL, which NumPy would drop.
+            FolderNotWritableError: it cannot be written.
         """
         panel_files.write_npz(numpy(), self.matrix(), self.models, self.items, self.threshold, Path(path))
 

@@ -1,13 +1,24 @@
 """Tables of any origin to the rows of a panel, and panels to files and back."""
 
+import contextlib
+import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import polars as pl
 import pyarrow as pa
 
-from magnet_arrow.errors import BadFileError, ColumnNotFoundError, PanelError, SourceNotFoundError, Where
+from magnet_arrow._text import of_system, where_to_write
+from magnet_arrow.errors import (
+    BadFileError,
+    ColumnNotFoundError,
+    FolderNotWritableError,
+    PanelError,
+    SourceNotFoundError,
+    Where,
+)
 
 MODEL, ITEM, SCORE, RESPONSE = "model", "item", "score", "response"
 _TYPES = {MODEL: pl.String, ITEM: pl.String, SCORE: pl.Float64, RESPONSE: pl.String}
@@ -70,9 +81,29 @@ def _typed(ours: str, name: str, dtype: pl.DataType) -> pl.Expr:
     return pl.col(name).cast(_TYPES[ours]).alias(ours)
 
 
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` once all of it is written, and goes away otherwise."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        try:
+            with part.open("wb") as file:
+                yield file
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        text = f"{path} cannot be written: {of_system(error)}."
+        raise FolderNotWritableError(text, hint=where_to_write(error, "for it")) from error
+
+
 def write_parquet(frame: pl.DataFrame, threshold: float | None, path: Path) -> None:
     """Writes a panel's rows; the threshold is in the metadata."""
-    frame.write_parquet(path, metadata={_METADATA: json.dumps({"threshold": threshold})})
+    # By way of memory: Polars itself says a full disk in words of its own, or makes a fault of Parquet's of it.
+    data = io.BytesIO()
+    frame.write_parquet(data, metadata={_METADATA: json.dumps({"threshold": threshold})})
+    with _replacing(path) as file:
+        file.write(data.getbuffer())
 
 
 def read_parquet(path: Path) -> tuple[pl.DataFrame, float | None]:
@@ -95,7 +126,9 @@ def read_parquet(path: Path) -> tuple[pl.DataFrame, float | None]:
 
 def write_csv(frame: pl.DataFrame, path: Path) -> None:
     """Writes a panel's rows; a string that is empty is "", one that is null is nothing."""
-    frame.write_csv(path, quote_style="non_numeric")
+    text = frame.write_csv(quote_style="non_numeric")
+    with _replacing(path) as file:
+        file.write(text.encode())
 
 
 def read_csv(path: Path) -> pl.DataFrame:
@@ -123,7 +156,7 @@ def write_npz(
     for name in (*models, *items):
         if name.endswith("\0"):
             raise PanelError(f"NumPy would drop the NUL at the end of the name {name!r}.", hint="to_parquet keeps it.")
-    with path.open("wb") as file:  # given a path, NumPy would add .npz to names that end otherwise
+    with _replacing(path) as file:
         numpy.savez_compressed(
             file,
             scores=matrix,

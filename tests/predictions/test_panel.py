@@ -18,6 +18,7 @@ from conftest import SHARED
 from magnet_arrow.errors import (
     BadFileError,
     ColumnNotFoundError,
+    FolderNotWritableError,
     MissingPackageError,
     PanelError,
     SettingError,
@@ -224,6 +225,32 @@ def test_an_npz_is_read_by_numpy_alone_and_a_csv_by_python(tmp_path: Path) -> No
         rows = list(csv.DictReader(file))
     assert rows[2] == {"model": "owl", "item": "c", "score": ""}
     assert [float(row["score"]) for row in rows[3:]] == [0.5, 0.25, 1.0]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"panel{suffix}"
+    file.write_bytes(b"older")
+    write(small(), file)
+    assert_equal(load_panel(file), small())
+    for path in (tmp_path / "none" / file.name, tmp_path / f"folder{suffix}"):
+        (tmp_path / f"folder{suffix}").mkdir(exist_ok=True)
+        with pytest.raises(FolderNotWritableError, match="cannot be written"):
+            write(small(), path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"folder{suffix}", file.name]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_full_disk_leaves_the_older_file(suffix: str, tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    file = tmp_path / f"panel{suffix}"
+    file.write_bytes(b"older")
+    (tmp_path / f"{file.name}.part").symlink_to("/dev/full")
+    with pytest.raises(FolderNotWritableError, match="No space left on device") as caught:
+        write(small(), file)
+    assert "Free some space" in str(caught.value)
+    assert file.read_bytes() == b"older"
 
 
 def test_names_that_numpy_would_change_are_refused(tmp_path: Path) -> None:
