@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from magnet_arrow import HelmOutputs
+
 USE = """
 import sys
 from magnet_arrow._no_pandas import hide_pandas
@@ -38,3 +40,18 @@ def test_arrow_and_polars_work_without_pandas() -> None:
 
 def test_pandas_that_is_imported_stays() -> None:
     subprocess.run([sys.executable, "-c", SHOWN_BEFORE], check=True, timeout=120)
+
+
+SAMPLES = """
+import sys
+from magnet_arrow import HelmOutputs
+runs = HelmOutputs.demo().suites("my-suite").runs()
+assert runs.samples().height == 28
+assert runs.scores().height == 4
+assert "pandas" not in sys.modules
+"""
+
+
+def test_samples_do_not_import_pandas() -> None:
+    HelmOutputs.demo().suites("my-suite").runs().run_spec()  # an ingest may import it
+    subprocess.run([sys.executable, "-c", SAMPLES], check=True, timeout=120)

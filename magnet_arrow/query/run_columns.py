@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+import polars as pl
 import pyarrow as pa
 
 from magnet_arrow import _interning
@@ -63,5 +64,7 @@ def values_by_run(name: str, runs: Iterable[CachedRun], sources: Mapping[str, st
 def column(keys: pa.ChunkedArray, values: Mapping[str, str]) -> pa.DictionaryArray:
     """The column for some rows, by their `magnet.run`."""
     found = _interning.used(keys)
-    distinct = pa.array([values[key] for key in found.dictionary.to_pylist()], pa.string())
+    # By Polars: `pa.array` of a list imports pandas, to see whether the list is one of its own.
+    texts = pl.Series([values[key] for key in found.dictionary.to_pylist()], dtype=pl.String)
+    distinct = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
     return pa.DictionaryArray.from_arrays(found.indices, distinct)
