@@ -24,13 +24,13 @@ def panel(
 
     An item that a model was not asked, or has no score for, is missing. A score is the mean over train trials. Where an
     item is in a data set more than once, or in several of them, it is the mean over these, and `Panel.repeats` counts
-    them. What can be no cell is counted in `Panel.excluded`: samples of runs that have no main metric, and samples
-    without a key, as their text is redacted, encrypted or empty.
+    them. `Panel.excluded` counts the samples that are in no cell: those of runs without a main metric, and those
+    without a key, because their text is redacted, encrypted or empty.
 
     Args:
         runs: runs, suites, an outputs folder, or a path of these.
         metric: "main" for the main metric of each run, or the name of a stat.
-        items: the column of `samples()` that names the item. Instance ids do as long as each is one question.
+        items: the column of `samples()` that names the item. Instance ids are accepted if each is one question.
         split: "main" for the split of the main metric (test, else valid, where a run has none), or the name of one.
         perturbation: None for the unperturbed questions, or the name of a perturbation.
         trial: just this train trial instead of the mean.
@@ -40,7 +40,7 @@ def panel(
 
     Raises:
         ColumnNotFoundError: there is no such metric or column.
-        PanelError: nothing can be a cell, a score is NaN, several runs of one scenario by one model share an item, or
+        PanelError: no sample is left, a score is NaN, several runs of one scenario by one model share an item, or
             one name of an item stands for several questions.
 
     >>> from magnet_arrow import HelmOutputs

@@ -17,7 +17,7 @@ _NEEDED = ("model", "family")
 def model_families(models: Iterable[str] | None = None, *, file: str | os.PathLike[str] | None = None) -> pl.DataFrame:
     """Weights, family and organisation of models, and who says so.
 
-    `weights` is equal for models that are the same weights under several names. `source` says what the row rests on:
+    `weights` is equal for models that are the same weights under several names. `source` says where the row comes from:
     for most models that is their name. A family is wide, such as all of Llama, so that folds by family do not leak.
 
     Rows: one per model as given, or all that are known.

@@ -35,9 +35,9 @@ class Panel:
         models: in order.
         items: in order.
         threshold: scores from it on became 1, those below 0; None if the scores are as they were given.
-        excluded: rows that no cell could be made of, counted by `model` and `reason`.
+        excluded: samples that are in no cell, counted by `model` and `reason`.
         repeats: cells whose score is the mean over an item that is in the data more than once, with their `rows`.
-        metrics: what the scores are: `metric`, `split`, and of how many `runs`; no rows if nobody said.
+        metrics: which scores these are: `metric`, `split` and number of `runs`; no rows if the panel is not of runs.
 
     >>> scores = pl.DataFrame({"llm": ["a", "a", "b", "b"], "q": [1, 2, 1, 2], "right": [True, False, True, None]})
     >>> panel = Panel.from_frame(scores, model="llm", item="q", score="right")
@@ -70,8 +70,8 @@ class Panel:
         """A panel of a long table: one row for each model and item. Models and items are in order of first appearance.
 
         Args:
-            frame: a Polars frame, lazy or not, or a table that speaks Arrow's PyCapsule interface: one of PyArrow,
-                pandas 2.2 or later, narwhals, DuckDB, ….
+            frame: a Polars frame, lazy or not, or a table with Arrow's PyCapsule interface, such as those of PyArrow,
+                pandas 2.2 or later, narwhals and DuckDB.
             model: the column that names the model; strings or integers.
             item: the column that names the item; strings or integers.
             score: the column with the scores; numbers or booleans. Null is a missing score; so is pandas' NaN.
@@ -93,7 +93,7 @@ class Panel:
     def _of_rows(cls, rows: pl.DataFrame, missing: Missing) -> Self:
         """A panel of rows with our own column names and types."""
         if missing not in ("refuse", "keep"):
-            raise SettingError(f"missing={missing!r} says nothing.", expected="'refuse' or 'keep'")
+            raise SettingError(f"missing={missing!r} is no choice.", expected="'refuse' or 'keep'")
         _check_rows(rows)
         models, items = (rows.get_column(name).unique(maintain_order=True) for name in _CELL)
         if rows.height < len(models) * len(items) and missing == "refuse":
@@ -166,7 +166,7 @@ class Panel:
                 )
             return self
         if not isinstance(threshold, int | float) or threshold != threshold:
-            raise SettingError(f"threshold={threshold!r} parts nothing.", expected="a number")
+            raise SettingError(f"threshold={threshold!r} is no threshold.", expected="a number")
         scores = (pl.col(SCORE) >= threshold).cast(pl.Float64)
         return replace(self, frame=self.frame.with_columns(scores), threshold=float(threshold))
 

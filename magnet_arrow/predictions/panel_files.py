@@ -27,7 +27,7 @@ _HINT = "A panel's file is written by to_parquet, to_csv or to_npz; of other tab
 
 
 @runtime_checkable
-class _SpeaksArrow(Protocol):
+class _ArrowTable(Protocol):
     def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
 
 
@@ -35,12 +35,12 @@ def long_rows(frame: Any, columns: dict[str, str]) -> pl.DataFrame:
     """The rows of a table with a panel's column names and types; the order stays.
 
     Args:
-        frame: a Polars frame, lazy or not, or whatever speaks Arrow's PyCapsule interface.
+        frame: a Polars frame, lazy or not, or any object with Arrow's PyCapsule interface.
         columns: the table's column for each of ours.
 
     Raises:
         ColumnNotFoundError: there is no such column.
-        PanelError: the object is no table, or a column has a type that nothing can be done with.
+        PanelError: the object is no table, or a column has a type that is not accepted.
     """
     table = _polars(frame)
     known = table.collect_schema()
@@ -53,7 +53,7 @@ def long_rows(frame: Any, columns: dict[str, str]) -> pl.DataFrame:
 def _polars(frame: Any) -> pl.LazyFrame:
     if isinstance(frame, pl.DataFrame | pl.LazyFrame):
         return frame.lazy()
-    if not isinstance(frame, _SpeaksArrow) or isinstance(frame, pl.Series):
+    if not isinstance(frame, _ArrowTable) or isinstance(frame, pl.Series):
         raise PanelError(
             "", expected="a Polars frame, or a table of PyArrow, pandas or the like", found=type(frame).__name__
         )
@@ -99,7 +99,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 
 def write_parquet(frame: pl.DataFrame, threshold: float | None, path: Path) -> None:
     """Writes a panel's rows; the threshold is in the metadata."""
-    # By way of memory: Polars itself says a full disk in words of its own, or makes a fault of Parquet's of it.
+    # Written to memory first: on a full disk Polars raises other errors, one of which blames the Parquet file.
     data = io.BytesIO()
     frame.write_parquet(data, metadata={_METADATA: json.dumps({"threshold": threshold})})
     with _replacing(path) as file:

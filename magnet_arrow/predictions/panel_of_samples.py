@@ -50,7 +50,7 @@ def panel_of_samples(samples: pl.LazyFrame, main_metrics: pl.DataFrame, wanted: 
         wanted: which samples count.
     """
     if wanted.repeats not in ("refuse", "mean"):
-        raise SettingError(f"repeats={wanted.repeats!r} says nothing.", expected="'refuse' or 'mean'")
+        raise SettingError(f"repeats={wanted.repeats!r} is no choice.", expected="'refuse' or 'mean'")
     rows = _wanted_rows(samples, main_metrics, wanted)
     excluded = _excluded(rows)
     rows = rows.filter(pl.col(_REASON).is_null())

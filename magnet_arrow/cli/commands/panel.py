@@ -35,8 +35,8 @@ def panel(
 ) -> None:
     """Write the score of every model on every item to a file.
 
-    CSV and Parquet have one row per model and item, NPZ a matrix and its names. What could be no cell is counted.
-    A file that is there is replaced.
+    CSV and Parquet have one row per model and item, NPZ a matrix and its names. A file that is there is replaced.
+    Samples that are in no cell are counted.
     """
     from magnet_arrow.outputs import HelmRuns
     from magnet_arrow.panels import panel as panel_of
