@@ -99,6 +99,8 @@ def hash_of(value: Any) -> str:
 
 def _canonical(value: Any) -> Any:
     match value:
+        case str():  # most values: asked first
+            return value
         case dict():
             return {key: _canonical(entry) for key, entry in value.items() if entry is not None}
         case list():
@@ -283,11 +285,12 @@ def _class_by_name(spec: dict[str, Any]) -> dict[str, Any]:
 def _content(source: Any) -> dict[str, Any]:
     """Text, messages and media of an input, an output or a request; what is empty is not in it."""
     source = _object(source)
-    media = [
-        {key: part[key] for key in ("text", "location") if part.get(key) is not None}
-        for part in map(_object, _object(source.get("multimedia_content")).get("media_objects") or [])
-    ]
-    found = {"text": source.get("text"), "messages": source.get("messages"), "media": media}
+    found = {"text": source.get("text"), "messages": source.get("messages")}
+    if multimedia := source.get("multimedia_content"):
+        found["media"] = [
+            {key: part[key] for key in ("text", "location") if part.get(key) is not None}
+            for part in map(_object, _object(multimedia).get("media_objects") or [])
+        ]
     return {key: value for key, value in found.items() if value}
 
 
@@ -299,7 +302,9 @@ def _hidden(content: dict[str, Any]) -> Reason | None:
     text = content.get("text")
     if text == _REDACTED:
         return "redacted"
-    return "encrypted" if isinstance(text, str) and _ENCRYPTED.fullmatch(text) else None
+    if isinstance(text, str) and text.startswith("[") and _ENCRYPTED.fullmatch(text):
+        return "encrypted"
+    return None
 
 
 def _says_something(content: dict[str, Any]) -> bool:
