@@ -9,14 +9,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` itself would take a while to import
     from typing import Any
 
-    from magnet_arrow import data_splits, errors, predictor
+    from magnet_arrow import data_splits, errors, instance_predictor, predictor
     from magnet_arrow.cache import Cache
     from magnet_arrow.checks.validate import ValidationReport, validate
     from magnet_arrow.checks.verify import VerifyReport, verify
     from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit
     from magnet_arrow.ingestion.api import IngestReport, ingest
+    from magnet_arrow.instance_predictor import InstancePredictor
     from magnet_arrow.outputs import HelmOutputs, HelmRun, HelmRuns, HelmSuite, HelmSuites
     from magnet_arrow.panels import panel
+    from magnet_arrow.predictions.instance_records import InstancePrediction
     from magnet_arrow.predictions.joins import InstanceJoin, join_instances
     from magnet_arrow.predictions.model_families import model_families
     from magnet_arrow.predictions.panel import Panel, load_panel
@@ -36,6 +38,8 @@ __all__ = [
     "HelmSuites",
     "IngestReport",
     "InstanceJoin",
+    "InstancePrediction",
+    "InstancePredictor",
     "Panel",
     "Predictor",
     "RunPrediction",
@@ -49,6 +53,7 @@ __all__ = [
     "data_splits",
     "errors",
     "ingest",
+    "instance_predictor",
     "join_instances",
     "load_panel",
     "model_families",
@@ -67,6 +72,8 @@ _HOMES = {
     "HelmSuites": "outputs",
     "IngestReport": "ingestion.api",
     "InstanceJoin": "predictions.joins",
+    "InstancePrediction": "predictions.instance_records",
+    "InstancePredictor": "instance_predictor",
     "Panel": "predictions.panel",
     "Predictor": "predictor",
     "RunPrediction": "predictions.records",

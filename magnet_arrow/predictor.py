@@ -6,7 +6,7 @@ Names and behaviour are MAGNET's. A subclass may override two filters that choos
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
@@ -20,7 +20,7 @@ from magnet_arrow.helm.layout import RunPlace, Source
 from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.ingestion.run_reader import RUN_SPEC, read_run_spec
 from magnet_arrow.outputs import CacheLike, HelmRun, HelmRuns
-from magnet_arrow.predictions.records import RunPrediction, frame
+from magnet_arrow.predictions.records import RunPrediction, frame, require_one_each
 from magnet_arrow.predictions.scoring import compare_runs, without_truth
 from magnet_arrow.sources.file import SourceFile
 
@@ -190,7 +190,7 @@ class RunPredictor(Predictor, ABC):
     def predict(self, train_split: TrainSplit, sequestered_test_split: SequesteredTestSplit) -> list[RunPrediction]:
         """Predict stats of the run in `sequestered_test_split`."""
 
-    def __call__(self, *, helm_runs: "Source | None" = None, helm_suites: "Source | None" = None) -> pl.DataFrame:
+    def __call__(self, helm_runs: "Source | None" = None, *, helm_suites: "Source | None" = None) -> pl.DataFrame:
         """Predicted vs. actual stats, in the columns of `scoring.compare_runs`.
 
         The `actual_mean` is null for a prediction of a stat that the run does not have; a warning is logged that counts
@@ -201,15 +201,15 @@ class RunPredictor(Predictor, ABC):
             helm_suites: suites to draw from. Exactly one of the two is given.
 
         Raises:
-            PredictionError: `predict` returned something else than run predictions.
+            PredictionError: `predict` returned something else than run predictions, or two of one stat.
         """
-        source = _only_one(helm_runs, helm_suites)
+        source = only_one(helm_runs, helm_suites)
         train_split, test_split = self.prepare_all_dataframes(source)
         predictions = self.predict(train_split, test_split.sequester())
-        comparison = compare_runs(
-            frame(_listed(predictions)), test_split.stats.lazy(), test_split.run_specs.lazy()
-        ).collect()
-        _warn_without_truth(comparison)
+        predicted = frame(listed(predictions, "RunPrediction"))
+        require_one_each(predicted.collect())
+        comparison = compare_runs(predicted, test_split.stats.lazy(), test_split.run_specs.lazy()).collect()
+        warn_without_truth(comparison, ("split", "stat_name"))
         return comparison
 
 
@@ -240,30 +240,36 @@ def _run_spec(run: HelmRun) -> dict[str, Any]:
     raise BadFileError("", where=Where(where_of(run.place), RUN_SPEC), expected="an object", found=kind(run_spec))
 
 
-def _only_one(helm_runs: "Source | None", helm_suites: "Source | None") -> Source:
+def only_one(helm_runs: "Source | None", helm_suites: "Source | None") -> Source:
+    """The one that is given of the two arguments that a predictor is called with."""
     source = helm_suites if helm_runs is None else helm_runs
     if source is None or (helm_runs is not None and helm_suites is not None):
-        raise TypeError("A predictor is called with exactly one of helm_runs= and helm_suites=.")
+        raise TypeError("A predictor is called with exactly one of helm_runs and helm_suites=.")
     return source
 
 
-def _listed(predictions: Any) -> list[Any]:
+def listed(predictions: Any, kind: str) -> list[Any]:
+    """The predictions that `predict` returned, as a list.
+
+    Raises:
+        PredictionError: it returned something else.
+    """
     if isinstance(predictions, Iterable) and not isinstance(predictions, str | pl.DataFrame):
         return list(predictions)
-    raise PredictionError("", expected="a list of RunPrediction from predict()", found=type(predictions).__name__)
+    raise PredictionError("", expected=f"a list of {kind} from predict()", found=type(predictions).__name__)
 
 
-def _warn_without_truth(comparison: pl.DataFrame) -> None:
+def warn_without_truth(comparison: pl.DataFrame, names: Sequence[str]) -> None:
+    """Log how many predictions have no actual value, and the first of them by these columns."""
     missing = without_truth(comparison.lazy()).collect()
     if missing.is_empty():
         return
-    first = missing.select("split", "stat_name").head(5)
-    names = ", ".join(f"{name} ({split})" for split, name in first.iter_rows())
+    first = missing.select(names).head(5)
     _log.warning(
         "%d of %d predictions have no actual value to compare with; their actual_mean is null: %s%s",
         missing.height,
         comparison.height,
-        for_terminal(names),
+        for_terminal(", ".join(f"{name} ({of})" for of, name in first.iter_rows())),
         ", …" if missing.height > 5 else "",
     )
 

@@ -12,6 +12,7 @@ import pytest
 from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit
 from magnet_arrow.helm.layout import find_runs
 from magnet_arrow.ingestion.ensure_cached import ensure_cached
+from magnet_arrow.instance_predictor import PREDICT_ID, InstancePrediction, InstancePredictor
 from magnet_arrow.outputs import HelmOutputs, HelmSuite
 from magnet_arrow.predictor import Predictor, RunPrediction, RunPredictor
 from magnet_arrow.restore.run_files import restore
@@ -20,6 +21,8 @@ GOLDEN = Path(__file__).parent / "data" / "golden"
 NAME = "run_spec.name"
 ID = "scenario_state.request_states.instance.id"
 FRAMES = ("run_specs", "scenario_state", "stats", "per_instance_stats")
+
+COMPARED = ["run_spec", "instance_id", "prediction_id", "stat_name", "predicted_mean", "actual_mean"]
 
 Seed = dict[str, Any]
 
@@ -34,6 +37,16 @@ class Quarter(RunPredictor):
             for split in ("valid", "test")
             for stat in ("exact_match", "quasi_exact_match", "num_prompt_tokens")
         ]
+
+
+class Half(InstancePredictor):
+    """Predicts 0.5 for `exact_match` of each request state, like the predictor that MAGNET was run with."""
+
+    def predict(
+        self, train_split: TrainSplit, sequestered_test_split: SequesteredTestSplit
+    ) -> list[InstancePrediction]:
+        rows = sequestered_test_split.scenario_state.select(NAME, PREDICT_ID).rows()
+        return [InstancePrediction(name, number, "exact_match", 0.5) for name, number in rows]
 
 
 DEMO_SEEDS = [
@@ -65,6 +78,32 @@ def assert_equal_to_magnets(suite: HelmSuite, seed: Seed) -> None:
     assert set(comparison["run_spec"]) == {seed["evaluated"]}
     compared = comparison.select("split", "stat_name", "predicted_mean", "actual_mean").rows()
     assert [list(row) for row in compared] == seed["run_comparison_constant_0.25"]
+    assert_instances_equal_to_magnets(suite, seed)
+
+
+def assert_instances_equal_to_magnets(suite: HelmSuite, seed: Seed) -> None:
+    predictor = Half(num_eval_samples=5, random_seed=seed["seed"])
+    train, test = predictor.prepare_all_dataframes(suite)
+    assert {"train": heights(train), "test": heights(test)} == seed["rows"]
+    assert all(
+        split.scenario_state[PREDICT_ID].to_list() == list(range(split.scenario_state.height))
+        for split in (train, test)
+    )
+    comparison = predictor(suite)
+    golden = seed["instance_comparison_constant_0.5"]
+    assert comparison.columns == [
+        "run_spec",
+        "instance_id",
+        "prediction_id",
+        "stat_name",
+        "predicted_mean",
+        "actual_mean",
+    ]
+    assert comparison.height == golden["rows"]
+    assert comparison["actual_mean"].sum() == golden["actual_sum"]
+    first = comparison.select("instance_id", "prediction_id", "stat_name", "actual_mean").head(len(golden["first"]))
+    assert [list(row) for row in first.rows()] == golden["first"]
+    assert set(comparison["run_spec"]) == {seed["evaluated"]}
 
 
 def heights(split: TrainSplit | TestSplit) -> dict[str, int]:

@@ -442,7 +442,7 @@ def test_suites_can_be_given_instead_of_runs(outputs: Path):
 
 @pytest.mark.parametrize("given", [{}, {"helm_runs": "a", "helm_suites": "b"}], ids=["none", "both"])
 def test_exactly_one_of_runs_and_suites_is_given(given: dict[str, str]):
-    with pytest.raises(TypeError, match="exactly one of helm_runs= and helm_suites="):
+    with pytest.raises(TypeError, match="exactly one of helm_runs and helm_suites"):
         Half()(**given)
 
 
@@ -470,6 +470,20 @@ def test_a_predictor_that_gives_something_else_is_told(outputs: Path, made: Any)
     predictor = type("Odd", (RunPredictor,), {"predict": lambda *_: made})(num_eval_samples=2)
     with pytest.raises(PredictionError, match="expected a list of RunPrediction"):
         predictor(helm_runs=outputs)
+
+
+def test_runs_may_be_given_by_position(outputs: Path):
+    predictor = Half(num_eval_samples=2)
+    assert predictor(outputs).equals(predictor(helm_runs=outputs))
+
+
+def test_two_predictions_of_one_stat_are_refused(outputs: Path):
+    class Twice(Half):
+        def predict(self, train_split: Any, sequestered_test_split: Any) -> list[RunPrediction]:
+            return [*super().predict(train_split, sequestered_test_split), RunPrediction("x", "test", "f1", 0.5)] * 2
+
+    with pytest.raises(PredictionError, match=r"(?s)4 stats of a run have .* found 2 of exact_match \(test\) of tides"):
+        Twice(num_eval_samples=2)(outputs)
 
 
 def test_a_predictor_without_predict_cannot_be_made():

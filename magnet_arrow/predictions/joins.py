@@ -44,7 +44,9 @@ _STAT_PERTURBATION = _STAT.named("perturbation.name").removesuffix("name")
 _NEEDED = (RUN, _TRIAL, _ID)
 NAME, VALUE = "name", "value"
 """Columns of a stat's name and its mean."""
-_STAT_ROW, _VALUES = "stat row", "values"
+STAT_ROW = "stat row"
+"""Position of a stat in its frame, from 0."""
+_VALUES = "values"
 _PLACE, _PLACES = "place in its key", "request states of its key"
 
 
@@ -118,7 +120,7 @@ def join_instances(
     values = one_value_each(matched, duplicates)
     columns = wide(values, states.height)
     lonely_states = ~states[ROW].is_in(matched[ROW].unique().implode())
-    lonely_stats = ~stats[_STAT_ROW].is_in(matched[_STAT_ROW].unique().implode())
+    lonely_stats = ~stats[STAT_ROW].is_in(matched[STAT_ROW].unique().implode())
     _report_unmatched(unmatched, lonely_states, lonely_stats)
     return InstanceJoin(
         pl.concat([request_states, columns.lazy()], how="horizontal"),
@@ -147,7 +149,7 @@ def instance_keys(request_states: pl.LazyFrame, per_instance_stats: pl.LazyFrame
         theirs.append(right.alias(name))
     numbers = {NAME: pl.col(STAT_NAME), VALUE: pl.col(STAT_VALUE)}
     states = request_states.select(ours).with_row_index(ROW)
-    stats = per_instance_stats.select(*theirs, **numbers).with_row_index(_STAT_ROW)
+    stats = per_instance_stats.select(*theirs, **numbers).with_row_index(STAT_ROW)
     return pl.collect_all([states, stats])  # type: ignore[return-value]
 
 
@@ -160,9 +162,9 @@ def match(states: pl.DataFrame, stats: pl.DataFrame) -> pl.DataFrame:
     for on, rows in ((key, stats.filter(has_split)), (without_split, stats.filter(~has_split))):
         if not rows.is_empty():
             found = _numbered(states, on).join(rows, on=on, nulls_equal=True, maintain_order="right")
-            parts.append(found.select(ROW, _PLACE, _PLACES, _STAT_ROW, NAME, VALUE))
+            parts.append(found.select(ROW, _PLACE, _PLACES, STAT_ROW, NAME, VALUE))
     if not parts:
-        return _numbered(states, key).join(stats, on=key).select(ROW, _PLACE, _PLACES, _STAT_ROW, NAME, VALUE)
+        return _numbered(states, key).join(stats, on=key).select(ROW, _PLACE, _PLACES, STAT_ROW, NAME, VALUE)
     return pl.concat(parts)
 
 
@@ -179,7 +181,7 @@ def one_value_each(matched: pl.DataFrame, duplicates: Duplicates) -> pl.DataFram
     grouped = matched.group_by(ROW, NAME, maintain_order=True).agg(
         pl.col(_PLACE).first(),
         pl.col(_PLACES).first(),
-        pl.col(_STAT_ROW),
+        pl.col(STAT_ROW),
         pl.col(VALUE).alias(_VALUES),
         known.first().alias("first"),
         known.last().alias("last"),
@@ -192,6 +194,28 @@ def one_value_each(matched: pl.DataFrame, duplicates: Duplicates) -> pl.DataFram
     in_order = pl.col(_VALUES).list.get(pl.col(_PLACE), null_on_oob=True)
     other = pl.col("first" if duplicates == "error" else duplicates)
     return grouped.select(ROW, NAME, pl.when(by_order).then(in_order).otherwise(other).alias(VALUE))
+
+
+def one_pair_each(matched: pl.DataFrame) -> pl.DataFrame:
+    """The pairs of `match`; of as many values of a stat as there are request states, each has the one at its place."""
+    group = (ROW, NAME)
+    by_order = pl.len().over(group) == pl.col(_PLACES)
+    at_its_place = pl.int_range(pl.len(), dtype=pl.UInt32).over(group) == pl.col(_PLACE)
+    return matched.filter(~by_order | at_its_place)
+
+
+def with_key_columns(states: pl.LazyFrame, stats: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """The frames with every column of the key; what occurs in no run is null."""
+    needed = [*(_STAT_KEY[part] for part in _NEEDED), STAT_NAME, STAT_VALUE]
+    return (
+        _with_nulls(states, [_STATE_KEY[part] for part in _NEEDED], _STATE),
+        _with_nulls(stats, needed, _STAT),
+    )
+
+
+def _with_nulls(rows: pl.LazyFrame, names: list[str], table: Table) -> pl.LazyFrame:
+    missing = [name for name in names if name not in rows.collect_schema()]
+    return rows.with_columns(pl.lit(None, polars_type(table.column(name).type)).alias(name) for name in missing)
 
 
 def wide(values: pl.DataFrame, n_states: int) -> pl.DataFrame:
@@ -254,7 +278,7 @@ def _with_needed(rows: pl.LazyFrame, names: list[str], table: Table) -> pl.LazyF
     if not missing:
         return rows
     if RUN in types and rows.select(pl.len()).collect().item() == 0:
-        return rows.with_columns(pl.lit(None, polars_type(table.column(name).type)).alias(name) for name in missing)
+        return _with_nulls(rows, missing, table)
     error = ColumnNotFoundError.among(missing[0], types, table=table.name)
     error.hint = "Scan the table with key=True." if missing[0] == RUN else f"Let columns=[…] have {missing[0]!r}."
     raise error

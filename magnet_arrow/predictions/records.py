@@ -1,15 +1,20 @@
 """`RunPrediction`, a predicted stat, and frames of predictions with the columns of table `stats`."""
 
-import math
-import numbers
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import UnionType
-from typing import Any
 
 import polars as pl
 
+from magnet_arrow._text import counted, for_terminal
 from magnet_arrow.errors import PredictionError
+from magnet_arrow.predictions.prediction_values import (
+    MOMENTS,
+    checked,
+    number,
+    require_64_bits,
+    set_moments,
+    shown,
+)
 from magnet_arrow.query.frames import registered_types
 from magnet_arrow.schema.registry import RUN_NAME, TABLES, key_part
 
@@ -25,7 +30,7 @@ STAT_MEAN = _STATS.named("mean")
 PERTURBATION = _STATS.named("name.perturbation.name").removesuffix("name")
 """Prefix of the columns of a perturbation's parameters."""
 
-_MOMENTS = ("count", "sum", "sum_squared", "min", "max", "mean", "variance", "stddev")
+_NUMBERS = frozenset(map(_STATS.named, MOMENTS))
 _NAMED_ALWAYS = ("name", "fairness", "robustness")
 _ACCEPTED: dict[pl.DataType, set[type]] = {
     pl.String(): {str},
@@ -60,7 +65,7 @@ class RunPrediction:
         sub_split: part of the split; None matches any, and each match is a row of the comparison.
 
     Raises:
-        PredictionError: a value has a wrong type.
+        PredictionError: a value has a wrong type, or the mean is NaN.
 
     >>> RunPrediction("mmlu:subject=anatomy", "test", "exact_match", 0.5, sum=3).sum_squared
     9
@@ -84,24 +89,15 @@ class RunPrediction:
     def __post_init__(self) -> None:
         """Checks the values, and fills in what follows from others."""
         for name in ("run_spec_name", "stat_name"):
-            _checked(name, getattr(self, name), str, "a string")
+            checked(name, getattr(self, name), str, "a string")
         for name in ("split", "computed_on", "sub_split"):
-            _checked(name, getattr(self, name), str | None, "a string or None")
-        _checked("count", self.count, numbers.Integral, "an integer")
-        _checked("mean", self.mean, numbers.Real, "a number")
-        for name in _MOMENTS:
-            self._set(name, _number(name, getattr(self, name)))
-        _require_64_bits("count", self.count)
-        if self.sum is not None and self.sum_squared is None:
-            self._set("sum_squared", _squared(self.sum))
-        self._set("perturbation_parameters", _parameters(self.perturbation_parameters))
-
-    def _set(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
+            checked(name, getattr(self, name), str | None, "a string or None")
+        set_moments(self)
+        object.__setattr__(self, "perturbation_parameters", _parameters(self.perturbation_parameters))
 
 
 def _parameters(given: Mapping[str, Scalar | None] | None) -> dict[str, Scalar | None]:
-    given = _checked("perturbation_parameters", given or {}, Mapping, "a dictionary or None")
+    given = checked("perturbation_parameters", given or {}, Mapping, "a dictionary or None")
     if "computed_on" in given:
         raise PredictionError(
             "'computed_on' is among the perturbation's parameters.",
@@ -109,40 +105,13 @@ def _parameters(given: Mapping[str, Scalar | None] | None) -> dict[str, Scalar |
         )
     parameters: dict[str, Scalar | None] = dict.fromkeys(_NAMED_ALWAYS)
     for key, value in given.items():
-        _checked("a key of perturbation_parameters", key, str, "a string")
+        checked("a key of perturbation_parameters", key, str, "a string")
         if isinstance(value, bool | str):
-            parameters[key] = _checked(key, value, bool | str, "a boolean or a string")
+            parameters[key] = checked(key, value, bool | str, "a boolean or a string")
         else:
-            parameters[key] = _number(key, value)
-            _require_64_bits(key, parameters[key])
+            parameters[key] = number(key, value)
+            require_64_bits(key, parameters[key])
     return parameters
-
-
-def _require_64_bits(name: str, value: Any) -> None:
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise _wrong(name, value, "an integer of 64 bits")
-
-
-def _number(name: str, value: Any) -> Any:
-    """`value` as a Python int or float; None stays None."""
-    _checked(name, value, numbers.Real | None, "a number or None")
-    if value is None:
-        return None
-    try:
-        number = int(value) if isinstance(value, numbers.Integral) else float(value)
-        float(number)
-    except (OverflowError, ValueError, TypeError) as error:
-        raise _wrong(name, value, "a number that a float can hold") from error
-    return number
-
-
-def _squared(number: float) -> float:
-    square = number * number
-    try:
-        float(square)
-    except OverflowError:  # an integer; for a float the square is infinity
-        return math.inf
-    return square
 
 
 def frame(predictions: Iterable[RunPrediction]) -> pl.LazyFrame:
@@ -161,31 +130,28 @@ def frame(predictions: Iterable[RunPrediction]) -> pl.LazyFrame:
     predictions = list(predictions)
     for prediction in predictions:
         if not isinstance(prediction, RunPrediction):
-            raise PredictionError("", expected="a list of RunPrediction", found=f"{_shown(prediction)} in it")
+            raise PredictionError("", expected="a list of RunPrediction", found=f"{shown(prediction)} in it")
     columns = [*_names(predictions), *_parameter_columns(predictions), *_numbers(predictions)]
     return pl.DataFrame(columns).lazy()
 
 
-def _checked(name: str, value: Any, kind: type | UnionType, expected: str) -> Any:
-    if not isinstance(value, kind):
-        raise _wrong(name, value, expected)
-    if isinstance(value, str) and not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise _wrong(name, value, "a string that UTF-8 can encode") from error
-    return value
+def require_one_each(predictions: pl.DataFrame) -> None:
+    """Raise where two predictions of a frame are of one stat of one run.
 
-
-def _wrong(name: str, value: Any, expected: str) -> PredictionError:
-    return PredictionError(f"{name} of a prediction is wrong:", expected=expected, found=_shown(value))
-
-
-def _shown(value: Any) -> str:
-    try:
-        return f"{value!r:.80}"
-    except Exception:  # an integer with more digits than Python prints, for example
-        return f"a {type(value).__name__} that cannot be shown"
+    Raises:
+        PredictionError: they are.
+    """
+    key = [name for name in predictions.columns if name not in _NUMBERS]
+    groups = predictions.group_by(key, maintain_order=True).len().filter(pl.col("len") > 1)
+    if groups.is_empty():
+        return
+    first = groups.row(0, named=True)
+    split = "" if first[STAT_SPLIT] is None else f" ({for_terminal(first[STAT_SPLIT])})"
+    raise PredictionError(
+        f"{counted(groups.height, 'stat')} of a run {'has' if groups.height == 1 else 'have'} several predictions.",
+        expected="one prediction per run, split, stat and perturbation",
+        found=f"{first['len']} of {for_terminal(first[STAT_NAME])}{split} of {for_terminal(first[RUN_NAME])}",
+    )
 
 
 def _names(predictions: Sequence[RunPrediction]) -> Iterator[pl.Series]:
@@ -201,7 +167,7 @@ def _names(predictions: Sequence[RunPrediction]) -> Iterator[pl.Series]:
 
 
 def _numbers(predictions: Sequence[RunPrediction]) -> Iterator[pl.Series]:
-    for moment in _MOMENTS:
+    for moment in MOMENTS:
         column = _STATS.named(moment)
         values = [getattr(each, moment) for each in predictions]
         if moment != "count":

@@ -2,11 +2,19 @@
 
 import polars as pl
 
+from magnet_arrow._text import counted, for_terminal
+from magnet_arrow.errors import JoinError
+from magnet_arrow.predictions.instance_ids import PREDICT_ID
+from magnet_arrow.predictions.joins import STAT_NAME as INSTANCE_STAT_NAME
+from magnet_arrow.predictions.joins import STAT_VALUE
 from magnet_arrow.predictions.records import PERTURBATION, STAT_MEAN, STAT_NAME, STAT_SPLIT, STAT_SUB_SPLIT
 from magnet_arrow.query.run_columns import RUN_COLUMNS
-from magnet_arrow.schema.registry import RUN_NAME
+from magnet_arrow.schema.registry import RUN_NAME, TABLES
+
+INSTANCE_ID = TABLES["scenario_state"].named("request_states.instance.id")
 
 _ROW = "prediction"
+_PREDICTED = (RUN_NAME, PREDICT_ID, INSTANCE_STAT_NAME)
 _ACTUAL = "actual_mean"
 _KNOWN = " known"
 
@@ -51,6 +59,63 @@ def compare_runs(predictions: pl.LazyFrame, stats: pl.LazyFrame, run_specs: pl.L
         *(pl.col(name).alias("perturbation_" + name.removeprefix(PERTURBATION)) for name in perturbation),
         pl.col(STAT_SUB_SPLIT).alias("sub_split"),
     )
+
+
+def compare_instances(predictions: pl.LazyFrame, stats: pl.LazyFrame, states: pl.LazyFrame) -> pl.LazyFrame:
+    """Each prediction of a stat of a request state with the actual one.
+
+    Rows: one per prediction, in their order. A prediction without an actual value has null as its `actual_mean`.
+
+    Columns: `run_spec`, `instance_id`, `prediction_id`, `stat_name`, `predicted_mean`, `actual_mean`. The instance id
+    is null if no request state has the prediction's id.
+
+    Args:
+        predictions: a frame of `instance_records.instance_frame`.
+        stats: rows of table `per_instance_stats` with `magnet.instance_predict_id`, one value for each stat of a
+            request state (`require_one_value`).
+        states: rows of table `scenario_state` with `magnet.instance_predict_id`.
+    """
+    ids = states.select(RUN_NAME, PREDICT_ID, _named_or_null(states, INSTANCE_ID, "instance_id", pl.String()))
+    name = _named_or_null(stats, INSTANCE_STAT_NAME, INSTANCE_STAT_NAME, pl.String())
+    means = stats.select(RUN_NAME, PREDICT_ID, name, _named_or_null(stats, STAT_VALUE, _ACTUAL, pl.Float64()))
+    means = means.unique(_PREDICTED, keep="first")
+    known = predictions.join(ids, on=[RUN_NAME, PREDICT_ID], how="left", maintain_order="left")
+    return known.join(means, on=_PREDICTED, how="left", maintain_order="left").select(
+        pl.col(RUN_NAME).alias("run_spec"),
+        "instance_id",
+        pl.col(PREDICT_ID).alias("prediction_id"),
+        pl.col(INSTANCE_STAT_NAME).alias("stat_name"),
+        pl.col(STAT_VALUE).alias("predicted_mean"),
+        _ACTUAL,
+    )
+
+
+def require_one_value(predictions: pl.DataFrame, stats: pl.DataFrame) -> None:
+    """Raise where a predicted stat of a request state has several different values.
+
+    Raises:
+        JoinError: it does.
+    """
+    if not {STAT_VALUE, INSTANCE_STAT_NAME} <= set(stats.columns):
+        return
+    predicted = stats.join(predictions.select(_PREDICTED), on=_PREDICTED, how="semi")
+    values = predicted.group_by(_PREDICTED, maintain_order=True).agg(pl.col(STAT_VALUE).unique(maintain_order=True))
+    several = values.filter(pl.col(STAT_VALUE).list.len() > 1)
+    if several.is_empty():
+        return
+    run, number, stat, found = several.row(0)
+    raise JoinError(
+        f"{counted(several.height, 'predicted stat')} of a request state {'has' if several.height == 1 else 'have'} "
+        "several actual values.",
+        expected=f"one value of {for_terminal(stat)} for request state {number} of {for_terminal(run)}",
+        found=" and ".join(map(str, found[:5])),
+        hint="Predict other stats, or leave out this run by a filter.",
+    )
+
+
+def _named_or_null(rows: pl.LazyFrame, column: str, name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column under another name; null if it does not occur."""
+    return (pl.col(column) if column in rows.collect_schema() else pl.lit(None, dtype)).alias(name)
 
 
 def without_truth(comparison: pl.LazyFrame) -> pl.LazyFrame:

@@ -2,8 +2,8 @@
 
     python tests/data/make_golden.py ../shared/data
 
-`magnet_golden.json` keeps the two suites of the demo without their instance comparisons (those of the real
-dump are read where that dump lies), `notebook_columns.json` is whole. Read the diff before you commit it.
+`magnet_golden.json` keeps the two suites of the demo (that of the real dump is read where that dump is),
+`notebook_columns.json` is complete. Read the diff before you commit it.
 """
 
 import json
@@ -16,9 +16,6 @@ GOLDEN = Path(__file__).parent / "golden"
 def main(shared: Path) -> None:
     golden = json.loads((shared / "magnet_golden.json").read_bytes())
     suites = {name: suite for name, suite in golden.items() if name.startswith("demo ")}
-    for suite in suites.values():
-        for seed in suite["seeds"]:
-            del seed["instance_comparison_constant_0.5"]
     columns = json.loads((shared / "notebook_columns.json").read_bytes())
     GOLDEN.mkdir(exist_ok=True)
     for name, value in {"magnet_golden.json": suites, "notebook_columns.json": columns}.items():

@@ -64,6 +64,7 @@ def test_predictions_can_be_sent_to_another_process():
     ("changes", "words"),
     [
         ({"mean": None}, ["mean", "expected a number", "found None"]),
+        ({"mean": math.nan}, ["mean", "expected a number", "found nan"]),
         ({"mean": "0.5"}, ["mean", "expected a number", "found '0.5'"]),
         ({"stat_name": 1}, ["stat_name", "expected a string", "found 1"]),
         ({"split": 1}, ["split", "expected a string or None"]),
