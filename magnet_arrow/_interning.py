@@ -16,7 +16,7 @@ from magnet_arrow import _arrow_compute as pc
 T = TypeVar("T", bound=Hashable)
 
 
-def taken(column: pa.Array, codes: pa.Array) -> pa.Array:
+def take(column: pa.Array, codes: pa.Array) -> pa.Array:
     """A column's values at these places (Arrow's `take`). Strings and lists become a dictionary, so none is copied.
 
     Most columns of most dumps are all null, which costs nothing to repeat.

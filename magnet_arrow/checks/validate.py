@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from magnet_arrow._forks import require_threads
-from magnet_arrow.decode.anomalies import add_places
+from magnet_arrow.decode.anomalies import add_counts
 from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.decode.wire import TEXT_FORM, unescape
 from magnet_arrow.errors import BadFileError, Rejected
@@ -22,7 +22,7 @@ from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.releases import ALWAYS_WRITTEN, FIRST, Era, era_of
 from magnet_arrow.ingestion.ingester import Ingester
 from magnet_arrow.ingestion.reading import Found, where_of
-from magnet_arrow.ingestion.rejection import ReadModeError, not_taken, rejected_of, said, unfit
+from magnet_arrow.ingestion.rejection import ReadModeError, not_read, rejected_of, said, unfit
 from magnet_arrow.ingestion.rules import Progress, ReadMode, Rules, StampedRun
 from magnet_arrow.ingestion.run_reader import is_streamed, stamps_of
 from magnet_arrow.records.row_group import Batch
@@ -105,7 +105,7 @@ class ValidationReport:
         """All unknown fields and values of another type."""
         total: Counter[tuple[str, str]] = Counter()
         for found in (*self.runs, *self.suites):
-            add_places(total, found.unexpected)
+            add_counts(total, found.unexpected)
         return dict(sorted(total.items()))
 
     @property
@@ -141,7 +141,7 @@ def validate(
     """
     require_threads()
     found = layout.find_all(source, follow_links=follow_links)
-    look = _Look([(place, stamps_of(place)) for place in found.places], progress)
+    look = _Validation([(place, stamps_of(place)) for place in found.places], progress)
     findings = look.through()
     runs = tuple(one for one in findings if one.folder)
     suites = tuple(one for one in findings if not one.folder and (one.size_bytes or one.unexpected))
@@ -238,8 +238,8 @@ def _spans_in(values: pa.Array, shape: Shape) -> Iterator[Span]:
 _REPORT = "Please report this: it is a fault of magnet_arrow."
 
 
-class _Look:
-    """One way through a source."""
+class _Validation:
+    """Reads all runs of a source once and collects the findings."""
 
     def __init__(
         self, stamped: Sequence[tuple[RunPlace, Fingerprint]], progress: Callable[[Progress], None] | None
@@ -276,7 +276,7 @@ class _Look:
         except Exception as error:
             if error is self._stopped_by:
                 raise
-            found = error if isinstance(error, BadFileError) else not_taken(where_of(place), said(error), _REPORT)
+            found = error if isinstance(error, BadFileError) else not_read(where_of(place), said(error), _REPORT)
             rejected = rejected_of(where_of(place), place.path, found)
             partial, era = self._partial_of(place, stamps)
             return replace(bare, rejected=rejected, partial=partial, era=era)
@@ -294,7 +294,7 @@ class _Look:
                 return self._ingester.ingest(run)
             except ReadModeError:
                 pass
-        # After a bad streamed run the ingester is of no use: it hands over what it holds of other runs before.
+        # After a bad streamed run the ingester is of no use: so the row groups of the other runs are passed on first.
         self._ingester.finish()
         mode = ReadMode(streamed=True)
         while True:
@@ -308,7 +308,7 @@ class _Look:
                 raise
 
     def _partial_of(self, place: RunPlace, stamps: Fingerprint) -> tuple[tuple[str, ...] | None, Era | None]:
-        """The files that would be missing, or end early, if the run were taken all the same; what tells its era."""
+        """The files that would be missing, or end early, if the run were ingested all the same, and its era."""
         run, mode = StampedRun(place, str(place.source), stamps), ReadMode(streamed=is_streamed(stamps))
         while True:
             evidence = _Evidence()

@@ -40,7 +40,7 @@ def unexpected_fields(residuals: Iterable[Residual], shape: Object, root: str = 
     return found
 
 
-def add_places(found: Counter[tuple[str, str]], more: Mapping[tuple[str, str], int]) -> None:
+def add_counts(found: Counter[tuple[str, str]], more: Mapping[tuple[str, str], int]) -> None:
     """Add the counts of one run to those of others; past 10 × `MAX_PLACES` paths they are counted together."""
     for field, count in more.items():
         _add(found, field, count, 10 * MAX_PLACES)
@@ -48,7 +48,7 @@ def add_places(found: Counter[tuple[str, str]], more: Mapping[tuple[str, str], i
 
 def _add(found: Counter[tuple[str, str]], field: tuple[str, str], count: int, max_fields: int) -> None:
     if field not in found and len(found) >= max_fields:
-        field = field[0], f"{field[1].partition(' ')[0]} $ (other places)"
+        field = field[0], f"{field[1].partition(' ')[0]} $ (other paths)"
     found[field] += count
 
 

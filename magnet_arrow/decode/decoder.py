@@ -55,24 +55,24 @@ class ElementDecoder:
     def _one(self) -> "msgspec.json.Decoder[Any]":
         return msgspec.json.Decoder(self._struct)
 
-    def plain(self, array: bytes | memoryview) -> list[Any]:
+    def fast(self, array: bytes | memoryview) -> list[Any]:
         """The elements of a JSON array, by the fast way.
 
         Raises:
-            NotPlainError: msgspec refuses one of them.
+            FastDecodeError: msgspec refuses one of them.
         """
         try:
             found: list[Any] = self._many.decode(array)
         except REFUSED:
-            raise NotPlainError from None
+            raise FastDecodeError from None
         return found
 
-    def plain_pieces(self, pieces: Iterable[bytes | memoryview]) -> list[Any]:
-        """As `plain`, for elements that were cut out of others before: each piece is one."""
+    def fast_pieces(self, pieces: Iterable[bytes | memoryview]) -> list[Any]:
+        """As `fast`, for elements that were cut out of others before: each piece is one."""
         try:
             return list(map(self._one.decode, pieces))
         except REFUSED:
-            raise NotPlainError from None
+            raise FastDecodeError from None
 
     def careful(self, chunk: Chunk) -> Decoded:
         """The elements of a chunk, by the careful way. Sets the chunk's `count`.
@@ -132,8 +132,8 @@ ESCAPED_QUOTE = b"\\u0022"
 """A quotation mark in a string as HELM never writes it."""
 
 
-class NotPlainError(Exception):
-    """The fast way cannot decode something, or cannot show that it says all that the file says."""
+class FastDecodeError(Exception):
+    """The fast way cannot decode something, or may have lost something: the careful way is needed."""
 
 
 class BadPieceError(Exception):

@@ -16,7 +16,7 @@ import pyarrow as pa
 from magnet_arrow import _arrow_compute as pc
 from magnet_arrow.decode import helm_layout
 from magnet_arrow.decode.chunks import REFUSED, Chunk, raw_items
-from magnet_arrow.decode.decoder import NotPlainError
+from magnet_arrow.decode.decoder import FastDecodeError
 
 BATCH_BYTES = 4 << 20
 """How much is split at once. A smaller batch meets more pieces again, a larger one leaves the processor's caches."""
@@ -87,25 +87,25 @@ def require_whole(pieces: Sequence[bytes]) -> None:
     """Require that each piece is one JSON value.
 
     Raises:
-        NotPlainError: one is not.
+        FastDecodeError: one is not.
     """
     try:
         found = raw_items(b"[%b]" % b",".join(pieces))
     except REFUSED:
-        raise NotPlainError from None
+        raise FastDecodeError from None
     if list(map(bytes, found)) != list(pieces):
-        raise NotPlainError
+        raise FastDecodeError
 
 
-def cuts(chunk: Chunk, closing: bytes, size_bytes: int) -> Iterator[Region]:
+def regions(chunk: Chunk, closing: bytes, size_bytes: int) -> Iterator[Region]:
     """The elements of a chunk in byte ranges of about a size, without the brackets and commas around them.
 
     Raises:
-        NotPlainError: the chunk does not end with its bracket.
+        FastDecodeError: the chunk does not end with its bracket.
     """
     begin, last = chunk.begin + 1, chunk.end - 1
     if not chunk.buffer.startswith(b"]", last):
-        raise NotPlainError
+        raise FastDecodeError
     while last - begin > size_bytes:
         at = chunk.buffer.find(closing + b",", begin + size_bytes, last)
         if at < 0:
@@ -120,11 +120,11 @@ def insides(region: Region, opening: bytes, closing: bytes) -> Region:
     """A region from the inside of its first element to the inside of its last, without `opening` and `closing`.
 
     Raises:
-        NotPlainError: it does not begin and end with them.
+        FastDecodeError: it does not begin and end with them.
     """
     end = region.end - region.buffer.endswith(b"\n", region.begin, region.end)
     begin, last = region.begin + len(opening), end - len(closing)
     there = region.buffer.startswith(opening, region.begin, end) and region.buffer.endswith(closing, begin, end)
     if not there or last < begin:
-        raise NotPlainError
+        raise FastDecodeError
     return Region(region.buffer, begin, last)

@@ -85,8 +85,8 @@ def _section(handle: TableHandle) -> str:
 
 def _column_line(table: Table, field: pa.Field) -> str:
     registered = {column.name: column.doc for column in table.columns}
-    spread = table.spread_of(field.name)
-    doc = registered.get(field.name) or (f"dynamic column: {spread.doc}" if spread else "")
+    owner = table.dynamic_object_of(field.name)
+    doc = registered.get(field.name) or (f"dynamic column: {owner.doc}" if owner else "")
     return f"{for_terminal(field.name)} ({registry.type_text(field.type)}): {doc}"
 
 

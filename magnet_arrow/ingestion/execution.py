@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from magnet_arrow.decode.anomalies import add_places
+from magnet_arrow.decode.anomalies import add_counts
 from magnet_arrow.errors import CacheError, Rejected, SettingError, WorkersLostError
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.ingestion.parallel import division
@@ -17,7 +17,7 @@ from magnet_arrow.ingestion.parallel.task import PendingRun, Task, TaskResult, n
 from magnet_arrow.ingestion.plan import Known, Plan, find_unchanged, make_plan
 from magnet_arrow.ingestion.progress import ProgressCounter
 from magnet_arrow.ingestion.reading import where_of
-from magnet_arrow.ingestion.rejection import not_taken
+from magnet_arrow.ingestion.rejection import not_read
 from magnet_arrow.ingestion.rules import Progress, Rules
 from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.schema import registry
@@ -60,7 +60,7 @@ class Done:
             self.bytes_out += result.segment.size_bytes + result.segment.runs.size_bytes
         self.rejected += [*result.rejected, *result.unread]
         self.lacking += result.lacking
-        add_places(self.unexpected, result.unexpected)
+        add_counts(self.unexpected, result.unexpected)
         self.notes += result.notes
         for table, rows in result.rows.items():
             self.rows[table] += rows
@@ -250,6 +250,6 @@ def _require_own_folder(cache: Path, places: Sequence[RunPlace]) -> None:
 def _rejection(run: PendingRun, failed: Failed) -> TaskResult:
     """The result for a run that workers died of, or that raised an error which is no fault of its files."""
     where, place = where_of(run.place), run.place
-    why = Rejected.from_error(where, not_taken(where, failed.why, failed.hint))
+    why = Rejected.from_error(where, not_read(where, failed.why, failed.hint))
     bad = RejectedRun(run.source, place.suite, place.folder, run.stamps, why, run.content)
     return TaskResult(unread=(bad,)) if failed.is_system else TaskResult(rejected=(bad,))

@@ -1,12 +1,12 @@
-"""Reads runs, one by one or in batches, and hands their row groups to a sink."""
+"""Reads runs, one by one or in batches, and passes their row groups to a sink."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from magnet_arrow import _gc
-from magnet_arrow.decode.anomalies import add_places
-from magnet_arrow.decode.decoder import NotPlainError
+from magnet_arrow.decode.anomalies import add_counts
+from magnet_arrow.decode.decoder import FastDecodeError
 from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.errors import Rejected
 from magnet_arrow.ingestion.batch_reader import BatchReader, BufferedRun
@@ -88,7 +88,7 @@ class Ingester(Generic[T]):
                 raise changed(where_of(run.place), run.stamps, now)
             for table, rows, json_bytes in found.rows:
                 self._context.append(entry, table, rows, json_bytes)
-            add_places(self.unexpected, found.unexpected)
+            add_counts(self.unexpected, found.unexpected)
             self._add_run(entry)
             self._tables.flush_full()
         self.notes += [f"{where_of(run.place)}/{name} is not kept: {why_not_kept(name)}." for name in entry.not_kept]
@@ -107,7 +107,7 @@ class Ingester(Generic[T]):
             buffered = self._batch_reader.read(runs)
             try:
                 names, rows = self._read_batch(buffered) if buffered else ([], {})
-            except NotPlainError:
+            except FastDecodeError:
                 return list(runs)
             self._append_batch(buffered, names, rows)
             self._tables.flush_full()
@@ -118,7 +118,7 @@ class Ingester(Generic[T]):
         """The runs' names, and the rows of all of them by table.
 
         Raises:
-            NotPlainError: one of them may hold something that needs a closer look.
+            FastDecodeError: one of them may hold something that needs a closer look.
         """
         rows: dict[str, Rows] = {}
         for table in _BATCH_TABLES[1:]:
@@ -126,14 +126,14 @@ class Ingester(Generic[T]):
             if not files:
                 continue
             if table is PICTURED and not self._context.rules.pictures and any(map(has_pictures, files)):
-                raise NotPlainError
+                raise FastDecodeError
             builder = self._tables.of(table)
             rows[table.name] = builder.read_files(files)
             if any(builder.residuals_of(rows[table.name])):
-                raise NotPlainError  # each run's unexpected fields are reported, and may be a reason to reject it
+                raise FastDecodeError  # each run's unexpected fields are reported, and may be a reason to reject it
         specs = self._tables.find(_RUN_SPECS, ObjectBuilder).read_files([run.files[_RUN_SPECS.name] for run in runs])
         if not all(isinstance(spec.name, str) for spec in specs.values):
-            raise NotPlainError
+            raise FastDecodeError
         rows[_RUN_SPECS.name] = specs
         return [spec.name for spec in specs.values], rows
 

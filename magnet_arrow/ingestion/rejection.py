@@ -41,9 +41,9 @@ class PicturesError(BadFileError):
     """A file embeds pictures, which the rules exclude."""
 
 
-def not_taken(run: str, why: str, hint: str) -> BadFileError:
+def not_read(run: str, why: str, hint: str) -> BadFileError:
     """The error for a run that could not be read, though its files are not the reason."""
-    return BadFileError(f"It could not be taken: {why}.", where=Where(run), hint=hint)
+    return BadFileError(f"It could not be read: {why}.", where=Where(run), hint=hint)
 
 
 def unfit(run: str, folder: Path, stamps: Fingerprint) -> BadFileError | None:
@@ -61,7 +61,7 @@ def unfit(run: str, folder: Path, stamps: Fingerprint) -> BadFileError | None:
         except FileNotFoundError:
             return None
         except OSError as error:
-            return not_taken(run, f"its folder cannot be listed ({error.strerror})", "Make it readable.")
+            return not_read(run, f"its folder cannot be listed ({error.strerror})", "Make it readable.")
     return None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from magnet_arrow.decode.anomalies import add_places, unexpected_fields
+from magnet_arrow.decode.anomalies import add_counts, unexpected_fields
 from magnet_arrow.decode.chunk_reader import ChunkReader
 from magnet_arrow.decode.chunks import Chunk, CrowdedError
 from magnet_arrow.decode.decoder import document, member_error, parse_document
@@ -295,7 +295,7 @@ class RunReader:
             self.found.rows.append((table, rows, json_bytes))
 
     def _note_unexpected(self, unexpected: Counter[tuple[str, str]], table: Table) -> None:
-        add_places(self.found.unexpected, unexpected)
+        add_counts(self.found.unexpected, unexpected)
         if unexpected and self._rules.strict:
             (what, path), count = next(iter(unexpected.items()))
             where = Where(self._where, table.file, path.split(" ", 1)[1])

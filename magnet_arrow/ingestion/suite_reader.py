@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from magnet_arrow.decode.decoder import NotPlainError, document, parse_document
+from magnet_arrow.decode.decoder import FastDecodeError, document, parse_document
 from magnet_arrow.decode.wire import dumps
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm.declared_types import object_shape
@@ -106,7 +106,7 @@ class SuiteReader:
             return False
         try:
             rows = self._context.tables.find(table, ObjectBuilder).read_documents(files)
-        except NotPlainError:
+        except FastDecodeError:
             return False
         self.found.rows.append((table, rows, 0))
         return True

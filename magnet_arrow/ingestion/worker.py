@@ -82,7 +82,7 @@ class _Work:
         self._begin_segment()
 
     def _begin_segment(self) -> None:
-        self._writer = SegmentWriter(self._task.cache, self._task.name, long=self._task.runs[0].is_streamed)
+        self._writer = SegmentWriter(self._task.cache, self._task.name, streamed=self._task.runs[0].is_streamed)
         sink = _Sink(self._writer, self._contents)
         self._ingester: Ingester[Segment] = Ingester(sink, self._buffer, self._counter.read, self._task.rules)
 

@@ -149,8 +149,8 @@ def _pointers(table: Table, names: Collection[str], places: tuple[str, ...]) -> 
     registered = {column.name: column.pointer for column in table.columns}
     for name in names:
         pointer = registered.get(name)
-        if pointer is None and (spread := table.spread_of(name)):
-            pointer = registry.pointer_of(spread, name)
+        if pointer is None and (owner := table.dynamic_object_of(name)):
+            pointer = registry.pointer_of(owner, name)
         if pointer and any(f"{pointer}/".startswith(f"{place}/") for place in places):
             yield name, pointer
 

@@ -166,11 +166,11 @@ def _expression(column: ProjectedColumn, files: _Files, places: dict[str, str], 
         changed = {other.name: CellType(other.type) for other in files.others}
         have = changed.get(column.name, column.type) if column.registered else dict(files.stored)[column.name]
         return _converted(places[column.name], have, column.type)
-    spread = table.spread_of(column.name)
-    if spread is None or column.name not in files.elsewhere:
+    owner = table.dynamic_object_of(column.name)
+    if owner is None or column.name not in files.elsewhere:
         return _null(column.type)
     # A key of the residual is a JSON pointer, and here stands in another one.
-    pointer = "/" + escape(registry.pointer_of(spread, column.name))
+    pointer = "/" + escape(registry.pointer_of(owner, column.name))
     text = f"CAST(json_extract({places[EXTRA]}, {_text(pointer)}) AS VARCHAR)"
     return _converted(f"nullif({text}, 'null')", JSON_TEXT, column.type)
 

@@ -80,8 +80,8 @@ def _in_file_order(
     def place(column: ProjectedColumn) -> tuple[int, str]:
         if column.registered:
             return places[column.name], ""
-        spread = table.spread_of(column.name)
-        return (places[spread.name] if spread else len(places)), column.name
+        owner = table.dynamic_object_of(column.name)
+        return (places[owner.name] if owner else len(places)), column.name
 
     return sorted(occurring + found, key=place)
 

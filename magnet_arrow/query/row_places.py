@@ -118,7 +118,7 @@ def merged(visits: Sequence[Visit]) -> tuple[list[Visit], list[int] | None]:
     return found, order
 
 
-def taken(group: pa.Table, visit: Visit) -> pa.Table:
+def take(group: pa.Table, visit: Visit) -> pa.Table:
     """The rows of a visit out of its row group.
 
     Few of many rows are copied: a slice would keep all of them in memory.

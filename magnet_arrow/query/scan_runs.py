@@ -274,7 +274,7 @@ class _Reader:
         projection, dynamic = self._chosen.projection, self._dynamic(visit.segment)
         names = [name for name in _stored_names(projection, dynamic) if name not in self._absent]
         group = self._file_of(visit.segment).read(visit.group, names or [RUN])
-        return _shape(row_places.taken(group, visit), dynamic, projection)
+        return _shape(row_places.take(group, visit), dynamic, projection)
 
     def _dynamic(self, segment: Segment) -> Mapping[str, int]:
         """Kinds in the columns of a segment's table that were found in the data."""

@@ -6,12 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from magnet_arrow._interning import Numbers, taken, texts_of
+from magnet_arrow._interning import Numbers, take, texts_of
 from magnet_arrow.decode.wire import Residual, dumps, unescape
 from magnet_arrow.records.row_group import RunRows
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.schema.dynamic_types import Cells, Kind
-from magnet_arrow.schema.registry import Spread, Table
+from magnet_arrow.schema.registry import DynamicObject, Table
 
 _MOST_ITEMS = 1024
 _STAT_PLACE = re.compile(r"^/stats/\d+")
@@ -22,10 +22,10 @@ def row_place(table: Table, place: str) -> str:
     return _STAT_PLACE.sub("", place) if table.name == "per_instance_stats" else place
 
 
-def undeclared(spread: Spread, table: Table, residuals: dict[int, Residual], rows: int) -> pa.DictionaryArray:
+def undeclared(owner: DynamicObject, table: Table, residuals: dict[int, Residual], rows: int) -> pa.DictionaryArray:
     """The undeclared members of an open object, which are removed from the residuals, as JSON text per row."""
     declared = {column.pointer for column in table.columns}
-    stem = spread.pointer + "/"
+    stem = owner.pointer + "/"
     codes: list[int | None] = [None] * rows
     numbers: Numbers[str] = Numbers()
     # Rows of one entry share a residual, which is looked through once: its texts may be long.
@@ -72,11 +72,11 @@ class Flattener:
         self.columns: dict[str, pa.Array] = {}
         self.kinds: dict[str, Kind] = {}
 
-    def add(self, spread: Spread, texts: pa.DictionaryArray) -> None:
+    def add(self, owner: DynamicObject, texts: pa.DictionaryArray) -> None:
         """Add the columns of one free-form object.
 
         Args:
-            spread: the object.
+            owner: the object.
             texts: the JSON of each row's object.
         """
         distinct = texts.dictionary.to_pylist()
@@ -85,16 +85,16 @@ class Flattener:
         codes: list[int | None] = texts.indices.to_pylist()
         # Of an open object, what is no single value stays JSON text, and its nulls stay in the residual. A long list
         # would be in each row of an entry, whereas a text is shared.
-        levels, most_items = (1, _MOST_ITEMS) if spread.open else (registry.LEVELS, None)
+        levels, most_items = (1, _MOST_ITEMS) if owner.open else (registry.LEVELS, None)
         values = enumerate(dynamic_types.parse_many(distinct))
         cells = {
             code: found
             for code, value in values
-            if (found := dynamic_types.spread(value, levels, most_items)) is not None
+            if (found := dynamic_types.flatten(value, levels, most_items)) is not None
         }
-        if spread.unbounded:
+        if owner.unbounded:
             for found in cells.values():
-                _bound(spread, found)
+                _bound(owner, found)
         kinds = {code: tuple(found.kinds.items()) for code, found in cells.items()}
         forms = list(dict.fromkeys(kinds.values()))
         numbers = {form: number for number, form in enumerate(forms)}
@@ -104,7 +104,7 @@ class Flattener:
         for run in self._runs:
             rows = slice(run.first, run.first + run.rows)
             met: set[Any] = {*codes[rows]} - {None}
-            flattened = self._flattened(spread, run, met, cells)
+            flattened = self._flattened(owner, run, met, cells)
             if not met:
                 continue
             if flattened >= met:
@@ -116,68 +116,68 @@ class Flattener:
                 for row in range(run.first, run.first + run.rows):
                     code = flat[row]
                     if code is not None:
-                        self._note_residual(spread, row, cells[code])
+                        self._note_residual(owner, row, cells[code])
             # The kinds are noted once for objects that are alike in them: an operation on flags takes a microsecond.
-            self._note_kinds(spread, run, [forms[number] for number in {form_of[code] for code in flattened}])
+            self._note_kinds(owner, run, [forms[number] for number in {form_of[code] for code in flattened}])
             if met - flattened:
-                run.dynamic[spread.name] = Kind.JSON
-        self._add_flat(spread, flat, cells)
+                run.dynamic[owner.name] = Kind.JSON
+        self._add_flat(owner, flat, cells)
         if any(code is not None for code in whole):
-            self.columns[spread.name] = taken(pa.array(distinct, pa.string()), pa.array(whole, pa.int32()))
-            self.kinds[spread.name] = Kind.JSON
+            self.columns[owner.name] = take(pa.array(distinct, pa.string()), pa.array(whole, pa.int32()))
+            self.kinds[owner.name] = Kind.JSON
 
-    def _flattened(self, spread: Spread, run: RunRows, met: set[int], cells: dict[int, Cells]) -> set[int]:
+    def _flattened(self, owner: DynamicObject, run: RunRows, met: set[int], cells: dict[int, Cells]) -> set[int]:
         """Which of the objects met in a run become columns."""
         able = met & cells.keys()
-        if spread.unbounded:
+        if owner.unbounded:
             return able
         names: set[str] = set()
         for code in able:
             names.update(cells[code].values)
-        known = self._open_names.get(spread.name) if run is self._runs[0] else None
+        known = self._open_names.get(owner.name) if run is self._runs[0] else None
         if known is not None:
             # A streamed run goes on: the names in its first row group decide, objects with others stay text.
             return {code for code in able if known.issuperset(cells[code].values)}
         if len(names) > registry.MAX_KEYS:
             names, able = set(), set()
         if run is self._runs[-1]:
-            self._open_names[spread.name] = names
+            self._open_names[owner.name] = names
         return able
 
-    def _note_residual(self, spread: Spread, row: int, cells: Cells) -> None:
+    def _note_residual(self, owner: DynamicObject, row: int, cells: Cells) -> None:
         if cells.residual:
             residual = dict(self._residuals.get(row, {}))
-            residual.update({spread.pointer + place: value for place, value in cells.residual.items()})
+            residual.update({owner.pointer + place: value for place, value in cells.residual.items()})
             self._residuals[row] = residual
 
-    def _note_kinds(self, spread: Spread, run: RunRows, met: Iterable[tuple[tuple[str, Kind], ...]]) -> None:
+    def _note_kinds(self, owner: DynamicObject, run: RunRows, met: Iterable[tuple[tuple[str, Kind], ...]]) -> None:
         for kinds in met:
             for name, kind in kinds:
-                full = f"{spread.name}.{name}"
+                full = f"{owner.name}.{name}"
                 for known in (run.dynamic, self.kinds):
                     if known.get(full) != kind:
                         known[full] = known.get(full, Kind(0)) | kind
 
-    def _add_flat(self, spread: Spread, flat: list[int | None], cells: dict[int, Cells]) -> None:
+    def _add_flat(self, owner: DynamicObject, flat: list[int | None], cells: dict[int, Cells]) -> None:
         numbers = pa.array(flat, pa.int32())
         used = sorted({code for code in flat if code is not None})
         names = sorted({name for code in used for name in cells[code].values})
         for name in names:
-            full = f"{spread.name}.{name}"
+            full = f"{owner.name}.{name}"
             values: list[Any] = [None] * (used[-1] + 1)
             for code in used:
                 values[code] = cells[code].values.get(name)
             cell_type = dynamic_types.stored_type(self.kinds[full])
             if cell_type != dynamic_types.NOTHING:
-                self.columns[full] = taken(dynamic_types.array_of(values, cell_type), numbers)
+                self.columns[full] = take(dynamic_types.array_of(values, cell_type), numbers)
 
 
-def _bound(spread: Spread, cells: Cells) -> None:
+def _bound(owner: DynamicObject, cells: Cells) -> None:
     """Leave the first `MAX_DYNAMIC_COLUMNS` members by name to be columns, and the others to the residual.
 
     So a run alone decides which of its keys are columns: whatever is cached beside it, it has the same.
     """
     for name in sorted(cells.values)[registry.MAX_DYNAMIC_COLUMNS :]:
-        place = registry.pointer_of(spread, f"{spread.name}.{name}").removeprefix(spread.pointer)
+        place = registry.pointer_of(owner, f"{owner.name}.{name}").removeprefix(owner.pointer)
         cells.residual[place] = cells.values.pop(name)
         del cells.kinds[name]

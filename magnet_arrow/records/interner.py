@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 from msgspec import Raw
 
-from magnet_arrow._interning import taken
+from magnet_arrow._interning import take
 from magnet_arrow.decode.byte_search import count_byte, has
-from magnet_arrow.decode.decoder import ESCAPED_QUOTE, QUOTE, ElementDecoder, NotPlainError, is_utf8
+from magnet_arrow.decode.decoder import ESCAPED_QUOTE, QUOTE, ElementDecoder, FastDecodeError, is_utf8
 from magnet_arrow.decode.layout_split import require_whole
 from magnet_arrow.decode.wire import Residual
 from magnet_arrow.records.column_builders import InexactError, StructBuilder, int32
@@ -66,7 +66,7 @@ class Interner:
         """The numbers of objects of which only what is within the braces is given, as a file's layout was split.
 
         Raises:
-            NotPlainError: one is not the inside of a single object.
+            FastDecodeError: one is not the inside of a single object.
             BadPieceError: one is no JSON.
         """
         known = self.known
@@ -84,13 +84,13 @@ class Interner:
             split: they come from a file's layout, so a piece may be less or more than an object.
 
         Raises:
-            NotPlainError: one is less or more than an object.
+            FastDecodeError: one is less or more than an object.
             BadPieceError: one is no JSON.
         """
         first = self.objects.count
         try:
             self._intern_fast(pieces)
-        except (NotPlainError, InexactError):
+        except (FastDecodeError, InexactError):
             if split:
                 require_whole(pieces)
             self._intern_carefully(pieces)
@@ -98,9 +98,9 @@ class Interner:
 
     def _intern_fast(self, pieces: Sequence[bytes]) -> None:
         assert self.decoder is not None
-        objects = self.objects.convert(self.decoder.plain_pieces(pieces), exact=False)
+        objects = self.objects.convert(self.decoder.fast_pieces(pieces), exact=False)
         if objects.quotes != count_quotes(pieces):
-            raise NotPlainError
+            raise FastDecodeError
         self.objects.append(objects)
 
     def _intern_carefully(self, pieces: Sequence[bytes]) -> None:
@@ -135,16 +135,16 @@ class Interner:
             return
         codes = int32(self.codes)
         for name, column in self.objects.columns(self.prefix):
-            yield name, taken(column, codes)
+            yield name, take(column, codes)
 
 
 def count_quotes(pieces: Sequence[bytes]) -> int:
     """Quotation marks in raw objects; see `decoder.QUOTE`.
 
     Raises:
-        NotPlainError: there may be more of them, or what msgspec does not look into is no UTF-8.
+        FastDecodeError: there may be more of them, or what msgspec does not look into is no UTF-8.
     """
     joined = b"".join(pieces)
     if has(joined, 0, len(joined), ESCAPED_QUOTE) or not is_utf8(joined):
-        raise NotPlainError
+        raise FastDecodeError
     return count_byte(joined, QUOTE[0])

@@ -14,7 +14,7 @@ import pyarrow as pa
 from msgspec import Raw, Struct
 
 from magnet_arrow import _arrow_compute as pc
-from magnet_arrow._interning import taken
+from magnet_arrow._interning import take
 from magnet_arrow.decode import helm_layout, layout_split
 from magnet_arrow.decode.chunks import Chunk, CrowdedError
 from magnet_arrow.decode.decoder import (
@@ -22,7 +22,7 @@ from magnet_arrow.decode.decoder import (
     BadPieceError,
     Decoded,
     ElementDecoder,
-    NotPlainError,
+    FastDecodeError,
     decoder_of,
     is_no_object,
     parse,
@@ -167,7 +167,7 @@ class InstanceStatsBuilder(ArrayBuilder[InstanceStatRows]):
             if place == region:
                 firsts.append(len(entries))
                 if across[code][0].entry is None:
-                    raise NotPlainError
+                    raise FastDecodeError
                 region = next(regions)
             for entry, number in across[code]:
                 if entry is not None:
@@ -176,7 +176,7 @@ class InstanceStatsBuilder(ArrayBuilder[InstanceStatRows]):
                 codes.append(number)
             done = place + 1
         if len(firsts) != len(found.counts):
-            raise NotPlainError
+            raise FastDecodeError
         codes += split[done:]
         rows.codes += codes
         self._read_heads(entries, rows)
@@ -188,7 +188,7 @@ class InstanceStatsBuilder(ArrayBuilder[InstanceStatRows]):
         heads, quotes = zip(*entries, strict=True)
         converted = self._entries.convert(heads, exact=False)
         if converted.quotes != sum(quotes) or any(entry.stats is not None for entry in heads):
-            raise NotPlainError
+            raise FastDecodeError
         rows.entries.append(converted)
 
     def _pieces(self, distinct: pa.BinaryArray) -> tuple[pa.Int32Array, dict[int, list["_Part"]]]:
@@ -212,11 +212,11 @@ class InstanceStatsBuilder(ArrayBuilder[InstanceStatRows]):
                 if end and head:
                     heads.append(b"{%b}" % head)
                 elif end or place:
-                    raise NotPlainError
+                    raise FastDecodeError
                 headed.append(bool(end))
                 inner.append(stat)
         count_quotes(heads)  # which says if one is not ordinary
-        entries = zip(self._ENTRY.plain_pieces(heads), (head.count(QUOTE) for head in heads), strict=True)
+        entries = zip(self._ENTRY.fast_pieces(heads), (head.count(QUOTE) for head in heads), strict=True)
         found = self._stats.numbers_of_insides([*alone, *inner])
         numbers = pa.repeat(scalar(-1, pa.int32()), len(distinct))
         numbers = pc.replace_with_mask(numbers, is_alone, pa.array(found[: len(alone)], pa.int32()))
@@ -281,7 +281,7 @@ class InstanceStatsBuilder(ArrayBuilder[InstanceStatRows]):
     def _columns(self) -> Iterator[tuple[str, pa.Array]]:
         codes = _entry_of_row(self._lengths)
         for name, column in self._entries.columns(self._PREFIX):
-            yield name, taken(column, codes)
+            yield name, take(column, codes)
         yield registry.ENTRY, int64(self._entry_numbers).take(codes)
         yield from super()._columns()
 
@@ -316,7 +316,7 @@ def _batches(
     regions: list[layout_split.Region] = []
     size = 0
     for number, chunk in enumerate(chunks):
-        for region in layout_split.cuts(chunk, layout_split.ELEMENT_END, layout_split.BATCH_BYTES):
+        for region in layout_split.regions(chunk, layout_split.ELEMENT_END, layout_split.BATCH_BYTES):
             owners.append(number)
             regions.append(layout_split.insides(region, opening, closing))
             size += region.end - region.begin

@@ -20,7 +20,7 @@ import pyarrow as pa
 from magnet_arrow import _arrow_compute as pc
 from magnet_arrow import _interning
 from magnet_arrow.decode.chunks import Chunk, CrowdedError
-from magnet_arrow.decode.decoder import BadPieceError, NotPlainError
+from magnet_arrow.decode.decoder import BadPieceError, FastDecodeError
 from magnet_arrow.decode.wire import Residual
 from magnet_arrow.records.column_builders import InexactError, int32
 from magnet_arrow.records.flatten import Flattener, residual_text, row_place, undeclared
@@ -120,15 +120,15 @@ class TableBuilder(Generic[R]):
             files: whole ones, one behind the other in a buffer.
 
         Raises:
-            NotPlainError: one of them may hold something that needs a closer look.
+            FastDecodeError: one of them may hold something that needs a closer look.
         """
         try:
             return self._read_files(files)
         except (InexactError, UnicodeDecodeError, BadPieceError):
-            raise NotPlainError from None
+            raise FastDecodeError from None
 
     def _read_files(self, files: Sequence[Chunk]) -> R:
-        raise NotPlainError
+        raise FastDecodeError
 
     def residuals_of(self, rows: R) -> Iterator[Residual]:
         """What no column holds of each row's element, object by object, as it is in the element."""
@@ -171,11 +171,11 @@ class TableBuilder(Generic[R]):
         runs = _slices(self._runs)
         residuals = self._all_residuals()
         flattener = Flattener(runs, residuals, self._open_names)
-        for spread in self.table.spreads:
-            if spread.open and not residuals:
+        for owner in self.table.dynamic_objects:
+            if owner.open and not residuals:
                 continue
-            texts = undeclared(spread, self.table, residuals, self.rows) if spread.open else found[spread.name]
-            flattener.add(spread, texts)
+            texts = undeclared(owner, self.table, residuals, self.rows) if owner.open else found[owner.name]
+            flattener.add(owner, texts)
         found[registry.EXTRA] = _residual_column(residuals, self.rows)
         registered = {name: found[name] for name in self.table.names}
         _note_occurring(self.table, registered, residuals, runs)
@@ -216,7 +216,7 @@ class ArrayBuilder(TableBuilder[R]):
             BadFileError: one of them is no JSON, or too large.
             CrowdedError: there are too many of them.
         """
-        with contextlib.suppress(NotPlainError, InexactError, UnicodeDecodeError, BadPieceError):
+        with contextlib.suppress(FastDecodeError, InexactError, UnicodeDecodeError, BadPieceError):
             rows = self._read_fast([chunk])
             if rows.count <= MAX_ROWS_AT_ONCE:
                 return rows
@@ -233,7 +233,7 @@ class ArrayBuilder(TableBuilder[R]):
         """The rows of chunks that lie one behind the other in a buffer, if all their elements are ordinary.
 
         Raises:
-            NotPlainError: one may not be. So say InexactError, UnicodeDecodeError and BadPieceError too.
+            FastDecodeError: one may not be. So say InexactError, UnicodeDecodeError and BadPieceError too.
         """
         raise NotImplementedError
 

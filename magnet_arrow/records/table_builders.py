@@ -12,7 +12,7 @@ from msgspec import Struct
 from magnet_arrow.decode import helm_layout, layout_split
 from magnet_arrow.decode.byte_search import count_byte, has
 from magnet_arrow.decode.chunks import Chunk
-from magnet_arrow.decode.decoder import ESCAPED_QUOTE, QUOTE, ElementDecoder, NotPlainError, decoder_of
+from magnet_arrow.decode.decoder import ESCAPED_QUOTE, QUOTE, ElementDecoder, FastDecodeError, decoder_of
 from magnet_arrow.decode.wire import Residual
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm import structs
@@ -54,7 +54,7 @@ class ObjectBuilder(TableBuilder[ObjectRows]):
         self._objects = StructBuilder(_shape_of(self.table))
 
     def _read_files(self, files: Sequence[Chunk]) -> ObjectRows:
-        values = decoder_of(_struct_of(self.table)).plain_pieces(file.view for file in files)
+        values = decoder_of(_struct_of(self.table)).fast_pieces(file.view for file in files)
         objects = self._objects.convert(values, exact=False)
         _require_quotes(files, objects.quotes)
         return ObjectRows([1] * len(values), values, objects, [])
@@ -66,20 +66,20 @@ class ObjectBuilder(TableBuilder[ObjectRows]):
             files: their names and bytes.
 
         Raises:
-            NotPlainError: one of them may hold something that needs a closer look.
+            FastDecodeError: one of them may hold something that needs a closer look.
         """
         decoder = decoder_of(_struct_of(self.table))
         values, names = [], []
         for name, whole in files:
-            found = decoder.plain(whole) if whole.lstrip().startswith(b"[") else decoder.plain_pieces([whole])
+            found = decoder.fast(whole) if whole.lstrip().startswith(b"[") else decoder.fast_pieces([whole])
             values += found
             names += [name] * len(found)
         try:
             objects = self._objects.convert(values, exact=False)
         except InexactError:
-            raise NotPlainError from None
+            raise FastDecodeError from None
         if objects.quotes != count_quotes([whole for _, whole in files]):
-            raise NotPlainError
+            raise FastDecodeError
         return ObjectRows([len(values)], values, objects, names)
 
     def row_of(self, value: Any, residual: Residual, file: str = "") -> ObjectRows:
@@ -167,9 +167,9 @@ class ElementBuilder(ArrayBuilder[ElementRows]):
         held_bytes = 0
         for chunk in chunks:
             chunk.count = 0
-            for region in layout_split.cuts(chunk, layout_split.ELEMENT_END, _HOT_BYTES):
+            for region in layout_split.regions(chunk, layout_split.ELEMENT_END, _HOT_BYTES):
                 _require_room(chunk, region)
-                values = region.decoded_by(self._decoder.plain)
+                values = region.decoded_by(self._decoder.fast)
                 chunk.count += len(values)
                 held += values
                 held_bytes += region.end - region.begin
@@ -237,8 +237,8 @@ class StateBuilder(ArrayBuilder[StateRows]):
         rests: list[Any] = []
         for few in _hot(files):
             if any(map(_is_dense, few)):
-                raise NotPlainError
-            documents = self._STATE.plain_pieces(file.view for file in few)
+                raise FastDecodeError
+            documents = self._STATE.fast_pieces(file.view for file in few)
             quotes += self._add(
                 found, list(chain.from_iterable(document.request_states or () for document in documents))
             )
@@ -247,10 +247,10 @@ class StateBuilder(ArrayBuilder[StateRows]):
                 document.request_states = None
             rests += documents
         if 0 in found.counts:
-            raise NotPlainError  # no row is there to hold what is beside them
+            raise FastDecodeError  # no row is there to hold what is beside them
         # A list has fewer items than its file has bytes.
         if any(count * (file.end - file.begin) > MAX_ITEMS for count, file in zip(found.counts, files, strict=True)):
-            raise NotPlainError
+            raise FastDecodeError
         found.rests = self._rests.objects.convert(rests, exact=False)
         _require_quotes(files, quotes + found.rests.quotes)
         return found
@@ -267,9 +267,9 @@ class StateBuilder(ArrayBuilder[StateRows]):
         quotes = 0
         for chunk in chunks:
             chunk.count = 0
-            for region in layout_split.cuts(chunk, _STATE_END, _HOT_BYTES):
+            for region in layout_split.regions(chunk, _STATE_END, _HOT_BYTES):
                 _require_room(chunk, region)
-                states = region.decoded_by(self._REQUEST.plain)
+                states = region.decoded_by(self._REQUEST.fast)
                 quotes += self._add(found, states)
                 chunk.count += len(states)
             found.counts.append(chunk.count)
@@ -360,10 +360,10 @@ def _require_room(chunk: Chunk, region: layout_split.Region) -> None:
     """A region that the layout gave no way to make small may have any number of elements.
 
     Raises:
-        NotPlainError: it may have too many to be decoded at once.
+        FastDecodeError: it may have too many to be decoded at once.
     """
     if region.end - region.begin > 2 * _HOT_BYTES and chunk.is_crowded:
-        raise NotPlainError
+        raise FastDecodeError
 
 
 def _is_dense(file: Chunk) -> bool:
@@ -376,13 +376,13 @@ def _require_quotes(files: Sequence[Chunk], needed: int) -> None:
     """Files that are one behind the other must have just the quotation marks that their values need.
 
     Raises:
-        NotPlainError: they have others; see `decoder.QUOTE`.
+        FastDecodeError: they have others; see `decoder.QUOTE`.
     """
     first = files[0]
     if count_byte(first.buffer, QUOTE[0], first.begin, files[-1].end) != needed:
-        raise NotPlainError
+        raise FastDecodeError
     if has(first.buffer, first.begin, files[-1].end, ESCAPED_QUOTE):
-        raise NotPlainError
+        raise FastDecodeError
 
 
 def builder_of(table: Table) -> TableBuilder[Any]:

@@ -81,10 +81,10 @@ class Rebuilder:
     def __init__(self, table: Table, roots: Roots, dynamic: Mapping[str, CellType]) -> None:
         found: dict[str, list[_Place]] = {}
         for name, cell_type in sorted(dynamic.items()):
-            spread = table.spread_of(name)
-            if spread is not None:
-                keys = [] if name == spread.name else registry.key_parts(name[len(spread.name) + 1 :])
-                found.setdefault(spread.name, []).append(_Place(name, tuple(keys), cell_type))
+            owner = table.dynamic_object_of(name)
+            if owner is not None:
+                keys = [] if name == owner.name else registry.key_parts(name[len(owner.name) + 1 :])
+                found.setdefault(owner.name, []).append(_Place(name, tuple(keys), cell_type))
         self._root = _Node()
         seen: set[str] = set()
         for prefix, path, shape in roots:

@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from magnet_arrow import _arrow_compute as pc
-from magnet_arrow._interning import combined, taken, used
+from magnet_arrow._interning import combined, take, used
 from magnet_arrow.decode.wire import INT64_MAX, INT64_MIN, Residual, dumps, escape
 from magnet_arrow.schema.registry import LEVELS, key_part
 
@@ -146,7 +146,7 @@ def _is_utf8(text: str) -> bool:
 
 @dataclass(slots=True)
 class Cells:
-    """One free-form object, spread out.
+    """One free-form object, flattened.
 
     Attributes:
         values: by name below the object; what is nested deeper is a dict still.
@@ -159,7 +159,7 @@ class Cells:
     residual: Residual = field(default_factory=dict)
 
 
-def spread(value: Any, levels: int = LEVELS, most_items: int | None = None) -> Cells | None:
+def flatten(value: Any, levels: int = LEVELS, most_items: int | None = None) -> Cells | None:
     """The cells of a parsed object; None if it must stay JSON text.
 
     It is no object, is empty, has a key that no column can be named after, or too many of them.
@@ -172,7 +172,7 @@ def spread(value: Any, levels: int = LEVELS, most_items: int | None = None) -> C
     if not isinstance(value, dict) or not value:
         return None
     cells = Cells()
-    if not _spread_into(cells, value, "", "", levels):
+    if not _flatten_into(cells, value, "", "", levels):
         return None
     if most_items is not None:
         long = [name for name, entry in cells.values.items() if isinstance(entry, list) and len(entry) > most_items]
@@ -180,14 +180,14 @@ def spread(value: Any, levels: int = LEVELS, most_items: int | None = None) -> C
     return cells
 
 
-def _spread_into(cells: Cells, value: dict[str, Any], prefix: str, pointer: str, levels: int) -> bool:
+def _flatten_into(cells: Cells, value: dict[str, Any], prefix: str, pointer: str, levels: int) -> bool:
     for key, entry in value.items():
         part = key_part(key)
         if part is None:
             return False
         name = prefix + part
         if isinstance(entry, dict) and entry and levels > 1:
-            if not _spread_into(cells, entry, f"{name}.", f"{pointer}/{escape(key)}", levels - 1):
+            if not _flatten_into(cells, entry, f"{name}.", f"{pointer}/{escape(key)}", levels - 1):
                 return False
             continue
         if entry is None:
@@ -251,7 +251,7 @@ def convert(column: pa.Array | pa.ChunkedArray, have: CellType, want: CellType) 
     column = combined(column)
     if pa.types.is_dictionary(column.type):
         column = used(column)
-        return taken(convert(column.dictionary, have, want), column.indices)
+        return take(convert(column.dictionary, have, want), column.indices)
     if not have.is_json and not want.is_json and want.arrow != _EMPTY_LISTS:
         return column.cast(want.arrow)
     # Values recur, and each distinct one is converted once.

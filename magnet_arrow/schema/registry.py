@@ -10,7 +10,7 @@ table, first.
 **Free-form objects** (`args`, `output_mapping`, `extra_data`, a perturbation's undeclared parameters) become dotted
 columns that are found in the data, to `LEVELS` levels: `run_spec.scenario_spec.args.subject`. A key that holds a dot,
 a quote or a backslash, or is empty, is quoted as JSON text in the name, so that it can't be taken for another:
-`args."a.b"` is the key `a.b`, `args.a.b` the key `b` in the object `a`. An object that cannot be spread (it is empty
+`args."a.b"` is the key `a.b`, `args.a.b` the key `b` in the object `a`. An object that cannot be flattened (it is empty
 or null, has more than `MAX_KEYS` different keys in one run, or a key that is no text) is JSON text in the column of
 its own name, `run_spec.scenario_spec.args`. Inside lists, and in `annotations`, free-form values are JSON text.
 
@@ -78,7 +78,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class DynamicObject:
     """A free-form object whose keys become columns.
 
     Attributes:
@@ -126,7 +126,7 @@ class Table:
     of: Literal["run", "suite"]
     struct: type[Struct] | None
     columns: tuple[Column, ...]
-    spreads: tuple[Spread, ...]
+    dynamic_objects: tuple[DynamicObject, ...]
     hidden: tuple[str, ...]
     file_order: tuple[str, ...]
     """Names of columns and free-form objects, in the order in which HELM writes their keys."""
@@ -155,10 +155,10 @@ class Table:
         """
         return self.column(f"{self.name}.{path}").name
 
-    def spread_of(self, name: str) -> Spread | None:
+    def dynamic_object_of(self, name: str) -> DynamicObject | None:
         """The free-form object that a column found in the data belongs to."""
-        owners = [spread for spread in self.spreads if name == spread.name or name.startswith(spread.name + ".")]
-        return max(owners, key=lambda spread: len(spread.name), default=None)
+        owners = [owner for owner in self.dynamic_objects if name == owner.name or name.startswith(owner.name + ".")]
+        return max(owners, key=lambda owner: len(owner.name), default=None)
 
     def sql_names(self, found: Iterable[str] = ()) -> dict[str, str]:
         """The SQL name of each registered column, then of those found in the data, by name.
@@ -185,7 +185,9 @@ class Table:
             "columns": [
                 _published(column, sql_names[column.name], hidden=column.name in self.hidden) for column in self.columns
             ],
-            "found_in_the_data": [{"prefix": f"{spread.name}.", "description": spread.doc} for spread in self.spreads],
+            "found_in_the_data": [
+                {"prefix": f"{owner.name}.", "description": owner.doc} for owner in self.dynamic_objects
+            ],
         }
 
 
@@ -256,11 +258,11 @@ def key_parts(name: str) -> list[str]:
     return keys
 
 
-def pointer_of(spread: Spread, name: str) -> str:
+def pointer_of(owner: DynamicObject, name: str) -> str:
     """JSON pointer, from the row's element, of a column found in the data."""
-    if name == spread.name:
-        return spread.pointer
-    return spread.pointer + "".join(f"/{escape(key)}" for key in key_parts(name[len(spread.name) + 1 :]))
+    if name == owner.name:
+        return owner.pointer
+    return owner.pointer + "".join(f"/{escape(key)}" for key in key_parts(name[len(owner.name) + 1 :]))
 
 
 def arrow_type(shape: Shape) -> pa.DataType:
@@ -292,8 +294,10 @@ def helm_type(shape: Shape) -> str:
             return f"object<{struct.__name__}>"
 
 
-def columns_of(shape: Object, prefix: str, pointer: str = "", outer: Doc | None = None) -> Iterator[Column | Spread]:
-    """The flattened columns of an object, in HELM's order; a `Spread` stands where its columns would."""
+def columns_of(
+    shape: Object, prefix: str, pointer: str = "", outer: Doc | None = None
+) -> Iterator[Column | DynamicObject]:
+    """The flattened columns of an object, in HELM's order; one `DynamicObject` for those that depend on the data."""
     for field in shape.fields:
         name, place = f"{prefix}.{field.name}", f"{pointer}/{field.name}"
         doc = _narrowed(field.doc, outer)
@@ -301,11 +305,11 @@ def columns_of(shape: Object, prefix: str, pointer: str = "", outer: Doc | None 
             case Object():
                 yield from columns_of(field.shape, name, place, doc)
             case FreeForm(keyed=True):
-                yield Spread(name, place, doc.description, unbounded=place == "/scenario_spec/args")
+                yield DynamicObject(name, place, doc.description, unbounded=place == "/scenario_spec/args")
             case _:
                 yield _column(field, name, place, doc)
     if shape.open:
-        yield Spread(prefix, pointer, "parameters that HELM's own perturbations do not have", open=True)
+        yield DynamicObject(prefix, pointer, "parameters that HELM's own perturbations do not have", open=True)
 
 
 def _column(field: Field, name: str, place: str, doc: Doc) -> Column:
@@ -350,7 +354,7 @@ def _table(
     file: str,
     form: Form,
     row: str,
-    found: list[Column | Spread],
+    found: list[Column | DynamicObject],
     struct: type[Struct] | None = None,
     of: Literal["run", "suite"] = "run",
 ) -> Table:
@@ -362,11 +366,11 @@ def _table(
         own.append(Column(ENTRY, pa.int64(), "place in its file of the entry that the row is of", nullable=False))
     own.append(Column(EXTRA, pa.string(), "what no column holds: JSON text of values by JSON pointer; null if none"))
     columns = [column for column in found if isinstance(column, Column) and (column.name != RUN_NAME or of == "suite")]
-    spreads = tuple(spread for spread in found if isinstance(spread, Spread))
+    dynamic_objects = tuple(owner for owner in found if isinstance(owner, DynamicObject))
     named = [_RUN_NAME_COLUMN] if of == "run" else []
     hidden = tuple(column.name for column in own)
     order = (*(column.name for column in named), *(part.name for part in found if part.name != RUN_NAME), *hidden)
-    return Table(name, file, form, row, of, struct, (*named, *columns, *own), spreads, hidden, order)
+    return Table(name, file, form, row, of, struct, (*named, *columns, *own), dynamic_objects, hidden, order)
 
 
 _RUN_NAME_COLUMN = Column(
@@ -374,7 +378,7 @@ _RUN_NAME_COLUMN = Column(
 )
 
 
-def _struct(struct: type[Struct], prefix: str, skip: tuple[str, ...] = ()) -> list[Column | Spread]:
+def _struct(struct: type[Struct], prefix: str, skip: tuple[str, ...] = ()) -> list[Column | DynamicObject]:
     shape = object_shape(struct)
     kept = tuple(field for field in shape.fields if field.name not in skip)
     return list(columns_of(Object(shape.struct, kept, open=shape.open), prefix))
@@ -419,12 +423,14 @@ def _of_struct(
     name: str, form: Form, row: str, struct: type[Struct], *, of: Literal["run", "suite"] = "run", first: str = ""
 ) -> Table:
     """A table whose elements are one struct; `first` is a column of ours before its fields."""
-    own: list[Column | Spread] = [Column(f"{name}.{first}", pa.string(), "file that it is in", False)] if first else []
+    own: list[Column | DynamicObject] = (
+        [Column(f"{name}.{first}", pa.string(), "file that it is in", False)] if first else []
+    )
     return _table(name, f"{name}.json", form, row, own + _struct(struct, name), struct, of)
 
 
 def _plain(name: str, file: str, form: Form, row: str, docs: dict[str, str], of: Literal["run", "suite"]) -> Table:
-    found: list[Column | Spread] = [
+    found: list[Column | DynamicObject] = [
         Column(f"{name}.{column}", pa.string(), doc, nullable=False) for column, doc in docs.items()
     ]
     return _table(name, file, form, row, found, None, of)

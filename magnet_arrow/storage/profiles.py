@@ -43,7 +43,7 @@ def in_residual(segment: Segment, profiles: Iterable[Profile], table: Table) -> 
     stored = segment.tables[table.name].dynamic if table.name in segment.tables else {}
     found: dict[str, Kind] = {}
     for profile in profiles:
-        names = [name for name in profile.dynamic.keys() - stored if table.spread_of(name)]
+        names = [name for name in profile.dynamic.keys() - stored if table.dynamic_object_of(name)]
         merge_kinds(found, {name: Kind(profile.dynamic[name]) for name in names})
     return {name: kind for name, kind in found.items() if dynamic_types.stored_type(kind) != dynamic_types.NOTHING}
 

@@ -235,10 +235,10 @@ def test_what_is_sound_is_shown_and_exported_beside_damage(run: Run, outputs: Pa
     commands = [["head", "stats", "-n", "100", "--json"], ["export", "--to", tmp_path / "out"]]
     for command in commands:
         ended = run(*command)
-        assert (ended.code, "--skip-damaged leaves the damaged runs out" in ended.err) == (3, True)
+        assert (ended.code, "--skip-damaged leaves out the damaged runs" in ended.err) == (3, True)
     for command in commands:
         ended = run(*command, "--skip-damaged")
-        assert "1 run left out, as the cache is damaged: made/tide:n=0." in ended.err
+        assert "1 run excluded, as the cache is damaged: made/tide:n=0." in ended.err
     assert ended.code == 1
     assert pl.read_parquet(tmp_path / "out" / "stats" / "*.parquet").height == 4
 

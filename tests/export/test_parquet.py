@@ -309,7 +309,7 @@ def test_damage_does_not_keep_the_others_from_being_exported(cache: Cache, tmp_p
     damage(cache)
     with pytest.raises(CacheDamagedError, match="skip_damaged=True"):
         export_tables(cache, tmp_path / "out")
-    with pytest.warns(MagnetWarning, match="1 run left out, as the cache is damaged: v1/b"):
+    with pytest.warns(MagnetWarning, match="1 run excluded, as the cache is damaged: v1/b"):
         export_tables(cache, tmp_path / "out", skip_damaged=True)
     assert means(pq.read_table(tmp_path / "out" / "stats")) == [4, 5, 6]
     assert [row[2] for row in read_runs_table(tmp_path / "out")] == ["c", "d"]
@@ -321,7 +321,7 @@ def test_a_run_list_that_is_damaged_does_not_either(cache: Cache, tmp_path: Path
     snapshot.listed.cache_clear()  # what a new process has not read yet
     with pytest.raises(CacheDamagedError, match="skip_damaged=True"):
         export_tables(cache, tmp_path / "out")
-    with pytest.warns(MagnetWarning, match="1 run left out, as the cache is damaged: v1/d"):
+    with pytest.warns(MagnetWarning, match="1 run excluded, as the cache is damaged: v1/d"):
         export_tables(cache, tmp_path / "out", skip_damaged=True)
     assert means(pq.read_table(tmp_path / "out" / "stats")) == [3, 4, 5]
 

@@ -220,7 +220,7 @@ def test_a_part_that_makes_workers_fail_costs_the_run_and_no_other(
     executor = Inline(fail)
     report = ingest(outputs, cache, executor=executor, workers=2, progress=told.append)
     (fault,) = report.rejected
-    assert (fault.run, fault.reason) == (f"made/{LONG}", "It could not be taken: MemoryError.")
+    assert (fault.run, fault.reason) == (f"made/{LONG}", "It could not be read: MemoryError.")
     assert (report.runs, told[-1].runs_done, told[-1].rejected) == (1, 2, 1)
     assert told[-1].bytes_done == told[-1].bytes_total
     assert Cache(cache).runs()["folder"].to_list() == ["short:n=0"]

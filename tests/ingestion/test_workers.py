@@ -268,7 +268,7 @@ def test_a_run_that_makes_workers_fail_is_tried_alone_and_rejected(
 def assert_only_the_bad_run_is_rejected(report: IngestReport, cache: Path, why: str) -> None:
     (fault,) = report.rejected
     assert (fault.run, fault.file) == (f"made/{BAD}", "")
-    assert fault.reason == f"It could not be taken: {why}."
+    assert fault.reason == f"It could not be read: {why}."
     assert report.runs == 7
     assert Cache(cache).runs()["folder"].to_list() == [name for name in NAMES if name != BAD]
     assert Cache(cache).rejects()["folder"].to_list() == [BAD]
@@ -376,7 +376,7 @@ def test_what_one_run_raises_rejects_that_run_in_this_process_too(
     raising_at_the_bad_run(monkeypatch, error)
     report = ingest(outputs, cache, workers=1)
     [fault] = report.rejected
-    assert (fault.run, fault.reason.startswith(f"It could not be taken: {why}")) == (f"made/{BAD}", True)
+    assert (fault.run, fault.reason.startswith(f"It could not be read: {why}")) == (f"made/{BAD}", True)
     assert report.runs == 7
     assert [one.folder for one in validate(outputs).runs if one.rejected] == [BAD]
     monkeypatch.undo()

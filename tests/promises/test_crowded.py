@@ -100,6 +100,6 @@ def test_unexpected_places_past_a_number_are_counted_together(tmp_path: Path, mo
     outputs = _written(tmp_path, "stats", [{f"k{number}": number for number in range(25)}])
     odd = ingest(outputs, tmp_path / "cache", workers=1).unexpected
     assert odd == {("unknown field", f"stats.json $[].k{number}"): 1 for number in range(10)} | {
-        ("unknown field", "stats.json $ (other places)"): 15
+        ("unknown field", "stats.json $ (other paths)"): 15
     }
     assert verify(outputs, tmp_path / "cache").is_equal

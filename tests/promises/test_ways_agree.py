@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from reading import cached_places, read
 
 from magnet_arrow.decode import layout_split
-from magnet_arrow.decode.decoder import NotPlainError
+from magnet_arrow.decode.decoder import FastDecodeError
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.ingestion import batch_reader
 from magnet_arrow.ingestion.api import ingest
@@ -52,7 +52,7 @@ def with_care(patch: pytest.MonkeyPatch) -> None:
     """Each run by itself, by msgspec's raw elements."""
 
     def refuse(self: object, files: object) -> None:
-        raise NotPlainError
+        raise FastDecodeError
 
     singly(patch)
     for builder in (ElementBuilder, StateBuilder, RecurringBuilder, InstanceStatsBuilder):

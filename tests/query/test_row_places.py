@@ -82,5 +82,5 @@ def test_neighbours_have_one_place() -> None:
 def test_rows_are_taken_in_their_order(given: list[tuple[int, int]]) -> None:
     places = [(begin, min(10, begin + rows)) for begin, rows in given]
     visit = row_places.Visit(SEGMENTS["s0"], 0, places, sum(end - begin for begin, end in places))
-    found = row_places.taken(pa.table({"n": range(10)}), visit)
+    found = row_places.take(pa.table({"n": range(10)}), visit)
     assert found["n"].to_pylist() == [row for begin, end in places for row in range(begin, end)]

@@ -11,15 +11,15 @@ from magnet_arrow.records.flatten import Flattener, row_place, undeclared
 from magnet_arrow.records.row_group import RunRows
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.dynamic_types import Kind
-from magnet_arrow.schema.registry import Spread
+from magnet_arrow.schema.registry import DynamicObject
 
-FREE = Spread("x", "/x", "any object")
+FREE = DynamicObject("x", "/x", "any object")
 STRENGTH = "stats.name.perturbation.strength"
 
 
-def spread(
+def flatten(
     *runs: list[Any],
-    spread_: Spread = FREE,
+    owner_: DynamicObject = FREE,
     residuals: dict[int, Residual] | None = None,
     open_names: dict[str, set[str] | None] | None = None,
 ) -> tuple[Flattener, list[RunRows]]:
@@ -30,7 +30,7 @@ def spread(
         rows.append(RunRows(f"run{number}", len(texts), len(values)))
         texts += [None if value is None else json.dumps(value) for value in values]
     flattener = Flattener(rows, {} if residuals is None else residuals, {} if open_names is None else open_names)
-    flattener.add(spread_, pa.array(texts, pa.string()).dictionary_encode())
+    flattener.add(owner_, pa.array(texts, pa.string()).dictionary_encode())
     return flattener, rows
 
 
@@ -39,14 +39,14 @@ def columns(flattener: Flattener) -> dict[str, list[Any]]:
 
 
 def test_keys_become_columns_in_the_order_of_their_names() -> None:
-    flattener, (first, second) = spread([{"b": 1, "a": {"c": "t"}}, None], [{"b": 2}])
+    flattener, (first, second) = flatten([{"b": 1, "a": {"c": "t"}}, None], [{"b": 2}])
     assert list(columns(flattener).items()) == [("x.a.c", ["t", None, None]), ("x.b", [1, None, 2])]
     assert first.dynamic == {"x.a.c": Kind.TEXT, "x.b": Kind.INTEGER}
     assert second.dynamic == {"x.b": Kind.INTEGER}
 
 
 def test_kinds_are_told_for_each_run_and_decide_together_how_a_column_is_stored() -> None:
-    flattener, runs = spread([{"a": 1}], [{"a": True}], [{"a": None}, {"a": 2**60}])
+    flattener, runs = flatten([{"a": 1}], [{"a": True}], [{"a": None}, {"a": 2**60}])
     assert columns(flattener) == {"x.a": ["1", "true", None, str(2**60)]}
     big = Kind.INTEGER | Kind.BEYOND_2_53
     assert [run.dynamic for run in runs] == [{"x.a": Kind.INTEGER}, {"x.a": Kind.BOOLEAN}, {"x.a": big | Kind.NULL}]
@@ -54,15 +54,15 @@ def test_kinds_are_told_for_each_run_and_decide_together_how_a_column_is_stored(
 
 def test_a_null_is_noted_where_it_stood_and_one_that_is_absent_is_not() -> None:
     residuals: dict[int, Residual] = {1: {"/other": 1}}
-    flattener, _ = spread([{"a": None}, {"a": {"b/c": None}}, {"d": 1}], residuals=residuals)
+    flattener, _ = flatten([{"a": None}, {"a": {"b/c": None}}, {"d": 1}], residuals=residuals)
     assert residuals == {0: {"/x/a": None}, 1: {"/other": 1, "/x/a/b~1c": None}}
     assert columns(flattener) == {"x.d": [None, None, 1]}
     assert flattener.kinds["x.a"] == Kind.NULL
 
 
 @pytest.mark.parametrize("value", [{}, [1], "x", {"\ud83d": 1}], ids=["empty", "list", "text", "odd key"])
-def test_what_can_not_be_spread_is_text_in_its_own_column_beside_those_that_can(value: Any) -> None:
-    flattener, (run,) = spread([value, {"a": 1}])
+def test_what_can_not_be_flattened_is_text_in_its_own_column_beside_those_that_can(value: Any) -> None:
+    flattener, (run,) = flatten([value, {"a": 1}])
     found = columns(flattener)
     assert found.pop("x.a") == [None, 1]
     (cells,) = found.values()
@@ -72,7 +72,7 @@ def test_what_can_not_be_spread_is_text_in_its_own_column_beside_those_that_can(
 
 def test_an_object_with_too_many_keys_is_text_in_its_run_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "MAX_KEYS", 2)
-    flattener, runs = spread([{"a": 1, "b": 2}, {"c": 3}], [{"a": 1, "b": 2}])
+    flattener, runs = flatten([{"a": 1, "b": 2}, {"c": 3}], [{"a": 1, "b": 2}])
     assert columns(flattener) == {
         "x": ['{"a": 1, "b": 2}', '{"c": 3}', None],
         "x.a": [None, None, 1],
@@ -83,27 +83,27 @@ def test_an_object_with_too_many_keys_is_text_in_its_run_only(monkeypatch: pytes
 
 def test_an_unbounded_object_may_have_any_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "MAX_KEYS", 2)
-    flattener, _ = spread([{"a": 1, "b": 2, "c": 3}], spread_=Spread("x", "/x", "", unbounded=True))
+    flattener, _ = flatten([{"a": 1, "b": 2, "c": 3}], owner_=DynamicObject("x", "/x", "", unbounded=True))
     assert columns(flattener) == {"x.a": [1], "x.b": [2], "x.c": [3]}
 
 
 def test_of_a_run_that_goes_on_the_first_row_group_decides_which_keys_are_columns() -> None:
     open_names: dict[str, set[str] | None] = {}
-    spread([{"a": 1, "b": 1}], open_names=open_names)
+    flatten([{"a": 1, "b": 1}], open_names=open_names)
     assert open_names == {"x": {"a", "b"}}
-    later, _ = spread([{"a": 2}, {"late": 3}], [{"late": 4}], open_names=open_names)
+    later, _ = flatten([{"a": 2}, {"late": 3}], [{"late": 4}], open_names=open_names)
     assert columns(later) == {"x": [None, '{"late": 3}', None], "x.a": [2, None, None], "x.late": [None, None, 4]}
 
 
 def test_the_own_parameters_of_a_perturbation_are_taken_out_of_the_residual() -> None:
     table = registry.table("stats")
-    (open_spread,) = (one for one in table.spreads if one.open)
+    (open_object,) = (one for one in table.dynamic_objects if one.open)
     residuals: dict[int, Residual] = {
         0: {"/name/perturbation/strength": 0.5, "/mean": None},
         1: {"/name/perturbation/strength": None, "/name/perturbation/prob": "high"},
         2: {"/name/perturbation/a~1b": {"c": 1}},
     }
-    texts = undeclared(open_spread, table, residuals, 4)
+    texts = undeclared(open_object, table, residuals, 4)
     assert texts.to_pylist() == ['{"strength":0.5}', None, '{"a/b":{"c":1}}', None]
     # A null, and a declared parameter of another type, stay where they are.
     assert residuals == {
@@ -113,7 +113,7 @@ def test_the_own_parameters_of_a_perturbation_are_taken_out_of_the_residual() ->
     }
     run = RunRows("run", 0, 4)
     flattener = Flattener([run], residuals, {})
-    flattener.add(open_spread, texts)
+    flattener.add(open_object, texts)
     assert columns(flattener) == {
         STRENGTH: [0.5, None, None, None],
         "stats.name.perturbation.a/b": [None, None, '{"c":1}', None],

@@ -17,9 +17,9 @@ from magnet_arrow.schema.dynamic_types import (
     CellType,
     Kind,
     convert,
+    flatten,
     frame_type,
     kind_of,
-    spread,
     stored_type,
 )
 
@@ -103,8 +103,8 @@ def test_a_stored_type_holds_all_values_whose_kinds_it_is_for(values: list[Any])
     assert repr(cells) == repr(values)
 
 
-def test_an_object_is_spread_by_its_keys() -> None:
-    cells = spread({"a": 1, "b": {"c": "x", "d.e": [1]}, "n": None, "/": {"~": None}, "empty": {}})
+def test_an_object_is_flattened_by_its_keys() -> None:
+    cells = flatten({"a": 1, "b": {"c": "x", "d.e": [1]}, "n": None, "/": {"~": None}, "empty": {}})
     assert cells is not None
     assert cells.values == {"a": 1, "b.c": "x", 'b."d.e"': [1], "n": None, "/.~": None, "empty": {}}
     assert cells.kinds["b.c"] == Kind.TEXT
@@ -114,7 +114,7 @@ def test_an_object_is_spread_by_its_keys() -> None:
 
 
 def test_what_lies_deeper_than_four_levels_stays_an_object() -> None:
-    cells = spread({"1": {"2": {"3": {"4": {"5": {"6": 0}}}}}})
+    cells = flatten({"1": {"2": {"3": {"4": {"5": {"6": 0}}}}}})
     assert cells is not None
     assert cells.values == {"1.2.3.4": {"5": {"6": 0}}}
     assert cells.kinds == {"1.2.3.4": Kind.JSON}
@@ -125,12 +125,12 @@ def test_what_lies_deeper_than_four_levels_stays_an_object() -> None:
     [{}, None, [], "x", 1, {"\ud83d": 1}, {"a": {"\0": 1}}, {"k" * 257: 1}],
     ids=lambda value: ascii(value)[:12],
 )
-def test_what_can_not_be_spread(value: Any) -> None:
-    assert spread(value) is None
+def test_what_can_not_be_flattened(value: Any) -> None:
+    assert flatten(value) is None
 
 
 @given(free_objects(strict=False))
-def test_names_of_a_spread_object_are_told_apart(value: dict[str, Any]) -> None:
+def test_names_of_a_flattened_object_are_told_apart(value: dict[str, Any]) -> None:
     """As many names as leaves: no two keys meet in one column."""
 
     def leaves(inner: Any, levels: int) -> int:
@@ -138,7 +138,7 @@ def test_names_of_a_spread_object_are_told_apart(value: dict[str, Any]) -> None:
             return sum(leaves(entry, levels - 1) for entry in inner.values())
         return 1
 
-    cells = spread(value)
+    cells = flatten(value)
     assert cells is None or len(cells.values) == leaves(value, 4)
 
 
@@ -204,7 +204,7 @@ def test_runs_without_a_value_fit_any_type(want: Kind) -> None:
 
 def test_an_object_with_too_many_keys_stays_text() -> None:
     value = {f"k{number}": {"a": number, "b": number} for number in range(dynamic_types.MAX_CELLS // 2)}
-    cells = spread(value)
+    cells = flatten(value)
     assert cells is not None
     assert len(cells.values) == dynamic_types.MAX_CELLS
-    assert spread({**value, "one more": 1}) is None
+    assert flatten({**value, "one more": 1}) is None

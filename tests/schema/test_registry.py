@@ -45,7 +45,7 @@ def test_columns_are_called_as_in_the_notebook(name: str, columns: set[str]) -> 
     assert len(columns) > 10
     table = registry.table(name)
     for column in columns - set(table.names):
-        assert table.spread_of(column) is not None, column
+        assert table.dynamic_object_of(column) is not None, column
 
 
 @pytest.mark.parametrize("name", FOUR)
@@ -128,22 +128,22 @@ def test_a_name_gives_its_keys_back(path: list[str]) -> None:
 
 def test_a_column_found_in_the_data_belongs_to_the_nearest_object() -> None:
     table = registry.table("scenario_state")
-    spread = table.spread_of("scenario_state.request_states.instance.perturbation.strength")
-    assert spread is not None
-    assert (spread.name, spread.open) == ("scenario_state.request_states.instance.perturbation", True)
-    assert table.spread_of("scenario_state.request_states.output_mapping") is not None
-    assert table.spread_of("scenario_state.request_states.output_mappings.A") is None
+    owner = table.dynamic_object_of("scenario_state.request_states.instance.perturbation.strength")
+    assert owner is not None
+    assert (owner.name, owner.open) == ("scenario_state.request_states.instance.perturbation", True)
+    assert table.dynamic_object_of("scenario_state.request_states.output_mapping") is not None
+    assert table.dynamic_object_of("scenario_state.request_states.output_mappings.A") is None
 
 
 def test_the_pointer_of_a_column_found_in_the_data() -> None:
-    spread = registry.table("run_spec").spread_of("run_spec.scenario_spec.args.x")
-    assert spread is not None
-    assert pointer_of(spread, 'run_spec.scenario_spec.args.a."b.c/d".e~') == "/scenario_spec/args/a/b.c~1d/e~0"
-    assert pointer_of(spread, "run_spec.scenario_spec.args") == "/scenario_spec/args"
+    owner = registry.table("run_spec").dynamic_object_of("run_spec.scenario_spec.args.x")
+    assert owner is not None
+    assert pointer_of(owner, 'run_spec.scenario_spec.args.a."b.c/d".e~') == "/scenario_spec/args/a/b.c~1d/e~0"
+    assert pointer_of(owner, "run_spec.scenario_spec.args") == "/scenario_spec/args"
 
 
 def test_scenario_arguments_alone_may_have_any_number_of_keys() -> None:
-    unbounded = [spread.name for name in FOUR for spread in registry.table(name).spreads if spread.unbounded]
+    unbounded = [owner.name for name in FOUR for owner in registry.table(name).dynamic_objects if owner.unbounded]
     assert unbounded == ["run_spec.scenario_spec.args"]
 
 

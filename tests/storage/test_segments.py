@@ -110,7 +110,7 @@ def test_a_long_run_has_the_columns_that_occur_in_it(
 ) -> None:
     """Even `prob`, which does not occur before its second row group."""
     monkeypatch.setattr(segment_writer, "_HELD_BYTES", held_bytes)
-    writer = TableWriter(registry.table("stats"), tmp_path / "stats" / "x.parquet", long=True)
+    writer = TableWriter(registry.table("stats"), tmp_path / "stats" / "x.parquet", streamed=True)
     for rows in ([1], [{"prob": 0.5, "n": 1}], [2]):
         writer.add(stats_batch({"a": rows}))
     entry = writer.finish()

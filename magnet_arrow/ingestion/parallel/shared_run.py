@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from magnet_arrow.decode.anomalies import add_places
+from magnet_arrow.decode.anomalies import add_counts
 from magnet_arrow.ingestion.parallel.task import PendingRun, Task, TaskResult
 from magnet_arrow.ingestion.rules import Share
 from magnet_arrow.ingestion.run_reader import largest_file
@@ -77,7 +77,7 @@ class SharedRuns:
             return None
         segment, entry = joined
         unexpected = Counter(rest.unexpected)
-        add_places(unexpected, one.unexpected)
+        add_counts(unexpected, one.unexpected)
         return msgspec.structs.replace(
             rest,
             segment=segment,

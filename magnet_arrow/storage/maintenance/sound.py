@@ -1,4 +1,4 @@
-"""What of a cache can be read though some of it is damaged."""
+"""Reads the sound runs of a damaged cache."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -13,12 +13,12 @@ from magnet_arrow.storage import manifest
 from magnet_arrow.storage.maintenance import check
 from magnet_arrow.storage.snapshot import Snapshot
 
-_GO_ON = "If its source is gone: skip_damaged=True leaves the damaged runs out, the others are sound."
+_GO_ON = "If its source is gone: skip_damaged=True leaves out the damaged runs; the others are sound."
 
 
 @contextlib.contextmanager
 def going_on() -> Iterator[None]:
-    """Errors about damage say how the sound runs can be had."""
+    """Add to errors about damage how to get at the sound runs."""
     try:
         yield
     except CacheDamagedError as error:
@@ -27,12 +27,12 @@ def going_on() -> Iterator[None]:
 
 
 def snapshot_of(cache: Path, *, skip_damaged: bool, tell: Callable[[str], None]) -> tuple[Snapshot, frozenset[str]]:
-    """The cache as it is now, its run lists read, and the keys of the runs that are to be left out of it.
+    """The current snapshot of a cache, with its run lists read, and the keys of the runs to exclude.
 
     Args:
         cache: its folder.
-        skip_damaged: leave out runs that damage affects, for which all that the cache holds is read.
-        tell: told which runs these are.
+        skip_damaged: exclude the runs that are damaged. To find them, the whole cache is read.
+        tell: is called with a message that names these runs.
 
     Raises:
         CacheDamagedError: a run list is damaged, and `skip_damaged` is false; or the manifest is.
@@ -50,7 +50,7 @@ def snapshot_of(cache: Path, *, skip_damaged: bool, tell: Callable[[str], None])
     if keys:
         names = sorted(key.partition("/")[2].rstrip("/") for key in keys)
         more = ", …" if len(names) > _SHOWN else ""
-        tell(f"{counted(len(names), 'run')} left out, as the cache is damaged: {', '.join(names[:_SHOWN])}{more}.")
+        tell(f"{counted(len(names), 'run')} excluded, as the cache is damaged: {', '.join(names[:_SHOWN])}{more}.")
     return Snapshot(cache, msgspec.structs.replace(current, segments=known)), keys
 
 

@@ -219,9 +219,9 @@ def out_of_residual(extra: pa.ChunkedArray, table: Table, kinds: Mapping[str, Ki
     residuals = dynamic_types.parse_many(texts.dictionary.to_pylist())
     columns: dict[str, pa.Array] = {}
     for name, kind in kinds.items():
-        spread = table.spread_of(name)
-        assert spread is not None, name
-        place = registry.pointer_of(spread, name)
+        owner = table.dynamic_object_of(name)
+        assert owner is not None, name
+        place = registry.pointer_of(owner, name)
         values = [None if residual.get(place) is None else residual.pop(place) for residual in residuals]
         columns[name] = dynamic_types.array_of(values, dynamic_types.stored_type(kind)).take(texts.indices)
     left = [residual_text(residual) if residual else None for residual in residuals]

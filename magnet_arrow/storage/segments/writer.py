@@ -57,18 +57,18 @@ class TableWriter:
     The columns found in the data are known only when all runs have been seen. Up to `_HELD_BYTES` are held back for
     that; past them a file is begun with the columns met so far, and where later ones don't fit, another part is
     begun and the parts are made one at the end. Of the registered columns, a file that is begun so early has all, as
-    the next run may have others; but the elements of a long run are alike, so that those met so far are enough.
+    the next run may have others; but the elements of a streamed run are alike, so that those met so far are enough.
 
     Args:
         table: the table.
         path: of its file.
-        long: all rows are of a long run.
+        streamed: all rows are of one streamed run.
     """
 
-    def __init__(self, table: Table, path: Path, *, long: bool = False) -> None:
+    def __init__(self, table: Table, path: Path, *, streamed: bool = False) -> None:
         self.table = table
         self.path = path
-        self._long = long
+        self._streamed = streamed
         self.kinds: dict[str, Kind] = {}
         self.placed: dict[str, Placed] = {}
         self.rows = 0
@@ -118,7 +118,7 @@ class TableWriter:
         return bits
 
     def _spill(self) -> None:
-        self._begin_due_part(self._occurs() if self._long else _ALL_BITS)
+        self._begin_due_part(self._occurs() if self._streamed else _ALL_BITS)
         self._write_held()
         pa.default_memory_pool().release_unused()  # else what was freed stays with the process
 
@@ -303,15 +303,15 @@ class SegmentWriter:
     Args:
         cache: the cache's folder.
         name: what its id begins with, in hexadecimal; the rest is random.
-        long: it is to hold a long run.
+        streamed: it is to hold one streamed run.
     """
 
-    def __init__(self, cache: Path, name: str = "", *, long: bool = False) -> None:
+    def __init__(self, cache: Path, name: str = "", *, streamed: bool = False) -> None:
         self.id = name + secrets.token_hex(8 - len(name) // 2)
         self._cache = cache
         self._runs: list[RunEntry] = []
         self._tables = {
-            name: TableWriter(table, cache / name / f"{self.id}.parquet", long=long)
+            name: TableWriter(table, cache / name / f"{self.id}.parquet", streamed=streamed)
             for name, table in registry.TABLES.items()
         }
         try:
