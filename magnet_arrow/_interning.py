@@ -7,7 +7,7 @@ repeated for each row, but the strings in them are numbers.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -110,15 +110,6 @@ def used(column: pa.Array | pa.ChunkedArray) -> pa.Array:
         return column.dictionary_encode()
     codes = pc.unique(column.indices).drop_null()
     return pa.DictionaryArray.from_arrays(pc.index_in(column.indices, codes), column.dictionary.take(codes))
-
-
-def coded(column: pa.Array | pa.ChunkedArray) -> tuple[list[Any], list[int | None]]:
-    """Distinct values in Python, and the number of each row's; None where it is null."""
-    if pa.types.is_nested(column.type):
-        values = column.to_pylist()
-        return values, [None if value is None else number for number, value in enumerate(values)]
-    column = used(column)
-    return column.dictionary.to_pylist(), column.indices.to_pylist()
 
 
 def texts_of(codes: Iterable[int | None], texts: Sequence[str]) -> pa.DictionaryArray:
