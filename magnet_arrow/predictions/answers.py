@@ -1,7 +1,7 @@
 """Columns of a request state in short: what was asked, what came back, and which option that is."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import polars as pl
 
@@ -11,6 +11,8 @@ from magnet_arrow.schema.registry import TABLES, key_parts
 _STATE = TABLES["scenario_state"]
 _MAPPING = "scenario_state.request_states.output_mapping."
 _PATTERN = "adapter_spec.output_mapping_pattern"
+_SEPARATE, _REASONS = "multiple_choice_separate", "chain_of_thought"
+"""How the names of methods begin that have a request per reference; and end that let a model reason first."""
 _LETTERS = "".join(map(chr, range(ord("A"), 128)))
 """What HELM calls references: A, B, C and so on, whatever a prompt shows."""
 
@@ -22,24 +24,31 @@ _REASONED = (
 )
 
 
-def answer_columns(types: pl.Schema, method: pl.Expr, picked: pl.Expr) -> list[pl.Expr]:
+def answer_columns(types: pl.Schema, methods: Collection[str], method: pl.Expr, picked: pl.Expr) -> list[pl.Expr]:
     """The columns `split` to `num_tokens` of samples.
 
     Args:
         types: of the request states' columns.
+        methods: of the adapters of all runs: what none of them needs is not worked out.
         method: the adapter's method, by row.
         picked: which reference an adapter with one request per reference chose, by row.
     """
     has = _Columns(types)
     completions = has("result.completions")
     first = completions.list.first()
-    per_reference = method.str.starts_with("multiple_choice_separate")
     options = list(has.options())
-    choice = _option(has, options, first.struct.field("text"), method)
+    reasoned = method if any(name.endswith(_REASONS) for name in methods) else None
+    choice = _option(has, options, first.struct.field("text"), reasoned)
     references = has("instance.references")
-    texts = references.list.eval(pl.element().struct.field("output").struct.field("text"))
     gold = references.list.eval(pl.element().filter(_is_correct()).struct.field("output").struct.field("text"))
     answer = _first_of([pl.when(choice == letter).then(text) for letter, text in options])
+    gold_choice = _gold_options(options, gold)
+    if any(name.startswith(_SEPARATE) for name in methods):
+        per_reference = method.str.starts_with(_SEPARATE)
+        texts = references.list.eval(pl.element().struct.field("output").struct.field("text"))
+        choice = pl.when(per_reference).then(_letter(picked)).otherwise(choice)
+        gold_choice = pl.when(per_reference).then(_gold_letters(references)).otherwise(gold_choice)
+        answer = pl.when(per_reference).then(texts.list.get(picked, null_on_oob=True)).otherwise(answer)
     return [
         has("instance.split").alias("split"),
         has("instance.sub_split").alias("sub_split"),
@@ -50,12 +59,9 @@ def answer_columns(types: pl.Schema, method: pl.Expr, picked: pl.Expr) -> list[p
         has("request.messages").alias("messages"),
         first.struct.field("text").alias("completion"),
         completions.list.eval(pl.element().struct.field("text")).alias("completions"),
-        pl.when(per_reference).then(_letter(picked)).otherwise(choice).alias("choice"),
-        pl.when(per_reference)
-        .then(_gold_letters(references))
-        .otherwise(_gold_options(options, gold))
-        .alias("gold_choice"),
-        pl.when(per_reference).then(texts.list.get(picked, null_on_oob=True)).otherwise(answer).alias("answer"),
+        choice.alias("choice"),
+        gold_choice.alias("gold_choice"),
+        answer.alias("answer"),
         gold.alias("gold"),
         _media(has).alias("media"),
         first.struct.field("finish_reason").str.json_path_match("$.reason").alias("finish_reason"),
@@ -111,13 +117,14 @@ def _media(has: _Columns) -> pl.Expr:
     return objects.list.eval(pl.element().struct.field("location").drop_nulls()).fill_null([])
 
 
-def _option(has: _Columns, options: list[tuple[str, pl.Expr]], text: pl.Expr, method: pl.Expr) -> pl.Expr:
+def _option(has: _Columns, options: list[tuple[str, pl.Expr]], text: pl.Expr, reasoned: pl.Expr | None) -> pl.Expr:
     """The letter that the text is, as HELM's metrics see it; null if it is none of the output mapping."""
     said = text.str.strip_chars()
     if has.has(_PATTERN):
         said = pl.when(has(_PATTERN).is_null()).then(said).otherwise(_matches(said, has(_PATTERN)))
     tried = [said]
-    tried += [pl.when(method.str.ends_with("chain_of_thought")).then(text.str.extract(one)) for one in _REASONED]
+    if reasoned is not None:
+        tried += [pl.when(reasoned.str.ends_with(_REASONS)).then(text.str.extract(one)) for one in _REASONED]
     return _first_of(
         [
             pl.when((said == letter) & option.is_not_null()).then(pl.lit(letter))

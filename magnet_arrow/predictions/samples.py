@@ -150,7 +150,8 @@ def _assembled(tables: RunTables, beside: pl.DataFrame) -> pl.LazyFrame:
     if _KEPT in beside.columns:
         rows = rows.filter(_BESIDE + _KEPT)
     rows = rows.join(tables.runs.drop(METRIC).lazy(), on=RUN, how="left", maintain_order="left")
-    columns = answer_columns(types, pl.col(METHOD), pl.col(_BESIDE + _PICK))
+    methods = tables.runs[METHOD].drop_nulls().unique().to_list()
+    columns = answer_columns(types, methods, pl.col(METHOD), pl.col(_BESIDE + _PICK))
     keys = [pl.col("item_key"), pl.col("prompt_key")]
     return rows.select(*of_run, *columns, *keys, *(pl.col(_BESIDE + name).alias(name) for name in scores))
 
