@@ -1,26 +1,31 @@
 """The train split and the test split of a draw, and what a predictor sees of them.
 
-The draw is the same as MAGNET's, number for number (`draw`), but over folders instead of names: runs of equal names in
-two suites are never mixed, and no run with the held-out run's name is in the train split. A predictor is given a
-`TrainSplit` and a `SequesteredTestSplit` whose frames are copies in buffers of their own: a filtered Polars frame
-shares text with the frame that it came from, and its Arrow buffers still hold the rows that were filtered out.
+A random draw is the same as MAGNET's, number for number (`draw_at_random`), but over folders instead of names: runs of
+equal names in two suites are never mixed, and no run with the held-out run's name is in the train split. `draw` makes
+the same splits of runs that are named. A predictor is given a `TrainSplit` and a `SequesteredTestSplit` whose frames
+are copies in buffers of their own: a filtered Polars frame shares text with the frame that it came from, and its Arrow
+buffers still hold the rows that were filtered out.
 """
 
 import io
 import logging
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NoReturn, TypeAlias
 
 import polars as pl
 
 from magnet_arrow._text import counted, for_terminal
 from magnet_arrow.checks.run_selection import Selected, look_at, reason_of
-from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError, Where, warn
+from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError, SettingError, Where, warn
+from magnet_arrow.helm.layout import Source
 from magnet_arrow.ingestion.ensure_cached import rejected_error
 from magnet_arrow.ingestion.run_specs import read_run_specs
-from magnet_arrow.outputs import HelmRuns
+from magnet_arrow.outputs import HelmRun, HelmRuns
+from magnet_arrow.predictions.levels import Level, check_level, sees, visible_states
 from magnet_arrow.query.frames import CachedRuns
 from magnet_arrow.query.run_columns import RUN_COLUMNS, telling_apart, telling_names_apart
 from magnet_arrow.schema.registry import RUN_NAME, TABLES
@@ -29,7 +34,7 @@ SamplePolicy = Literal["error", "warn", "ignore"]
 
 INSTANCE_ID = TABLES["scenario_state"].named("request_states.instance.id")
 STAT_INSTANCE_ID = TABLES["per_instance_stats"].named("instance_id")
-ANNOTATIONS = TABLES["scenario_state"].named("request_states.annotations")
+_HIDDEN_STATS = TABLES["per_instance_stats"].hidden
 
 _log = logging.getLogger("magnet_arrow")
 _GO_ON = "With skip_unreadable=True only runs that can be read are drawn."
@@ -57,20 +62,49 @@ class TrainSplit:
         return _rows(self)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class SequesteredTestSplit:
-    """What a predictor sees of the held-out run: no stats, and nothing that leads to them.
+    """What a predictor sees of the held-out run: by default no stats, and nothing that leads to them.
 
-    Completions, and references with their `correct` tags, are in it, as in MAGNET. What judges wrote about the
-    completions (`annotations`) is not.
+    By default completions, and references with their `correct` tags, are in it, as in MAGNET. What judges wrote about
+    the completions (`annotations`) never is. Which frames there are, and with which columns, is decided by the level of
+    the predictor; a frame that its level does not have is no attribute.
 
     Attributes:
-        run_specs: one row.
-        scenario_state: the request states of the sampled instances, in file order.
+        run_specs: one row per held-out run.
+        scenario_state: from level "items" on, the request states of the sampled instances, in file order.
+        per_instance_stats: at level "outcomes", the stats of the sampled instances.
+        other_items: with `level_of_others`, the request states of the instances that were not sampled.
     """
+
+    __slots__ = ("run_specs", "scenario_state", "per_instance_stats", "other_items")  # noqa: RUF023  # as in MAGNET
 
     run_specs: pl.DataFrame
     scenario_state: pl.DataFrame
+    per_instance_stats: pl.DataFrame
+    other_items: pl.DataFrame
+
+    def __init__(
+        self,
+        run_specs: pl.DataFrame,
+        scenario_state: pl.DataFrame | None = None,
+        per_instance_stats: pl.DataFrame | None = None,
+        other_items: pl.DataFrame | None = None,
+    ) -> None:
+        for name, frame in zip(
+            self.__slots__, (run_specs, scenario_state, per_instance_stats, other_items), strict=True
+        ):
+            if frame is not None:
+                object.__setattr__(self, name, frame)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        has = ", ".join(frames_of(self))
+        raise AttributeError(f"This {type(self).__name__} has no {name}. At the predictor's level it has {has}.")
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"A {type(self).__name__} cannot be changed.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(frames_of(self).get(name) for name in self.__slots__)
 
     def __repr__(self) -> str:
         """Numbers of rows of the frames."""
@@ -87,6 +121,7 @@ class TestSplit:
             trials of an instance are sampled together.
         stats: every stat of the run, over all of its instances.
         per_instance_stats: stats of the sampled instances.
+        other_items: the request states of the instances that were not sampled, if they were asked for.
     """
 
     __test__: ClassVar[bool] = False  # pytest would collect it because of its name
@@ -95,18 +130,167 @@ class TestSplit:
     scenario_state: pl.DataFrame
     stats: pl.DataFrame
     per_instance_stats: pl.DataFrame
+    other_items: pl.DataFrame | None = None
 
     def __repr__(self) -> str:
         """Numbers of rows of the frames."""
         return _rows(self)
 
-    def sequester(self) -> SequesteredTestSplit:
-        """A copy of the part that a predictor may see. It holds no reference to this split."""
-        visible = _visible_columns(self.scenario_state)
-        return SequesteredTestSplit(_copied(self.run_specs), _copied(visible))
+    def sequester(self, level: Level = "outputs", level_of_others: Level = "plan") -> SequesteredTestSplit:
+        """A copy of the part that a predictor may see. It holds no reference to this split.
+
+        Args:
+            level: what is visible of the sampled instances, see `Level`.
+            level_of_others: what is visible of the instances that were not sampled: "plan" (nothing), "items" or
+                "outputs".
+
+        Raises:
+            SettingError: there is no such level; or this split does not hold the other instances.
+        """
+        check_levels(level, level_of_others)
+        others = None if level_of_others == "plan" else self.other_items
+        if level_of_others != "plan" and others is None:
+            raise SettingError(
+                f"level_of_others={level_of_others!r} is set, but this split holds the sampled instances only.",
+                hint="Let prepare_all_dataframes return a split with other_items, as draw(…, keep_others=True) does.",
+            )
+        return SequesteredTestSplit(
+            _copied(self.run_specs),
+            _copied(visible_states(self.scenario_state, level)) if sees(level, "items") else None,
+            _copied(self.per_instance_stats.drop(*_HIDDEN_STATS, strict=False)) if level == "outcomes" else None,
+            _copied(visible_states(others, level_of_others))
+            if level_of_others != "plan" and others is not None
+            else None,
+        )
+
+
+def check_levels(level: Level, level_of_others: Level) -> None:
+    """Raise if a predictor cannot have these levels.
+
+    Raises:
+        SettingError: it cannot.
+    """
+    check_level("level", level)
+    check_level("level_of_others", level_of_others)
+    if level_of_others == "outcomes":
+        raise SettingError(
+            "level_of_others:",
+            expected="plan, items or outputs",
+            found="'outcomes'",
+            hint="To show the outcomes of all instances, sample them all (num_eval_samples) at level='outcomes'.",
+        )
+
+
+def frames_of(split: "TrainSplit | TestSplit | SequesteredTestSplit") -> dict[str, pl.DataFrame]:
+    """The frames of a split by name, those that it has."""
+    frames = {name: getattr(split, name) for name in split.__slots__ if _is_set(split, name)}
+    return {name: frame for name, frame in frames.items() if frame is not None}
+
+
+def _is_set(split: object, name: str) -> bool:
+    """Whether an attribute has a value; `hasattr` would ask `__getattr__`."""
+    try:
+        object.__getattribute__(split, name)
+    except AttributeError:
+        return False
+    return True
+
+
+RunChoice: TypeAlias = pl.Expr | HelmRun | HelmRuns | Iterable["int | str | HelmRun"]
+"""Which of some runs: an expression over table `run_spec`, or runs, indices, or names or patterns of run folders."""
 
 
 def draw(
+    runs: Source,
+    *,
+    train: RunChoice,
+    test: RunChoice,
+    items: Collection[Any] | None = None,
+    keep_others: bool = False,
+) -> tuple[TrainSplit, TestSplit]:
+    """The splits of runs that are named instead of drawn at random.
+
+    Override `prepare_all_dataframes` to have a predictor use them.
+
+    Args:
+        runs: a path, a pattern, an object of ours, or a list of such.
+        train: the train runs; they keep the order of `runs`.
+        test: the held-out runs.
+        items: ids of the instances of the test split; all if None.
+        keep_others: keep the request states of the other instances as `other_items`.
+
+    Raises:
+        SettingError: a choice names no run; a train run has the name of a held-out run, or two of these have the same;
+            or no held-out run has one of the `items`.
+        BadFileError: a chosen run is not complete, or cannot be read.
+
+    >>> from magnet_arrow import HelmOutputs
+    >>> runs = HelmOutputs.demo().suites("my-suite").runs()
+    >>> subject = pl.col("run_spec.scenario_spec.args.subject")
+    >>> draw(runs, train=subject == "anatomy", test=[3], items=["id9", "id11"])[1]
+    <TestSplit run_specs: 1 rows, scenario_state: 2 rows, stats: 89 rows, per_instance_stats: 54 rows>
+    """
+    runs = HelmRuns.coerce(runs)
+    train_runs, test_runs = _chosen(runs, train, "train"), _chosen(runs, test, "test")
+    if not test_runs:
+        raise SettingError("test:", expected="at least one held-out run", found="none")
+    cached = _ingest_drawn(runs.take([*train_runs, *test_runs]), include_partial=False)
+    _require_other_names([run.name for run in cached.snapshot.chosen(cached.keys)], len(train_runs))
+    cached = replace(cached, telling=_telling(runs, cached))
+    held_out = cached.take(range(len(train_runs), len(cached.keys)))
+    ids = held_out.scan("scenario_state", columns=[INSTANCE_ID]).collect()[INSTANCE_ID].unique(maintain_order=True)
+    if items is not None:
+        missing = [one for one in items if one not in set(ids)]
+        if missing:
+            raise SettingError("items:", expected="ids of instances of the held-out runs", found=repr(missing[0]))
+        ids = pl.Series(INSTANCE_ID, list(items), ids.dtype)
+    return _train_split(cached.take(range(len(train_runs)))), _test_split(held_out, ids, keep_others=keep_others)
+
+
+def _chosen(runs: HelmRuns, choice: RunChoice, name: str) -> list[int]:
+    """Indices of the chosen runs, ascending."""
+    index_of = {place.path: index for index, place in enumerate(runs.places)}
+    if isinstance(choice, pl.Expr):
+        return sorted(index_of[place.path] for place in runs.filter(choice).places)
+    if isinstance(choice, str) or not isinstance(choice, HelmRun | Iterable):
+        raise SettingError(
+            f"{name}:", expected="an expression, or a list of runs, indices or names", found=repr(choice)
+        )
+    chosen: set[int] = set()
+    for one in [choice] if isinstance(choice, HelmRun) else choice:
+        found = _indices(runs, index_of, one)
+        if not found:
+            raise SettingError(f"{name}:", expected="runs among those given", found=repr(one))
+        chosen.update(found)
+    return sorted(chosen)
+
+
+def _indices(runs: HelmRuns, index_of: Mapping[Path, int], one: object) -> list[int]:
+    match one:
+        case HelmRun():
+            return [index_of[one.place.path]] if one.place.path in index_of else []
+        case str():
+            named = [index for index, place in enumerate(runs.places) if place.folder == one]
+            return named or [index for index, place in enumerate(runs.places) if fnmatchcase(place.folder, one)]
+        case bool():
+            return []
+        case int():
+            return [range(len(runs))[one]] if -len(runs) <= one < len(runs) else []
+        case _:
+            return []
+
+
+def _require_other_names(names: Sequence[str], n_train: int) -> None:
+    """Raise where a held-out run has the name of another chosen run: predictions could not be told apart."""
+    for index in range(n_train, len(names)):
+        if names[index] in names[:index]:
+            raise SettingError(
+                f"The name of a held-out run, {for_terminal(names[index])}, is also that of another chosen run.",
+                expected="held-out runs whose run_spec.name no other chosen run has",
+            )
+
+
+def draw_at_random(
     runs: HelmRuns,
     *,
     num_example_runs: int,
@@ -115,6 +299,7 @@ def draw(
     insufficient_eval_sample_policy: SamplePolicy,
     include_partial: bool = False,
     skip_unreadable: bool = False,
+    keep_others: bool = False,
 ) -> tuple[TrainSplit, TestSplit]:
     """Draw train runs and one held-out run, with a sample of its instances.
 
@@ -133,6 +318,7 @@ def draw(
             `num_eval_samples`: "error" raises, "warn" logs a warning, "ignore" does nothing.
         include_partial: ingest all runs, and what is complete of partial ones, and draw from these too.
         skip_unreadable: ingest all runs, and draw from those that could be ingested.
+        keep_others: keep the request states of the instances that are not sampled as `other_items`.
 
     Raises:
         NotEnoughRunsError: there are not `num_example_runs` runs and one more, or too few of them have another name
@@ -156,7 +342,7 @@ def draw(
     examples, one = cached.take(range(len(train))), cached.take([len(train)])
     ids = one.scan("scenario_state", columns=[INSTANCE_ID]).collect()[INSTANCE_ID]
     _check_enough(len(ids), num_eval_samples, insufficient_eval_sample_policy)
-    return _train_split(examples), _test_split(one, _draw_ids(ids, num_eval_samples, rng))
+    return _train_split(examples), _test_split(one, _draw_ids(ids, num_eval_samples, rng), keep_others=keep_others)
 
 
 def _ingest_all(runs: HelmRuns, *, include_partial: bool, skip_unreadable: bool) -> HelmRuns:
@@ -263,25 +449,22 @@ def _train_split(runs: CachedRuns) -> TrainSplit:
     return TrainSplit(*(_copied(runs.scan(table).collect()) for table in tables))
 
 
-def _test_split(run: CachedRuns, ids: pl.Series) -> TestSplit:
+def _test_split(runs: CachedRuns, ids: pl.Series, *, keep_others: bool) -> TestSplit:
+    states = runs.scan("scenario_state")
     return TestSplit(
-        run.scan("run_spec").collect(),
-        _having(run.scan("scenario_state"), INSTANCE_ID, ids).collect(),
-        run.scan("stats").collect(),
-        _having(run.scan("per_instance_stats"), STAT_INSTANCE_ID, ids).collect(),
+        runs.scan("run_spec").collect(),
+        states.filter(_has_id(states, INSTANCE_ID, ids)).collect(),
+        runs.scan("stats").collect(),
+        (stats := runs.scan("per_instance_stats")).filter(_has_id(stats, STAT_INSTANCE_ID, ids)).collect(),
+        states.filter(~_has_id(states, INSTANCE_ID, ids)).collect() if keep_others else None,
     )
 
 
-def _having(rows: pl.LazyFrame, column: str, ids: pl.Series) -> pl.LazyFrame:
-    """The rows whose instance is in `ids`; if the column does not occur, every id is null."""
+def _has_id(rows: pl.LazyFrame, column: str, ids: pl.Series) -> pl.Expr:
+    """Whether a row's instance is in `ids`; if the column does not occur, every id is null."""
     if column not in rows.collect_schema():
-        return rows if ids.has_nulls() else rows.clear()
-    return rows.filter(pl.col(column).is_in(ids.implode(), nulls_equal=True))
-
-
-def _visible_columns(scenario_state: pl.DataFrame) -> pl.DataFrame:
-    """The columns of request states that a predictor may see. Nothing else decides that."""
-    return scenario_state.drop(ANNOTATIONS, *TABLES["scenario_state"].hidden, strict=False)
+        return pl.lit(ids.has_nulls())
+    return pl.col(column).is_in(ids.implode(), nulls_equal=True)
 
 
 def _copied(frame: pl.DataFrame) -> pl.DataFrame:
@@ -296,6 +479,5 @@ def _copied(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _rows(split: TrainSplit | TestSplit | SequesteredTestSplit) -> str:
-    frames: Sequence[str] = split.__slots__
-    counts = ", ".join(f"{name}: {getattr(split, name).height} rows" for name in frames)
+    counts = ", ".join(f"{name}: {frame.height} rows" for name, frame in frames_of(split).items())
     return f"<{type(split).__name__} {counts}>"

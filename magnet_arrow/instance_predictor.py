@@ -72,6 +72,11 @@ class InstancePredictor(Predictor, ABC):
         train_split, test_split = super().prepare_all_dataframes(helm_runs)
         return with_ids(train_split), with_ids(test_split)
 
+    def prepare_predict_inputs(self, helm_runs: Source) -> tuple[TrainSplit, SequesteredTestSplit]:
+        """What a predictor is given: the train split, and what its level shows of the test split."""
+        train_split, test_split = self.prepare_all_dataframes(helm_runs)
+        return with_ids(train_split), self._sequestered(with_ids(test_split))
+
     def __call__(self, helm_runs: "Source | None" = None, *, helm_suites: "Source | None" = None) -> pl.DataFrame:
         """Predicted vs. actual stats, in the columns of `scoring.compare_instances`.
 
@@ -85,7 +90,8 @@ class InstancePredictor(Predictor, ABC):
             JoinError: a predicted stat has several actual values.
         """
         train_split, test_split = self.prepare_all_dataframes(only_one(helm_runs, helm_suites))
-        predicted = self.predict(train_split, test_split.sequester())
+        train_split, test_split = with_ids(train_split), with_ids(test_split)
+        predicted = self.predict(train_split, self._sequestered(test_split))
         if not isinstance(predicted, pl.DataFrame | pl.LazyFrame):
             predicted = listed(predicted, "InstancePrediction")
         predictions = instance_frame(predicted)
@@ -98,6 +104,11 @@ class InstancePredictor(Predictor, ABC):
 
 
 def with_ids(split: Split) -> Split:
-    """The split with `magnet.instance_predict_id` in its two frames of instances, see `with_predict_ids`."""
+    """The split with `magnet.instance_predict_id` in its two frames of instances, see `with_predict_ids`.
+
+    A split that has them stays as it is.
+    """
+    if PREDICT_ID in split.scenario_state.columns:
+        return split
     states, stats = with_predict_ids(split.scenario_state, split.per_instance_stats)
     return replace(split, scenario_state=states, per_instance_stats=stats)

@@ -12,7 +12,14 @@ from typing import Any
 import polars as pl
 
 from magnet_arrow._text import counted, for_terminal
-from magnet_arrow.data_splits import SamplePolicy, SequesteredTestSplit, TestSplit, TrainSplit, draw
+from magnet_arrow.data_splits import (
+    SamplePolicy,
+    SequesteredTestSplit,
+    TestSplit,
+    TrainSplit,
+    check_levels,
+    draw_at_random,
+)
 from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.errors import BadFileError, FilterError, PredictionError, SettingError, Where, warn
 from magnet_arrow.helm.json_faults import kind
@@ -20,6 +27,7 @@ from magnet_arrow.helm.layout import RunPlace, Source
 from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.ingestion.run_reader import RUN_SPEC, read_run_spec
 from magnet_arrow.outputs import CacheLike, HelmRun, HelmRuns
+from magnet_arrow.predictions.levels import Level
 from magnet_arrow.predictions.records import RunPrediction, frame, require_one_each
 from magnet_arrow.predictions.scoring import compare_runs, without_truth
 from magnet_arrow.sources.file import SourceFile
@@ -56,6 +64,11 @@ class Predictor:
             `ingest(partial=True)` does), and draw from these too.
         skip_unreadable: ingest all runs that may be drawn, and draw from those that are complete (with
             `include_partial`, from those that could be ingested).
+        level: what `predict` sees of the sampled instances: "plan" (the run spec only), "items" (inputs and references
+            without tags), "outputs" (completions, log-probabilities and tags too, as in MAGNET) or "outcomes"
+            (per-instance stats too).
+        level_of_others: what it sees of the instances that were not sampled, in a frame `other_items`: "plan"
+            (nothing), "items" or "outputs".
 
     The draw depends only on the runs, the seed and these arguments, not on what the cache has seen. As in MAGNET, the
     order of the runs matters: a list keeps its order; the runs of a folder or pattern are sorted by suite and folder,
@@ -79,7 +92,10 @@ class Predictor:
         cache: CacheLike = None,
         include_partial: bool = False,
         skip_unreadable: bool = False,
+        level: Level = "outputs",
+        level_of_others: Level = "plan",
     ) -> None:
+        check_levels(level, level_of_others)
         if insufficient_eval_sample_policy not in _POLICIES:
             raise SettingError(
                 f"insufficient_eval_sample_policy is one of {', '.join(_POLICIES)}, "
@@ -96,6 +112,8 @@ class Predictor:
         self.cache = cache
         self.include_partial = include_partial
         self.skip_unreadable = skip_unreadable
+        self.level = level
+        self.level_of_others = level_of_others
 
     def run_spec_filter(self, run_spec: dict[str, Any]) -> bool:
         """Whether a run may be drawn; True for every run unless a subclass overrides it.
@@ -131,7 +149,7 @@ class Predictor:
             BadFileError: a drawn run is not complete; or a filter needs a run spec that cannot be read.
             CacheNotWritableError: a drawn run is not cached in its present state, and the cache cannot be written.
         """
-        return draw(
+        return draw_at_random(
             self._filtered(HelmRuns.coerce(helm_runs, cache=self.cache)),
             num_example_runs=self.num_example_runs,
             num_eval_samples=self.num_eval_samples,
@@ -139,12 +157,16 @@ class Predictor:
             insufficient_eval_sample_policy=self.insufficient_eval_sample_policy,
             include_partial=self.include_partial,
             skip_unreadable=self.skip_unreadable,
+            keep_others=self.level_of_others != "plan",
         )
 
     def prepare_predict_inputs(self, helm_runs: Source) -> tuple[TrainSplit, SequesteredTestSplit]:
-        """What a predictor is given: the train split, and the test split without stats."""
+        """What a predictor is given: the train split, and what its level shows of the test split."""
         train_split, test_split = self.prepare_all_dataframes(helm_runs)
-        return train_split, test_split.sequester()
+        return train_split, self._sequestered(test_split)
+
+    def _sequestered(self, test_split: TestSplit) -> SequesteredTestSplit:
+        return test_split.sequester(self.level, self.level_of_others)
 
     def _filtered(self, runs: HelmRuns) -> HelmRuns:
         """The runs for which both filters hold. A filter that is not overridden reads nothing."""
@@ -205,7 +227,7 @@ class RunPredictor(Predictor, ABC):
         """
         source = only_one(helm_runs, helm_suites)
         train_split, test_split = self.prepare_all_dataframes(source)
-        predictions = self.predict(train_split, test_split.sequester())
+        predictions = self.predict(train_split, self._sequestered(test_split))
         predicted = frame(listed(predictions, "RunPrediction"))
         require_one_each(predicted.collect())
         comparison = compare_runs(predicted, test_split.stats.lazy(), test_split.run_specs.lazy()).collect()

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit
+from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit, frames_of
 from magnet_arrow.helm.layout import find_runs
 from magnet_arrow.ingestion.ensure_cached import ensure_cached
 from magnet_arrow.instance_predictor import PREDICT_ID, InstancePrediction, InstancePredictor
@@ -176,7 +176,7 @@ def test_the_notebooks_frames_have_magnets_columns_in_order(golden_demo: HelmOut
     golden = columns_of("notebook (suite my-suite, num_eval_samples=5)")
     inputs = Predictor(num_eval_samples=5).prepare_predict_inputs(golden_demo.suites()[0].path)
     for split, prefix in zip(inputs, ("train_split", "sequestered_test_split"), strict=True):
-        frames = {f"{prefix}.{name}": getattr(split, name) for name in type(split).__slots__}
+        frames = {f"{prefix}.{name}": getattr(split, name) for name in frames_of(split)}
         assert {name: frame.columns for name, frame in frames.items()} == {
             name: columns for name, columns in golden.items() if name.startswith(prefix)
         }

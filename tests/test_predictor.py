@@ -67,6 +67,8 @@ def test_defaults_are_magnets():
         "insufficient_eval_sample_policy": "warn",
         "include_partial": False,
         "skip_unreadable": False,
+        "level": "outputs",
+        "level_of_others": "plan",
     }
 
 

@@ -90,6 +90,16 @@ def predict_inputs(outputs: str, cache: str) -> Iterator[Any]:
     yield {"train": [frame.height for frame in frames], "test": [test.run_specs.height, test.scenario_state.height]}
 
 
+def draws(outputs: str, work: str, n_draws: str) -> Iterator[Any]:
+    """Draw again and again with an empty cache at first; another seed at each call."""
+    cache = tempfile.mkdtemp(dir=work)
+    yield None
+    for seed in range(int(n_draws)):
+        Predictor(random_seed=seed, cache=cache).prepare_all_dataframes(outputs)
+    yield None
+    shutil.rmtree(cache)
+
+
 _PLACES: list[RunPlace] = []
 _SEEDS: list[int] = []
 _RUNS: list[HelmRuns] = []

@@ -145,6 +145,109 @@ def seeds_by_draw() -> dict[tuple[frozenset[int], int, int], int]:
     return first
 
 
+def hidden_at(run: dict[str, Any], level: str) -> list[bytes]:
+    """What a run holds beyond a level, as bytes: tags, completions and their log-probabilities below "outputs"."""
+    states = run["scenario_state"]["request_states"]
+    if level == "outputs":
+        return []
+    texts = [tag for state in states for one in state["instance"]["references"] for tag in one["tags"]]
+    texts += [one["text"] for state in states for one in state["result"]["completions"]]
+    texts += [token["text"] for state in states for one in state["result"]["completions"] for token in one["tokens"]]
+    pairs = [pair for state in states for pair in state["instance"]["contrast_references"]]
+    texts += [tag for pair in pairs for one in pair for tag in one["tags"]]
+    texts += [one["finish_reason"]["reason"] for state in states for one in state["result"]["completions"]]
+    texts += [state["request"]["prompt"] for state in states]
+    texts += [state["instance"]["extra_data"]["gold"] for state in states]
+    numbers = [one["logprob"] for state in states for one in state["result"]["completions"]]
+    if level == "plan":
+        texts += [state["instance"]["input"]["text"] for state in states]
+        texts += [one["output"]["text"] for state in states for one in state["instance"]["references"]]
+    return [text.encode() for text in texts] + [struct.pack("<d", number) for number in numbers]
+
+
+def with_canaries_in_outputs(run: dict[str, Any], canaries: Canaries) -> dict[str, Any]:
+    """Texts and numbers that occur nowhere else also where a level from "outputs" on shows them."""
+    for state in run["scenario_state"]["request_states"]:
+        state["instance"]["input"] = {"text": canaries.text()}
+        state["instance"]["extra_data"] = {"gold": canaries.text()}
+        state["instance"]["references"] = [
+            {"output": {"text": canaries.text()}, "tags": [canaries.text(), "correct"]} for _ in range(2)
+        ]
+        state["instance"]["contrast_references"] = [[{"output": {"text": "x"}, "tags": [canaries.text()]}]]
+        state["request"]["prompt"] = canaries.text()
+        tokens = [{"text": canaries.text(), "logprob": canaries.number()}]
+        completion = {"text": canaries.text(), "logprob": canaries.number(), "tokens": tokens}
+        state["result"]["completions"] = [completion | {"finish_reason": {"reason": canaries.text()}}]
+    return with_canaries(run, canaries)
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> tuple[HelmRuns, dict[tuple[str, str], dict[str, Any]]]:
+    """Runs of two suites that share their names, and their contents by suite and name; scores are canaries."""
+    outputs = tmp_path_factory.mktemp("twins")
+    contents = {}
+    for number, (suite, name) in enumerate((suite, name) for suite in ("one", "two") for name in "abcd"):
+        run = with_canaries_in_outputs(make_run(name, n_instances=3), Canaries(number))
+        write_run(outputs / "benchmark_output", run, suite=suite)
+        contents[suite, name] = run
+    return HelmRuns(outputs, cache=outputs / "cache"), contents
+
+
+def scores_of(run: dict[str, Any]) -> list[bytes]:
+    """The canaries of a run's scores and annotations."""
+    stats = [*run["stats"], *(stat for entry in run["per_instance_stats"] for stat in entry["stats"])]
+    found = [struct.pack("<d", stat[moment]) for stat in stats for moment in MOMENTS]
+    found += [stat["name"]["name"].encode() for stat in stats]
+    states = run["scenario_state"]["request_states"]
+    return found + [state["annotations"]["judge"]["reasoning"].encode() for state in states]
+
+
+LEVELS = ("plan", "items", "outputs")
+
+
+@pytest.mark.parametrize("seeds", [range(8), pytest.param(range(1000), marks=pytest.mark.slow)], ids=len)
+@pytest.mark.filterwarnings("ignore:.*with the held-out run's name")
+def test_nothing_above_its_level_is_reached(
+    twins: tuple[HelmRuns, dict[tuple[str, str], dict[str, Any]]], seeds: range
+):
+    runs, contents = twins
+    for seed in seeds:
+        level, of_others = LEVELS[seed % 3], LEVELS[seed // 3 % 3]
+        predictor = Predictor(2, 1, seed, level=level, level_of_others=of_others)
+        train, sequestered = predictor.prepare_predict_inputs(runs)
+        suite, name = sequestered.run_specs.select("magnet.suite", "run_spec.name").row(0)
+        run = contents[suite, name]
+        assert name not in train.run_specs["run_spec.name"].to_list()
+        _, test = predictor.prepare_all_dataframes(runs)
+        sampled = set(test.scenario_state["scenario_state.request_states.instance.id"])
+        parts = [of_instances(run, sampled), of_instances(run, {"id0", "id1", "id2"} - sampled)]
+        hidden = scores_of(run) + [
+            one for part, at in zip(parts, (level, of_others), strict=True) for one in hidden_at(part, at)
+        ]
+        # "correct" is what all tags share, and what the train runs, which hold theirs, are searched for too.
+        hidden = [one for one in hidden if one != b"correct"]
+        assert reached(hidden, [vars(predictor), train, sequestered]) == [], seed
+        if of_others == level == "items":
+            assert b"correct" not in memory([sequestered])
+
+
+def of_instances(run: dict[str, Any], ids: set[str]) -> dict[str, Any]:
+    states = run["scenario_state"]["request_states"]
+    return {"scenario_state": {"request_states": [one for one in states if one["instance"]["id"] in ids]}}
+
+
+def test_the_search_finds_what_each_level_shows(twins: tuple[HelmRuns, dict[tuple[str, str], dict[str, Any]]]):
+    """Else the test above would show nothing."""
+    runs, contents = twins
+    for level, others in (("outcomes", "outputs"), ("items", "items")):
+        _, sequestered = Predictor(0, 1, 1, level=level, level_of_others=others).prepare_predict_inputs(runs)
+        run = contents[sequestered.run_specs.select("magnet.suite", "run_spec.name").row(0)]
+        everything = memory([sequestered])
+        shown = [one for one in hidden_at(run, "plan") if one in everything]
+        assert len(shown) == (len(hidden_at(run, "plan")) if level == "outcomes" else 9)
+        assert (len([one for one in scores_of(run) if one in everything]) > 10) == (level == "outcomes")
+
+
 def test_the_search_finds_the_canaries_where_they_may_be(canaries: tuple[HelmRuns, dict[str, list[bytes]]]):
     """Else the test above would show nothing."""
     runs, hidden = canaries

@@ -84,12 +84,11 @@ def predict(
 
 
 def _print_split(title: str, split: "TrainSplit | SequesteredTestSplit") -> None:
-    import dataclasses
-
     import polars as pl
 
-    frames = {field.name: getattr(split, field.name) for field in dataclasses.fields(split)}
-    sizes = [(name, frame.height, frame.width) for name, frame in frames.items()]
+    from magnet_arrow.data_splits import frames_of
+
+    sizes = [(name, frame.height, frame.width) for name, frame in frames_of(split).items()]
     print_frame(pl.DataFrame(sizes, schema=["frame", "rows", "columns"], orient="row"), title=f"\n{title}")
 
 
