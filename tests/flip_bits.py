@@ -29,7 +29,7 @@ from reading import all_tables, forget_run_lists
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheDamagedError
 from magnet_arrow.ingestion.api import ingest
-from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.storage.manifest import read_manifest
 
 KINDS = ("data page", "page header", "footer", "manifest", "run list", "deletion file")
@@ -123,7 +123,11 @@ def is_silent(cache: Path, flip: Flip, expected: dict[str, pl.DataFrame]) -> boo
     rows = expected[table]
     for columns in ([flip.column] if flip.column else [], rows.columns):
         with contextlib.suppress(CacheDamagedError):
-            found = read_runs(Cache(cache).snapshot(), table, runs_of(rows), columns).collect() if columns else None
+            found = (
+                select_runs(Cache(cache).snapshot(), table, runs_of(rows), columns).lazy().collect()
+                if columns
+                else None
+            )
             if found is not None and not found.equals(rows.select(columns)):
                 return True
     return False
@@ -133,7 +137,7 @@ def frames(cache: Path) -> dict[str, pl.DataFrame]:
     """The four tables of all runs, with all that occurs in them."""
     snapshot = Cache(cache).snapshot()
     return {
-        table: read_runs(snapshot, table, list(snapshot.runs), hidden=True).collect()
+        table: select_runs(snapshot, table, list(snapshot.runs), own="hidden").lazy().collect()
         for table in ("run_spec", "scenario_state", "stats", "per_instance_stats")
     }
 

@@ -10,7 +10,7 @@ import duckdb
 
 from magnet_arrow import Cache, verify
 from magnet_arrow.export.parquet import export_tables
-from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.restore.run_files import restore
 from magnet_arrow.schema import registry
 
@@ -22,7 +22,7 @@ def main(cache: Cache, source: Path, out: Path) -> None:
     for way in ("frame", "scan", "duckdb"):
         (out / way).mkdir(parents=True)
     for table in ("run_spec", "scenario_state", "stats", "per_instance_stats"):
-        frame = read_runs(snapshot, table, list(snapshot.runs), hidden=True).collect()
+        frame = select_runs(snapshot, table, list(snapshot.runs), own="hidden").lazy().collect()
         frame.write_parquet(out / "frame" / f"{table}.parquet")
         cache.scan(table).collect().write_parquet(out / "scan" / f"{table}.parquet")
         connection.execute(f"COPY (FROM {table}) TO '{out / 'duckdb' / table}.parquet'")

@@ -8,7 +8,7 @@ import polars as pl
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.helm.layout import RunPlace, find_runs
-from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.schema import registry
 from magnet_arrow.storage import snapshot
 
@@ -25,7 +25,8 @@ def read(places: Sequence[RunPlace], table: str, cache: Path, *, hidden: bool = 
     """One table's frame for these runs, which must be cached, without columns that tell suites apart."""
     cached = Cache(cache).snapshot()
     entries = [cached.lookup(place) for place in places]
-    return read_runs(cached, table, [entry.key for entry in entries if entry], hidden=hidden, telling=()).collect()
+    keys = [entry.key for entry in entries if entry]
+    return select_runs(cached, table, keys, own="hidden" if hidden else "none", telling=()).lazy().collect()
 
 
 def forget_run_lists() -> None:

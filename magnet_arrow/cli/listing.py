@@ -1,17 +1,17 @@
 """Frames of what is in a source or in the cache. Nothing is ingested for them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import polars as pl
 
 from magnet_arrow._text import counted
 from magnet_arrow.cache import Cache, runs_frame
-from magnet_arrow.errors import NoRunsError, warn
+from magnet_arrow.errors import NoRunsError
 from magnet_arrow.helm.layout import RUN_FILES, Source
 from magnet_arrow.outputs import HelmRuns
 from magnet_arrow.query.projection import Columns
-from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.schema.registry import RUN, RUN_NAME, RUN_TABLES, SUITE_TABLES, TABLES, Form
 from magnet_arrow.storage.maintenance import sound
 from magnet_arrow.storage.manifest import RunEntry
@@ -70,7 +70,8 @@ def cached_runs(cache: Cache) -> pl.DataFrame:
     snapshot = cache.snapshot()
     runs = _runs(cache, snapshot)
     specs = (
-        read_runs(snapshot, _SPEC.name, runs[RUN].to_list(), [_MODEL, _SCENARIO])
+        select_runs(snapshot, _SPEC.name, runs[RUN].to_list(), [_MODEL, _SCENARIO])
+        .lazy()
         .select(_model_and_scenario())
         .collect()
     )
@@ -159,8 +160,7 @@ def first_rows(
     runs: str,
     columns: Columns,
     rows: int,
-    skip_damaged: bool = False,
-    tell: Callable[[str], None] = warn,
+    reading: sound.Reading = sound.STRICT,
 ) -> pl.DataFrame:
     """The first rows of a table, of the cached runs whose folder or name matches the pattern `runs`.
 
@@ -172,15 +172,14 @@ def first_rows(
         runs: the pattern.
         columns: as for `HelmRuns.scan`.
         rows: how many.
-        skip_damaged: exclude runs that damage of the cache affects; the whole cache is read for that.
-        tell: called with what is excluded, and if rows are of stale runs; by default a `MagnetWarning`.
+        reading: whether damaged runs are excluded; who is told what is excluded, and of stale runs.
 
     Raises:
         NoRunsError: the cache is empty, or no run in it matches.
         ColumnNotFoundError: `columns` names one that the table does not have.
         CacheDamagedError: a file that must be read is missing or damaged.
     """
-    snapshot, damaged = sound.snapshot_of(cache.path, skip_damaged=skip_damaged, tell=tell)
+    snapshot, damaged = sound.snapshot_of(cache.path, reading)
     known = _runs(cache, snapshot) if TABLES[table].of == "run" else _suites(snapshot, table)
     known = known.filter(~pl.col(RUN).is_in(sorted(damaged)))
     matches = [
@@ -198,11 +197,11 @@ def first_rows(
     before = kept[f"rows.{table}"].cum_sum().shift(1, fill_value=0)
     keys = kept.filter(before < rows)[RUN].to_list()
     if stale := [key for key in keys if key in snapshot.stale]:
-        tell(
+        reading.tell(
             f"{counted(len(stale), 'run')} of these stale, such as {stale[0].partition('/')[2]}; see `magnet-arrow ls`."
         )
     with sound.going_on():
-        return read_runs(snapshot, table, keys, columns).head(rows).collect()
+        return select_runs(snapshot, table, keys, columns).lazy().head(rows).collect()
 
 
 def _suites(snapshot: Snapshot, table: str) -> pl.DataFrame:

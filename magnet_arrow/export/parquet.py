@@ -31,7 +31,6 @@ from magnet_arrow.errors import (
     FolderNotWritableError,
     MagnetError,
     NoRunsError,
-    warn,
 )
 from magnet_arrow.export.folder_names import folder_key, folder_name
 from magnet_arrow.export.readme import readme, settled_schema
@@ -54,8 +53,8 @@ def table_handle(snapshot: Snapshot, name: str, without: Set[str] = frozenset())
         ColumnNotFoundError: there is no such table.
     """
     entries = snapshot.runs if registry.table(name).of == "run" else snapshot.suites
-    chosen = select_runs(snapshot, name, [key for key in entries if key not in without], hidden=True)
-    return TableHandle(chosen if chosen.n_rows else select_runs(snapshot, name, (), "registered", hidden=True))
+    chosen = select_runs(snapshot, name, [key for key in entries if key not in without], own="hidden")
+    return TableHandle(chosen if chosen.n_rows else select_runs(snapshot, name, (), "registered", own="hidden"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +82,8 @@ def export_tables(
     *,
     tables: Sequence[str] = (),
     partition_by: str | None = None,
-    skip_damaged: bool = False,
+    reading: sound.Reading = sound.STRICT,
     progress: Callable[[ExportProgress], None] | None = None,
-    tell: Callable[[str], None] = warn,
 ) -> tuple[ExportedTable, ...]:
     """Write everything that is cached as plain Parquet, one folder per table, and a README that explains them.
 
@@ -97,10 +95,9 @@ def export_tables(
         to: a folder that does not exist yet, or is empty.
         tables: names of tables; by default those that have rows.
         partition_by: a column with one value per row. Tables that have it are divided into one folder per value.
-        skip_damaged: exclude runs that damage of the cache affects. The whole cache is read twice then.
+        reading: whether damaged runs are excluded (the whole cache is read twice then). Its `tell` is called for what
+            is excluded, for stale runs, and for each folder of a killed export that was removed.
         progress: called after each batch.
-        tell: called with a sentence for what is excluded, for stale runs, and for each folder of a killed export to
-            the same place that was removed; by default a `MagnetWarning`.
 
     Raises:
         NoRunsError: the cache is empty.
@@ -109,7 +106,7 @@ def export_tables(
         CacheDamagedError: a file of the cache is missing, cut off, or has a flipped bit.
         FolderNotWritableError: the folder cannot be written.
     """
-    snapshot, damaged = sound.snapshot_of(cache.path, skip_damaged=skip_damaged, tell=tell)
+    snapshot, damaged = sound.snapshot_of(cache.path, reading)
     if not snapshot.entries.keys() - damaged:
         raise NoRunsError(f"The cache in {cache.path} is empty.", hint="`magnet-arrow ingest PATH` reads runs into it.")
     handles = [table_handle(snapshot, name, damaged) for name in dict.fromkeys(tables or TABLES)]
@@ -117,7 +114,7 @@ def export_tables(
     if partition_by is not None:
         _check_partition(partition_by, handles)
     done = []
-    with writing_to(own_folder(to, "An export"), tell) as folder, sound.going_on():
+    with writing_to(own_folder(to, "An export"), reading.tell) as folder, sound.going_on():
         rows_total = sum(handle.n_rows for handle in handles)
         rows_done = 0
         for handle in handles:
@@ -134,7 +131,9 @@ def export_tables(
         runs = _runs(snapshot, damaged)
         done.append(_export_runs(runs, folder / "runs"))
         if n_stale := sum(runs.column("stale").to_pylist()):
-            tell(f"{counted(n_stale, 'run')} stale: the source has rejected or lost them. The table `runs` says which.")
+            reading.tell(
+                f"{counted(n_stale, 'run')} stale: the source has rejected or lost them. The table `runs` says which."
+            )
         (folder / "README.md").write_text(readme(handles, runs, partition_by), encoding="utf-8")
     return tuple(done)
 

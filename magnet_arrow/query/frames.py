@@ -8,7 +8,7 @@ import polars as pl
 from magnet_arrow.errors import ColumnNotFoundError
 from magnet_arrow.query.arrow_stream import TableHandle
 from magnet_arrow.query.projection import Columns, frame_schema, projected_columns
-from magnet_arrow.query.scan_runs import read_runs, select_runs
+from magnet_arrow.query.scan_runs import OwnColumns, Selection, select_runs
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import Table
 from magnet_arrow.storage.snapshot import Snapshot
@@ -91,17 +91,20 @@ class CachedRuns(Frames):
 
     def scan(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> pl.LazyFrame:
         """The rows of one table, lazily; see `Frames.scan`."""
-        return read_runs(self.snapshot, table_of_runs(table).name, self.keys, columns, key=key, telling=self.telling)
+        return self._selected(table, columns, key=key).lazy()
 
     def table(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> TableHandle:
         """The rows of one table as an Arrow stream; see `Frames.table`."""
+        return TableHandle(self._selected(table, columns, key=key))
+
+    def _selected(self, table: str, columns: Columns = "occurring", *, key: bool = False) -> Selection:
         name = table_of_runs(table).name
-        return TableHandle(select_runs(self.snapshot, name, self.keys, columns, key=key, telling=self.telling))
+        own: OwnColumns = "run" if key else "none"
+        return select_runs(self.snapshot, name, self.keys, columns, own=own, telling=self.telling)
 
     def json_columns(self, table: str) -> frozenset[str]:
         """Columns of default frames whose texts are JSON, as their values are of several kinds."""
-        projection = select_runs(self.snapshot, table_of_runs(table).name, self.keys, telling=self.telling).projection
-        return frozenset(column.name for column in projection if column.type.is_json)
+        return self._selected(table).json_columns
 
     def take(self, indices: Iterable[int]) -> "CachedRuns":
         """Those runs, in that order."""

@@ -1,7 +1,7 @@
-"""A snapshot to lazy frames of chosen runs: the one way by which frames are handed out.
+"""A snapshot to lazy frames of chosen runs. Every frame is made here.
 
-It reads just the row groups of these runs, verifies page checksums, and gives every column the type that these runs
-alone decide.
+A frame reads just the row groups of these runs and verifies page checksums. The type of a column depends on these runs
+alone.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pyarrow as pa
@@ -44,6 +45,9 @@ _WINDOW_ROWS = 65_536
 _WINDOW_BYTES = 4 << 20
 """Rows that are put in order together, and their bytes in Parquet: some 70 MB in memory."""
 
+OwnColumns = Literal["none", "run", "hidden"]
+"""Which of our own columns are added to those of a table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -75,11 +79,20 @@ class Selection:
         """Columns found in the data whose texts are JSON: their values are of several kinds."""
         return frozenset(column.name for column in self.projection if column.type.is_json)
 
+    def lazy(self) -> pl.LazyFrame:
+        """The rows as a lazy frame.
+
+        Raises when it is collected:
+            CacheDamagedError: a segment that the manifest names is missing, cut, or has a flipped bit.
+        """
+        source = partial(_read, self)
+        return register_io_source(source, schema=frame_schema(self.projection), is_pure=True)
+
     def parts(self) -> Iterator[pa.Table]:
         """The rows in tables of bounded size, page checksums verified.
 
         Raises:
-            CacheDamagedError: as `read_runs`.
+            CacheDamagedError: a segment that the manifest names is missing, cut, or has a flipped bit.
         """
         fields = self.schema()
         held: list[pa.Table] = []
@@ -102,7 +115,7 @@ class Selection:
         than in the cache, are read once for many rows.
 
         Raises:
-            CacheDamagedError: as `read_runs`.
+            CacheDamagedError: a segment that the manifest names is missing, cut, or has a flipped bit.
         """
         name = self.table.name
         with _Reader(self) as reader:
@@ -120,18 +133,34 @@ def select_runs(
     keys: Sequence[str],
     columns: Columns = "occurring",
     *,
-    hidden: bool = False,
-    key: bool = False,
+    own: OwnColumns = "none",
     telling: Sequence[str] | None = None,
 ) -> Selection:
-    """What `read_runs` with the same arguments reads; it raises the same."""
+    """The rows of chosen runs, to be read: runs as given, then file order.
+
+    Args:
+        snapshot: of the cache.
+        table: which table.
+        keys: of the runs, in order.
+        columns: "occurring" for those whose key occurs in one of these runs, "registered" for the full stable
+            schema, or names. `run_spec` keeps HELM's order (free-form keys sorted, where their object would be); the
+            others are `run_spec.name`, then by code point. Names may be `run_columns.RUN_COLUMNS`, too.
+        own: columns of ours to add at the end: `magnet.run` ("run"), or all hidden ones (`magnet.run`, `magnet.row`
+            and others).
+        telling: those of `run_columns.RUN_COLUMNS` that "occurring" has; None for those that are needed to tell these
+            runs apart.
+
+    Raises:
+        RunNotCachedError: a key is not in the snapshot.
+        ColumnNotFoundError: no such table or column.
+    """
     schema = registry.table(table)
     runs = snapshot.chosen(keys)
     projection = _projection(snapshot, schema, runs, columns, telling)
     there = {column.name for column in projection}
-    if hidden:
+    if own == "hidden":
         projection += [column for column in hidden_columns(schema) if column.name not in there]
-    elif key and RUN not in there:
+    elif own == "run" and RUN not in there:
         projection.append(registered(schema, RUN))
     return Selection(snapshot.path, schema, tuple(runs), tuple(projection))
 
@@ -157,39 +186,6 @@ def _projection(
     return projection
 
 
-def read_runs(
-    snapshot: Snapshot,
-    table: str,
-    keys: Sequence[str],
-    columns: Columns = "occurring",
-    *,
-    hidden: bool = False,
-    key: bool = False,
-    telling: Sequence[str] | None = None,
-) -> pl.LazyFrame:
-    """The rows of chosen runs: runs as given, then file order.
-
-    Args:
-        snapshot: of the cache.
-        table: which table.
-        keys: of the runs, in order.
-        columns: "occurring" for those whose key occurs in one of these runs, "registered" for the full stable
-            schema, or names. `run_spec` keeps HELM's order (free-form keys sorted, where their object stands); the
-            others are `run_spec.name`, then by code point. Names may be `run_columns.RUN_COLUMNS`, too.
-        hidden: with `magnet.run`, `magnet.row` and their like, at the end.
-        key: with `magnet.run`, at the end.
-        telling: those of `run_columns.RUN_COLUMNS` that "occurring" has; None for those that are needed to tell these
-            runs apart.
-
-    Raises:
-        RunNotCachedError: a key is not in the snapshot.
-        ColumnNotFoundError: no such table or column.
-    When collected:
-        CacheDamagedError: a segment that the manifest names is missing, cut, or has a flipped bit.
-    """
-    return _lazy(select_runs(snapshot, table, keys, columns, hidden=hidden, key=key, telling=telling))
-
-
 def read_all(snapshot: Snapshot, table: str) -> pl.LazyFrame:
     """All rows of a table, lazily, in the order in which they are stored; see `Cache.scan`."""
     schema = registry.table(table)
@@ -203,11 +199,7 @@ def read_all(snapshot: Snapshot, table: str) -> pl.LazyFrame:
     projection = [registered(schema, name) for name in schema.names if name not in schema.hidden]
     projection += hidden_columns(schema)
     projection += [found_in_data(name, kind) for name, kind in sorted(kinds_of(schema, entries).items())]
-    return _lazy(Selection(snapshot.path, schema, tuple(sorted(entries, key=place)), tuple(projection)))
-
-
-def _lazy(chosen: Selection) -> pl.LazyFrame:
-    return register_io_source(partial(_read, chosen), schema=frame_schema(chosen.projection), is_pure=True)
+    return Selection(snapshot.path, schema, tuple(sorted(entries, key=place)), tuple(projection)).lazy()
 
 
 def _read(
@@ -311,7 +303,7 @@ def read_run_specs_of(
 ) -> tuple[pl.LazyFrame, frozenset[str]]:
     """The run specs of some runs, those in `batch` from there and the others from the cache: row i is of key i.
 
-    Columns: those that occur, as in `read_runs`, and `magnet.run` at the end. And which of these are JSON text.
+    Columns: those that occur, as in `select_runs`, and `magnet.run` at the end. And which of these are JSON text.
     """
     table = registry.table("run_spec")
     fresh = {run.key for run in batch.runs} if batch else set()
@@ -324,7 +316,7 @@ def read_run_specs_of(
     chosen = Selection(snapshot.path, table, tuple(cached), projection)
     json_columns = frozenset(column.name for column in projection if column.type.is_json)
     if batch is None:
-        return _lazy(chosen), json_columns
+        return chosen.lazy(), json_columns
     stored = {name: int(kind) for name, kind in batch.kinds.items()}
     read = shared_text.frame_of(_shape(pa.table(plain_columns(batch)), stored, projection), frame_schema(projection))
     rows = pl.concat([*chosen.frames(), read])

@@ -349,15 +349,20 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _table(
-    name: str,
-    file: str,
-    form: Form,
-    row: str,
-    found: list[Column | DynamicObject],
-    struct: type[Struct] | None = None,
-    of: Literal["run", "suite"] = "run",
-) -> Table:
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What a table is, without its columns; see `Table`."""
+
+    name: str
+    file: str
+    form: Form
+    row: str
+    struct: type[Struct] | None
+    of: Literal["run", "suite"] = "run"
+
+
+def _table(head: _Head, found: list[Column | DynamicObject]) -> Table:
+    form, of = head.form, head.of
     own = [
         Column(RUN, pa.string(), f"place of the {of}: source, suite and folder", nullable=False),
         Column(ROW, pa.int64(), "place of the row in its file, from 0", nullable=False),
@@ -370,7 +375,18 @@ def _table(
     named = [_RUN_NAME_COLUMN] if of == "run" else []
     hidden = tuple(column.name for column in own)
     order = (*(column.name for column in named), *(part.name for part in found if part.name != RUN_NAME), *hidden)
-    return Table(name, file, form, row, of, struct, (*named, *columns, *own), dynamic_objects, hidden, order)
+    return Table(
+        head.name,
+        head.file,
+        form,
+        head.row,
+        of,
+        head.struct,
+        (*named, *columns, *own),
+        dynamic_objects,
+        hidden,
+        order,
+    )
 
 
 _RUN_NAME_COLUMN = Column(
@@ -396,27 +412,17 @@ def _scenario_state() -> Table:
     before = [column for column in rest if column.name.startswith("scenario_state.adapter_spec.")]
     after = [column for column in rest if column not in before]
     requests = _struct(structs.RequestState, "scenario_state.request_states")
-    return _table(
-        "scenario_state",
-        "scenario_state.json",
-        Form.STATE,
-        "one request state of a run",
-        before + requests + after,
-        structs.RequestState,
-    )
+    row = "one request state of a run"
+    head = _Head("scenario_state", "scenario_state.json", Form.STATE, row, structs.RequestState)
+    return _table(head, before + requests + after)
 
 
 def _per_instance_stats() -> Table:
     entry = _struct(structs.PerInstanceStats, "per_instance_stats", ("stats",))
     stats = _struct(structs.Stat, "per_instance_stats.stats")
-    return _table(
-        "per_instance_stats",
-        "per_instance_stats.json",
-        Form.ENTRIES,
-        "one stat of an instance",
-        entry + stats,
-        structs.PerInstanceStats,
-    )
+    row = "one stat of an instance"
+    head = _Head("per_instance_stats", "per_instance_stats.json", Form.ENTRIES, row, structs.PerInstanceStats)
+    return _table(head, entry + stats)
 
 
 def _of_struct(
@@ -426,14 +432,14 @@ def _of_struct(
     own: list[Column | DynamicObject] = (
         [Column(f"{name}.{first}", pa.string(), "file that it is in", False)] if first else []
     )
-    return _table(name, f"{name}.json", form, row, own + _struct(struct, name), struct, of)
+    return _table(_Head(name, f"{name}.json", form, row, struct, of), own + _struct(struct, name))
 
 
 def _plain(name: str, file: str, form: Form, row: str, docs: dict[str, str], of: Literal["run", "suite"]) -> Table:
     found: list[Column | DynamicObject] = [
         Column(f"{name}.{column}", pa.string(), doc, nullable=False) for column, doc in docs.items()
     ]
-    return _table(name, file, form, row, found, None, of)
+    return _table(_Head(name, file, form, row, None, of), found)
 
 
 _SUITES = {"run": "name of the run", "suite": "suite that the release takes it from"}

@@ -31,6 +31,7 @@ from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.outputs import HelmRuns
 from magnet_arrow.query import scan_runs
 from magnet_arrow.storage import snapshot
+from magnet_arrow.storage.maintenance.sound import Reading
 from magnet_arrow.storage.manifest import read_manifest
 from magnet_arrow.storage.transaction import Transaction, commit_transaction
 
@@ -310,7 +311,7 @@ def test_damage_does_not_keep_the_others_from_being_exported(cache: Cache, tmp_p
     with pytest.raises(CacheDamagedError, match="skip_damaged=True"):
         export_tables(cache, tmp_path / "out")
     with pytest.warns(MagnetWarning, match="1 run excluded, as the cache is damaged: v1/b"):
-        export_tables(cache, tmp_path / "out", skip_damaged=True)
+        export_tables(cache, tmp_path / "out", reading=Reading(skip_damaged=True))
     assert means(pq.read_table(tmp_path / "out" / "stats")) == [4, 5, 6]
     assert [row[2] for row in read_runs_table(tmp_path / "out")] == ["c", "d"]
 
@@ -322,7 +323,7 @@ def test_a_run_list_that_is_damaged_does_not_either(cache: Cache, tmp_path: Path
     with pytest.raises(CacheDamagedError, match="skip_damaged=True"):
         export_tables(cache, tmp_path / "out")
     with pytest.warns(MagnetWarning, match="1 run excluded, as the cache is damaged: v1/d"):
-        export_tables(cache, tmp_path / "out", skip_damaged=True)
+        export_tables(cache, tmp_path / "out", reading=Reading(skip_damaged=True))
     assert means(pq.read_table(tmp_path / "out" / "stats")) == [3, 4, 5]
 
 

@@ -23,7 +23,7 @@ from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.ingestion.rejection import ChangedError
 from magnet_arrow.ingestion.rules import StampedRun
 from magnet_arrow.ingestion.run_reader import is_streamed, stamps_of
-from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.storage.manifest import RunEntry
 from magnet_arrow.storage.segments.writer import SegmentWriter
 
@@ -40,7 +40,7 @@ def frames(cache: Path) -> list[pl.DataFrame]:
     """All that is cached of all runs, hidden columns too; without the source's id, which is random."""
     snapshot = Cache(cache).snapshot()
     keys = sorted(snapshot.runs, key=lambda key: key.split("/")[1:])
-    found = [read_runs(snapshot, table, keys, hidden=True).collect() for table in TABLES]
+    found = [select_runs(snapshot, table, keys, own="hidden").lazy().collect() for table in TABLES]
     return [frame.with_columns(pl.col("magnet.run").str.replace("^[^/]*/", "")) for frame in found]
 
 

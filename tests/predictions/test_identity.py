@@ -16,7 +16,7 @@ from reading import cached_places
 from magnet_arrow.cache import Cache
 from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.predictions.identity import hash_of, item_keys, prompt_keys, recipe_keys
-from magnet_arrow.query.scan_runs import read_runs, select_runs
+from magnet_arrow.query.scan_runs import select_runs
 
 STATES = "scenario_state.request_states."
 PERTURBATION = f"{STATES}instance.perturbation.name"
@@ -69,8 +69,12 @@ def scanned(source: Path, cache: Path, table: str) -> tuple[pl.LazyFrame, frozen
     places = cached_places(source, cache)
     snapshot = Cache(cache).snapshot()
     keys = [key for key in snapshot.keys_of(places) if key]
-    chosen = select_runs(snapshot, table, keys, hidden=True)
-    return read_runs(snapshot, table, keys, hidden=True), chosen.json_columns, [place.path for place in places]
+    chosen = select_runs(snapshot, table, keys, own="hidden")
+    return (
+        select_runs(snapshot, table, keys, own="hidden").lazy(),
+        chosen.json_columns,
+        [place.path for place in places],
+    )
 
 
 def keyed_states(source: Path, cache: Path) -> tuple[pl.DataFrame, list[dict[str, Any]]]:

@@ -13,7 +13,7 @@ from reference import TABLES
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import SnapshotExpiredError
 from magnet_arrow.ingestion.api import ingest
-from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.storage.maintenance.clear import clear
 from magnet_arrow.storage.transaction import Transaction, commit_transaction
 
@@ -48,7 +48,9 @@ def test_a_reader_in_a_loop_beside_a_writer_in_a_loop(tmp_path: Path) -> None:
     while not ended:
         ended = child.poll() is not None  # once more after its end
         snapshot = Cache(cache).snapshot()
-        means = read_runs(snapshot, "stats", [key_of(name) for name in FOLDERS]).collect()["stats.mean"].to_list()
+        means = (
+            select_runs(snapshot, "stats", [key_of(name) for name in FOLDERS]).lazy().collect()["stats.mean"].to_list()
+        )
         assert len(means) == 8, means
         assert len(set(means)) == 1, "rows of two commits"
         met.append(means[0])
@@ -65,7 +67,7 @@ def test_a_frame_of_before_is_collected_after_whatever_came(tmp_path: Path) -> N
         ingest(outputs, cache)
     snapshot = Cache(cache).snapshot()
     keys = [run.key for place in cached_places(outputs, cache) if (run := snapshot.lookup(place))]
-    frames = {table: read_runs(snapshot, table, keys, hidden=True) for table in TABLES}
+    frames = {table: select_runs(snapshot, table, keys, own="hidden").lazy() for table in TABLES}
     raw = Cache(cache).scan("stats")
     before = {table: frame.collect() for table, frame in frames.items()}
     rows = raw.collect().height
@@ -84,7 +86,7 @@ def test_a_frame_of_before_is_collected_after_whatever_came(tmp_path: Path) -> N
 
 
 def test_a_frame_of_a_cache_that_was_cleared(tmp_path: Path) -> None:
-    frame = read_runs(commit_runs(tmp_path, {"a": [1]}), "stats", [key_of("a")])
+    frame = select_runs(commit_runs(tmp_path, {"a": [1]}), "stats", [key_of("a")]).lazy()
     clear(tmp_path)
     with pytest.raises(SnapshotExpiredError):
         frame.collect()

@@ -16,7 +16,7 @@ from reference import compare, tables
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheVersionError
 from magnet_arrow.ingestion.api import ingest
-from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.schema import registry
 from magnet_arrow.storage import manifest
 
@@ -34,7 +34,7 @@ def cache() -> Cache:
 @pytest.mark.parametrize("table", ["run_spec", "scenario_state", "stats", "per_instance_stats"])
 def test_the_frames_of_version_1_equal_their_source(cache: Cache, table: str) -> None:
     runs = cache.runs().filter(pl.col("folder").is_in(WHOLE))
-    frame = read_runs(cache.snapshot(), table, runs["magnet.run"].to_list()).collect()
+    frame = select_runs(cache.snapshot(), table, runs["magnet.run"].to_list()).lazy().collect()
     rows = [row for folder in runs["folder"] for row in tables(V1 / "source" / "runs" / "v1" / folder)[table]]
     assert compare(without_misfits(rows), frame) == []
 

@@ -235,7 +235,7 @@ CODE = """
 from pathlib import Path
 from magnet_arrow import Cache, ingest, verify
 from magnet_arrow.schema import registry
-from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.query.scan_runs import select_runs
 cache, source = Cache(sys.argv[1]), Path(sys.argv[2])
 
 def versions():
@@ -244,7 +244,7 @@ def versions():
 def instructions():
     snapshot = cache.snapshot()
     names = ["run_spec.adapter_spec.zeroth", "run_spec.adapter_spec.instructions", "run_spec.groups"]
-    frame = read_runs(snapshot, "run_spec", list(snapshot.runs), ["run_spec.name", *names]).collect()
+    frame = select_runs(snapshot, "run_spec", list(snapshot.runs), ["run_spec.name", *names]).lazy().collect()
     return frame.sort("run_spec.name").rows()
 
 word, groups = "Answer in one word.", ["tides"]

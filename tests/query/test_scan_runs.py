@@ -22,7 +22,7 @@ from magnet_arrow.errors import CacheDamagedError, ColumnNotFoundError, RunNotCa
 from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.query import scan_runs
 from magnet_arrow.query.arrow_stream import TableHandle
-from magnet_arrow.query.scan_runs import read_runs, select_runs
+from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.query.stored_tables import StoredTables, stored_types
 from magnet_arrow.schema import registry
 from magnet_arrow.storage.segments.reader import TableFile
@@ -55,7 +55,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
 
 
 def frame(snapshot: Snapshot, folders: str, columns: Any = "occurring", *, hidden: bool = False) -> pl.LazyFrame:
-    return read_runs(snapshot, "stats", [key_of(folder) for folder in folders], columns, hidden=hidden)
+    return select_runs(
+        snapshot, "stats", [key_of(folder) for folder in folders], columns, own="hidden" if hidden else "none"
+    ).lazy()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_frames_and_streams_do_not_depend_on_how_runs_lie_in_segments(
         chosen = random.choices(sorted(values), k=len(values) + 2)
         keys = [key_of(run) for run in chosen]
         expected = [float(value) for run in chosen for value in values[run]]
-        assert read_runs(snapshot, "stats", keys, ["stats.mean"]).collect()["stats.mean"].to_list() == expected
+        assert select_runs(snapshot, "stats", keys, ["stats.mean"]).lazy().collect()["stats.mean"].to_list() == expected
         assert (
             pa.table(TableHandle(select_runs(snapshot, "stats", keys, ["stats.mean"])))["stats.mean"].to_pylist()
             == expected
@@ -118,7 +120,7 @@ def test_a_row_group_is_read_once_for_runs_in_another_order(tmp_path: Path, read
     commit_runs(tmp_path, *({f"{run}": [run]} for run in range(8)))
     snapshot = commit_runs(tmp_path, *({f"{run}": [run]} for run in range(8, 16)))
     order = [(run * 7) % 16 for run in range(16)] * 2
-    found = read_runs(snapshot, "stats", [key_of(f"{run}") for run in order]).collect()
+    found = select_runs(snapshot, "stats", [key_of(f"{run}") for run in order]).lazy().collect()
     assert found["stats.mean"].to_list() == order
     assert len(reads) == 16
 
@@ -181,7 +183,7 @@ def test_what_is_not_there_is_an_error_before_anything_is_read(snapshot: Snapsho
     with pytest.raises(ColumnNotFoundError, match=r"Did you mean 'stats\.mean'"):
         frame(snapshot, "a", ["stats.meen"])
     with pytest.raises(ColumnNotFoundError):
-        read_runs(snapshot, "statistics", [])
+        select_runs(snapshot, "statistics", []).lazy()
     assert reads == []
 
 
@@ -194,10 +196,12 @@ def test_a_run_alone_decides_which_of_its_arguments_are_columns(tmp_path: Path) 
     snapshot = Cache(tmp_path / "cache").snapshot()
     a, b, c = sorted(snapshot.runs)
     args = "run_spec.scenario_spec.args"
-    projection = read_runs(snapshot, "run_spec", [a]).collect_schema().names()
+    projection = select_runs(snapshot, "run_spec", [a]).lazy().collect_schema().names()
     names = [f"{args}.k{number:04}" for number in range(1024)]
     assert [name for name in projection if name.startswith(f"{args}.k")] == names
-    everything = read_runs(snapshot, "run_spec", [a, b, c], [*names, f"{args}.k1029", "magnet.extra"]).collect()
+    everything = (
+        select_runs(snapshot, "run_spec", [a, b, c], [*names, f"{args}.k1029", "magnet.extra"]).lazy().collect()
+    )
     assert everything.row(0)[:1025] == (*range(1024), None)
     assert json.loads(everything.row(0)[1025]) == {
         f"/scenario_spec/args/k{number}": number for number in range(1024, 1030)
@@ -219,7 +223,7 @@ TABLES = ("run_spec", "scenario_state", "stats", "per_instance_stats")
 
 def rows_of(cache: Path, table: str) -> pl.DataFrame:
     snapshot = Cache(cache).snapshot()
-    return read_runs(snapshot, table, list(snapshot.runs)).collect()
+    return select_runs(snapshot, table, list(snapshot.runs)).lazy().collect()
 
 
 def all_rows_of(cache: Path, table: str) -> pl.DataFrame:
@@ -251,7 +255,7 @@ def test_a_flipped_bit_in_a_page_is_never_data(
 def test_a_damaged_file_is_noticed_when_the_frame_is_collected(way: str, change: str, cache: Path) -> None:
     snapshot = Cache(cache).snapshot()
     is_scan = way == "scan of the cache"
-    lazy = Cache(cache).scan("stats") if is_scan else read_runs(snapshot, "stats", list(snapshot.runs))
+    lazy = Cache(cache).scan("stats") if is_scan else select_runs(snapshot, "stats", list(snapshot.runs)).lazy()
     (path,) = (cache / "stats").iterdir()
     if change == "gone":
         path.unlink()
@@ -298,12 +302,14 @@ def test_what_an_older_cache_had_no_room_for_is_in_its_columns(way: str) -> None
     cache = Cache(Path(__file__).parents[1] / "data" / "cache_overflow")
     snapshot = cache.snapshot()
     runs = [key_of(folder) for folder in "abc"]
-    frame = cache.scan("stats") if way == "scan of the cache" else read_runs(snapshot, "stats", runs, hidden=True)
+    frame = (
+        cache.scan("stats") if way == "scan of the cache" else select_runs(snapshot, "stats", runs, own="hidden").lazy()
+    )
     names = [f"{OWN}.{name}" for name in ("m", "n", '"o/~\'\\"p"')]
     rows = frame.sort("magnet.run", "magnet.row").select(*names, "magnet.extra").collect().rows()
     nothing = (None, None, None, None)
     assert rows == [(1, 2, "x", None), (3, 4, None, None), nothing, (6, 7, "y", None)]
-    assert read_runs(snapshot, "stats", runs[:1], names[::2]).collect().rows() == [(1, "x")]
+    assert select_runs(snapshot, "stats", runs[:1], names[::2]).lazy().collect().rows() == [(1, "x")]
 
 
 def test_a_scan_leaves_deleted_runs_out(tmp_path: Path) -> None:

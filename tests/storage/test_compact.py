@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError
-from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.schema import registry
 from magnet_arrow.storage import transaction
 from magnet_arrow.storage.maintenance import compact, merge, vacuum
@@ -50,7 +50,7 @@ STEPS = st.lists(
 
 
 def frame(cache: Path, keys: list[str]) -> pl.DataFrame:
-    return read_runs(Cache(cache).snapshot(), "stats", keys, hidden=True).collect()
+    return select_runs(Cache(cache).snapshot(), "stats", keys, own="hidden").lazy().collect()
 
 
 def n_segments(cache: Path) -> int:

@@ -13,7 +13,7 @@ from msgspec import Raw
 from magnet_arrow.cache import Cache
 from magnet_arrow.decode.chunks import Chunk
 from magnet_arrow.errors import CacheDamagedError, CacheNotWritableError, SnapshotExpiredError, Where
-from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.records.column_builders import JsonBuilder
 from magnet_arrow.records.stat_builders import StatsBuilder
 from magnet_arrow.records.table_builder import Owner
@@ -76,7 +76,7 @@ def test_what_no_row_has_is_in_frames_and_not_in_the_file(tmp_path: Path) -> Non
     assert "stats.sum" not in pq.read_schema(path).names
     with open_table(tmp_path, snapshot.manifest.segments[0].tables["stats"]) as file:
         assert file.read(0, ["stats.sum"]).to_pydict() == {"stats.sum": [None]}
-    for frame in (Cache(tmp_path).scan("stats"), read_runs(snapshot, "stats", [key_of("a")], "registered")):
+    for frame in (Cache(tmp_path).scan("stats"), select_runs(snapshot, "stats", [key_of("a")], "registered").lazy()):
         assert frame.select("stats.sum", "stats.mean").collect().rows() == [(None, 1.0)]
 
 

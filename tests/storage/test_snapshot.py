@@ -9,7 +9,7 @@ from reading import forget_run_lists
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheDamagedError, RunNotCachedError
 from magnet_arrow.helm.layout import RunPlace
-from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.storage import snapshot as snapshot_module
 from magnet_arrow.storage.manifest import read_manifest
 from magnet_arrow.storage.snapshot import Snapshot
@@ -21,7 +21,7 @@ def means(snapshot: Snapshot) -> list[float]:
 
 
 def means_of(snapshot: Snapshot, keys: list[str]) -> list[float]:
-    found: list[float] = read_runs(snapshot, "stats", keys).collect()["stats.mean"].to_list()
+    found: list[float] = select_runs(snapshot, "stats", keys).lazy().collect()["stats.mean"].to_list()
     return found
 
 
@@ -32,7 +32,7 @@ def place(folder: str, source: str = "/dumps/s0") -> RunPlace:
 def test_a_snapshot_reads_what_it_was_made_of_after_later_commits(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"a": [1], "b": [2]})
     before = Cache(tmp_path).snapshot()
-    frame = read_runs(before, "stats", sorted(before.runs))
+    frame = select_runs(before, "stats", sorted(before.runs)).lazy()
     commit_runs(tmp_path, {"a": [10]}, state=2)
     commit_transaction(tmp_path, Transaction(pruned=[key_of("b")]))
     assert means(before) == frame.collect()["stats.mean"].to_list() == [1.0, 2.0]

@@ -11,7 +11,7 @@ from reading import forget_run_lists
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheLockedError, SnapshotExpiredError
-from magnet_arrow.query.scan_runs import read_runs
+from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.storage import commit
 from magnet_arrow.storage.maintenance import vacuum
 from magnet_arrow.storage.maintenance.vacuum import Vacuumed, orphan_files, vacuum_hourly
@@ -49,7 +49,7 @@ def test_what_a_commit_drops_goes_a_day_later(tmp_path: Path, clock: list[float]
         make_old(tmp_path / path, 100 * DAY_S)
     commit_runs(tmp_path, {"a": [2]}, state=2)
     assert read_manifest(tmp_path).dropped == (Dropped(before.manifest.segments[0].id, int(NOW_S)),)
-    frame = read_runs(before, "stats", [key_of("a")])
+    frame = select_runs(before, "stats", [key_of("a")]).lazy()
     clock[0] += DAY_S - 1
     assert vacuum.vacuum(tmp_path) == Vacuumed()
     assert frame.collect()["stats.mean"].to_list() == [1.0]

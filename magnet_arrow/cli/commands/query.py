@@ -43,11 +43,11 @@ def head(
     """Show the first rows of a cached table, one column per line."""
     from magnet_arrow.cli.listing import first_rows
     from magnet_arrow.cli.summaries import records
+    from magnet_arrow.storage.maintenance.sound import Reading
 
     chosen = [name.lstrip() for name in columns.split(",")] if columns else "occurring"
-    frame = first_rows(
-        open_cache(cache), table, runs=run, columns=chosen, rows=n, skip_damaged=skip_damaged, tell=complain
-    )
+    reading = Reading(skip_damaged, complain)
+    frame = first_rows(open_cache(cache), table, runs=run, columns=chosen, rows=n, reading=reading)
     if frame.is_empty():
         complain(f"No rows of {table} are cached for {run!r}.")
     if json:
@@ -81,6 +81,7 @@ def export(
 
     from magnet_arrow.cli.summaries import rows_bar
     from magnet_arrow.export.parquet import export_tables, remove_leftovers
+    from magnet_arrow.storage.maintenance.sound import Reading
 
     told: list[str] = []
     for path in remove_leftovers(to):
@@ -91,9 +92,8 @@ def export(
             to,
             tables=tables or (),
             partition_by=partition_by,
-            skip_damaged=skip_damaged,
+            reading=Reading(skip_damaged, told.append),
             progress=progress,
-            tell=told.append,
         )
     print_rows(pl.DataFrame(exported), json=json)
     for text in [*told, f"The tables are in {to}"]:

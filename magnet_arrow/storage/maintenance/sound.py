@@ -2,13 +2,14 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from magnet_arrow._forks import require_threads
 from magnet_arrow._text import counted
-from magnet_arrow.errors import CacheDamagedError
+from magnet_arrow.errors import CacheDamagedError, warn
 from magnet_arrow.storage import manifest
 from magnet_arrow.storage.maintenance import check
 from magnet_arrow.storage.snapshot import Snapshot
@@ -26,21 +27,37 @@ def going_on() -> Iterator[None]:
         raise
 
 
-def snapshot_of(cache: Path, *, skip_damaged: bool, tell: Callable[[str], None]) -> tuple[Snapshot, frozenset[str]]:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How to read a cache that may be damaged.
+
+    Attributes:
+        skip_damaged: exclude the runs that are damaged. To find them, the whole cache is read.
+        tell: is called with a message about what is excluded or stale; by default a `MagnetWarning`.
+    """
+
+    skip_damaged: bool = False
+    tell: Callable[[str], None] = warn
+
+
+STRICT = Reading()
+"""A damaged cache is an error."""
+
+
+def snapshot_of(cache: Path, reading: Reading) -> tuple[Snapshot, frozenset[str]]:
     """The current snapshot of a cache, with its run lists read, and the keys of the runs to exclude.
 
     Args:
         cache: its folder.
-        skip_damaged: exclude the runs that are damaged. To find them, the whole cache is read.
-        tell: is called with a message that names these runs.
+        reading: whether damaged runs are excluded, and who is told which.
 
     Raises:
-        CacheDamagedError: a run list is damaged, and `skip_damaged` is false; or the manifest is.
+        CacheDamagedError: a run list is damaged, and damaged runs are not to be excluded; or the manifest is.
         ForkedError: this process was forked from one that had used Polars.
     """
     require_threads()
     current = manifest.read_manifest(cache)
-    if not skip_damaged:
+    if not reading.skip_damaged:
         snapshot = Snapshot(cache, current)
         with going_on():
             snapshot.read_run_lists()
@@ -50,7 +67,9 @@ def snapshot_of(cache: Path, *, skip_damaged: bool, tell: Callable[[str], None])
     if keys:
         names = sorted(key.partition("/")[2].rstrip("/") for key in keys)
         more = ", …" if len(names) > _SHOWN else ""
-        tell(f"{counted(len(names), 'run')} excluded, as the cache is damaged: {', '.join(names[:_SHOWN])}{more}.")
+        reading.tell(
+            f"{counted(len(names), 'run')} excluded, as the cache is damaged: {', '.join(names[:_SHOWN])}{more}."
+        )
     return Snapshot(cache, msgspec.structs.replace(current, segments=known)), keys
 
 
