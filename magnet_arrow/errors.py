@@ -23,6 +23,7 @@
     ├── PanelError             (ValueError)           scores that make no panel: two for one cell, NaN, unequal items
     ├── FamilyNotFoundError    (LookupError)          a model whose family nobody has said
     ├── MissingPackageError    (ImportError)          an optional package that is needed for this
+    ├── RealMagnetError        (ImportError)          MAGNET's own `magnet` is imported where ours was to stand for it
     ├── RestoreError           (ValueError)           a run cannot be restored to this folder
     ├── ColumnNotFoundError    (ValueError)           there is no such column; offers a similar name
     ├── FolderNotEmptyError    (FileExistsError)      the folder to write exists and is not empty
@@ -211,6 +212,10 @@ class FamilyNotFoundError(MagnetError, LookupError):
 
 class MissingPackageError(MagnetError, ImportError):
     """An optional package is needed for this and is not installed."""
+
+
+class RealMagnetError(MagnetError, ImportError):
+    """MAGNET's own `magnet` was imported before `magnet_arrow.magnet_compat`, which cannot replace it."""
 
 
 class RestoreError(MagnetError, ValueError):
