@@ -13,8 +13,8 @@ import pytest
 from makedump import make_run, request_state, write_run, write_runs
 
 from magnet_arrow import data_splits
-from magnet_arrow.data_splits import SequesteredTestSplit, TrainSplit, draw_at_random, frames_of
-from magnet_arrow.errors import MagnetWarning, NotEnoughRunsError, NotEnoughSamplesError
+from magnet_arrow.data_splits import SequesteredTestSplit, TrainSplit, draw, draw_at_random, frames_of
+from magnet_arrow.errors import MagnetWarning, NotEnoughRunsError, NotEnoughSamplesError, SettingError
 from magnet_arrow.outputs import HelmRuns
 
 ID = "scenario_state.request_states.instance.id"
@@ -313,3 +313,62 @@ def test_rows_that_were_not_sampled_are_not_in_the_memory_of_a_split(splits: Spl
     memory = b"".join(buffer.to_pybytes() for buffer in buffers(sequestered.scenario_state))
     assert all(f"What comes after tide {each}?".encode() in memory for each in sampled)
     assert not any(f"What comes after tide {each}?".encode() in memory for each in left_out)
+
+
+def four_runs(tmp_path: Path) -> HelmRuns:
+    runs = [make_run(f"tide {letter}", args={"subject": letter}, n_instances=3) for letter in "abcd"]
+    return HelmRuns(write_runs(tmp_path, runs))
+
+
+SUBJECT = pl.col("run_spec.scenario_spec.args.subject")
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        ([2, 0], ["tide a", "tide c"]),
+        ([-2], ["tide c"]),
+        (["tide b"], ["tide b"]),
+        (["tide [bc]"], ["tide b", "tide c"]),
+        (SUBJECT.is_in(["a", "c"]), ["tide a", "tide c"]),
+        (SUBJECT == "z", []),
+        ([], []),
+    ],
+    ids=str,
+)
+def test_named_runs_are_split(tmp_path: Path, train: Any, expected: list[str]):
+    train_split, test_split = draw(four_runs(tmp_path), train=train, test=["tide d"])
+    assert names(train_split.run_specs) == names(train_split.scenario_state) == expected
+    assert names(test_split.run_specs) == ["tide d"]
+    assert test_split.scenario_state[ID].to_list() == ["id0", "id1", "id2"]
+    assert test_split.other_items is None
+
+
+def test_runs_may_be_named_by_objects_and_several_held_out(tmp_path: Path):
+    runs = four_runs(tmp_path)
+    train_split, test_split = draw(runs, train=runs[0], test=runs[2:], items=["id2", "id0"], keep_others=True)
+    assert names(train_split.run_specs) == ["tide a"]
+    assert names(test_split.run_specs) == ["tide c", "tide d"]
+    assert test_split.scenario_state[ID].to_list() == ["id0", "id2"] * 2
+    assert set(test_split.per_instance_stats[STAT_ID]) == {"id0", "id2"}
+    assert test_split.other_items is not None
+    assert test_split.other_items[ID].to_list() == ["id1"] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"test": []}, "at least one held-out run"),
+        ({"test": [4]}, "runs among those given, found 4"),
+        ({"test": ["ebb"]}, "runs among those given, found 'ebb'"),
+        ({"test": [True]}, "runs among those given, found True"),
+        ({"test": "tide a"}, "a list of runs, indices or names, found 'tide a'"),
+        ({"test": 3}, "a list of runs, indices or names, found 3"),
+        ({"test": [0]}, "tide a, is also that of another"),
+        ({"test": [3], "items": ["id0", "id7"]}, "ids of instances of the held-out runs, found 'id7'"),
+    ],
+    ids=str,
+)
+def test_a_choice_that_is_wrong_is_named(tmp_path: Path, arguments: dict[str, Any], words: str):
+    with pytest.raises(SettingError, match=words):
+        draw(four_runs(tmp_path), **{"train": [0, 1]} | arguments)

@@ -4,10 +4,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from makedump import make_run, write_runs
 
 import magnet_arrow as magnet
+from magnet_arrow.examples.perturbation_line_predictor import PerturbationLinePredictor, line
+from magnet_arrow.examples.random_instance_predictor import RandomInstancePredictor
 from magnet_arrow.examples.random_run_predictor import RandomRunPredictor
 
 SEED = Path(__file__).parents[2] / "shared" / "seed" / "notebook.txt"
@@ -59,6 +62,37 @@ def test_the_random_predictor_predicts_each_held_out_run_once_and_repeatably() -
     assert comparison["actual_mean"].null_count() == 0
     assert comparison.equals(RandomRunPredictor(random_seed=7)(helm_runs=suite.runs()))
     assert not comparison.equals(RandomRunPredictor(random_seed=8)(helm_runs=suite.runs()))
+
+
+def test_the_random_instance_predictor_predicts_each_request_state_once_and_repeatably() -> None:
+    suite = magnet.HelmOutputs.demo().suites("perturbed")[0]
+    comparison = RandomInstancePredictor(random_seed=7)(suite)
+    _, sequestered = RandomInstancePredictor(random_seed=7).prepare_predict_inputs(suite)
+    assert comparison["prediction_id"].to_list() == list(range(sequestered.scenario_state.height))
+    assert set(comparison["predicted_mean"]) == {0.0, 1.0}
+    assert comparison["actual_mean"].null_count() == 0
+    assert comparison.equals(RandomInstancePredictor(random_seed=7)(suite))
+
+
+def test_the_line_is_fitted_to_the_strengths_of_the_train_runs() -> None:
+    """The demo's misspelled runs have 0 at .05 and .2, and 2/7 at .5 (read in `stats.json`)."""
+    suite = magnet.HelmOutputs.demo().suites("perturbed")[0]
+    points = {0.05: 0.0, 0.2: 0.0, 0.5: 2 / 7}
+    seen = set()
+    for seed in range(12):
+        comparison = PerturbationLinePredictor(2, 7, seed, level="items")(suite)
+        (row,) = comparison.rows(named=True)
+        asked = row["perturbation_prob"]
+        (x0, y0), (x1, y1) = (point for point in points.items() if point[0] != asked)
+        assert row["predicted_mean"] == pytest.approx(y0 + (y1 - y0) / (x1 - x0) * (asked - x0))
+        assert row["actual_mean"] == pytest.approx(points[asked])
+        seen.add(asked)
+    assert seen == set(points)
+
+
+def test_without_two_strengths_the_line_is_level() -> None:
+    assert line(pl.DataFrame({"x": [0.5, 0.5], "y": [0.25, 0.75]})) == (0.0, 0.5)
+    assert line(pl.DataFrame({"x": [0.0, 1.0, 2.0], "y": [1.0, 3.0, 5.0]})) == (2.0, 1.0)
 
 
 BARE = {

@@ -9,12 +9,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO, TypeGuard
+from typing import TextIO, TypeAlias, TypeGuard
 
 import typer
 from polars.exceptions import PanicException
 
+from magnet_arrow.instance_predictor import InstancePredictor
 from magnet_arrow.predictor import RunPredictor
+
+AnyPredictor: TypeAlias = RunPredictor | InstancePredictor
+_BASES = (RunPredictor, InstancePredictor)
 
 
 class PredictorFailedError(Exception):
@@ -39,7 +43,7 @@ def predictors_code(*, leave: tuple[type[Exception], ...] = ()) -> Iterator[None
         raise PredictorFailedError from error
 
 
-def load_predictor(name: str) -> type[RunPredictor]:
+def load_predictor(name: str) -> type[AnyPredictor]:
     """The class that MODULE:CLASS names.
 
     Raises:
@@ -63,17 +67,19 @@ def load_predictor(name: str) -> type[RunPredictor]:
         raise typer.BadParameter(f"there is no module {module_name!r} in this folder or installed.") from None
     found = getattr(module, class_name, None)
     if not _is_predictor(found):
-        known = [name for name, value in vars(module).items() if _is_predictor(value) and value is not RunPredictor]
+        known = [name for name, value in vars(module).items() if _is_predictor(value) and value not in _BASES]
         others = f" It has {', '.join(known)}." if known else ""
-        raise typer.BadParameter(f"{module_name} has no subclass of RunPredictor called {class_name!r}.{others}")
+        raise typer.BadParameter(
+            f"{module_name} has no subclass of RunPredictor or InstancePredictor called {class_name!r}.{others}"
+        )
     lacking = sorted(getattr(found, "__abstractmethods__", ()))
     if lacking:
         raise typer.BadParameter(f"{name} has no method {' and no '.join(lacking)}.")
     return found
 
 
-def _is_predictor(value: object) -> TypeGuard[type[RunPredictor]]:
-    return isinstance(value, type) and issubclass(value, RunPredictor)
+def _is_predictor(value: object) -> TypeGuard[type[AnyPredictor]]:
+    return isinstance(value, type) and issubclass(value, _BASES)
 
 
 def with_own_errors(predict: Callable[..., object]) -> Callable[..., object]:

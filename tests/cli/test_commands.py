@@ -590,6 +590,14 @@ def test_a_predictor_predicts_a_run(run: Run, demo_outputs: Path) -> None:
     assert run(*args, "--examples", "4").code == 2
 
 
+def test_an_instance_predictor_predicts_request_states(run: Run, demo_outputs: Path) -> None:
+    name = "magnet_arrow.examples.random_instance_predictor:RandomInstancePredictor"
+    ended = run("predict", name, demo_outputs / "runs" / "my-suite", "--samples", "5", "--json")
+    assert [row["instance_id"] for row in rows(ended)] == ["id11", "id9", "id15", "id7", "id13"]
+    assert [row["actual_mean"] for row in rows(ended)] == [1.0, 1.0, 1.0, 0.0, 1.0]
+    assert "prediction_id" in run("predict", name, demo_outputs / "runs" / "my-suite").out
+
+
 PREDICTORS = """
 from magnet_arrow.predictor import RunPrediction, RunPredictor
 

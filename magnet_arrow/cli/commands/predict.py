@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from magnet_arrow.cli.load_predictor import AnyPredictor
     from magnet_arrow.data_splits import SequesteredTestSplit, TrainSplit
     from magnet_arrow.outputs import HelmRuns
-    from magnet_arrow.predictor import RunPredictor
 
 
 def demo(cache: CacheDir = None) -> None:
@@ -43,7 +43,8 @@ def demo(cache: CacheDir = None) -> None:
 
 def predict(
     predictor: Annotated[
-        str, typer.Argument(metavar="MODULE:CLASS", help="A RunPredictor; MODULE may be a file in this folder.")
+        str,
+        typer.Argument(metavar="MODULE:CLASS", help="A RunPredictor or InstancePredictor; MODULE may be a file here."),
     ],
     paths: Sources,
     examples: Annotated[
@@ -63,7 +64,7 @@ def predict(
     cache: CacheDir = None,
     json: JsonLines = False,
 ) -> None:
-    """Let a predictor predict a held-out run, and show predicted and actual stats.
+    """Let a predictor predict a held-out run or its instances, and show predicted and actual stats.
 
     The train runs and the held-out run are drawn from PATH. Options that are not given are the predictor's own. If a
     drawn run is not complete, the command ends with exit code 3; --skip-unreadable excludes such runs from the draw,
@@ -93,7 +94,7 @@ def _print_split(title: str, split: "TrainSplit | SequesteredTestSplit") -> None
 
 
 def _compared(
-    predictor_class: "Callable[..., RunPredictor]", given: dict[str, Any], runs: "HelmRuns"
+    predictor_class: "Callable[..., AnyPredictor]", given: dict[str, Any], runs: "HelmRuns"
 ) -> "pl.DataFrame":
     """The comparison of a predictor; an error of ours comes from the draw, unless `predict` raised it."""
     from magnet_arrow.cli.load_predictor import predictors_code, with_own_errors
