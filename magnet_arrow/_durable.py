@@ -36,7 +36,7 @@ def sync(path: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(target: Path, new_name: Callable[[], str]) -> Iterator[Path]:
-    """A folder to write into, that takes the place of `target` when all went well, and goes away otherwise.
+    """A folder to write into. It takes the place of `target` at the end, or is removed if an exception was raised.
 
     Args:
         target: is not there yet, or is an empty folder. The folder that it is in is there.
@@ -60,7 +60,7 @@ def replacing(target: Path, new_name: Callable[[], str]) -> Iterator[Path]:
 
 
 def remove_leftovers(parent: Path, name: re.Pattern[str]) -> list[Path]:
-    """Remove the folders of this name that writers have left who are no more; which these were."""
+    """Remove the folders of this name that killed writers have left; returns them."""
     try:
         named = [parent / entry for entry in sorted(os.listdir(parent)) if name.fullmatch(entry)]
     except OSError:  # it is not there; or writing will tell
@@ -87,7 +87,7 @@ def _made(parent: Path, new_name: Callable[[], str]) -> tuple[Path, int | None]:
         lock = _locked(folder, wait=True)
         if lock is None or folder.is_dir():
             return folder, lock
-        os.close(lock)  # between these two lines somebody took it for left over
+        os.close(lock)  # another process removed it as left over between these two lines
 
 
 def _locked(folder: Path, *, wait: bool) -> int | None:

@@ -1,4 +1,4 @@
-"""Columns whose values recur: each distinct value is kept once, and rows hold its number.
+"""Columns whose values recur. Each distinct value is kept once, and rows hold its number.
 
 A value that a file has once may belong to each of its rows (an adapter spec's instructions, the annotators, an entry's
 perturbation). A column that repeats it could be thousands of times as large as the file. So strings and lists are

@@ -1,4 +1,4 @@
-"""The cache as the rest of the package sees it: what is in it."""
+"""The cache: what is in it, and how to check, compact and empty it."""
 
 import os
 from collections.abc import Iterable
@@ -142,7 +142,7 @@ class Cache:
         return len(keys & snapshot.runs.keys())
 
     def to_duckdb(self, connection: "DuckDBPyConnection") -> pl.DataFrame:
-        """Make one view a table in a DuckDB database, over the cache's files; nothing is copied. And a view `runs`.
+        """Make one view per table in a DuckDB database, over the cache's files, and a view `runs`. Nothing is copied.
 
         Rows: those of `scan`, in no promised order. The views show the cache as it is now: call this again to see
         what was ingested since.
@@ -152,7 +152,7 @@ class Cache:
         list, is text here. Numbers that a frame shows as JSON text, as others in their column are none, are
         written DuckDB's way.
 
-        `runs` has a row a cached run, which joins with the others on `magnet_run`: source (path), suite, folder,
+        `runs` has one row per cached run, and joins with the others on `magnet_run`: source (path), suite, folder,
         run_spec_name, partial, and stale, as in `runs()`.
 
         DuckDB reads the files by itself and ignores page checksums: a bit that flipped on disk may come back as data,
@@ -163,7 +163,7 @@ class Cache:
             connection: views of the tables' names, and `runs`, in its current schema are replaced.
 
         Returns:
-            One row a column of a view: table, column (as in a frame), sql_name, type.
+            One row per column of a view: table, column (as in a frame), sql_name, type.
 
         Raises:
             CacheDamagedError: a file fails the checks.
@@ -171,7 +171,7 @@ class Cache:
         return duckdb_views.create(self.snapshot(), connection)
 
     def runs(self) -> pl.DataFrame:
-        """What is cached: one row a run, by source, suite and folder.
+        """What is cached: one row per run, by source, suite and folder.
 
         Columns: magnet.run, source (path), suite, folder, run_spec.name, partial (bool), stale (bool: its source has
         rejected or lost it since, and this is what it was), missing (list of names of files that are not there, or end
@@ -180,7 +180,7 @@ class Cache:
         return runs_frame(self.snapshot())
 
     def files(self) -> pl.DataFrame:
-        """What became of each file that has a table, of each cached run: `elements` = `rows` + `rejected`.
+        """For each cached run, each file that has a table: `elements` = `rows` + `rejected`.
 
         Of per-instance stats an element is a stat of an entry; entries without any are kept with the run and counted
         apart. A run that is not cached has no file here: `rejects` names it, and nothing of it is in any table.
@@ -209,7 +209,7 @@ class Cache:
         return pl.DataFrame(rows, schema=_FILES_SCHEMA).sort("source", "suite", "folder", "file")
 
     def rejects(self) -> pl.DataFrame:
-        """What was excluded, and why: one row a run, and of partial runs one row a file that is missing or ends early.
+        """What was excluded, and why: one row per run; for a partial run, one per file that is missing or ends early.
 
         A file beside the runs of a suite that is broken has a row without a folder.
 
@@ -252,7 +252,7 @@ def runs_frame(snapshot: Snapshot) -> pl.DataFrame:
 
 
 def rejects_frame(found: Iterable[tuple[str | None, str, str, str, Rejected]]) -> pl.DataFrame:
-    """What was left out, in the columns of `Cache.rejects`: of each row source, suite, folder, left_out, and why."""
+    """What was excluded, in the columns of `Cache.rejects`, from (source, suite, folder, left_out, reason)."""
     rows = [(*row, *(getattr(rejected, name) for name in _REJECTED_FIELDS)) for *row, rejected in found]
     return pl.DataFrame(rows, schema=_REJECTS_SCHEMA, orient="row")
 

@@ -30,7 +30,7 @@ __all__ = ["CacheLike", "HelmOutputs", "HelmRun", "HelmRuns", "HelmSuite", "Helm
 
 
 class _OfRuns(HasReadOptions, Frames, Summaries):
-    """What stands for runs: their frames, samples and scores are its own too."""
+    """Anything that holds runs: it has their frames, samples and scores."""
 
     __slots__ = ()
 

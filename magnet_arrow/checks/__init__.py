@@ -1,1 +1,1 @@
-"""Whether a dump can be read, and a cache stands for it. In: a source. Out: reports; the complete runs of it."""
+"""Checks of a dump and its cache. In: a source. Out: reports (`validate`, `verify`), and its complete runs."""

@@ -24,7 +24,7 @@ class LeftOut:
 
     Attributes:
         place: of the run.
-        what: is left out: "run", "rest of file", "file", or "newer state".
+        what: is excluded: "run", "rest of file", "file", or "newer state".
         rejected: why.
         is_partial: some of the run could be read.
     """
@@ -52,7 +52,7 @@ class Selected:
     error: CacheNotWritableError | CacheLockedError | None = None
 
     def rejects(self) -> pl.DataFrame:
-        """What is left out, in the columns of `Cache.rejects`."""
+        """What is excluded, in the columns of `Cache.rejects`."""
         return rejects_frame(
             (str(one.place.source), one.place.suite, one.place.folder, one.what, reason_of(one))
             for one in self.left_out
@@ -62,13 +62,13 @@ class Selected:
 def select_runs(places: Sequence[RunPlace], cache: Cache, *, partial: bool, strict: bool) -> Selected:
     """The runs that can be read. Those that the cache does not have as they are now are ingested first.
 
-    What is left out is counted by a `MagnetWarning`.
+    A `MagnetWarning` counts the excluded runs.
 
     Args:
         places: of the runs.
         cache: the cache.
         partial: read partial runs too.
-        strict: raise where a run would be left out, or read in an older state.
+        strict: raise where a run would be excluded, or read in an older state.
 
     Raises:
         BadFileError: a run cannot be read, or is partial, and `strict` says so or no other is left.
@@ -111,7 +111,7 @@ def _is_special(ensured: Ensured, key: str, run: CachedRun | None) -> bool:
 
 
 def _faults(ensured: Ensured, key: str, run: CachedRun | None, place: RunPlace, partial: bool) -> list[LeftOut]:
-    """What is left out of a run that is not complete, or not as it is now."""
+    """What is excluded of a run that is incomplete, or that the cache has in an older state."""
     if run is None or key in ensured.rejected:
         return [LeftOut(place, "run", ensured.rejected[key].rejected)]
     faults = []
@@ -126,13 +126,13 @@ def _faults(ensured: Ensured, key: str, run: CachedRun | None, place: RunPlace, 
 
 
 def reason_of(one: LeftOut) -> Rejected:
-    """Why a run is left out; of an incomplete one, why it is rejected without `partial`."""
+    """Why a run is excluded; of an incomplete one, why it is rejected without `partial`."""
     found = validate([one.place]).rejected if one.is_partial and one.what == "run" else ()
     return found[0] if found else one.rejected
 
 
 def _left_out_text(bad: Sequence[LeftOut], n_runs: int) -> str:
-    """The warning that some runs are left out, which does not depend on what the cache has of them."""
+    """The warning that some runs are excluded; its text does not depend on the state of the cache."""
     first = Where(bad[0].rejected.run, bad[0].rejected.file)
     return (
         f"{len(bad):,} of {counted(n_runs, 'run')} excluded, as they cannot be read, are partial or have vanished. The "

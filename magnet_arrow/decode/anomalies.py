@@ -69,7 +69,7 @@ def _path(pointer: str, root: str) -> str:
 
 
 def _unexpected(pointer: str, value: Any, shape: Shape, path: str) -> tuple[str, str] | None:
-    """What a value in a residual is, and its JSON path; None if HELM itself writes such values."""
+    """The kind of an unexpected value in a residual, and its JSON path; None if HELM itself writes such values."""
     is_item = True
     for key in (unescape(part) for part in pointer.split("/")[1:]):
         is_item = isinstance(shape, ListOf)

@@ -1,4 +1,4 @@
-"""A file's elements in chunks: where each chunk begins and ends is found without building any of its values.
+"""Reads a file's elements in chunks. It finds where each chunk begins and ends without decoding values.
 
 In HELM's layout the end of an element at the array's depth is one line break and one string of blanks (see
 `helm_layout`), which one `rfind` in a block finds. A file in another layout is scanned token by token, at some 60 MB/s.
@@ -165,7 +165,7 @@ class ChunkReader:
         return {name: raw for name, raw in members.items() if name != key}
 
     def _find_array(self, key: str, begin: int) -> int | None:
-        """Where the array begins that is a member of the object at `begin`; None if not in what has been read."""
+        """Where the array begins in the object at `begin`; None if it has not been read yet."""
         data, end = self._buffer.data, self._filled
         at = data.find(helm_layout.array_member(1, key), begin, end)
         if at >= 0 and self._by_layout and data.startswith(_DOCUMENT_START, begin):

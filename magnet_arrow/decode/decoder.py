@@ -37,7 +37,7 @@ frames, so one process could read what another could not."""
 
 @dataclass(slots=True)
 class Decoded:
-    """Elements in their order, and by index what their structs could not hold."""
+    """Decoded elements in order, and by index the values that their structs could not hold."""
 
     structs: list[Any]
     residuals: dict[int, Residual] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class ElementDecoder:
         return found
 
     def fast_pieces(self, pieces: Iterable[bytes | memoryview]) -> list[Any]:
-        """As `fast`, for elements that were cut out of others before: each piece is one."""
+        """As `fast`, for elements that were cut out of a file before: one per piece."""
         try:
             return list(map(self._one.decode, pieces))
         except REFUSED:
@@ -95,7 +95,7 @@ class ElementDecoder:
         return decoded
 
     def careful_pieces(self, pieces: Iterable[bytes]) -> Decoded:
-        """As `careful`, for elements that were cut out of others before.
+        """As `careful`, for elements that were cut out of a file before.
 
         Args:
             pieces: raw JSON.
@@ -323,7 +323,7 @@ def is_deep(raw: bytes | memoryview | Raw, max_levels: int = MAX_LEVELS) -> bool
 
 
 class _Pairs:
-    """Makes dicts of pairs, and remembers the keys that occurred more than once."""
+    """Makes dicts of pairs, and remembers duplicate keys."""
 
     def __init__(self) -> None:
         self.duplicates: list[tuple[dict[str, Any], str]] = []

@@ -1,1 +1,1 @@
-"""What is cached, for other tools. In: a cache. Out: a folder of plain Parquet files."""
+"""Exports for other tools. In: a cache. Out: a folder of plain Parquet files."""

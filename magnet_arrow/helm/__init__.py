@@ -1,1 +1,1 @@
-"""What HELM wrote: where its files lie, and what they hold."""
+"""HELM's dumps. In: paths. Out: where runs are, and the declared types of their files."""

@@ -1,4 +1,4 @@
-"""Where a text stops being JSON, why, and what JSON's values are called in messages.
+"""Finds where a text stops being JSON and why, and names JSON's values in messages.
 
 Python's `json` decides what is JSON. But its byte and its words change from release to release (3.13 points at a
 trailing comma, earlier releases after it), so ours are made here.
@@ -69,7 +69,7 @@ def _after_value(data: bytes, at: int, closers: bytearray) -> int | Fault | None
 
 
 def _after_key(data: bytes, at: int) -> int | Fault:
-    """Where the value begins, of the member that begins at `at`."""
+    """Where the value of the member at `at` begins."""
     if not data.startswith(b'"', at):
         return Fault(at, "no key in quotation marks")
     end = _after_string(data, at)

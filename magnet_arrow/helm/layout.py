@@ -96,7 +96,7 @@ class Findable(Protocol):
 
 
 Source: TypeAlias = "str | os.PathLike[str] | RunPlace | HasPlaces | Findable | Iterable[Source]"
-"""What names runs: a path to any level of a dump, a pattern, an object of ours, or a list of such."""
+"""Names runs: a path to any level of a dump, a pattern, an object of ours, or a list of such."""
 
 
 def find_runs(source: Source, *, pattern: str = "*", follow_links: bool = True) -> Found:
@@ -186,7 +186,7 @@ def find_suites(path: str | os.PathLike[str], pattern: str = "*") -> tuple[list[
     """The folders that hold the runs of a folder that `find_outputs` knows, and notes on what was skipped.
 
     Sorted as the runs of `find_runs` are. Those of its outputs folder have the names that they have there, which may be
-    a link's, and one may be empty. `latest` is left out, and so is a link to a suite that is listed itself.
+    a link's, and one may be empty. `latest` is skipped, and so is a link to a suite that is listed itself.
     """
     outputs = find_outputs(path)
     walk = Walk()
@@ -268,7 +268,7 @@ def together(parts: Sequence[Found]) -> Found:
 
 
 def _in_order(found: Found) -> Found:
-    """The same, sorted: the path of the dump comes last, so that moving a dump changes no draw."""
+    """The runs, sorted; the path of the dump comes last, so that moving a dump changes no draw."""
     places = sorted(found.places, key=lambda place: (place.suite, place.folder, str(place.source)))
     return replace(found, places=tuple(places))
 
@@ -358,7 +358,7 @@ def _holds_others(root: Path, found: Found) -> bool:
 
 
 def _without_linked_files(found: Found) -> Found:
-    """The same without the runs and suites of which a file is a link."""
+    """The runs and suites without those that have a link for a file."""
     walk = Walk()
     kept = []
     for place in found.places:

@@ -1,4 +1,4 @@
-"""A release: HELM keeps its runs in suites, and says in which in `runs_to_run_suites.json`."""
+"""A release: its runs are in suites, and `runs_to_run_suites.json` says which."""
 
 import json
 import os

@@ -1,7 +1,7 @@
 """What a run's JSON files hold, as msgspec structs in HELM's spelling and with HELM's defaults.
 
-One struct a HELM class, under HELM's name for it; fields in the order in which HELM writes them. Every field
-that HELM 0.1.0 to 0.5.16 wrote is here, so that one set of types reads dumps of all eras. A field says in its
+One struct per HELM class, under HELM's name; fields in the order in which HELM writes them. Every field
+that HELM 0.1.0 to 0.5.16 wrote is here, so that one set of types reads dumps of all releases. A field says in its
 `Doc` what its value means and which releases wrote it.
 
 HELM omits a dataclass field whose value is None, and writes every other one. So a key that is missing means
@@ -269,7 +269,7 @@ class PerturbationDescription(HelmStruct, frozen=True, kw_only=True):
     """How an instance was changed, or over which changes a stat is aggregated.
 
     HELM has a class for each perturbation; this one has the parameters of all. A parameter is null where the
-    perturbation called `name` has none, and HELM's default never stands in for it.
+    perturbation called `name` has none, and HELM's default is never filled in for it.
     """
 
     name: Annotated[str, Doc("perturbation; in stats.json also 'robustness' and 'fairness', the worst of many")]
@@ -485,7 +485,7 @@ class MetricName(HelmStruct, frozen=True, kw_only=True):
 
 
 class Stat(HelmStruct, frozen=True, kw_only=True):
-    """A number with its moments. In stats.json over train trials, each reduced to its mean first."""
+    """A number with its moments. In stats.json they are over train trials, each reduced to its mean first."""
 
     name: Annotated[MetricName, Doc("may occur twice in a file: no key")]
     count: Annotated[int, Doc("values behind it: in stats.json train trials, not instances; 0: no value")] = 0
@@ -502,7 +502,7 @@ class PerInstanceStats(HelmStruct, frozen=True, kw_only=True):
     """What one metric says about one instance in one trial.
 
     Instance, perturbation and trial are no key: each metric that has values for an instance writes an entry
-    of its own, and some write one a request.
+    of its own, and some write one per request.
     """
 
     instance_id: Annotated[str | int, Doc("id of the instance; a number where the scenario set one")]
@@ -512,7 +512,7 @@ class PerInstanceStats(HelmStruct, frozen=True, kw_only=True):
 
 
 OPEN: frozenset[type[Struct]] = frozenset({PerturbationDescription})
-"""Structs that plugins extend with fields of their own: a key they don't declare is one more parameter."""
+"""Structs that plugins extend with fields of their own: an undeclared key is one more parameter."""
 
 FILE_TYPES: dict[str, Any] = {
     "run_spec.json": RunSpec,

@@ -1,6 +1,6 @@
-"""What helm-summarize makes of a suite's runs, as msgspec structs: tables, schema, predictions to look at.
+"""The files that helm-summarize makes of a suite's runs, as msgspec structs: tables, schema, displayed predictions.
 
-The rules are those of `structs`: one struct a HELM class, its fields in HELM's order, a `Doc` for each. Everything
+The rules are those of `structs`: one struct per HELM class, its fields in HELM's order, a `Doc` for each. Everything
 here is derived from the files that helm-run wrote, and may be older than they are. schema.json came with HELM 0.4.0;
 its classes are older, because the front end read them from a YAML file until then.
 """
@@ -22,10 +22,10 @@ from magnet_arrow.helm.structs import (
 
 
 class DisplayPrediction(HelmStruct, frozen=True, kw_only=True):
-    """What a request was answered, and how that was scored.
+    """The answer to a request, and its scores.
 
-    One a request state that has a result, but none for calibration requests and for choices that were not taken, so
-    there may be fewer than request states.
+    One per request state that has a result, but none for calibration requests and for choices that were not made, so
+    there may be fewer of them than of request states.
     """
 
     instance_id: Annotated[str, Doc("id of the instance; a text even where the scenario set a number", since="0.2.0")]
@@ -77,7 +77,7 @@ class Summary(HelmStruct, frozen=True, kw_only=True):
 
 
 class Field(HelmStruct, frozen=True, kw_only=True):
-    """How something that has a name is shown to people."""
+    """How something is displayed: name and description."""
 
     name: Annotated[str, Doc("name that runs, stats and adapter specs use")]
     display_name: Annotated[str | None, Doc("name for people; null: the plain one")] = None
@@ -124,7 +124,7 @@ class MetricGroup(Field, frozen=True, kw_only=True):
 
 
 class TaxonomyInfo(HelmStruct, frozen=True, kw_only=True):
-    """Where a scenario stands among all that one could ask a language model."""
+    """The place of a scenario in a taxonomy of tasks."""
 
     task: Annotated[str | None, Doc("kind of task, such as question answering")] = None
     what: Annotated[str | None, Doc("genre of the text, such as Wikipedia")] = None
@@ -184,7 +184,7 @@ class SchemaFile(HelmStruct, frozen=True, kw_only=True):
 
 
 class Cell(HelmStruct, frozen=True, kw_only=True):
-    """One place of a table."""
+    """One cell of a table."""
 
     value: Annotated[Any, Doc("a text or a number; null: nothing to show, description may say why")] = None
     display_value: Annotated[str | None, Doc("what is shown in place of the value")] = None
@@ -228,7 +228,7 @@ class Table(HelmStruct, frozen=True, kw_only=True):
 
 
 class GroupMetadata(HelmStruct, frozen=True, kw_only=True):
-    """What groups_metadata.json says of a run group. HELM has no class for it, and writes nulls here."""
+    """A run group in groups_metadata.json. HELM has no class for it, and writes nulls here."""
 
     display_name: Annotated[str | None, Doc("name for people")] = None
     description: Annotated[str | None, Doc("explanation for people, often in Markdown")] = None
@@ -236,7 +236,7 @@ class GroupMetadata(HelmStruct, frozen=True, kw_only=True):
 
 
 class Run(HelmStruct, frozen=True, kw_only=True):
-    """What runs.json repeats of a run."""
+    """A run as runs.json repeats it."""
 
     run_path: Annotated[str, Doc("run's folder, as seen from where the summary was made")]
     run_spec: Annotated[RunSpec, Doc("the run's run_spec.json")]

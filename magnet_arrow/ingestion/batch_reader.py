@@ -1,7 +1,7 @@
 """Reads the files of many short runs into buffers, one buffer per table, so that they can be decoded at once.
 
-What a run costs besides its bytes (arrays begun, kernels called) is then paid once per batch. Only runs that look
-ordinary are read so; if they turn out not to be, they are read one by one.
+The fixed cost of a run (new arrays, calls of kernels) is then paid once per batch. Only runs that look ordinary are
+read like this; if one turns out not to be, they are read one by one.
 """
 
 import os

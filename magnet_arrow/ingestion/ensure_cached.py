@@ -1,4 +1,4 @@
-"""The cached state of some runs for who reads them: what is missing or has changed is ingested first."""
+"""Makes sure that some runs are cached as they are now: missing and changed ones are ingested first."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A plan carried out: its runs divided into tasks, the tasks run by an executor, each result committed as it comes."""
+"""Executes a plan: divides its runs into tasks, has an executor run them, and commits each result as it comes."""
 
 import contextlib
 from collections import Counter, deque
@@ -195,7 +195,7 @@ class Ingestion:
             executor.submit(task)
 
     def _settle(self, task: Task, result: TaskResult) -> Iterator[Task]:
-        """Commit a result, of a part when the other part is there too; new tasks for the runs that are left."""
+        """Commit a result, and return new tasks for the runs that are left. A part waits for the other part."""
         ended = [task]
         if task.is_part:
             both = self._shared.add(task, result)
@@ -248,7 +248,7 @@ def _require_own_folder(cache: Path, places: Sequence[RunPlace]) -> None:
 
 
 def _rejection(run: PendingRun, failed: Failed) -> TaskResult:
-    """The result for a run that workers died of, or that raised an error which is no fault of its files."""
+    """The result for a run that killed its workers, or raised an error that is no fault of its files."""
     where, place = where_of(run.place), run.place
     why = Rejected.from_error(where, not_read(where, failed.why, failed.hint))
     bad = RejectedRun(run.source, place.suite, place.folder, run.stamps, why, run.content)

@@ -1,4 +1,4 @@
-"""What an ingest has to do: which runs are new or changed, known, rejected before, or gone.
+"""Plans an ingest: which runs are new, changed, known, rejected before, or gone.
 
 In: a source's runs and a snapshot of a cache. Out: a `Plan`. Files of the source are looked at, and read only for the
 digest of their bytes; nothing is written.
@@ -30,7 +30,7 @@ from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 @dataclass(slots=True)
 class Plan:
-    """What is to be done about the runs of a source.
+    """The plan for the runs of a source.
 
     Attributes:
         pending: runs to read, by key.
@@ -87,7 +87,7 @@ class Known:
 
 
 def find_unchanged(known: Known, places: Sequence[RunPlace]) -> tuple[list[CachedRun], list[RunPlace]]:
-    """Runs that the cache has as they are now, and the places of the others, of which more must be asked.
+    """The runs that the cache has as they are now, and the places of the others, which need a closer look.
 
     This is most of what a frame of many cached runs costs beside its rows.
     """
@@ -139,7 +139,7 @@ def is_same_state(known: RunEntry | RejectedRun, run: PendingRun) -> bool:
 
 
 def _with_contents(known: Known, runs: Sequence[PendingRun], cached: Mapping[str, CachedRun]) -> Iterable[PendingRun]:
-    """The same runs, with digests of those whose sizes and dates are the known ones, if the rules ask for digests."""
+    """The same runs. If the rules ask for digests, runs with the known sizes and dates have theirs."""
     if not known.rules.content_hash:
         return runs
 

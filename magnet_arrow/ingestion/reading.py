@@ -1,4 +1,4 @@
-"""What the readers of runs and of suites share: the tables' builders, and what was read of a run."""
+"""Shared by the readers of runs and of suites: the tables' builders, and what was read of a run."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -53,13 +53,13 @@ class TableBuilders:
         return self._builders[table.name]
 
     def flush_full(self) -> None:
-        """Hand over the row groups that are full."""
+        """Pass on the row groups that are full."""
         for builder in self._builders.values():
             if builder.is_full:
                 self._flush(builder)
 
     def flush(self) -> None:
-        """Hand over all rows."""
+        """Pass on all rows."""
         for builder in self._builders.values():
             self._flush(builder)
 

@@ -1,4 +1,4 @@
-"""How runs are read, into what, and how far that is: plain values."""
+"""Plain values about an ingest: its rules, how a run is read, the sink, and the progress."""
 
 from dataclasses import dataclass
 from typing import Protocol, TypeVar

@@ -303,7 +303,7 @@ class RunReader:
             raise StrictError("", where=where, expected="what HELM declares", found=f"{count} × {what}", hint=hint)
 
     def _note_cut_element(self, file: SourceFile, json_path: str, cut_at: int) -> None:
-        """What a cut file holds after its last complete element is excluded, unless it is nothing."""
+        """Note as excluded what a cut file holds after its last complete element, if anything."""
         rest = bytes_at(self._place.path, file.where, cut_at)
         if rest.strip(b", \t\r\n"):
             self.found.rejected.append(

@@ -1,4 +1,4 @@
-"""The run specs of some runs, from the cache where they have not changed, and else from their files."""
+"""The run specs of some runs, from the cache where they are unchanged, else from their files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -141,7 +141,7 @@ class _Work:
             self._counter.end(bool(run.place.folder))
 
     def _ingest_streamed(self, run: PendingRun) -> None:
-        """Ingest a run whose rows are written as they come; once more if it must be read in another mode."""
+        """Ingest a streamed run; read it again if another mode is needed."""
         self._counter.begin(where_of(run.place))
         mode = ReadMode(streamed=True, salvage=run.salvage, share=run.share)
         while True:

@@ -1,4 +1,4 @@
-"""The rows of chosen runs as an Arrow stream: for PyArrow, DuckDB, Polars, pandas, and whatever else takes Arrow."""
+"""The rows of chosen runs as an Arrow stream, for PyArrow, DuckDB, Polars, pandas and other readers of Arrow."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from magnet_arrow.schema.registry import Table
 
 
 class TableHandle:
-    """Rows of one table, for whatever takes Arrow: `pa.table(x)`, `pl.DataFrame(x)`, `con.register("x", x)`.
+    """Rows of one table, for any reader of Arrow: `pa.table(x)`, `pl.DataFrame(x)`, `con.register("x", x)`.
 
     Nothing is read before a consumer asks, and then in batches of bounded size, page checksums verified. It can be
     read any number of times; all of them see the same commit of the cache.
@@ -28,7 +28,7 @@ class TableHandle:
 
     @property
     def table(self) -> Table:
-        """What the registry says of it."""
+        """The registry's entry of the table."""
         return self._chosen.table
 
     @property
@@ -61,5 +61,5 @@ class TableHandle:
 
 def _batches(chosen: Selection) -> Iterator[pa.RecordBatch]:
     for part in chosen.parts():
-        # A part is made of a chunk a run; batches of single small runs would cost more than this copy.
+        # A part has one chunk per run; batches of single small runs would cost more than this copy.
         yield from part.combine_chunks().to_batches()

@@ -1,10 +1,10 @@
-"""Views for DuckDB, one a table, over the Parquet files of a snapshot, which DuckDB reads itself; and one of the runs.
+"""Views for DuckDB: one per table, over the Parquet files of a snapshot, and one of the runs. DuckDB reads the files.
 
 DuckDB tells the columns of a file apart by name without regard to case: of `x.A` and `x.a` it calls the second
 `x.a_1`, and gives the first for both. So columns are addressed by their position in the file, and renamed.
 
-Segments may have a column in other types than the view. What is live fits the view's type; what is not may be looked
-at before it is filtered away, so no conversion of it may fail (`TRY`).
+A segment may have a column in another type than the view. Rows that count fit the view's type. DuckDB may convert the
+others before it filters them away, so no conversion may fail (`TRY`).
 """
 
 import glob
@@ -49,7 +49,7 @@ def create(snapshot: Snapshot, connection: "DuckDBPyConnection") -> pl.DataFrame
 
 
 def _create_runs(snapshot: Snapshot, connection: "DuckDBPyConnection") -> list[tuple[str, str, str, str]]:
-    """Make the view `runs`; its rows of the frame that tells the views' columns.
+    """Make the view `runs`, with a row for each run of the frame.
 
     The rows are in the view's text, as JSON: DuckDB reads 10,000 in 20 ms, and as VALUES in 500.
     """
@@ -90,7 +90,7 @@ def _live(snapshot: Snapshot, table: Table) -> list[CachedRun]:
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """What files that one SELECT can read have in common.
+    """What a group of files has in common that one SELECT can read.
 
     Attributes:
         columns: in their order.
@@ -108,7 +108,7 @@ class _Files:
 
 
 def _alike(snapshot: Snapshot, table: Table) -> dict[_Files, list[Path]]:
-    """The files of a table, those together that are alike."""
+    """The files of a table, grouped by what they have in common."""
     runs: dict[str, list[CachedRun]] = {}
     for run in _live(snapshot, table):
         runs.setdefault(run.segment.id, []).append(run)
@@ -169,14 +169,14 @@ def _expression(column: ProjectedColumn, files: _Files, places: dict[str, str], 
     owner = table.dynamic_object_of(column.name)
     if owner is None or column.name not in files.elsewhere:
         return _null(column.type)
-    # A key of the residual is a JSON pointer, and here stands in another one.
+    # A key of the residual is a JSON pointer; here it is a part of another pointer.
     pointer = "/" + escape(registry.pointer_of(owner, column.name))
     text = f"CAST(json_extract({places[EXTRA]}, {_text(pointer)}) AS VARCHAR)"
     return _converted(f"nullif({text}, 'null')", JSON_TEXT, column.type)
 
 
 def _extra(others: Iterable[Other], places: dict[str, str]) -> str:
-    """The residual with what columns of another schema have that there is no room for now."""
+    """The residual, with the values of columns of another schema that do not fit today's."""
     members: dict[bool, list[str]] = {False: [], True: []}
     for other in others:
         if other.may_lose:

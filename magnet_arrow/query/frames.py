@@ -52,26 +52,26 @@ class Frames:
         raise NotImplementedError
 
     def table(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> TableHandle:
-        """The same rows and columns as those of `scan`, for whatever takes Arrow: PyArrow, DuckDB, Polars, pandas.
+        """The rows and columns of `scan` for any reader of Arrow: PyArrow, DuckDB, Polars, pandas.
 
         They are read in batches of bounded size, as often as a consumer asks.
         """
         raise NotImplementedError
 
     def run_spec(self, *, columns: Columns = "occurring", key: bool = False) -> pl.DataFrame:
-        """What was run, one row a run; columns in the order of HELM's JSON."""
+        """What was run, one row per run; columns in the order of HELM's JSON."""
         return self.scan("run_spec", columns=columns, key=key).collect()
 
     def scenario_state(self, *, columns: Columns = "occurring", key: bool = False) -> pl.DataFrame:
-        """The requests and their results, one row a request state."""
+        """The requests and their results, one row per request state."""
         return self.scan("scenario_state", columns=columns, key=key).collect()
 
     def stats(self, *, columns: Columns = "occurring", key: bool = False) -> pl.DataFrame:
-        """Aggregated statistics, one row a stat; no columns are a key, names may repeat."""
+        """Aggregated statistics, one row per stat. No columns are a key, as names may repeat."""
         return self.scan("stats", columns=columns, key=key).collect()
 
     def per_instance_stats(self, *, columns: Columns = "occurring", key: bool = False) -> pl.DataFrame:
-        """Statistics of single instances, one row a stat of an instance."""
+        """Statistics of single instances, one row per instance and stat."""
         return self.scan("per_instance_stats", columns=columns, key=key).collect()
 
 

@@ -1,4 +1,4 @@
-"""Which columns a frame over some runs has, of which types: decided from these runs alone."""
+"""The columns of a frame and their types, which depend on the frame's runs alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ def occurring_columns(table: Table, bits: int, kinds: dict[str, Kind]) -> list[P
 def _in_file_order(
     table: Table, occurring: list[ProjectedColumn], found: list[ProjectedColumn]
 ) -> list[ProjectedColumn]:
-    """HELM's order of keys; what was found in the data stands where its object does, sorted."""
+    """The columns in HELM's order of keys; dynamic columns are at the place of their object, sorted."""
     places = {name: number for number, name in enumerate(table.file_order)}
 
     def place(column: ProjectedColumn) -> tuple[int, str]:

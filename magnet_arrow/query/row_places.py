@@ -1,4 +1,4 @@
-"""Where the rows of a frame are: from its runs to the row groups that are read for it, each as seldom as can be."""
+"""Which row groups a frame reads for its runs, so that each is read as few times as possible."""
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ _MAX_SLICES = 16
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Rows of one row group that follow each other in a frame.
+    """Rows of one row group that are neighbours in a frame.
 
     Attributes:
         segment: which segment.
@@ -39,8 +39,8 @@ class Visit:
 def visits(runs: Iterable[CachedRun], table: str, group_rows: Callable[[Segment, int], int]) -> Iterator[Visit]:
     """The row groups that hold the rows of some runs, in order of the runs.
 
-    Runs that are neighbours in a row group have one place: to cut the group at each run and to join the slices takes
-    ten times as long as to read it.
+    Runs that are neighbours in a row group have one place: cutting the group at each run and joining the slices takes
+    ten times as long as reading it.
 
     Args:
         runs: in order.
@@ -97,7 +97,7 @@ def windows(visits: Iterable[Visit], max_rows: int, max_bytes: float, table: str
 
 
 def merged(visits: Sequence[Visit]) -> tuple[list[Visit], list[int] | None]:
-    """Visits with one for each row group, by segment and group, and where each row is then.
+    """One visit for each row group, by segment and group, and the new place of each row.
 
     The visits as they are, and None, if no row group is visited twice.
     """

@@ -20,14 +20,14 @@ Named: TypeAlias = tuple[str, str, str, str]
 
 
 def telling_apart(runs: Sequence[CachedRun]) -> list[str]:
-    """The columns that tell these runs apart where their names do not; none where each has a name of its own."""
+    """The columns that tell apart runs of equal names; none if all names differ."""
     if len({run.name for run in runs}) == len(runs):
         return []
     return telling_names_apart((run.name, run.entry.suite, run.entry.source, run.entry.folder) for run in runs)
 
 
 def telling_names_apart(runs: Iterable[Named]) -> list[str]:
-    """The same; a run that is there twice is one."""
+    """As `telling_apart`; a run that occurs twice counts once."""
     by_name: dict[str, set[Named]] = defaultdict(set)
     for run in runs:
         by_name[run[0]].add(run)

@@ -168,7 +168,7 @@ def select_runs(
 def _projection(
     snapshot: Snapshot, table: Table, runs: Sequence[CachedRun], columns: Columns, telling: Sequence[str] | None
 ) -> list[ProjectedColumn]:
-    """The columns that are asked for; those that say where a run is stand behind the run's name."""
+    """The requested columns. Those that say where a run is follow the run's name."""
 
     def run_column(name: str) -> ProjectedColumn:
         sources = {source.id: source.path for source in snapshot.manifest.sources}
@@ -209,7 +209,7 @@ def _read(
     n_rows: int | None,
     batch_size: int | None,
 ) -> Iterator[pl.DataFrame]:
-    """What Polars calls for the rows: the columns that a query needs, filtered and cut as it says."""
+    """Called by Polars for the rows, with the columns, filter and limit of the query."""
     if with_columns is not None:
         chosen = replace(
             chosen, projection=tuple(column for column in chosen.projection if column.name in set(with_columns))
@@ -234,7 +234,7 @@ class _Reader:
     def __init__(self, chosen: Selection) -> None:
         self._chosen = chosen
         bits = bits_of(chosen.table, chosen.runs)
-        # The residual may have what there is no column for any more, whether or not a run had one.
+        # The residual may hold values of columns that a segment no longer has, even if no run had one.
         occurring = {name for bit, name in enumerate(chosen.table.names) if bits >> bit & 1 or name == EXTRA}
         self._absent = {column.name for column in chosen.projection if column.registered} - occurring
         one_of_segment = {run.segment.id: run for run in chosen.runs}

@@ -1,4 +1,4 @@
-"""What is stored of one run after another, as it is stored."""
+"""The stored rows of one run after another, in their stored types."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 _BATCH_BYTES = 8 << 20
 _GROUP_BYTES = 256 << 20
-"""Of a row group that is kept with a text for each row."""
+"""A row group up to this size is kept with a string for each row."""
 
 
 def stored_types(run: CachedRun, table: str) -> dict[str, CellType]:
@@ -30,7 +30,7 @@ class _Group:
 
     Attributes:
         rows: texts are plain strings where there is room for that, see `shared_text`.
-        row_bytes: on the average, which would take long to ask of each run's part; 0 where there was no room.
+        row_bytes: average bytes of a row, as asking for each run's part is slow; 0 where there was no room.
     """
 
     segment: str

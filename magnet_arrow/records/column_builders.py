@@ -1,4 +1,4 @@
-"""Column builders: the values of one field of many rows, until they are a column.
+"""Column builders: collect the values of one field from many rows, and make a column of them.
 
 Values come a batch at a time. `convert` makes Arrow arrays of them at once, while they are in the processor's caches,
 and changes no column; `append` adds what was converted. So a run whose last file is bad leaves nothing behind: its
@@ -35,7 +35,7 @@ D = TypeVar("D")
 
 
 class InexactError(Exception):
-    """The decoded values may say less than the file, which is to be decoded again, carefully.
+    """The decoded values may have lost something, so the file must be decoded again, the careful way.
 
     A float may have been an integer that was rounded, an integer has more than 64 bits, or an object is empty, which
     its columns cannot tell from one that is missing. Or a free-form value may be more than Python's `json` can read.

@@ -18,7 +18,7 @@ _STAT_PLACE = re.compile(r"^/stats/\d+")
 
 
 def row_place(table: Table, place: str) -> str:
-    """A JSON pointer in an element as the table's columns have it: of a stat in an entry, the pointer in the stat."""
+    """A JSON pointer in an element as the table's columns have it: for a stat of an entry, the pointer in the stat."""
     return _STAT_PLACE.sub("", place) if table.name == "per_instance_stats" else place
 
 
@@ -173,9 +173,9 @@ class Flattener:
 
 
 def _bound(owner: DynamicObject, cells: Cells) -> None:
-    """Leave the first `MAX_DYNAMIC_COLUMNS` members by name to be columns, and the others to the residual.
+    """Keep the first `MAX_DYNAMIC_COLUMNS` members by name as columns, and move the others to the residual.
 
-    So a run alone decides which of its keys are columns: whatever is cached beside it, it has the same.
+    So a run alone decides which of its keys are columns, whatever else is cached.
     """
     for name in sorted(cells.values)[registry.MAX_DYNAMIC_COLUMNS :]:
         place = registry.pointer_of(owner, f"{owner.name}.{name}").removeprefix(owner.pointer)

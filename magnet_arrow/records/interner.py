@@ -50,7 +50,7 @@ class Interner:
         return sum(map(counts.__getitem__, numbers))
 
     def numbers_of(self, raws: Sequence[Raw]) -> "array[int]":
-        """The numbers of raw objects, of which new ones are decoded now; -1 for no object.
+        """The numbers of raw objects; new ones are decoded now. -1 for no object.
 
         Raises:
             BadPieceError: a new one is no JSON.
@@ -63,7 +63,7 @@ class Interner:
         return array("i", [known[piece] if piece else -1 for piece in pieces])
 
     def numbers_of_insides(self, insides: Sequence[bytes]) -> list[int]:
-        """The numbers of objects of which only what is within the braces is given, as a file's layout was split.
+        """The numbers of objects that are given without their braces, as the layout split cuts them.
 
         Raises:
             FastDecodeError: one is not the inside of a single object.
@@ -122,7 +122,7 @@ class Interner:
             yield from (self.residuals[code] for code in codes if code in self.residuals)
 
     def residual_rows(self) -> Iterator[tuple[int, Residual]]:
-        """The rows whose object has a residual, with it."""
+        """The rows whose object has a residual, and the residual."""
         if self.residuals:
             for row, code in enumerate(self.codes):
                 if code in self.residuals:

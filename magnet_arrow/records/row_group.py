@@ -39,7 +39,7 @@ class Batch:
         table: whose rows it has.
         rows: how many.
         registered: columns by name, in the table's order.
-        dynamic: columns by name that the data brought, not the registry.
+        dynamic: columns by name that are found in the data.
         kinds: kinds of value met in each dynamic column.
         runs: whose rows they are, in order.
     """
@@ -88,5 +88,5 @@ class Batch:
 
 
 def plain_columns(batch: Batch) -> dict[str, pa.Array]:
-    """All columns of a batch in their registered or stored types: a dictionary is only how one was made."""
+    """All columns of a batch in their registered or stored types, without dictionaries of ours."""
     return {name: _interning.dense(column) for name, column in batch.columns()}

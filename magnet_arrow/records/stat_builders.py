@@ -1,6 +1,6 @@
 """Builders of tables whose objects recur: stats of a run as a whole, stats of its instances, and the instances.
 
-Files in HELM's layout are split at what is between two objects, and only distinct pieces are decoded.
+Files in HELM's layout are split between objects, and only distinct pieces are decoded.
 """
 
 from array import array
@@ -43,7 +43,7 @@ _DECLARED = frozenset(column.pointer for column in registry.table("per_instance_
 
 @dataclass(slots=True)
 class RecurringRows(Rows):
-    """Rows that are an element each: the numbers of these."""
+    """Rows of one element each, by number."""
 
     codes: "array[int]"
 
@@ -151,7 +151,7 @@ class InstanceStatsBuilder(ArrayBuilder[InstanceStatRows]):
         return rows
 
     def _read_pieces(self, found: layout_split.Split, rows: InstanceStatRows) -> list[list[int]]:
-        """Add to `rows` what regions were split into; how many stats each entry of each region has."""
+        """Add the pieces of regions to `rows`; returns how many stats each entry of each region has."""
         alone, across = self._pieces(found.distinct)
         numbers = alone.take(found.codes)
         places = pc.indices_nonzero(pc.equal(numbers, scalar(-1, pa.int32())))
@@ -192,7 +192,7 @@ class InstanceStatsBuilder(ArrayBuilder[InstanceStatRows]):
         rows.entries.append(converted)
 
     def _pieces(self, distinct: pa.BinaryArray) -> tuple[pa.Int32Array, dict[int, list["_Part"]]]:
-        """What is in each piece: a stat, or the end of an entry, the next one's head, and its first stat.
+        """The contents of each piece: a stat, or the end of an entry with the head and first stat of the next one.
 
         Returns:
             By code the number of the stat that a piece is, -1 for a piece that goes across entries; and by code the

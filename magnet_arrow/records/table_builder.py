@@ -162,7 +162,7 @@ class TableBuilder(Generic[R]):
         self._json_bytes += owner.json_bytes
 
     def flush(self) -> Batch:
-        """All appended rows as a row group; the next one begins."""
+        """Return all appended rows as a row group, and begin the next one."""
         counts = [run.rows for run in self._runs]
         found = dict(self._columns())
         found[registry.RUN_NAME] = _per_run([run.name for run in self._runs], counts)
@@ -189,7 +189,7 @@ class TableBuilder(Generic[R]):
             yield from interner.columns()
 
     def _all_residuals(self) -> dict[int, Residual]:
-        """Residuals by row, places as seen from the row's element."""
+        """Residuals by row, with places relative to the row's element."""
         residuals = dict(self._residuals)
         for interner in self._interners:
             for row, residual in interner.residual_rows():
@@ -233,7 +233,7 @@ class ArrayBuilder(TableBuilder[R]):
         """The rows of chunks that lie one behind the other in a buffer, if all their elements are ordinary.
 
         Raises:
-            FastDecodeError: one may not be. So say InexactError, UnicodeDecodeError and BadPieceError too.
+            FastDecodeError, InexactError, UnicodeDecodeError, BadPieceError: one may not be.
         """
         raise NotImplementedError
 
@@ -291,7 +291,7 @@ def int64(numbers: "array[int]") -> pa.Int64Array:
 
 
 def moved(residual: Residual, pointer: str) -> Residual:
-    """A residual seen from further out: `pointer` before each of its places."""
+    """A residual with `pointer` put before each of its places."""
     if not pointer:
         return residual
     outer: Residual = {}

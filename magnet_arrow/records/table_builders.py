@@ -321,7 +321,7 @@ class StateBuilder(ArrayBuilder[StateRows]):
 
 
 def _require_few_items(chunk: Chunk, rows: int, items: int) -> None:
-    """The lists beside the request states are in each row, which may be too much.
+    """Require that the lists beside the request states are short enough, as each row has them.
 
     Raises:
         BadFileError: it is.
@@ -357,7 +357,7 @@ def _hot(files: Sequence[Chunk]) -> Iterator[list[Chunk]]:
 
 
 def _require_room(chunk: Chunk, region: layout_split.Region) -> None:
-    """A region that the layout gave no way to make small may have any number of elements.
+    """Require that a region which the layout could not divide is small enough.
 
     Raises:
         FastDecodeError: it may have too many to be decoded at once.
@@ -373,7 +373,7 @@ def _is_dense(file: Chunk) -> bool:
 
 
 def _require_quotes(files: Sequence[Chunk], needed: int) -> None:
-    """Files that are one behind the other must have just the quotation marks that their values need.
+    """Require that consecutive files have just the quotation marks that their values need.
 
     Raises:
         FastDecodeError: they have others; see `decoder.QUOTE`.

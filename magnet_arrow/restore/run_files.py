@@ -38,7 +38,7 @@ _STATE_ORDER = ("adapter_spec", "request_states", "annotator_specs")
 
 @dataclass(frozen=True, slots=True)
 class RebuiltFile:
-    """One file of a run. A long list in it is rebuilt item by item, once.
+    """One file of a run. Its long list is rebuilt item by item, and can be read once.
 
     Attributes:
         document: the complete file; if there is a list, the object that it is a member of.

@@ -1,1 +1,1 @@
-"""A source -> the runs in it, as objects whose frames ingest what the cache lacks and then read the cache."""
+"""Runs as objects. In: a source. Out: frames, which first ingest the runs that the cache lacks."""

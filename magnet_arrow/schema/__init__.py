@@ -1,1 +1,1 @@
-"""The contract: which tables there are, their columns and types."""
+"""The contract: tables, their columns and types. In: the structs of `helm`. Out: a registry of tables."""

@@ -1,9 +1,9 @@
 """Free-form objects: JSON text to cells, their kinds, and the types of the columns found in the data.
 
-A column that is found in the data has no declared type; it has the kinds of value that were met, as a set of flags
-for each run. Storage and frames each decide a type from flags: storage from all runs of a segment (any mixture is
-JSON text, so that `true`, `1`, `1.0` and `"1"` stay four things), a frame from its own runs alone (integers and
-floats are float64 where no integer is rounded by that).
+A column that is found in the data has no declared type. Each run has a set of flags for the kinds of value in it.
+Storage and frames each decide a type from flags: storage from all runs of a segment (any mixture is JSON text, so that
+`true`, `1`, `1.0` and `"1"` stay four things), a frame from its own runs alone (integers and floats are float64 where
+no integer is rounded by that).
 """
 
 import enum
@@ -22,7 +22,7 @@ from magnet_arrow.schema.registry import LEVELS, key_part
 
 
 class Kind(enum.IntFlag):
-    """What was met in a column: the union over its values."""
+    """The kinds of value in a column, as flags."""
 
     INTEGER = 1
     BEYOND_2_53 = 2
@@ -50,7 +50,7 @@ _TYPES: dict[Kind, pa.DataType] = {
     Kind.TEXTS: pa.list_(pa.string()),
 }
 MAX_CELLS = 8192
-"""Of an object with more keys few could be columns, and each would cost 34 µs."""
+"""An object with more keys stays JSON text: few keys could be columns, and each would cost 34 µs."""
 _EMPTY_LISTS = pa.list_(pa.null())  # of lists without items; no cast leads there
 _LISTS = Kind.INTEGERS | Kind.FLOATS | Kind.BOOLEANS | Kind.TEXTS
 
@@ -149,9 +149,9 @@ class Cells:
     """One free-form object, flattened.
 
     Attributes:
-        values: by name below the object; what is nested deeper is a dict still.
+        values: by name below the object; what is nested deeper is still a dict.
         kinds: of each of them.
-        residual: what no column holds, by JSON pointer from the object: explicit nulls, and what there is no room for.
+        residual: what no column holds, by JSON pointer from the object: explicit nulls, and what does not fit.
     """
 
     values: dict[str, Any] = field(default_factory=dict)

@@ -337,7 +337,7 @@ def _json_text(shape: Shape, path: str) -> Iterator[str]:
 
 
 def _narrowed(doc: Doc, outer: Doc | None) -> Doc:
-    """A field is written by the releases that write it and the object that it is in."""
+    """The field's description, with the releases that write both it and the object that it is in."""
     if outer is None:
         return doc
     untils = [until for until in (doc.until, outer.until) if until]

@@ -1,10 +1,10 @@
-"""Whether a file of the cache is what was written: its size, its digest, and what it means if it is not.
+"""Checks that a file of the cache is as it was written, by size and digest, and explains failed reads.
 
-A Parquet file's pages have checksums of their own, which every read verifies; so its footer's digest is looked at when
-it is opened, that of all of it by `check`, and by a read that has failed.
+A Parquet file's pages have checksums of their own, which every read verifies. So opening a file checks the digest of
+its footer alone. `check` and a read that failed check the digest of the whole file.
 
-Only a file that is missing or other than it was written is damaged. What the system refuses for a moment (rights, a
-limit, a disk that fails) is a `CacheNotReadableError`, and nobody draws conclusions from it.
+Only a file that is missing or other than it was written is damaged. A file that the system refuses for the moment
+(rights, a limit, a failing disk) raises a `CacheNotReadableError`, and is not taken for damaged.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ def digest(path: Path) -> str:
 
 
 def check_file(cache: Path, entry: FileEntry) -> Path:
-    """The path of a file of the cache that is there and has its size.
+    """The path of a file of the cache; checks that it exists and has its size.
 
     Raises:
         CacheDamagedError: it is not.
@@ -62,7 +62,7 @@ def check_file(cache: Path, entry: FileEntry) -> Path:
 
 
 def check_digest(cache: Path, entry: FileEntry) -> Path:
-    """As `check_file`, and what is read of it at once (all, or of a Parquet file the footer) is what was written.
+    """As `check_file`; checks the digest too: of a Parquet file that of the footer, else that of the whole file.
 
     Raises:
         CacheDamagedError: it is not.
@@ -78,7 +78,7 @@ def check_digest(cache: Path, entry: FileEntry) -> Path:
 
 
 def check_content(cache: Path, entry: FileEntry) -> Path:
-    """As `check_digest`, and every other byte of a Parquet file is as it was written too.
+    """As `check_digest`; of a Parquet file it checks every byte.
 
     Raises:
         CacheDamagedError: it is not.
@@ -94,7 +94,7 @@ def check_content(cache: Path, entry: FileEntry) -> Path:
 
 
 def read_whole(cache: Path, entry: FileEntry) -> bytes:
-    """The bytes of a small file, found to be those that were written.
+    """The bytes of a small file, checked to be those that were written.
 
     Raises:
         CacheDamagedError: they are not.
@@ -111,7 +111,7 @@ def read_whole(cache: Path, entry: FileEntry) -> bytes:
 
 @contextlib.contextmanager
 def missing(cache: Path, entry: FileEntry) -> Iterator[None]:
-    """What a file that can't be opened means.
+    """The error for a file that can't be opened.
 
     If it is missing, one that the manifest names is damaged, and another one was vacuumed. Otherwise nothing is known.
     """
@@ -133,7 +133,7 @@ def missing(cache: Path, entry: FileEntry) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(cache: Path, entry: FileEntry) -> Iterator[None]:
-    """What it means that a library could not read a file of the cache; see `explained`."""
+    """The error for a file of the cache that a library could not read; see `explained`."""
     try:
         yield
     except CacheError:
@@ -143,7 +143,7 @@ def reading(cache: Path, entry: FileEntry) -> Iterator[None]:
 
 
 def explained(cache: Path, entry: FileEntry, error: Exception) -> CacheError:
-    """What a failed read means: size and digest decide. If they are as written, it was the system that refused."""
+    """The error for a failed read. If size and digest are as written, the system refused; else the file is damaged."""
     path = cache / entry.path
     try:
         check_content(cache, entry)
@@ -170,7 +170,7 @@ def damaged(path: Path, what: str) -> CacheDamagedError:
 
 
 def mark(path: Path) -> None:
-    """Remember that a table's file is damaged where only reading all of it would show that, for the next ingest."""
+    """Leave a note for the next ingest that a table's file is damaged, which only reading all of it would show."""
     if path.suffix != ".parquet":
         return
     marks = path.parent.parent / manifest.MARKS

@@ -1,12 +1,12 @@
-"""How a commit is made: the lock, the order of flushes, the swap of the manifest.
+"""Makes commits: the lock, the order of flushes, the replacement of the manifest.
 
 Data files are complete and flushed, then their folders, and only then the manifest that names them is written beside
 the old one, flushed, and put in its place. A process that dies in between leaves files that nothing refers to.
 
 A process that is stopped while it holds the lock (a laptop that sleeps, a disk that hangs) keeps the lock, unless
 someone removes the lock file. So it looks, right before it puts its manifest in place, whether the lock file is still
-its own and the manifest still the one that it read. Between that look and the rename there is an instant in which
-nothing protects: no file system has a rename that depends on what it replaces.
+its own and the manifest still the one that it read. Between that check and the rename nothing protects for an
+instant: no file system has a rename that depends on the file that it replaces.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ LOCK_TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What a holder of the lock found when it got it.
+    """The state when the lock was acquired.
 
     Attributes:
         lock: device and inode of the lock file.
@@ -98,7 +98,7 @@ def _identity(cache: Path) -> tuple[int, int]:
 
 
 def require_lock(cache: Path) -> None:
-    """See that the lock that this process took is still its own.
+    """Check that this process still holds the lock.
 
     Raises:
         CacheLockedError: its file was removed meanwhile, or another process has made a new one.

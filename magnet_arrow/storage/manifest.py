@@ -1,4 +1,4 @@
-"""The manifest and the run lists: what a cache holds, as plain values that are read and written whole.
+"""The manifest and the run lists: what a cache holds, as plain values, each read and written as a whole.
 
     <cache>/
       manifest.json            names all that counts, and its own digest in a line below; replaced atomically, the
@@ -203,7 +203,7 @@ class Profile(Struct, frozen=True):
 
 
 class RunEntry(Struct, frozen=True):
-    """One run; or, without a folder, what stands beside the runs of a suite.
+    """One run; or, without a folder, the files beside the runs of a suite.
 
     Attributes:
         source: id of its source.
@@ -240,7 +240,7 @@ class RunEntry(Struct, frozen=True):
 
     @property
     def lacking(self) -> tuple[Rejected, ...]:
-        """What it lacks, where it was ingested all the same: which file, from which byte, and why."""
+        """What an incomplete run lacks: which file, from which byte, and why."""
         told = {plain_name(one.file): one for one in self.rejected}
         run = f"{self.suite}/{self.folder}"
         cut = [_cut(run, file, byte) for file, byte in self.cut.items() if plain_name(file) not in told]
@@ -249,14 +249,14 @@ class RunEntry(Struct, frozen=True):
         return tuple(sorted([*self.rejected, *cut, *missing], key=lambda one: one.file))
 
     def left_out(self, lacking: Rejected) -> str:
-        """What of a file is lacking, in the words of `Cache.rejects`."""
+        """Which part of a file is lacking, in the words of `Cache.rejects`."""
         if not self.folder:
             return "file" if lacking.file in self.not_kept else "table"
         return "file" if plain_name(lacking.file) in self.missing else "rest of file"
 
     @property
     def is_partial(self) -> bool:
-        """Whether it was ingested though something of it is missing."""
+        """Whether the run is incomplete."""
         return bool(self.missing or self.cut)
 
     @property
@@ -266,7 +266,7 @@ class RunEntry(Struct, frozen=True):
 
 
 def _cut(run: str, file: str, byte: int) -> Rejected:
-    """Of a file that ends behind a whole element."""
+    """The rejection of a file that ends after a complete element."""
     expected, found = "the end of the list", "the end of the file"
     reason, hint = f"expected {expected}, found {found}.", "What is complete before it was ingested."
     return Rejected(
@@ -387,7 +387,7 @@ _NEWER = "Use a newer magnet_arrow, or another cache folder."
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
-    """A manifest as it stands in its file: one line of JSON, and its digest in another, so that any change shows."""
+    """A manifest as it is in its file: one line of JSON, and its digest in another, so that any change shows."""
     text = encode(manifest)
     return text + b"\n" + _seal(text)
 
@@ -428,13 +428,13 @@ def run_list_path(cache: Path, segment: str) -> Path:
 
 
 def run_list_bytes(runs: RunList) -> bytes:
-    """A run list as it stands in its file. Runs are much alike: that of `mmlu` has 18 kB instead of 213."""
+    """A run list as it is in its file. Runs are much alike: that of `mmlu` has 18 kB instead of 213."""
     packed: bytes = pa.Codec("zstd", compression_level=1).compress(encode(runs), asbytes=True)
     return packed
 
 
 def encode(value: Any) -> bytes:
-    """A value of this module as it stands in its file."""
+    """A value of this module as it is in its file."""
     return msgspec.json.encode(value)
 
 

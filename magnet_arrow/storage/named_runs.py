@@ -1,4 +1,4 @@
-"""What a user means by the name of a cached run, a suite or a source, which may be gone."""
+"""Finds cached runs by what a user calls them: a run, a suite or a source, which may be gone."""
 
 import difflib
 import os
@@ -52,7 +52,7 @@ def _not_one(snapshot: Snapshot, name: str, chosen: Sequence[CachedRun]) -> RunN
 
 
 def find_all(snapshot: Snapshot, name: str) -> list[str]:
-    """The keys of all that a user means: of a source or a suite all that the cache has or knows of it.
+    """The keys of all runs that a user means: those of a source or a suite that the cache has or has rejected.
 
     Args:
         snapshot: of the cache.

@@ -1,4 +1,4 @@
-"""Which columns occur in some runs, and what was found in them: from the profiles that their run lists hold."""
+"""Which columns occur in some runs, and which kinds of value, by the profiles in their run lists."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -33,7 +33,8 @@ def kinds_of(table: Table, runs: Sequence[CachedRun]) -> dict[str, Kind]:
 def in_residual(segment: Segment, profiles: Iterable[Profile], table: Table) -> dict[str, Kind]:
     """Kinds of the columns that a segment keeps in the residual of a table.
 
-    Segments of older caches had at most 1,024 columns that were found in the data; values of others stood there.
+    Segments of older caches had at most 1,024 columns that were found in the data; the values of others were kept
+    there.
 
     Args:
         segment: which segment.

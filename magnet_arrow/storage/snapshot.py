@@ -109,7 +109,7 @@ class Snapshot:
 
     @cached_property
     def suites(self) -> Mapping[str, CachedRun]:
-        """What stands beside the runs of each suite and release, by key."""
+        """The files beside the runs of each suite and release, by key."""
         return {key: run for key, run in self.entries.items() if not run.entry.folder}
 
     @cached_property
@@ -127,7 +127,8 @@ class Snapshot:
     def among(self, keys: Collection[str]) -> Mapping[str, CachedRun]:
         """Those of these runs and suites that it has, by key.
 
-        A few are looked up in the run lists; to decode all entries of 5,000 runs takes half as long as to ingest one.
+        A few are looked up in the run lists: decoding all entries of 5,000 runs takes half as long as ingesting one
+        run.
 
         Raises:
             CacheDamagedError: a run list cannot be read.
@@ -153,7 +154,7 @@ class Snapshot:
 
     @cached_property
     def _lists(self) -> "list[tuple[Segment, Listed, frozenset[str]]]":
-        """Of each segment the run list, and the keys that no longer count."""
+        """For each segment, the run list and the keys that no longer count."""
         return [(one, listed(self.path, one.runs), self.deleted(one)) for one in self.manifest.segments]
 
     def deleted(self, segment: Segment) -> frozenset[str]:
@@ -168,7 +169,7 @@ class Snapshot:
         return {source.path: source.id for source in self.manifest.sources}
 
     def key_of(self, place: RunPlace) -> str | None:
-        """The key of a place; None if nothing was ever taken from its source."""
+        """The key of a place; None if nothing of its source was ever ingested."""
         source = self.source_ids.get(str(place.source))
         return None if source is None else run_key(source, place.suite, place.folder)
 
@@ -204,14 +205,14 @@ class Snapshot:
 
     @cached_property
     def stale(self) -> Mapping[str, str]:
-        """Runs that it has as they were once, and that their source has rejected or lost since: why, by key."""
+        """Stale runs, which their source has rejected or lost since, by key, with the reason."""
         gone, rejected = frozenset(self.manifest.gone), self.rejected
         held = self.among(sorted(gone | rejected.keys()))
         return {key: GONE if key in gone else REJECTED for key, run in held.items() if run.entry.folder}
 
     @cached_property
     def rejected(self) -> Mapping[str, RejectedRun]:
-        """Runs that could not be taken, by key."""
+        """Runs that could not be ingested, by key."""
         return {run_key(run.source, run.suite, run.folder): run for run in self.manifest.rejected}
 
 
@@ -222,7 +223,7 @@ class _RawRunList(Struct, frozen=True):
 
 
 class _Place(Struct, frozen=True):
-    """Of a run entry what its key is made of."""
+    """The parts of a run entry that its key is made of."""
 
     source: str
     suite: str

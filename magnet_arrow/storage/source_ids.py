@@ -43,7 +43,7 @@ class SourceIds:
 
 
 def _moved_from(snapshot: Snapshot, found: Mapping[tuple[str, str], Fingerprint], taken: set[str]) -> str | None:
-    """The source, no longer where it was, whose runs these are: all that it has of them are alike, and some are."""
+    """The source that was moved here: its folder is gone, it has some of these runs, and all of those are alike."""
     gone = {source.id for source in snapshot.manifest.sources if not filesystem.exists(source.path)} - taken
     if not gone:
         return None

@@ -13,7 +13,7 @@ from magnet_arrow.storage.manifest import Deleted, Dropped, Manifest, RejectedRu
 from magnet_arrow.storage.snapshot import Snapshot, listed
 
 GRACE_S = 24 * 60 * 60.0
-"""How long files stay that no manifest names any more: who looked at the cache before can read so long."""
+"""How long files stay that no manifest names any more. Frames that were made before can be read for that long."""
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Transaction:
         gone: keys of runs whose folder is gone; what the cache has of them stays, marked.
         damaged: ids of segments whose runs are replaced even by what was read in the same state.
         unreadable: ids of segments that are to go, since nobody can tell which runs are in them.
-        skipped: ids of such segments that are to stay all the same.
+        skipped: ids of such segments that stay, unread.
     """
 
     segment: Segment | None = None
@@ -171,7 +171,7 @@ class _Merge:
         )
 
     def _new_runs(self) -> set[str]:
-        """Keys that the transaction brings, once those that are there already have been marked as deleted in it."""
+        """The keys that the transaction adds; those that the cache has already are marked as deleted in it."""
         segment = self._transaction.segment
         if segment is None:
             return set()

@@ -6,7 +6,7 @@ from magnet_arrow.ingestion.parallel import shared_run
 from magnet_arrow.ingestion.parallel.task import PendingRun, Task, new_task
 
 SEGMENT_JSON_BYTES = 2 << 30
-"""No task is larger, unless a single run is: a crash costs no more."""
+"""The largest task, unless a single run is larger: a crash loses no more work."""
 MAX_TASK_BYTES = 512 << 20
 MIN_TASK_BYTES = 8 << 20
 """Tasks for several workers grow smaller towards the end, so that no worker is busy long after the others. The first
@@ -65,7 +65,7 @@ def divide_among(runs: Iterable[PendingRun], workers: int) -> Iterator[tuple[Pen
 
 
 def retries(failed: Task) -> list[Task]:
-    """A few smaller tasks for the runs of one that cost a worker, until the run that is at fault is alone in one."""
+    """Smaller tasks for the runs of one that killed its worker, until the run at fault is alone in a task."""
     step = -(-len(failed.runs) // _N_RETRIES)
     parts = [failed.runs[first : first + step] for first in range(0, len(failed.runs), step)]
     return [new_task(failed.cache, part, failed.rules, tries=failed.tries + 1) for part in parts]

@@ -1,4 +1,4 @@
-"""What runs tasks: this process itself, or the workers of an executor that the caller has."""
+"""Runs tasks in this process, or by an executor of the caller."""
 
 import contextlib
 import queue
@@ -41,7 +41,7 @@ class Lost(Failed):
 
 
 class TaskExecutor(Protocol):
-    """What runs tasks. Results come in the order in which tasks end."""
+    """Runs tasks. Results come in the order in which tasks end."""
 
     @property
     def has_room(self) -> bool:
@@ -183,7 +183,7 @@ def _discarding(cache: Path, name: str) -> Callable[[object], None]:
 
 
 def failed(error: Exception) -> Failed:
-    """What an exception that is not about the cache means: one of the task's runs raised it."""
+    """The failure for an exception that one of the task's runs raised, and that is not about the cache."""
     if is_system_error(error):
         return Failed(said(error), "This is not remembered: the next ingest looks again.", is_system=True)
     return Failed(said(error)) if isinstance(error, MemoryError) else Failed(said(error), _REPORT)

@@ -1,4 +1,4 @@
-"""How many processes an ingest uses, and which executor: by how much there is to read, and by the memory allowed."""
+"""Decides how many processes an ingest uses, and which executor, by the bytes to read and the memory allowed."""
 
 import multiprocessing
 import re
@@ -49,7 +49,7 @@ class WorkerSettings:
     def executor_for(
         self, runs: Sequence[PendingRun], counter: ProgressCounter
     ) -> tuple[TaskExecutor, list[tuple[PendingRun, ...]]]:
-        """What is to read these runs, and the runs of each task."""
+        """The executor for these runs, and the runs of each task."""
         if self.executor is not None:
             return CallerExecutor(self.executor, counter), list(division.divide_among(runs, self.workers or cores()))
         workers = self._max_workers(sum(run.size_bytes for run in runs))

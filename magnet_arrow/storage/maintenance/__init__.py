@@ -1,1 +1,1 @@
-"""What keeps a cache small and sound: compact, merge, vacuum, check, repair."""
+"""Maintenance of a cache: compact, merge, vacuum, check, repair. In: a cache. Out: fewer files, or what is damaged."""

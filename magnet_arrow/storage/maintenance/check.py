@@ -1,4 +1,4 @@
-"""What is wrong with a cache: a quick look at what an ingest may rely on, and a long one at every bit."""
+"""Finds damage of a cache: a quick check before each ingest, and a full one that reads every byte."""
 
 import contextlib
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Damage:
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """The same as `suite/folder`; a suite alone for what stands beside its runs."""
+        """The runs as `suite/folder`; the suite alone for the files beside its runs."""
         return tuple(key.partition("/")[2].rstrip("/") for key in self.keys)
 
 
@@ -43,7 +43,7 @@ class CheckReport:
         files: files that were read.
         bytes: of these.
         damages: what is damaged.
-        strays: what lies in the cache's folder and is no part of it, by path. It does no harm.
+        strays: files in the cache's folder that are no part of the cache, by path. They do no harm.
     """
 
     runs: int
@@ -54,7 +54,7 @@ class CheckReport:
 
 
 def of_segment(cache: Path, segment: Segment) -> CacheDamagedError | None:
-    """What is wrong with a segment, as far as sizes, footers and run lists tell.
+    """The damage of a segment that sizes, footers and run lists show.
 
     Where a reader has met a bad page, all of it is read.
     """
@@ -74,7 +74,7 @@ def of_segment(cache: Path, segment: Segment) -> CacheDamagedError | None:
 
 
 def of_run_list(cache: Path, segment: Segment) -> CacheDamagedError | None:
-    """What keeps the runs of a segment from being known: its run list, or which of them are deleted."""
+    """The damaged file, if a run list or a deletion file is one, so that the runs of a segment are not known."""
     try:
         for file in filter(None, (segment.runs, segment.deleted)):
             checksums.check_digest(cache, file)
@@ -124,7 +124,7 @@ def _check_segment(cache: Path, segment: Segment) -> Iterator[Damage]:
 
 
 class _BadGroups:
-    """What is wrong with a table's file, and in which row groups: in all of them where that can't be told."""
+    """The damage of a table's file, and the affected row groups: all of them if that can't be told."""
 
     def __init__(self) -> None:
         self.what = ""

@@ -9,7 +9,7 @@ from magnet_arrow.storage.maintenance import vacuum
 
 
 def clear(cache: Path) -> None:
-    """Delete all that a cache holds, and nothing else. A frame that was taken before cannot be collected any more.
+    """Delete all that a cache holds, and nothing else. Frames that were made before cannot be collected any more.
 
     The manifest goes first: a process that dies in between leaves files that nothing names.
 

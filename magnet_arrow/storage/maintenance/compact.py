@@ -63,7 +63,7 @@ def compact(cache: Path, *, grace_s: float = GRACE_S) -> Compacted:
 
 
 def merge_due(snapshot: Snapshot) -> Snapshot:
-    """Merge what is due after a commit; the cache as it is then.
+    """Merge the segments that are due after a commit; returns the new snapshot.
 
     Raises:
         CacheError: it could not be done. What was committed stays as it was.
@@ -80,7 +80,7 @@ def _due(snapshot: Snapshot) -> list[Segment]:
     small = [one for one in segments if one.size_bytes < SMALL_BYTES and one not in dead]
     if len(small) <= MAX_SMALL:
         return dead
-    # Not those that are much larger than all below them together: each run is rewritten a few times, not at each
+    # Not those that are much larger than all smaller ones together: each run is rewritten a few times, not at each
     # merge. What is left of them grows from one to the next, so that there are few.
     small.sort(key=lambda one: one.size_bytes)
     below = [sum(one.size_bytes for one in small[:number]) for number in range(len(small))]
@@ -98,7 +98,7 @@ def _of_this_version(snapshot: Snapshot) -> list[Segment]:
 
 
 def _merge(snapshot: Snapshot, chosen: Sequence[Segment]) -> bool:
-    """Merge these segments, but for those that are damaged or not complete by column; whether the cache has changed."""
+    """Merge these segments, except damaged ones and those that lack columns; whether the cache has changed."""
     cache, changed = snapshot.path, False
     sound = [one for one in chosen if check.of_segment(cache, one) is None and _has_all_columns(cache, one)]
     for pack in _packs(sound):
@@ -112,7 +112,7 @@ def _merge(snapshot: Snapshot, chosen: Sequence[Segment]) -> bool:
 
 
 def _has_all_columns(cache: Path, segment: Segment) -> bool:
-    """Whether a segment has a column for all that was found in its data, as those that are written today."""
+    """Whether a segment has a column for every dynamic column of its runs, as segments of today have."""
     profiles = listed(cache, segment.runs).profiles
     return not any(in_residual(segment, profiles, registry.table(name)) for name in segment.tables)
 

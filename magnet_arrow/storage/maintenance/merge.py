@@ -1,7 +1,8 @@
-"""Segments into one: their live runs sorted by place, in row groups as an ingest would make them.
+"""Merges segments into one: their live runs sorted by place, in row groups as an ingest would make them.
 
-Memory is bounded by row groups, not by what is merged: one is made at a time, and of those that are read some stay,
-since runs that are neighbours by place often share one.
+Memory is bounded by row groups, not by the size of the segments. One row group is made at a time. Some of those that
+were read are kept, since runs that are neighbours by place often share one. `query.stored_tables` keeps one row group
+per table instead: it converts each group once, and meets the runs of one segment in order.
 """
 
 import contextlib
@@ -112,7 +113,7 @@ class _TableMerger:
         return TableEntry(checksums.file_entry(path, self._cache), rows_in_all, kinds)
 
     def _groups(self, reader: "_Reader") -> Iterator[list[_Piece]]:
-        """What goes into each row group: see `table_builder.GROUP_ROWS`, and `writer.PART_BYTES`."""
+        """The pieces of each row group: see `table_builder.GROUP_ROWS`, and `writer.PART_BYTES`."""
         pieces: list[_Piece] = []
         rows, json_bytes, item_bytes = 0, 0.0, 0.0
         for run in self._runs:

@@ -38,7 +38,7 @@ class Repair:
         self.notes: list[str] = []
 
     def readable(self, snapshot: Snapshot) -> Snapshot:
-        """The cache without segments whose runs nobody can tell, which keep all others from being read.
+        """The cache without segments whose runs are unknown: they keep all others from being read.
 
         Raises:
             CacheNotReadableError: the system refuses to say whether there are some.

@@ -73,7 +73,8 @@ def _vacuum(cache: Path, grace_s: float) -> Vacuumed:
 def vacuum_hourly(cache: Path) -> None:
     """As `vacuum`, but not within an hour of the last time.
 
-    After a thousand ingests within a day, to look at what waits for its grace time takes a third as long as another.
+    After a thousand ingests within a day, looking for files whose grace time is over takes a third as long as an
+    ingest.
 
     Raises:
         CacheLockedError: another process does not let go of the lock.
@@ -91,7 +92,7 @@ def vacuum_hourly(cache: Path) -> None:
 
 
 def discard(cache: Path, name: str) -> None:
-    """Remove the files of a segment that was never committed, and whose writer is at an end.
+    """Remove the files of a segment that was never committed, and whose writer has ended.
 
     Args:
         cache: its folder.
@@ -123,7 +124,7 @@ def _unnamed(cache: Path, current: Manifest) -> Iterator[tuple[str, float, bool]
 
 
 def files_of_ours(cache: Path) -> Iterator[str]:
-    """Files in a cache's folders that have names as we give them, named by the manifest or not: paths inside."""
+    """Files in a cache's folders with names of our form, whether or not the manifest names them; relative paths."""
     for folder in FOLDERS:
         for name in _listed(cache / folder):
             if _OURS.fullmatch(name):
@@ -140,7 +141,7 @@ def _listed(folder: Path) -> list[str]:
 def orphan_files(cache: Path, current: Manifest) -> list[str]:
     """Files in the cache's folder that are no part of it, by path inside; nothing reads them.
 
-    Files of ours that wait for their grace time to pass are none.
+    Files of ours whose grace time is not over do not count.
     """
     foreign = [path for path in cache.glob("*") if path.name not in _BESIDE]
     foreign += [path for folder in FOLDERS for path in (cache / folder).glob("*") if not _OURS.fullmatch(path.name)]

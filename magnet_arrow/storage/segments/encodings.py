@@ -1,4 +1,4 @@
-"""How the columns of a table are written, chosen by measurement.
+"""The encodings of a table's columns in Parquet, chosen by measurement.
 
 `benchmarks/encodings.py` writes the columns of a cached table one by one (here those of `mmlu`, `classic` and `large`),
 by zstd at several levels, with a dictionary, plain, and in each other encoding that the type can have. Level 3 takes 2
@@ -35,7 +35,7 @@ smaller in one (34 kB to 20 on mmlu)."""
 
 
 def writer_options(table: Table, fields: Iterable[pa.Field]) -> dict[str, Any]:
-    """What `pq.ParquetWriter` is to be told about these columns of a table."""
+    """The arguments of `pq.ParquetWriter` for these columns of a table."""
     fields = list(fields)
     leaves = {path: encoding for field in fields for path, encoding in _leaves(table, field)}
     types = {path: arrow for field in fields for path, arrow in _paths(field.name, field.type)}

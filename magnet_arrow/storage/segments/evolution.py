@@ -1,12 +1,12 @@
-"""Segments that were written under another schema, read under this one: columns that came, went, or changed.
+"""Reads segments of another schema version by today's schema: columns were added, removed or changed.
 
 A segment says itself which registered columns its profiles are about (`RunList.columns`) and which texts of its files
 are JSON (in their footers). The first caches did not: they are of schema version 1, whose columns are in
 `columns_v1.json`.
 
-A column that the segment has not is empty. One that the registry has no more, or no longer in that type, keeps its
-values, or what of them does not fit, in the residual, where an ingest under this schema would put them too. Values
-that stand beside the row's element (in the rest of a scenario state, in a stat of an instance) are under `BESIDE`.
+A column that the segment lacks is empty. If the registry no longer has a column, its values are in the residual; if its
+type has changed, those that do not fit are. An ingest under this schema would put them there too. Values
+from beside the row's element (in the rest of a scenario state, in a stat of an instance) are under `BESIDE`.
 """
 
 import json
@@ -31,20 +31,20 @@ JSON_TEXT_KEY = b"magnet_arrow.json_text"
 
 @cache
 def _version_1() -> Mapping[str, Mapping[str, list[str]]]:
-    """Of each table the registered columns of schema version 1 in order, and the texts in them that are JSON."""
+    """For each table, the registered columns of schema version 1 in order, and which texts in them are JSON."""
     text = files("magnet_arrow.storage.segments").joinpath("columns_v1.json").read_text("utf-8")
     found: dict[str, dict[str, list[str]]] = json.loads(text)
     return found
 
 
 def columns_of_version_1(table: str) -> tuple[str, ...]:
-    """What the profiles of a run list are about that does not say so."""
+    """The columns of profiles in a run list that does not name them."""
     return tuple(_version_1()[table]["columns"])
 
 
 @lru_cache(maxsize=4096)
 def registered_bits(table: str, columns: tuple[str, ...], occurs: str) -> int:
-    """A profile's bit set over some columns as one over the registered columns of today, those that are gone left out.
+    """A profile's bit set over some columns, as one over the registered columns of today, without removed ones.
 
     Args:
         table: which table.
@@ -74,7 +74,7 @@ def named_bits(table: str, occurs: Iterable[int]) -> tuple[tuple[str, ...], dict
 
 
 def file_metadata(table: Table, names: Iterable[str]) -> dict[bytes, bytes]:
-    """What the footer of a table's file with these columns says of them."""
+    """The footer's metadata about these columns."""
     there = set(names)
     paths = [path for column in table.columns if column.name in there for path in column.json_text]
     return {JSON_TEXT_KEY: json.dumps(paths).encode()}
@@ -88,8 +88,8 @@ class Other:
         name: of the column.
         type: in the file.
         json_text: which texts in it are JSON.
-        pointer: where its values stand in the row's element, or beside it.
-        is_beside: whether they stand beside it.
+        pointer: where its values are in the row's element, or beside it.
+        is_beside: whether they are beside it.
         want: type in the registry; None if it has no such column.
         want_json_text: which texts in that are JSON.
     """
@@ -108,7 +108,7 @@ class Other:
         return self.want is None or self.json_text != self.want_json_text or _may_lose(self.type, self.want)
 
     def fitted(self, values: Sequence[Any]) -> tuple[list[Any], list[Residual]]:
-        """Its values in the registry's type, and for each row what of them does not fit."""
+        """Its values in the registry's type, and for each row the values that do not fit."""
         fits: list[Any] = []
         left = []
         for value in values:
@@ -170,7 +170,7 @@ def _other(
 
 
 def _place(table: Table, name: str) -> tuple[str, bool]:
-    """Where the values of a registered column stand, by its name, and whether beside the row's element."""
+    """Where the values of a registered column are, by its name, and whether that is beside the row's element."""
     for inner, is_beside in _INNER.get(table.name, ()):
         if name.startswith(inner):
             return "/" + name[len(inner) :].replace(".", "/"), is_beside
@@ -229,7 +229,7 @@ def out_of_residual(extra: pa.ChunkedArray, table: Table, kinds: Mapping[str, Ki
 
 
 def _json_value(value: Any, arrow: pa.DataType, path: str, json_text: frozenset[str]) -> Any:
-    """A stored value as it stood in the JSON; members of objects that are null were not there."""
+    """A stored value as it was in the JSON; members of objects that are null were missing."""
     if value is None:
         return None
     if path in json_text:
@@ -246,7 +246,7 @@ def _json_value(value: Any, arrow: pa.DataType, path: str, json_text: frozenset[
 
 
 def _fitted(value: Any, arrow: pa.DataType, path: str, json_text: frozenset[str], pointer: str, left: Residual) -> Any:
-    """A JSON value in a column's type; what has no room in it is added to `left` by its pointer."""
+    """A JSON value in a column's type; what does not fit is added to `left` by its pointer."""
     if value is None:
         return None
     if path in json_text:

@@ -29,7 +29,7 @@ class TableFile:
         table: which table.
         dynamic: kinds in the columns that were found in the data.
         interned: give texts that the file has dictionaries of as dictionaries, also those in lists.
-        in_residual: kinds of columns whose values stand in the residual of older caches: they are read as if the file
+        in_residual: kinds of columns whose values are in the residual of older caches: they are read as if the file
             had them, and what they hold is not in the residual.
         reading: within it the file is read; what fails there becomes one of our errors.
 
@@ -72,7 +72,7 @@ class TableFile:
         return [name for name in self._types | self._names if name not in gone]
 
     def item_bytes(self, group: int) -> int:
-        """About how many bytes the items of the lists in a row group take, but for their texts."""
+        """About how many bytes the items of lists in a row group take, without their texts."""
         found = self._file.metadata.row_group(group)
         values = sum(found.column(number).num_values for number in range(found.num_columns))
         return _interning.ITEM_BYTES * int(values - found.num_rows * found.num_columns)
@@ -122,7 +122,7 @@ class TableFile:
 
 
 def other_columns(cache: Path, segment: Segment, table: str) -> tuple[Other, ...]:
-    """The columns of a segment's table that the registry of today does not have so; none under its own version.
+    """The columns of a segment's table that differ from the registry of today; none under its own version.
 
     Raises:
         CacheDamagedError: as `open_table`.

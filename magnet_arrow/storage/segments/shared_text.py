@@ -1,7 +1,7 @@
-"""Texts that recur in a column, kept once in memory: from a file's dictionary to a frame's views.
+"""Texts that recur in a column are kept once in memory: a file's dictionary becomes views in a frame.
 
-What stands once in a dump but belongs to every row of a run (its instructions, its arguments) is stored once, and
-would be copied for each row if a column were read as plain strings: 3 MB of JSON took 5 GB.
+A text that a dump has once may belong to every row of a run (its instructions, its arguments). It is stored once, but
+reading the column as plain strings would copy it for each row: 3 MB of JSON took 5 GB.
 """
 
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def frame_of(rows: pa.Table, types: pl.Schema) -> pl.DataFrame:
 
 
 def plain_parts(rows: pa.Table, max_bytes: int) -> Iterator[pa.Table]:
-    """A table in parts, texts of dictionaries as plain strings: each row has its own, so parts are bounded by that."""
+    """A table in bounded parts, with dictionaries of texts as plain strings: each row then has its own text."""
     if rows.num_rows > 1 and plain_bytes(rows) > max_bytes:
         half = rows.num_rows // 2
         yield from plain_parts(rows.slice(0, half), max_bytes)
@@ -64,7 +64,7 @@ def _has_dictionary(arrow: pa.DataType) -> bool:
 
 
 def _type_with(arrow: pa.DataType, text: pa.DataType) -> pa.DataType:
-    """A type with another one for its dictionaries."""
+    """A type in which dictionaries are replaced by another type."""
     if pa.types.is_dictionary(arrow):
         return text
     if pa.types.is_list(arrow):

@@ -46,7 +46,7 @@ class Placed:
 
 
 def stored_columns(kinds: Mapping[str, Kind]) -> dict[str, CellType]:
-    """Which of the columns found in the data a file stores, in order of name, and in which types; `kinds` has all."""
+    """The dynamic columns that a file stores, by name, and their types; `kinds` has all dynamic columns."""
     types = {name: dynamic_types.stored_type(kinds[name]) for name in sorted(kinds)}
     return {name: cell_type for name, cell_type in types.items() if cell_type != dynamic_types.NOTHING}
 
@@ -266,7 +266,7 @@ def _dense_bytes(batches: Iterable[Batch], names: Set[str]) -> int:
 
 
 def _without_empty(batch: Batch) -> Batch:
-    """A batch that holds no memory for columns without values."""
+    """A batch without memory for columns that have no values."""
     filled = {name: column for name, column in batch.registered.items() if column.null_count < len(column)}
     return replace(batch, registered=filled)
 
@@ -298,7 +298,7 @@ def restored_table(
 
 
 class SegmentWriter:
-    """Writes one segment: hand it row groups and the runs they are of, then `finish` it.
+    """Writes one segment: add row groups and the runs that they are of, then `finish` it.
 
     Args:
         cache: the cache's folder.
@@ -414,7 +414,7 @@ def _run_list(entries: Iterable[RunEntry], placed: Mapping[str, Mapping[str, Pla
 
 
 def _check_sums(run: RunEntry, tables: Mapping[str, StoredRows]) -> None:
-    """Every element that was decoded is a row that was written (a mistake of ours if not)."""
+    """Assert that every element that was decoded is a row that was written."""
     for table in registry.RUN_TABLES:
         elements = run.elements.get(table.file)
         if elements is not None:
