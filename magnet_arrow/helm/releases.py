@@ -1,4 +1,4 @@
-"""Finds the releases of HELM that may have written a run, by the fields that it has or lacks. No file names its release.
+"""Finds the releases of HELM that may have written a run, by the fields that it has or lacks. No file names them.
 
 A field's `Doc` says which releases write it. If a run has the field, it was written by one of them. If it lacks a field
 that HELM always writes, it was written before the first of them. Runs written between releases mix fields, and runs are
