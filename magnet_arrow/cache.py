@@ -185,8 +185,8 @@ class Cache:
         Of per-instance stats an element is a stat of an entry; entries without any are kept with the run and counted
         apart. A run that is not cached has no file here: `rejects` names it, and nothing of it is in any table.
 
-        Columns: source (path), suite, folder, file, table, elements (counted as they were decoded), rows (as they
-        stand in the table), rejected (the one that a cut file ends in), without_rows.
+        Columns: source (path), suite, folder, file, table, elements (counted as they were decoded), rows (in the
+        table), rejected (the one that a cut file ends in), without_rows.
         """
         snapshot = self.snapshot()
         paths = {source.id: source.path for source in snapshot.manifest.sources}

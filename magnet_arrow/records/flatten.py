@@ -13,7 +13,7 @@ from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.schema.dynamic_types import Cells, Kind
 from magnet_arrow.schema.registry import DynamicObject, Table
 
-_MOST_ITEMS = 1024
+_MAX_ITEMS = 1024
 _STAT_PLACE = re.compile(r"^/stats/\d+")
 
 
@@ -85,12 +85,12 @@ class Flattener:
         codes: list[int | None] = texts.indices.to_pylist()
         # Of an open object, what is no single value stays JSON text, and its nulls stay in the residual. A long list
         # would be in each row of an entry, whereas a text is shared.
-        levels, most_items = (1, _MOST_ITEMS) if owner.open else (registry.LEVELS, None)
+        levels, max_items = (1, _MAX_ITEMS) if owner.open else (registry.LEVELS, None)
         values = enumerate(dynamic_types.parse_many(distinct))
         cells = {
             code: found
             for code, value in values
-            if (found := dynamic_types.flatten(value, levels, most_items)) is not None
+            if (found := dynamic_types.flatten(value, levels, max_items)) is not None
         }
         if owner.unbounded:
             for found in cells.values():

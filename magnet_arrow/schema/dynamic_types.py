@@ -159,7 +159,7 @@ class Cells:
     residual: Residual = field(default_factory=dict)
 
 
-def flatten(value: Any, levels: int = LEVELS, most_items: int | None = None) -> Cells | None:
+def flatten(value: Any, levels: int = LEVELS, max_items: int | None = None) -> Cells | None:
     """The cells of a parsed object; None if it must stay JSON text.
 
     It is no object, is empty, has a key that no column can be named after, or too many of them.
@@ -167,15 +167,15 @@ def flatten(value: Any, levels: int = LEVELS, most_items: int | None = None) -> 
     Args:
         value: the object.
         levels: how many levels of objects become columns.
-        most_items: a list of more stays JSON text.
+        max_items: a list of more stays JSON text.
     """
     if not isinstance(value, dict) or not value:
         return None
     cells = Cells()
     if not _flatten_into(cells, value, "", "", levels):
         return None
-    if most_items is not None:
-        long = [name for name, entry in cells.values.items() if isinstance(entry, list) and len(entry) > most_items]
+    if max_items is not None:
+        long = [name for name, entry in cells.values.items() if isinstance(entry, list) and len(entry) > max_items]
         cells.kinds |= dict.fromkeys(long, Kind.JSON)
     return cells
 

@@ -41,7 +41,7 @@ SCHEMA_VERSION = 1
 LEVELS = 4
 MAX_KEYS = 64
 MAX_DYNAMIC_COLUMNS = 1024
-_MOST_KEY_BYTES = 256
+_MAX_KEY_BYTES = 256
 
 RUN_NAME = "run_spec.name"
 RUN = "magnet.run"
@@ -224,13 +224,13 @@ def key_part(key: str) -> str | None:
     >>> key_part("subject"), key_part("a.b"), key_part("")
     ('subject', '"a.b"', '""')
     """
-    return _known_part(key) if len(key) <= _MOST_KEY_BYTES else None  # a longer one is not to be kept
+    return _known_part(key) if len(key) <= _MAX_KEY_BYTES else None  # a longer one is not to be kept
 
 
 @lru_cache(maxsize=4096)
 def _known_part(key: str) -> str | None:
     try:
-        if len(key.encode()) > _MOST_KEY_BYTES or "\0" in key:
+        if len(key.encode()) > _MAX_KEY_BYTES or "\0" in key:
             return None
     except UnicodeEncodeError:  # half a surrogate pair
         return None

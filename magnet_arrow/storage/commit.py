@@ -138,7 +138,7 @@ def swap(cache: Path, new: Manifest) -> None:
 
     Raises:
         CacheNotWritableError: the disk refused; the old manifest is still there.
-        CacheLockedError: the lock was lost, or the manifest is no longer the one that was there when it was taken.
+        CacheLockedError: the lock was lost, or the manifest has changed since the lock was acquired.
     """
     path = cache / manifest.MANIFEST
     beside = path.with_suffix(".new")
