@@ -27,6 +27,7 @@ from magnet_arrow.ingestion.run_specs import read_run_specs
 from magnet_arrow.outputs import HelmRun, HelmRuns
 from magnet_arrow.predictions.levels import Level, check_level, sees, visible_states
 from magnet_arrow.query.frames import CachedRuns
+from magnet_arrow.query.kept_frames import scan_kept
 from magnet_arrow.query.run_columns import RUN_COLUMNS, telling_apart, telling_names_apart
 from magnet_arrow.schema.registry import RUN_NAME, TABLES
 
@@ -238,7 +239,7 @@ def draw(
     _require_other_names([run.name for run in cached.snapshot.chosen(cached.keys)], len(train_runs))
     cached = replace(cached, telling=_telling(runs, cached))
     held_out = cached.take(range(len(train_runs), len(cached.keys)))
-    ids = held_out.scan("scenario_state", columns=[INSTANCE_ID]).collect()[INSTANCE_ID].unique(maintain_order=True)
+    ids = _instance_ids(held_out).unique(maintain_order=True)
     if items is not None:
         missing = [one for one in items if one not in set(ids)]
         if missing:
@@ -340,7 +341,7 @@ def draw_at_random(
         cached = _ingest_drawn(runs.take([*train, held_out]), include_partial=include_partial)
     cached = replace(cached, telling=_telling(runs, cached))
     examples, one = cached.take(range(len(train))), cached.take([len(train)])
-    ids = one.scan("scenario_state", columns=[INSTANCE_ID]).collect()[INSTANCE_ID]
+    ids = _instance_ids(one)
     _check_enough(len(ids), num_eval_samples, insufficient_eval_sample_policy)
     return _train_split(examples), _test_split(one, _draw_ids(ids, num_eval_samples, rng), keep_others=keep_others)
 
@@ -425,6 +426,14 @@ def _draw_runs(n_runs: int, n_examples: int, rng: random.Random) -> tuple[list[i
     return sorted(train), held_out
 
 
+def _instance_ids(runs: CachedRuns) -> pl.Series:
+    """The instance ids of all request states."""
+    states = scan_kept(runs, "scenario_state")
+    if INSTANCE_ID not in states.collect_schema():
+        states = runs.scan("scenario_state", columns=[INSTANCE_ID])
+    return states.select(INSTANCE_ID).collect()[INSTANCE_ID]
+
+
 def _check_enough(n_states: int, n_samples: int, policy: SamplePolicy) -> None:
     if n_samples <= n_states or policy == "ignore":
         return
@@ -446,16 +455,16 @@ def _train_split(runs: CachedRuns) -> TrainSplit:
     Polars 2.1 shares no text with a row group (tried), but no documentation promises that.
     """
     tables = ("run_spec", "scenario_state", "stats", "per_instance_stats")
-    return TrainSplit(*(_copied(runs.scan(table).collect()) for table in tables))
+    return TrainSplit(*(_copied(scan_kept(runs, table).collect()) for table in tables))
 
 
 def _test_split(runs: CachedRuns, ids: pl.Series, *, keep_others: bool) -> TestSplit:
-    states = runs.scan("scenario_state")
+    states = scan_kept(runs, "scenario_state")
     return TestSplit(
-        runs.scan("run_spec").collect(),
+        scan_kept(runs, "run_spec").collect(),
         states.filter(_has_id(states, INSTANCE_ID, ids)).collect(),
-        runs.scan("stats").collect(),
-        (stats := runs.scan("per_instance_stats")).filter(_has_id(stats, STAT_INSTANCE_ID, ids)).collect(),
+        scan_kept(runs, "stats").collect(),
+        (stats := scan_kept(runs, "per_instance_stats")).filter(_has_id(stats, STAT_INSTANCE_ID, ids)).collect(),
         states.filter(~_has_id(states, INSTANCE_ID, ids)).collect() if keep_others else None,
     )
 

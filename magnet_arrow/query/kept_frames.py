@@ -1,0 +1,81 @@
+"""Frames of small runs that this process has read, kept for the next draw: many seeds draw the same runs.
+
+A frame is kept under the segment that it was read from, which never changes; a run that is ingested again is in another
+one. Whoever asks has a snapshot, so a changed source is noticed before this module is asked.
+"""
+
+import threading
+from collections import OrderedDict
+from dataclasses import replace
+from typing import TypeAlias
+
+import polars as pl
+
+from magnet_arrow.query.frames import CachedRuns
+from magnet_arrow.query.scan_runs import Selection, select_runs
+from magnet_arrow.storage.snapshot import CachedRun
+
+MAX_BYTES = 128 << 20
+"""Frames are kept up to this size, those that were used last."""
+MAX_RUN_BYTES = 4 << 20
+"""Larger runs, by the size of their files, are read anew each time."""
+
+_Key: TypeAlias = tuple[object, ...]
+
+
+class KeptFrames:
+    """Frames by key, the least recently used dropped where they exceed `max_bytes`."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self._frames: OrderedDict[_Key, tuple[pl.DataFrame, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: _Key) -> pl.DataFrame | None:
+        """The frame of this key, if it is kept. It is a new object: columns added to it are not kept."""
+        with self._lock:
+            if key not in self._frames:
+                return None
+            self._frames.move_to_end(key)
+            return self._frames[key][0].clone()
+
+    def put(self, key: _Key, frame: pl.DataFrame) -> None:
+        """Keep a frame."""
+        size = int(frame.estimated_size())
+        with self._lock:
+            self.bytes += size - self._frames.pop(key, (None, 0))[1]
+            self._frames[key] = frame.clone(), size
+            while self.bytes > self.max_bytes:
+                self.bytes -= self._frames.popitem(last=False)[1][1]
+
+
+_KEPT = KeptFrames(MAX_BYTES)
+
+
+def scan_kept(runs: CachedRuns, table: str) -> pl.LazyFrame:
+    """The rows of one table, as `CachedRuns.scan` gives them; those of small runs are read once per process."""
+    chosen = select_runs(runs.snapshot, table, runs.keys, telling=runs.telling)
+    if not chosen.runs or any(_source_bytes(run) > MAX_RUN_BYTES for run in chosen.runs):
+        return runs.scan(table)
+    frames = [_frame(replace(chosen, runs=(run,))) for run in chosen.runs]
+    return (frames[0] if len(frames) == 1 else pl.concat(frames)).lazy()
+
+
+def _source_bytes(run: CachedRun) -> int:
+    return sum(stamp.size_bytes for stamp in run.fingerprint)
+
+
+def _frame(chosen: Selection) -> pl.DataFrame:
+    """The rows of one run."""
+    (run,) = chosen.runs
+    columns = tuple(
+        (column.name, column.type, None if column.by_run is None else column.by_run[run.key])
+        for column in chosen.projection
+    )
+    key = (chosen.cache, run.segment.id, run.key, run.fingerprint, chosen.table.name, columns)
+    frame = _KEPT.get(key)
+    if frame is None:
+        frame = chosen.lazy().collect()
+        _KEPT.put(key, frame)
+    return frame

@@ -1,0 +1,119 @@
+"""Frames of small runs are read once in a process, and never in an older state."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from makedump import make_run, stat, write_run, write_runs
+
+from magnet_arrow.ingestion.ensure_cached import ensure_cached
+from magnet_arrow.outputs import HelmRuns
+from magnet_arrow.predictor import Predictor
+from magnet_arrow.query import kept_frames
+from magnet_arrow.query.frames import CachedRuns
+from magnet_arrow.query.kept_frames import KeptFrames, scan_kept
+
+
+def cached(source: Any) -> CachedRuns:
+    runs = HelmRuns(source)
+    snapshot = ensure_cached(runs.places, runs.cache).snapshot
+    return CachedRuns(snapshot, tuple(snapshot.keys_of(runs.places)))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the tables that were read, one per run."""
+    monkeypatch.setattr(kept_frames, "_KEPT", KeptFrames(1 << 20))
+    found = []
+    put = KeptFrames.put
+
+    def counted(self: KeptFrames, key: Any, frame: pl.DataFrame) -> None:
+        found.append(key[4])
+        put(self, key, frame)
+
+    monkeypatch.setattr(KeptFrames, "put", counted)
+    return found
+
+
+def test_rows_are_those_of_a_scan_and_are_read_once(tmp_path: Path, reads: list[str]):
+    runs = [make_run(f"tides {n}", args={"subject": "x", f"own {n}": n}, n_instances=n + 1) for n in range(3)]
+    write_runs(tmp_path, runs)
+    chosen = cached(tmp_path)
+    for table in ("run_spec", "scenario_state", "stats", "per_instance_stats"):
+        for some in (chosen, chosen.take([2, 0]), chosen.take([1]), chosen.take([])):
+            assert scan_kept(some, table).collect().equals(some.scan(table).collect())
+    n_reads = len(reads)
+    for table in ("run_spec", "scenario_state"):
+        scan_kept(chosen, table).collect()
+    assert len(reads) == n_reads
+    assert reads.count("scenario_state") == 3
+
+
+@pytest.mark.filterwarnings("ignore:.*with the held-out run's name")
+def test_columns_that_tell_runs_apart_are_each_runs_own(tmp_path: Path, reads: list[str]):
+    for suite in ("one", "two"):
+        write_runs(tmp_path, [make_run("tides")], suite=suite)
+    frame = scan_kept(cached(tmp_path), "stats").collect()
+    assert frame["magnet.suite"].to_list() == ["one", "one", "two", "two"]
+
+
+def test_a_run_that_has_changed_is_seen(tmp_path: Path, reads: list[str]):
+    (folder,) = write_runs(tmp_path, [make_run("tides")])
+    predictor = Predictor(0, 2)
+    for value in (0.25, 0.5, 0.75):
+        file = folder / "stats.json"
+        file.write_text(json.dumps([stat("exact_match", value)]))
+        os.utime(file, ns=(0, int(value * 1e9)))
+        _, test = predictor.prepare_all_dataframes(tmp_path)
+        assert test.stats["stats.mean"].to_list() == [value]
+
+
+def test_a_run_that_is_new_is_drawn_and_one_that_is_gone_is_not(tmp_path: Path, reads: list[str]):
+    write_runs(tmp_path, [make_run("tides a")])
+    predictor = Predictor(0, 2)
+    predictor.prepare_all_dataframes(tmp_path)
+    write_run(tmp_path, make_run("tides b"))
+    names = set()
+    for seed in range(8):
+        predictor.random_seed = seed
+        names |= {*predictor.prepare_all_dataframes(tmp_path)[1].run_specs["run_spec.name"]}
+    assert names == {"tides a", "tides b"}
+
+
+def test_what_a_user_does_to_a_frame_is_not_kept(tmp_path: Path, reads: list[str]):
+    write_runs(tmp_path, [make_run("tides")])
+    _, test = Predictor(0, 2).prepare_all_dataframes(tmp_path)
+    expected = test.stats.clone()
+    test.stats.insert_column(0, pl.Series("own", [1, 2]))
+    test.stats[0, "stats.mean"] = 9.0
+    _, again = Predictor(0, 2).prepare_all_dataframes(tmp_path)
+    assert again.stats.equals(expected)
+
+
+def test_frames_are_kept_up_to_a_size(reads: list[str]):
+    kept = KeptFrames(3000)
+    frames = {number: pl.DataFrame({"x": [number] * 125}) for number in range(5)}  # 1,000 bytes each
+    for number, frame in frames.items():
+        kept.put(_key(number), frame)
+        kept.get(_key(0))
+        assert kept.bytes <= 3000
+    assert [kept.get(_key(number)) is not None for number in range(5)] == [True, False, False, True, True]
+    kept.put(_key(4), frames[4])
+    assert kept.bytes == 3000
+    kept.put(_key(9), pl.DataFrame({"x": [0] * 1000}))
+    assert kept.bytes == 0
+
+
+def _key(number: int) -> tuple[object, ...]:
+    return (number, 0, 0, 0, "stats")
+
+
+def test_large_runs_are_not_kept(tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kept_frames, "MAX_RUN_BYTES", 10)
+    write_runs(tmp_path, [make_run("tides")])
+    runs = cached(tmp_path)
+    assert scan_kept(runs, "stats").collect().equals(runs.scan("stats").collect())
+    assert reads == []
