@@ -7,7 +7,6 @@ are copies in buffers of their own: a filtered Polars frame shares text with the
 buffers still hold the rows that were filtered out.
 """
 
-import io
 import logging
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,7 +26,7 @@ from magnet_arrow.ingestion.run_specs import read_run_specs
 from magnet_arrow.outputs import HelmRun, HelmRuns
 from magnet_arrow.predictions.levels import Level, check_level, sees, visible_states
 from magnet_arrow.query.frames import CachedRuns
-from magnet_arrow.query.kept_frames import scan_kept
+from magnet_arrow.query.kept_frames import copied, scan_kept
 from magnet_arrow.query.run_columns import RUN_COLUMNS, telling_apart, telling_names_apart
 from magnet_arrow.schema.registry import RUN_NAME, TABLES
 
@@ -156,10 +155,10 @@ class TestSplit:
                 hint="Let prepare_all_dataframes return a split with other_items, as draw(…, keep_others=True) does.",
             )
         return SequesteredTestSplit(
-            _copied(self.run_specs),
-            _copied(visible_states(self.scenario_state, level)) if sees(level, "items") else None,
-            _copied(self.per_instance_stats.drop(*_HIDDEN_STATS, strict=False)) if level == "outcomes" else None,
-            _copied(visible_states(others, level_of_others))
+            copied(self.run_specs),
+            copied(visible_states(self.scenario_state, level)) if sees(level, "items") else None,
+            copied(self.per_instance_stats.drop(*_HIDDEN_STATS, strict=False)) if level == "outcomes" else None,
+            copied(visible_states(others, level_of_others))
             if level_of_others != "plan" and others is not None
             else None,
         )
@@ -455,7 +454,7 @@ def _train_split(runs: CachedRuns) -> TrainSplit:
     Polars 2.1 shares no text with a row group (tried), but no documentation promises that.
     """
     tables = ("run_spec", "scenario_state", "stats", "per_instance_stats")
-    return TrainSplit(*(_copied(scan_kept(runs, table).collect()) for table in tables))
+    return TrainSplit(*(copied(scan_kept(runs, table).collect()) for table in tables))
 
 
 def _test_split(runs: CachedRuns, ids: pl.Series, *, keep_others: bool) -> TestSplit:
@@ -474,17 +473,6 @@ def _has_id(rows: pl.LazyFrame, column: str, ids: pl.Series) -> pl.Expr:
     if column not in rows.collect_schema():
         return pl.lit(ids.has_nulls())
     return pl.col(column).is_in(ids.implode(), nulls_equal=True)
-
-
-def _copied(frame: pl.DataFrame) -> pl.DataFrame:
-    """A copy of a frame in buffers that hold its own rows and no others.
-
-    `clone` shares all buffers, and `rechunk` the buffers of strings (both tried). Arrow's oldest layout has no shared
-    string buffers, so a round trip through it copies just these rows.
-    """
-    stream = io.BytesIO()
-    frame.write_ipc(stream, compat_level=pl.CompatLevel.oldest())
-    return pl.read_ipc(stream.getvalue())
 
 
 def _rows(split: TrainSplit | TestSplit | SequesteredTestSplit) -> str:

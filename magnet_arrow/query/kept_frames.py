@@ -4,6 +4,7 @@ A frame is kept under the segment that it was read from, which never changes; a 
 one. Whoever asks has a snapshot, so a changed source is noticed before this module is asked.
 """
 
+import io
 import threading
 from collections import OrderedDict
 from dataclasses import replace
@@ -62,6 +63,18 @@ def scan_kept(runs: CachedRuns, table: str) -> pl.LazyFrame:
     return (frames[0] if len(frames) == 1 else pl.concat(frames)).lazy()
 
 
+def copied(frame: pl.DataFrame) -> pl.DataFrame:
+    """A copy of a frame in buffers that hold its own rows and no others.
+
+    `clone` shares all buffers, and `rechunk` the buffers of strings (both tried). Arrow's oldest layout has no shared
+    string buffers, so a round trip through it copies just these rows. Frames of one run, kept without a copy, held
+    those of the other runs in their row groups: 1.2 GB after 384 draws of `mmlu`.
+    """
+    stream = io.BytesIO()
+    frame.write_ipc(stream, compat_level=pl.CompatLevel.oldest())
+    return pl.read_ipc(stream.getvalue())
+
+
 def _source_bytes(run: CachedRun) -> int:
     return sum(stamp.size_bytes for stamp in run.fingerprint)
 
@@ -76,6 +89,6 @@ def _frame(chosen: Selection) -> pl.DataFrame:
     key = (chosen.cache, run.segment.id, run.key, run.fingerprint, chosen.table.name, columns)
     frame = _KEPT.get(key)
     if frame is None:
-        frame = chosen.lazy().collect()
+        frame = copied(chosen.lazy().collect())
         _KEPT.put(key, frame)
     return frame
