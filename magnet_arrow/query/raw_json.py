@@ -61,7 +61,7 @@ class JsonView:
 class StructsView:
     """A run's files as structs of `magnet_arrow.helm.structs`, with HELM's defaults where a key is missing.
 
-    A key that no release of HELM writes is left out; `.json` has it.
+    A key that no release of HELM writes is skipped; `.json` has it.
 
     Raises:
         BadFileError: the file is missing, is no JSON, or has a value of another kind than HELM's.

@@ -1,4 +1,4 @@
-"""Samples, scores and main metrics of anything that stands for runs."""
+"""Samples, scores and main metrics of anything that holds runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ _WHICH_RUN = ("source", "suite", "run")
 
 
 class Summaries:
-    """Samples and scores of anything that stands for runs."""
+    """Samples and scores of anything that holds runs."""
 
     __slots__ = ()
 

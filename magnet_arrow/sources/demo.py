@@ -17,7 +17,7 @@ from magnet_arrow import _durable
 from magnet_arrow.errors import CacheNotWritableError
 
 FOLDER = re.compile(r"demo-[0-9a-f]{12}")
-"""What a folder is called that the demo was unpacked into: a copy of ours, and nobody's runs."""
+"""The name of a folder that the demo was unpacked into: it is a copy of ours, and nobody's runs."""
 # Windows has no ':' in a file name, and HELM's run folders have one.
 _COLON = "-" if os.name == "nt" else ":"
 
@@ -25,7 +25,7 @@ _COLON = "-" if os.name == "nt" else ":"
 def unpack(cache_dir: str | os.PathLike[str]) -> Path:
     """The demo's outputs folder (`benchmark_output`), below `cache_dir`; unpacked there the first time.
 
-    The folder bears the archive's digest: another release's demo lies beside it and is left alone, since a
+    The folder bears the archive's digest: another release's demo is beside it and stays, since a
     process of that release may be reading it. Several processes may do this at once.
 
     Raises:

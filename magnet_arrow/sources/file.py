@@ -140,7 +140,7 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # RFC 1952, RFC 887
 
 
 def codec_of(data: bytes) -> str | None:
-    """How bytes are compressed, by how they begin: HELM's public bucket stores gzip under plain names."""
+    """How bytes are compressed, by their first bytes: HELM's public bucket stores gzip under plain names."""
     return next((codec for magic, codec in _MAGIC.items() if data.startswith(magic)), None)
 
 

@@ -218,7 +218,7 @@ class RunEntry(Struct, frozen=True):
         not_kept: JSON files of its folder that are not in the cache: derived ones, and what is no text.
         elements: what the files with a table hold, by file, counted as they were decoded: each element is a row, and
             of per-instance stats each stat of an entry. `segments.writer` compares the rows written with it.
-        rejected: what was left out of files that ended early, and why files are missing; of a suite, which files are
+        rejected: what was excluded of files that ended early, and why files are missing; of a suite, which files are
             in no table, and why.
         content: digest of its files' bytes, made before they were read; empty where an ingest was not asked to make
             one. If they changed while they were read, it is not that of the rows: the next ingest reads the run again.
