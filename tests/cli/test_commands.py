@@ -528,7 +528,11 @@ def test_the_size_on_disk_is_told(run: Run, outputs: Path) -> None:
     assert len(rows(ended)) == 1
 
 
-@pytest.mark.parametrize("args", [["schemas"], ["schemas", "--json"], ["cache", "path"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "args",
+    [["cache", "path"], *(pytest.param(args, marks=pytest.mark.slow) for args in (["schemas"], ["schemas", "--json"]))],
+    ids=" ".join,
+)
 def test_a_reader_that_has_enough_is_no_error(args: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "magnet_arrow", *args]
     reading, writing = os.pipe()
@@ -932,10 +936,10 @@ def test_compact_leaves_what_is_damaged_and_says_so(run: Run, outputs: Path, cac
     assert f"{first} is damaged" in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="names there are no bytes")
 @pytest.mark.parametrize(
-    "locale",
-    [pytest.param({}, id="as it is", marks=pytest.mark.slow), pytest.param({"LC_ALL": "C", "PYTHONUTF8": "0"}, id="C")],
+    "locale", [pytest.param({}, id="as it is"), pytest.param({"LC_ALL": "C", "PYTHONUTF8": "0"}, id="C")]
 )
 def test_names_and_texts_that_cannot_be_shown_end_nothing(
     outputs: Path, tmp_path: Path, locale: dict[str, str]

@@ -99,6 +99,7 @@ def test_what_is_cached_does_not_depend_on_the_order_in_which_it_comes(
         assert frame.equals(expected[table]), table
 
 
+@pytest.mark.slow
 def test_a_run_that_turns_out_to_be_long_has_a_segment_of_its_own(
     outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +298,7 @@ def test_a_run_that_costs_workers_their_lives_is_rejected_and_no_other(
     assert ingest(outputs, cache, retry=True).runs == 1
 
 
+@pytest.mark.slow
 def test_processes_that_can_not_be_started_are_no_fault_of_the_runs(
     outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

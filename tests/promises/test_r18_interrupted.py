@@ -37,16 +37,17 @@ def interrupted(*args, **options):
 @pytest.mark.parametrize(
     ("where", "call", "workers"),
     [
-        ("ingestion.transaction.commit_transaction", 9, 1),
-        ("commit.swap", 9, 1),
-        ("work.Ingester.ingest_batch", 9, 1),
-        ("compaction.merge.merge", 1, 1),
-        ("compaction.transaction.replace", 2, 1),
-        ("ingestion.transaction.commit_transaction", 9, 2),
-    ],
-    ids=[
-        *("before a commit", "at the swap", "while a run is read", "before a merge", "before a merge is committed"),
-        "while workers read",
+        pytest.param("commit.swap", 9, 1, id="at the swap"),
+        *(
+            pytest.param(where, call, workers, id=when, marks=pytest.mark.slow)
+            for where, call, workers, when in (
+                ("ingestion.transaction.commit_transaction", 9, 1, "before a commit"),
+                ("work.Ingester.ingest_batch", 9, 1, "while a run is read"),
+                ("compaction.merge.merge", 1, 1, "before a merge"),
+                ("compaction.transaction.replace", 2, 1, "before a merge is committed"),
+                ("ingestion.transaction.commit_transaction", 9, 2, "while workers read"),
+            )
+        ),
     ],
 )
 def test_an_interrupted_ingest(number: int, code: int, where: str, call: int, workers: int, tmp_path: Path) -> None:
@@ -66,6 +67,7 @@ def test_an_interrupted_ingest(number: int, code: int, where: str, call: int, wo
     assert len(read_manifest(cache).files_by_path()) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 def test_a_second_ctrl_c_does_not_disturb_what_the_first_ends_in_order(tmp_path: Path) -> None:
     """`timeout` sends a signal to the process and to its group: it comes twice."""
