@@ -112,6 +112,7 @@ def join_instances(
     _check_choice("validate", validate, ("m:1", "1:1"))
     _check_choice("unmatched", unmatched, ("report", "error", "ignore"))
     _check_choice("duplicates", duplicates, ("error", "first", "last", "mean"))
+    _check_frames(request_states=request_states, per_instance_stats=per_instance_stats)
     request_states, per_instance_stats = request_states.lazy(), per_instance_stats.lazy()
     states, stats = instance_keys(request_states, per_instance_stats)
     matched = match(states, stats)
@@ -119,6 +120,10 @@ def join_instances(
         _check_one_to_one(states)
     values = one_value_each(matched, duplicates)
     columns = wide(values, states.height)
+    taken = next((name for name in columns.columns if name in request_states.collect_schema()), None)
+    if taken is not None:
+        text = f"The request states have a column {taken!r} already, which is also the name of a stat."
+        raise JoinError(text, hint="Rename or drop the column first.")
     lonely_states = ~states[ROW].is_in(matched[ROW].unique().implode())
     lonely_stats = ~stats[STAT_ROW].is_in(matched[STAT_ROW].unique().implode())
     _report_unmatched(unmatched, lonely_states, lonely_stats)
@@ -287,6 +292,12 @@ def _with_needed(rows: pl.LazyFrame, names: list[str], table: Table) -> pl.LazyF
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise SettingError(f"{name}:", expected=" or ".join(map(repr, choices)), found=repr(value))
+
+
+def _check_frames(**frames: object) -> None:
+    for name, frame in frames.items():
+        if not isinstance(frame, pl.LazyFrame | pl.DataFrame):
+            raise SettingError(f"{name}:", expected="a frame of Polars, lazy or not", found=type(frame).__name__)
 
 
 def _check_one_to_one(states: pl.DataFrame) -> None:

@@ -176,10 +176,18 @@ def _suite_schema(value: Any, source: str) -> SuiteSchema:
         environment = group.get("environment")
         match environment:
             case {"main_name": str(name), "main_split": str(split)} if "none" not in (name, split):
-                main[str(group.get("name"))] = (name, split)
+                main[str(group.get("name"))] = (_as_in_columns(name), _as_in_columns(split))
     metrics = _objects(value, "metrics")
     lower = {str(one.get("name")): one.get("lower_is_better") for one in metrics}
     return SuiteSchema(source, {name: flag for name, flag in lower.items() if isinstance(flag, bool | None)}, main)
+
+
+def _as_in_columns(text: str) -> str:
+    """The text as columns hold it: U+FFFD for half a surrogate pair."""
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _objects(value: Any, key: str) -> list[dict[str, Any]]:

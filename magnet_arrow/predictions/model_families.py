@@ -7,7 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from magnet_arrow.errors import BadFileError, FamilyNotFoundError, SourceNotFoundError, Where
+from magnet_arrow.errors import BadFileError, FamilyNotFoundError, SettingError, SourceNotFoundError, Where
+from magnet_arrow.predictions.asked import check_name
 
 _COLUMNS = ("model", "weights", "family", "organisation", "source")
 _FILE = "model_families.csv"
@@ -30,6 +31,7 @@ def model_families(models: Iterable[str] | None = None, *, file: str | os.PathLi
     Raises:
         FamilyNotFoundError: a model is in neither table; says which.
         SourceNotFoundError: there is no such file.
+        SettingError: the models are no list of strings.
         BadFileError: the file lacks a column, a value, or has a model twice.
 
     >>> model_families(["groq/llama3-70b-8192", "anthropic_claude-2.1"])["family"].to_list()
@@ -38,7 +40,12 @@ def model_families(models: Iterable[str] | None = None, *, file: str | os.PathLi
     known = _known(None if file is None else Path(file))
     if models is None:
         return known
-    asked = pl.DataFrame({"asked": list(models)}, schema={"asked": pl.String})
+    if isinstance(models, str) or not isinstance(models, Iterable):
+        raise SettingError(f"models={models!r} is no list.", expected="a list of names")
+    models = list(models)
+    for name in models:
+        check_name("models: a name", name)
+    asked = pl.DataFrame({"asked": models}, schema={"asked": pl.String})
     known = known.with_columns(_spelled("model").alias("key"))
     found = asked.with_columns(_spelled("asked").alias("key")).join(known, on="key", how="left", maintain_order="left")
     unknown = found.filter(pl.col("family").is_null())["asked"].unique(maintain_order=True).to_list()

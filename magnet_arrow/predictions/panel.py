@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
@@ -11,6 +11,7 @@ import polars as pl
 
 from magnet_arrow.errors import MissingPackageError, PanelError, SettingError
 from magnet_arrow.predictions import panel_files
+from magnet_arrow.predictions.asked import check_name
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, RESPONSE, SCORE
 
 if TYPE_CHECKING:
@@ -284,7 +285,11 @@ def _cell_text(rows: pl.DataFrame) -> str:
 def _chosen(what: str, names: Sequence[str], known: list[str]) -> list[str]:
     if isinstance(names, str):
         raise SettingError(f"{what}s={names!r} is one name.", expected="a list of names")
+    if not isinstance(names, Iterable):
+        raise SettingError(f"{what}s={names!r} are no names.", expected="a list of names")
     chosen = list(names)
+    for name in chosen:
+        check_name(f"{what}s: a name", name)
     places = set(known)
     unknown = next((name for name in chosen if name not in places), None)
     if unknown is not None:

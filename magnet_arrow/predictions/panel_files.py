@@ -19,6 +19,7 @@ from magnet_arrow.errors import (
     SourceNotFoundError,
     Where,
 )
+from magnet_arrow.predictions.asked import check_name
 
 MODEL, ITEM, SCORE, RESPONSE = "model", "item", "score", "response"
 _TYPES = {MODEL: pl.String, ITEM: pl.String, SCORE: pl.Float64, RESPONSE: pl.String}
@@ -44,7 +45,8 @@ def long_rows(frame: Any, columns: dict[str, str]) -> pl.DataFrame:
     """
     table = _polars(frame)
     known = table.collect_schema()
-    for name in columns.values():
+    for ours, name in columns.items():
+        check_name(ours, name)
         if name not in known:
             raise ColumnNotFoundError.among(str(name), list(known), table="The frame")
     return table.select(_typed(ours, name, known[name]) for ours, name in columns.items()).collect()
@@ -189,8 +191,10 @@ def read_npz(numpy: Any, path: Path) -> tuple[pl.DataFrame, float | None]:
         zipfile.BadZipFile,
     ) as error:
         raise _no_panel(path, str(error)) from error
+    if threshold.shape != () or threshold.dtype.kind not in "fiu":
+        raise _no_panel(path, f"expected a number as threshold, found {threshold.dtype} {threshold.shape}")
     names = all(array.ndim == 1 and array.dtype.kind == "U" for array in (models, items))
-    if not names or scores.dtype != numpy.float64 or scores.shape != (len(models), len(items)) or threshold.shape != ():
+    if not names or scores.dtype != numpy.float64 or scores.shape != (len(models), len(items)):
         found = f"scores {scores.dtype} {scores.shape}, models {models.dtype}, items {items.dtype}"
         raise _no_panel(path, f"expected scores of float64, models × items, found {found}")
     cells = pl.DataFrame({MODEL: models.tolist()}, {MODEL: pl.String}).join(

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import polars as pl
 
 from magnet_arrow.errors import ColumnNotFoundError, PanelError, SettingError
+from magnet_arrow.predictions.asked import check_name
 from magnet_arrow.predictions.panel import EXCLUDED, METRICS, Panel
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, SCORE
 
@@ -51,6 +52,7 @@ def panel_of_samples(samples: pl.LazyFrame, main_metrics: pl.DataFrame, wanted: 
     """
     if wanted.repeats not in ("refuse", "mean"):
         raise SettingError(f"repeats={wanted.repeats!r} is no choice.", expected="'refuse' or 'mean'")
+    _check_wanted(wanted)
     rows = _wanted_rows(samples, main_metrics, wanted)
     excluded = _excluded(rows)
     rows = rows.filter(pl.col(_REASON).is_null())
@@ -68,6 +70,14 @@ def panel_of_samples(samples: pl.LazyFrame, main_metrics: pl.DataFrame, wanted: 
     repeats = cells.filter(pl.col("rows") > 1).select(*_CELL, "rows")
     metrics = rows.group_by("metric", "split", maintain_order=True).agg(pl.struct(_RUN).n_unique().alias("runs"))
     return replace(panel, excluded=excluded, repeats=repeats, metrics=metrics.cast(METRICS))
+
+
+def _check_wanted(wanted: Wanted) -> None:
+    check_name("items", wanted.items)
+    check_name("split", wanted.split)
+    check_name("perturbation", wanted.perturbation, or_none=True)
+    if wanted.trial is not None and type(wanted.trial) is not int:
+        raise SettingError("trial:", expected="a whole number or None", found=repr(wanted.trial))
 
 
 _REASON = "reason"

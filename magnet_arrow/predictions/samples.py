@@ -9,6 +9,7 @@ import polars as pl
 from magnet_arrow.errors import ColumnNotFoundError, SettingError
 from magnet_arrow.predictions import joins
 from magnet_arrow.predictions.answers import answer_columns
+from magnet_arrow.predictions.asked import check_name
 from magnet_arrow.predictions.joins import NAME, ROW, STAT_NAME, VALUE, Duplicates
 from magnet_arrow.predictions.metrics import METRIC, of_kind
 from magnet_arrow.schema.registry import RUN, TABLES
@@ -55,6 +56,10 @@ def scan_samples(
         raise SettingError("rows:", expected="'samples' or 'requests'", found=repr(rows))
     if isinstance(metrics, str) and metrics not in ("main", "all"):
         raise SettingError("metrics:", expected="'main', 'all' or a list of names", found=repr(metrics))
+    if not isinstance(metrics, str | Sequence):
+        raise SettingError("metrics:", expected="'main', 'all' or a list of names", found=repr(metrics))
+    for name in metrics:
+        check_name("metrics, a name", name)
     states, values = _stat_values(tables, metrics, duplicates)
     picks = _picks(values, states.height)
     if not isinstance(metrics, str):
@@ -85,7 +90,8 @@ def _stat_values(tables: RunTables, metrics: Metrics, duplicates: Duplicates) ->
 
 def _picks(values: pl.DataFrame, n_states: int) -> pl.Series:
     """The reference that the adapter chose, by request state."""
-    picked = values.filter(pl.col(NAME) == _PICK).unique(ROW).select(ROW, pl.col(VALUE).cast(pl.Int64).alias(_PICK))
+    index = pl.col(VALUE).cast(pl.Int64, strict=False)  # NaN and the like choose no reference
+    picked = values.filter(pl.col(NAME) == _PICK).unique(ROW).select(ROW, index.alias(_PICK))
     return joins.beside_rows(picked, n_states).get_column(_PICK)
 
 

@@ -4,6 +4,7 @@ import polars as pl
 
 from magnet_arrow.errors import ColumnNotFoundError
 from magnet_arrow.predictions import joins
+from magnet_arrow.predictions.asked import check_name
 from magnet_arrow.predictions.described_runs import (
     GROUPS,
     METHOD,
@@ -44,12 +45,15 @@ def scores(
         split: "main", or the name of one.
         perturbation: None, or the name of one.
     """
+    check_name("metric", metric)
+    check_name("split", split)
+    check_name("perturbation", perturbation, or_none=True)
     known = stats if perturbation is None else _worst(stats, perturbation)
     wanted = _wanted(runs, unperturbed(stats), metric, split)
     found = _found(known if perturbation else unperturbed(stats), wanted)
     n_instances = _found(unperturbed(stats), wanted.with_columns(pl.lit(_N_INSTANCES).alias(METRIC)))
     scored = wanted.join(found.select(RUN, score=_score()), on=RUN, how="left", maintain_order="left")
-    counts = n_instances.select(RUN, n=pl.col(_MEAN).list.sum().cast(pl.Int64))
+    counts = n_instances.select(RUN, n=pl.col(_MEAN).list.sum().cast(pl.Int64, strict=False))
     scored = scored.join(counts, on=RUN, how="left", maintain_order="left")
     errors = _stderr(per_instance_stats, wanted) if perturbation is None else pl.DataFrame(schema=_STDERR)
     scored = scored.join(errors, on=RUN, how="left", maintain_order="left").drop(RUN)
@@ -128,7 +132,7 @@ def _score() -> pl.Expr:
 def _stderr(per_instance_stats: pl.LazyFrame, wanted: pl.DataFrame) -> pl.DataFrame:
     """Standard error of the mean over instances, whose trials are averaged first; null for fewer than two."""
     types = per_instance_stats.collect_schema()
-    if joins.STAT_NAME not in types:
+    if joins.STAT_NAME not in types or joins.STAT_VALUE not in types:
         return pl.DataFrame(schema=_STDERR)
     rows = per_instance_stats.filter(pl.col(joins.STAT_NAME).is_in(wanted[METRIC].unique().drop_nulls().implode()))
     if _INSTANCE_PERTURBATION in types:

@@ -1,5 +1,6 @@
 """What metrics are, and which one is the main metric of a run."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,21 @@ def test_the_schema_of_a_release_that_the_suite_is_in(tmp_path: Path) -> None:
         (folder / "summary.json").write_text(json.dumps({"release": release, "suites": suites, "date": "2026-01-01"}))
         (folder / "schema.json").write_text(schema([group("tides", metric_name, "test")]))
     assert main_of(tmp_path / "runs") == [("new", "test", "v2/schema.json")]
+
+
+def test_half_a_surrogate_pair_in_a_schema_is_as_in_columns(tmp_path: Path) -> None:
+    write_run(tmp_path, one_run(tmp_path))
+    (tmp_path / "runs/made/schema.json").write_text(schema([group("tides", "\ud800 match", "\udfff")]))
+    assert main_of(tmp_path) == [("\ufffd match", "\ufffd", "made/schema.json")]
+
+
+def test_a_compressed_schema_is_read_to_its_end(tmp_path: Path) -> None:
+    write_run(tmp_path, one_run(tmp_path))
+    groups = [group(f"group {number}", "f1_score", "test") for number in range(5_000)]
+    data = gzip.compress(schema([*groups, group("tides", "exact_match", "valid")]).encode())
+    assert len(data) < 1 << 16  # one block of the reader, which unpacked has several
+    (tmp_path / "runs/made/schema.json.gz").write_bytes(data)
+    assert [row[:2] for row in main_of(tmp_path)] == [("exact_match", "valid")]
 
 
 def test_by_the_scenarios_class(tmp_path: Path) -> None:

@@ -367,3 +367,39 @@ def test_a_score_that_is_there_twice_with_different_values_is_an_error(tmp_path:
         runs.samples("all")
     assert runs.samples("all", duplicates="last")["exact_match"].to_list() == [0.5]
     assert runs.samples(["num_output_tokens"]).height == 1
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e30, 10**40])
+def test_numbers_that_no_count_or_reference_can_be(value: float, tmp_path: Path) -> None:
+    run = make_run("a:x=1")
+    for entry in run["per_instance_stats"]:
+        entry["stats"].append(stat("predicted_index", value))
+    run["stats"].append(stat("num_instances", value))
+    write_run(tmp_path, run)
+    runs = HelmRuns(tmp_path)
+    assert runs.samples(["exact_match"]).height == len(run["scenario_state"]["request_states"])
+    assert runs.scores(metric="exact_match").get_column("n").to_list() == [None]
+
+
+def test_stats_of_instances_without_means(tmp_path: Path) -> None:
+    run = make_run("a:x=1")
+    for entry in run["per_instance_stats"]:
+        for one in entry["stats"]:
+            one.pop("mean", None)
+    write_run(tmp_path, run)
+    assert HelmRuns(tmp_path).scores(metric="exact_match").get_column("stderr").to_list() == [None]
+
+
+@pytest.mark.parametrize("asked", [None, 3, [None], [3], {"a": 1}, [["exact_match"]]])
+def test_samples_refuse_what_is_no_name_of_a_metric(asked: Any, tmp_path: Path) -> None:
+    write_run(tmp_path, make_run("a:x=1"))
+    with pytest.raises(SettingError, match="metrics"):
+        HelmRuns(tmp_path).samples(asked)
+
+
+@pytest.mark.filterwarnings("ignore::magnet_arrow.errors.MagnetWarning")  # the run has no main metric
+@pytest.mark.parametrize("option", ["metric", "split", "perturbation"])
+def test_scores_refuse_what_is_no_name(option: str, tmp_path: Path) -> None:
+    write_run(tmp_path, make_run("a:x=1"))
+    with pytest.raises(SettingError, match=option):
+        HelmRuns(tmp_path).scores(**{option: 3})
