@@ -90,7 +90,8 @@ class Predictor:
             BadFileError: a file of a run cannot be read.
         """
         rng = random.Random(self.random_seed)
-        runs = [run for run in HelmRuns.coerce(helm_runs) if self.run_spec_filter(run.json.run_spec())]
+        chosen = [run for run in HelmRuns.coerce(helm_runs) if self.run_spec_filter(run.json.run_spec())]
+        runs = [run.dataframe for run in chosen]
         specs = [run.run_spec() for run in runs]
         drawable = self._drawable(specs)
         names = [str(spec[RUN_NAME].iloc[0]) for spec in specs]

@@ -6,6 +6,7 @@ absent is NaN, a null is None where the column's type allows it: pandas decides 
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -20,7 +21,7 @@ Row = dict[str, Any]
 
 
 class RunTables:
-    """The four frames of a run. Every method reads its files again, as in MAGNET.
+    """The four frames of a run. Every method reads its file again, as in MAGNET; the run's name is read once.
 
     Raises:
         BadFileError: a file is missing, is no JSON, or has a value of another kind than HELM's.
@@ -59,11 +60,14 @@ class RunTables:
 
     def _frame(self, rows: Iterable[Row]) -> DotDictDataFrame:
         """The rows with the run's name first and the other columns in alphabetical order."""
-        name = self._object("run_spec.json").get("name")
-        frame = DotDictDataFrame([{RUN_NAME: name, **row} for row in rows])
+        frame = DotDictDataFrame([{RUN_NAME: self._name, **row} for row in rows])
         if frame.empty:
             return DotDictDataFrame(columns=[RUN_NAME])
         return DotDictDataFrame(frame[[RUN_NAME, *sorted(set(frame.columns) - {RUN_NAME})]])
+
+    @cached_property
+    def _name(self) -> Any:
+        return self._object("run_spec.json").get("name")
 
     def _object(self, file: str) -> Row:
         value = self._files.file(file)
