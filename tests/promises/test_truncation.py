@@ -94,7 +94,9 @@ def test_a_cut_at_any_byte_rejects_just_its_run(data: st.DataObject, tmp_path: P
     assert_only_the_victim_is_out(work / "outputs", work / "cache")
 
 
-@pytest.mark.parametrize("name", RUN_FILES)
+@pytest.mark.parametrize(
+    "name", [RUN_FILES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in RUN_FILES[1:])]
+)
 def test_the_command_line_names_the_file_and_exits_with_1(name: str, outputs: Path, cache_dir: Path) -> None:
     file = victim(outputs) / name
     cut(file, file.stat().st_size // 2)
