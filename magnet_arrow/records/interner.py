@@ -3,7 +3,6 @@
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -44,10 +43,7 @@ class Interner:
 
     def quotes(self, numbers: Iterable[int]) -> int:
         """Quotation marks in the JSON of the objects with these numbers; see `decoder.QUOTE`."""
-        counts = self._quotes
-        new = islice(self.known.items(), len(counts) - 1, None)
-        counts.update((number, piece.count(QUOTE)) for piece, number in new)
-        return sum(map(counts.__getitem__, numbers))
+        return sum(map(self._quotes.__getitem__, numbers))
 
     def numbers_of(self, raws: Sequence[Raw]) -> "array[int]":
         """The numbers of raw objects; new ones are decoded now. -1 for no object.
@@ -88,18 +84,22 @@ class Interner:
             BadPieceError: one is no JSON.
         """
         first = self.objects.count
+        quotes = [piece.count(QUOTE) for piece in pieces]
         try:
-            self._intern_fast(pieces)
+            self._intern_fast(pieces, sum(quotes))
         except (FastDecodeError, InexactError):
             if split:
                 require_whole(pieces)
             self._intern_carefully(pieces)
-        self.known.update(zip(keys, range(first, first + len(keys)), strict=True))
+        numbers = range(first, first + len(keys))
+        self.known.update(zip(keys, numbers, strict=True))
+        self._quotes.update(zip(numbers, quotes, strict=True))
 
-    def _intern_fast(self, pieces: Sequence[bytes]) -> None:
+    def _intern_fast(self, pieces: Sequence[bytes], quotes: int) -> None:
         assert self.decoder is not None
         objects = self.objects.convert(self.decoder.fast_pieces(pieces), exact=False)
-        if objects.quotes != count_quotes(pieces):
+        _require_countable_quotes(b"".join(pieces))
+        if objects.quotes != quotes:
             raise FastDecodeError
         self.objects.append(objects)
 
@@ -145,6 +145,10 @@ def count_quotes(pieces: Sequence[bytes]) -> int:
         FastDecodeError: there may be more of them, or what msgspec does not look into is no UTF-8.
     """
     joined = b"".join(pieces)
+    _require_countable_quotes(joined)
+    return count_byte(joined, QUOTE[0])
+
+
+def _require_countable_quotes(joined: bytes) -> None:
     if has(joined, 0, len(joined), ESCAPED_QUOTE) or not is_utf8(joined):
         raise FastDecodeError
-    return count_byte(joined, QUOTE[0])
