@@ -79,7 +79,7 @@ def test_runs_without_a_main_metric_are_counted(tmp_path: Path, cache: Path) -> 
     for name in ("tide:n=1", "tide:n=2"):
         write_run(tmp_path / "outputs", make_run(name, args={"name": name}))
     runs = HelmRuns(tmp_path / "outputs", cache=cache)
-    with pytest.warns(MagnetWarning, match="no main metric"), pytest.raises(PanelError) as caught:
+    with pytest.warns(MagnetWarning, match="No main metric"), pytest.raises(PanelError) as caught:
         panel(runs)
     assert "4 as its run has no main metric" in str(caught.value)
     assert "metric='exact_match'" in str(caught.value)

@@ -20,6 +20,7 @@ CacheDir = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")]
+Partial = Annotated[bool, typer.Option("--partial", help="Read what is complete of partial runs too.")]
 FollowLinks = Annotated[
     bool,
     typer.Option(

@@ -86,7 +86,7 @@ def report_missing(runs: pl.DataFrame) -> None:
     if not without.is_empty():
         first = without.row(0, named=True)
         warn(
-            f"{without.height:,} of {counted(runs.height, 'run')} have no main metric, so their scores are null. The "
+            f"No main metric for {without.height:,} of {counted(runs.height, 'run')}, so their scores are null. The "
             f"first: {first['suite']}/{first['run']}: {first['reason']}. `main_metrics()` tells all; name a metric."
         )
 

@@ -165,7 +165,7 @@ def test_none_with_the_reason(tmp_path: Path) -> None:
         "no schema.json has a main metric for its groups (none); final_number_exact_match, which HELM has for "
         "GSM8KScenario, is not among its stats; no metric suits every run of method generation"
     )
-    with pytest.warns(MagnetWarning, match=r"1 of 1 run have no main metric.*made/a:x=1"):
+    with pytest.warns(MagnetWarning, match=r"No main metric for 1 of 1 run,.*made/a:x=1"):
         assert runs.scores().select("metric", "score", "n").rows() == [(None, None, None)]
 
 

@@ -162,7 +162,7 @@ def test_select_chooses_and_orders() -> None:
         ({"items": ["a", "a"]}, PanelError, "more than once"),
         ({"items": []}, PanelError, "No item is named"),
         ({"items": "a"}, SettingError, "a list of names"),
-        ({"models": [0]}, PanelError, "no model 0"),
+        ({"models": [0]}, SettingError, "expected a string, found 0"),
     ],
 )
 def test_a_wrong_selection_is_named(options: dict[str, Any], error: type[Exception], part: str) -> None:

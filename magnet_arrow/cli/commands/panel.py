@@ -7,7 +7,7 @@ import typer
 
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
-from magnet_arrow.cli.options import CacheDir, Json, Sources
+from magnet_arrow.cli.options import CacheDir, Json, Partial, Sources
 
 if TYPE_CHECKING:
     from magnet_arrow.predictions.panel import Panel
@@ -30,6 +30,7 @@ def panel(
     repeats: Annotated[
         str, typer.Option(metavar="HOW", help="Several runs of one scenario by one model: refuse, or their mean.")
     ] = "refuse",
+    partial: Partial = False,
     cache: CacheDir = None,
     json: Json = False,
 ) -> None:
@@ -46,7 +47,7 @@ def panel(
     if not to.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {to.parent}.", param_hint="--to")
     found = panel_of(
-        HelmRuns(paths, cache=open_cache(cache)),
+        HelmRuns(paths, cache=open_cache(cache), partial=partial),
         metric,
         items,
         split=split,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from magnet_arrow.cli.commands.store import open_cache
-from magnet_arrow.cli.options import CacheDir, JsonLines
+from magnet_arrow.cli.options import CacheDir, JsonLines, Partial
 from magnet_arrow.cli.printing import complain, print_rows
 
 
@@ -20,6 +20,7 @@ def scores(
         str, typer.Option(metavar="NAME", help="A metric, such as exact_match; by default each run's main one.")
     ] = "main",
     csv: Annotated[bool, typer.Option("--csv", help="Print one row per group as CSV.")] = False,
+    partial: Partial = False,
     cache: CacheDir = None,
     json: JsonLines = False,
 ) -> None:
@@ -34,7 +35,7 @@ def scores(
     if csv and json:
         raise typer.BadParameter("--csv and --json exclude each other.")
     columns = [name.strip() for name in by.split(",") if name.strip()]
-    groups = grouped(HelmRuns(path, cache=open_cache(cache)).scores(metric), columns)
+    groups = grouped(HelmRuns(path, cache=open_cache(cache), partial=partial).scores(metric), columns)
     if csv:
         sys.stdout.write(groups.write_csv())
     elif json:
