@@ -58,7 +58,7 @@ class Flattener:
         runs: the runs, in the order of their rows.
         residuals: by row; what gets no column is added to them.
         open_names: by object, the names that the last run's objects have, for the case that it goes on in the next
-            row group.
+            row group; None if they are too many, so that all stay text.
 
     Attributes:
         columns: the columns, by name.
@@ -131,18 +131,19 @@ class Flattener:
         able = met & cells.keys()
         if owner.unbounded:
             return able
-        names: set[str] = set()
-        for code in able:
-            names.update(cells[code].values)
-        known = self._open_names.get(owner.name) if run is self._runs[0] else None
-        if known is not None:
-            # A streamed run goes on: the names in its first row group decide, objects with others stay text.
-            return {code for code in able if known.issuperset(cells[code].values)}
-        if len(names) > registry.MAX_KEYS:
-            names, able = set(), set()
-        if run is self._runs[-1]:
-            self._open_names[owner.name] = names
-        return able
+        known = self._open_names.get(owner.name, set()) if run is self._runs[0] else set()
+        if known is None:
+            return set()
+        names = known.union(*(cells[code].values for code in able))
+        is_last = run is self._runs[-1]
+        if len(names) <= registry.MAX_KEYS:
+            if is_last:
+                self._open_names[owner.name] = names
+            return able
+        # A streamed run keeps the columns of its earlier row groups; objects with other names are text.
+        if is_last:
+            self._open_names[owner.name] = known or None
+        return {code for code in able if known and known.issuperset(cells[code].values)}
 
     def _note_residual(self, owner: DynamicObject, row: int, cells: Cells) -> None:
         if cells.residual:

@@ -87,12 +87,34 @@ def test_an_unbounded_object_may_have_any_number_of_keys(monkeypatch: pytest.Mon
     assert columns(flattener) == {"x.a": [1], "x.b": [2], "x.c": [3]}
 
 
-def test_of_a_run_that_goes_on_the_first_row_group_decides_which_keys_are_columns() -> None:
+def test_a_key_that_comes_in_a_later_row_group_of_a_run_is_a_column() -> None:
     open_names: dict[str, set[str] | None] = {}
     flatten([{"a": 1, "b": 1}], open_names=open_names)
     assert open_names == {"x": {"a", "b"}}
     later, _ = flatten([{"a": 2}, {"late": 3}], [{"late": 4}], open_names=open_names)
-    assert columns(later) == {"x": [None, '{"late": 3}', None], "x.a": [2, None, None], "x.late": [None, None, 4]}
+    assert columns(later) == {"x.a": [2, None, None], "x.late": [None, 3, 4]}
+
+
+def test_too_many_keys_in_a_later_row_group_of_a_run_leave_the_columns_that_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "MAX_KEYS", 2)
+    open_names: dict[str, set[str] | None] = {}
+    flatten([{"a": 1}], open_names=open_names)
+    later, _ = flatten([{"a": 2}, {"b": 3, "c": 3}], open_names=open_names)
+    assert columns(later) == {"x": [None, '{"b": 3, "c": 3}'], "x.a": [2, None]}
+    assert open_names == {"x": {"a"}}
+
+
+def test_an_object_with_too_many_keys_stays_text_in_later_row_groups_of_its_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "MAX_KEYS", 2)
+    open_names: dict[str, set[str] | None] = {}
+    flatten([{"a": 1, "b": 2, "c": 3}], open_names=open_names)
+    assert open_names == {"x": None}
+    later, _ = flatten([{"a": 2}], open_names=open_names)
+    assert columns(later) == {"x": ['{"a": 2}']}
 
 
 def test_the_own_parameters_of_a_perturbation_are_taken_out_of_the_residual() -> None:
