@@ -71,6 +71,7 @@ def test_a_child_of_a_process_that_has_used_frames_says_why_it_has_none(demo_out
     assert given == dict.fromkeys(ACTIONS, "ForkedError True") | without_polars
 
 
+@pytest.mark.slow
 def test_a_child_of_a_process_that_has_only_imported_works(demo_outputs: Path, tmp_path: Path) -> None:
     names = ("ingest", "ingest by two", "new frame", "frame", "filter", "validate")
     given = after_fork(demo_outputs, tmp_path, "fresh", {name: ACTIONS[name] for name in names})

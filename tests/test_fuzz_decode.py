@@ -10,6 +10,7 @@ from fuzz_decode import BATCH, Mutant, fuzz, make_mutant, outcomes_of, seeds_of
 SEED = 17
 
 
+@pytest.mark.slow
 def test_what_becomes_of_mutated_files(tmp_path: Path) -> None:
     """Each is a value that comes back, or a rejection; some hundred of them, with and without `partial`."""
     found = fuzz(SEED, 0, 4 * BATCH, tmp_path / "fuzz")

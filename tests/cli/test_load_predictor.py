@@ -63,6 +63,7 @@ def test_all_that_a_predictor_prints_goes_to_stderr(outputs: Path, tmp_path: Pat
     assert "filter tide:n=0" in said
 
 
+@pytest.mark.slow
 def test_what_is_printed_of_the_data_can_be_cut_short(outputs: Path, tmp_path: Path) -> None:
     (tmp_path / "quiet.py").write_text(MODULE.format(body="return [prediction(stat_name=str(n)) for n in range(5000)]"))
     script = "from magnet_arrow.cli.start import main; main()"

@@ -29,8 +29,10 @@ main()
 """
 SIGNALS = pytest.mark.parametrize(
     ("number", "code", "said"),
-    [(signal.SIGINT, 130, "Interrupted."), (signal.SIGTERM, 143, "Terminated.")],
-    ids=["Ctrl-C", "SIGTERM"],
+    [
+        pytest.param(signal.SIGINT, 130, "Interrupted.", id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, 143, "Terminated.", id="SIGTERM", marks=pytest.mark.slow),
+    ],
 )
 
 

@@ -348,6 +348,7 @@ def test_a_place_that_cannot_be_written_is_told_with_the_reason(
     assert hint in (caught.value.hint or "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no locks on folders")
 def test_what_a_killed_export_has_left_is_named_and_removed(cache: Cache, tmp_path: Path) -> None:
     code = (

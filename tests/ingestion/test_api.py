@@ -389,7 +389,7 @@ def assert_whole(cache: Path, *, strays: bool = False) -> None:
         assert set(rows["magnet.run"]) == set(Cache(cache).runs()["magnet.run"])
 
 
-@pytest.mark.parametrize("batch_bytes", [0, 1 << 20], ids=["singly", "together"])
+@pytest.mark.parametrize("batch_bytes", [pytest.param(0, marks=pytest.mark.slow), 1 << 20], ids=["singly", "together"])
 @pytest.mark.parametrize("segment_bytes", [1, 1 << 30], ids=["a commit a run", "one commit"])
 def test_ctrl_c_at_any_moment_leaves_what_was_committed(
     segment_bytes: int, batch_bytes: int, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -34,7 +34,7 @@ def means(cache: Path) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_other_bytes_are_noticed(workers: int, outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(division, "MIN_TASK_BYTES", 1)
     assert ingest(outputs, cache, content_hash=True, workers=workers).runs == 3

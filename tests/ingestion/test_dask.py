@@ -42,6 +42,7 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "outputs"
 
 
+@pytest.mark.slow
 def test_dask_takes_runs(client: Any, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its workers were started in another folder, so that a relative path means another one there."""
     monkeypatch.chdir(tmp_path)

@@ -150,6 +150,7 @@ def test_what_is_cached_does_not_depend_on_who_takes_which_files(
     assert (again.runs, again.rejected) == (0, report.rejected)
 
 
+@pytest.mark.slow
 def test_worker_processes_take_parts(
     outputs: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_without_pandas_an_error_says_what_to_install() -> None:
     assert "pandas is not installed.\n  Install magnet-arrow[pandas]." in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_script_is_run_as_by_python(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     (tmp_path / "beside.py").write_text("VALUE = 7")
@@ -81,6 +82,7 @@ def test_a_script_is_run_as_by_python(tmp_path: Path) -> None:
     assert ended.stdout == "__main__ ['a', '--b'] 7 magnet_arrow.magnet_compat.predictor\n", ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["missing.py"]])
 def test_without_a_script_it_fails(arguments: list[str]) -> None:
     ended = run("-m", "magnet_arrow.magnet_compat", *arguments)

@@ -216,7 +216,7 @@ def big_run() -> Run:
     [
         pytest.param("without blanks", marks=pytest.mark.slow),
         pytest.param("indented by 1", marks=pytest.mark.slow),
-        "indented by 2",
+        pytest.param("indented by 2", marks=pytest.mark.slow),
     ],
 )
 def test_files_larger_than_a_block_equal_their_source(how: str, tmp_path: Path) -> None:

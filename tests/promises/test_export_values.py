@@ -195,6 +195,7 @@ def test_views_of_odd_runs_equal_their_source(made: tuple[Path, Path]) -> None:
     assert_views_equal_source(*made)
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_views_of_any_runs_equal_their_source(data: st.DataObject, tmp_path: Path) -> None:
     folder = Path(mkdtemp(dir=tmp_path))

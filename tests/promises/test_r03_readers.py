@@ -39,6 +39,7 @@ for version in range(1, {versions} + 1):
 """
 
 
+@pytest.mark.slow
 def test_a_reader_in_a_loop_beside_a_writer_in_a_loop(tmp_path: Path) -> None:
     cache, versions = tmp_path / "cache", 20
     commit_runs(cache, {name: [0] * 3 for name in "ab"}, {name: [0] for name in "cd"})

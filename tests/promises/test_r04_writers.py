@@ -37,7 +37,7 @@ def parts(outputs: Path, wanted: str) -> tuple[list[Path], list[Path]]:
     return (runs, runs) if wanted == "the same" else (runs[:6], runs[2:])
 
 
-@pytest.mark.parametrize("wanted", ["the same", "overlapping"])
+@pytest.mark.parametrize("wanted", ["the same", pytest.param("overlapping", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("time", [0, *(pytest.param(time, marks=pytest.mark.slow) for time in range(1, 5))])
 def test_two_ingests_at_once(wanted: str, time: int, outputs: Path, tmp_path: Path) -> None:
     """Bug case 32; ten times in all."""

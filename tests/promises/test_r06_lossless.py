@@ -150,7 +150,12 @@ def write(outputs: Path, made: Made, layout: str, *, states_first: bool) -> None
         (folder / f"{file}.json").write_text(json.dumps(value, **LAYOUTS[layout]), encoding="ascii")
 
 
-@pytest.fixture(params=[1, 10_000], ids=lambda size: f"{size:,} elements a batch")
+@pytest.fixture(
+    params=[
+        pytest.param(1, id="1 elements a batch", marks=pytest.mark.slow),
+        pytest.param(10_000, id="10,000 elements a batch"),
+    ]
+)
 def batch_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Elements that are decoded together, and rows that are written together."""
     if request.param == 1:

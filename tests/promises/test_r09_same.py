@@ -27,6 +27,7 @@ def frames(outputs: Path, cache: Path) -> dict[str, pl.DataFrame]:
     return {table: read(places, table, cache, hidden=True).drop("magnet.run") for table in RUN_TABLES}
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_orders_layouts_and_compactions(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, data: st.DataObject

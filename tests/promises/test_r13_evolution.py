@@ -147,6 +147,7 @@ def plain_json(value: Any) -> Any:
 WAYS = ("frame", "scan", "export", "duckdb")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [added, pytest.param(reordered, marks=pytest.mark.slow)])
 def test_columns_added_or_reordered(change: Change, caches: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
     under(change, NEXT, caches, tmp_path)
@@ -217,6 +218,7 @@ def check_residuals(found: Path) -> None:
             assert {state["/result/completions/0/logprob"] for state in states} == {-0.25}
 
 
+@pytest.mark.slow
 def test_a_run_of_the_newer_version_beside_older_ones(caches: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
     """One cache, two versions: frames over both, compaction, and the older runs ingested again from their source."""
     folder, source = caches["c42d928"]

@@ -90,6 +90,7 @@ executors.InProcess.stop = stop_again
     assert ingest(outputs, cache).runs == N_RUNS - there
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 def test_ctrl_c_goes_to_the_workers_of_a_terminal_too(tmp_path: Path) -> None:
     """It comes when they are at work; and again while they begin, when they could not yet say that they ignore it."""

@@ -99,7 +99,10 @@ def frames(train: TrainSplit, test: TestSplit) -> Iterator[pl.DataFrame]:
         yield from (split.run_specs, split.scenario_state, split.stats, split.per_instance_stats)
 
 
-@pytest.mark.parametrize("make", PREDICTORS.values(), ids=PREDICTORS)
+@pytest.mark.parametrize(
+    "make",
+    [pytest.param(make, id=name, marks=[pytest.mark.slow] * (name != "plain")) for name, make in PREDICTORS.items()],
+)
 def test_a_draw_is_the_same_whatever_the_cache_has_seen(
     make: Callable[..., Predictor], outputs: Path, tmp_path: Path
 ) -> None:
