@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-SLOW = {"classic", "helm_made", "large", "mmlu", "mmlu_made"}
-"""Dumps of 20 MB of JSON and more."""
+SLOW = {"bbq", "classic", "helm_made", "helm_old", "large", "mmlu", "mmlu_made"}
+"""Dumps of 5 MB of JSON and more."""
 
 
 def dump_params(names: Iterable[str]) -> list[Any]:

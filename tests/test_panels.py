@@ -115,6 +115,7 @@ def test_two_recipes_of_one_model_are_refused_unless_averaged(tmp_path: Path, ca
     assert panel(runs, "exact_match", repeats="mean").matrix().tolist() == [[0, 1]]
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_a_panel_of_mmlu_is_a_loop_over_its_json(shared_dumps: Callable[[str], Path], tmp_path: Path) -> None:
     """1,018 test instances a model, of which two are one question; one model was not asked two of the subjects."""

@@ -354,6 +354,7 @@ def test_keys_are_lazy_and_read_just_their_columns() -> None:
     assert keyed["prompt_key_reason"].to_list() == ["empty"]
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_instance_ids_and_recipes_of_mmlu_are_no_identity(shared_dumps: Callable[[str], Path], tmp_path: Path) -> None:
     """176 of the 306 ids name more than one question, and runs of equal recipes were sent prompts of other lengths."""

@@ -86,6 +86,7 @@ def test_a_stat_of_two_metrics_with_different_values_is_an_error(shared_dumps: U
     check_against_json(folder, "first")
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["helm_made", "helm_old", "modelbench"])
 def test_whole_dumps(name: str, shared_dumps: Unpack) -> None:

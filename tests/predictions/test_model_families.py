@@ -82,6 +82,7 @@ def test_every_model_of_the_demo_has_a_family(demo_outputs: Path) -> None:
     model_families(models_of(demo_outputs))
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_every_model_of_the_shared_data_has_a_family(shared_dumps: Callable[[str], Path]) -> None:
     names = [

@@ -95,6 +95,7 @@ def test_a_dump_equals_its_source(name: str, shared_dumps: Callable[[str], Path]
     assert_equal_to_source([shared_dumps(name)], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_what_helm_made_equals_its_source(shared_dumps: Callable[[str], Path], tmp_path: Path) -> None:
     suites = suites_of(shared_dumps("helm_made"), MADE)

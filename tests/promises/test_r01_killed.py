@@ -21,10 +21,8 @@ def files(cache: Path) -> dict[str, bytes]:
     return {path.relative_to(cache).as_posix(): path.read_bytes() for path in paths}
 
 
-@pytest.mark.parametrize(
-    ("kills", "between_commits"),
-    [pytest.param(1, 0, marks=pytest.mark.slow), pytest.param(12, 3, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("kills", "between_commits"), [(1, 0), (12, 3)])
 def test_an_ingest_that_is_killed_leaves_complete_runs_and_goes_on(
     kills: int, between_commits: int, tmp_path: Path
 ) -> None:
