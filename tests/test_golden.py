@@ -50,9 +50,14 @@ class Half(InstancePredictor):
 
 
 DEMO_SEEDS = [
-    pytest.param(suite.removeprefix("demo "), seed, id=f"{suite} {seed['seed']}")
+    pytest.param(
+        suite.removeprefix("demo "),
+        seed,
+        id=f"{suite} {seed['seed']}",
+        marks=[pytest.mark.slow] * (number >= 5),
+    )
     for suite, golden in json.loads((GOLDEN / "magnet_golden.json").read_bytes()).items()
-    for seed in golden["seeds"]
+    for number, seed in enumerate(golden["seeds"])
 ]
 
 

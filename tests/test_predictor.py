@@ -117,6 +117,11 @@ def spoil(outputs: Path, number: int, how: str) -> None:
 
 
 PARTS = ["per_instance_stats.json", "stats.json", "scenario_state.json", "cut"]
+PASTS = [
+    pytest.param(None, id="cold"),
+    pytest.param(False, id="ingested", marks=pytest.mark.slow),
+    pytest.param(True, id="ingested in part"),
+]
 FEW: dict[str, Any] = {"num_eval_samples": 1}
 
 
@@ -166,7 +171,7 @@ def test_a_run_that_is_gone_is_named(outputs: Path):
 
 
 @pytest.mark.parametrize("how", PARTS)
-@pytest.mark.parametrize("warm", [None, False, True], ids=["cold", "ingested", "ingested in part"])
+@pytest.mark.parametrize("warm", PASTS)
 def test_partial_runs_are_drawn_if_asked_for(outputs: Path, how: str, warm: bool | None):
     for number in (1, 4):
         spoil(outputs, number, how)
@@ -178,7 +183,7 @@ def test_partial_runs_are_drawn_if_asked_for(outputs: Path, how: str, warm: bool
 
 
 @pytest.mark.parametrize("how", [*PARTS, "no spec"])
-@pytest.mark.parametrize("warm", [None, False, True], ids=["cold", "ingested", "ingested in part"])
+@pytest.mark.parametrize("warm", PASTS)
 def test_runs_that_cannot_be_read_are_skipped_if_asked_for(outputs: Path, how: str, warm: bool | None):
     for number in (1, 4):
         spoil(outputs, number, how)

@@ -118,7 +118,9 @@ def compress_what_is_cut(folder: Path) -> None:
     file.unlink()
 
 
-@pytest.mark.parametrize("partial", [False, True], ids=["", "partial"])
+@pytest.mark.parametrize(
+    "partial", [pytest.param(False, id=""), pytest.param(True, id="partial", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     "change",
     [
