@@ -1,7 +1,8 @@
 """Frames of small runs that this process has read, kept for the next draw: many seeds draw the same runs.
 
 A frame is kept under the segment that it was read from, which never changes; a run that is ingested again is in another
-one. Whoever asks has a snapshot, so a changed source is noticed before this module is asked.
+one. The caller has a snapshot, so a changed source is noticed before this module is asked. A frame is kept when it is
+read for the second time: reading runs one by one and copying them costs more than one scan of all.
 """
 
 import io
@@ -19,7 +20,9 @@ from magnet_arrow.storage.snapshot import CachedRun
 MAX_BYTES = 128 << 20
 """Frames are kept up to this size, those that were used last."""
 MAX_RUN_BYTES = 4 << 20
-"""Larger runs, by the size of their files, are read anew each time."""
+"""Larger runs, by the size of their files, are read each time."""
+MAX_ASKED = 1 << 18
+"""How many keys are known to have been asked for before they are forgotten."""
 
 _Key: TypeAlias = tuple[object, ...]
 
@@ -31,7 +34,18 @@ class KeptFrames:
         self.max_bytes = max_bytes
         self.bytes = 0
         self._frames: OrderedDict[_Key, tuple[pl.DataFrame, int]] = OrderedDict()
+        self._asked: set[int] = set()
         self._lock = threading.Lock()
+
+    def were_asked(self, keys: list[_Key]) -> bool:
+        """Whether all of these keys were asked for before; from now on they were."""
+        hashes = set(map(hash, keys))
+        with self._lock:
+            known = hashes <= self._asked
+            if len(self._asked) > MAX_ASKED:
+                self._asked.clear()
+            self._asked |= hashes
+            return known
 
     def get(self, key: _Key) -> pl.DataFrame | None:
         """The frame of this key, if it is kept. It is a new object: columns added to it are not kept."""
@@ -59,7 +73,10 @@ def scan_kept(runs: CachedRuns, table: str) -> pl.LazyFrame:
     chosen = select_runs(runs.snapshot, table, runs.keys, telling=runs.telling)
     if not chosen.runs or any(_source_bytes(run) > MAX_RUN_BYTES for run in chosen.runs):
         return runs.scan(table)
-    frames = [_frame(replace(chosen, runs=(run,))) for run in chosen.runs]
+    keys = [_key(chosen, run) for run in chosen.runs]
+    if not _KEPT.were_asked(keys):
+        return runs.scan(table)
+    frames = [_frame(key, replace(chosen, runs=(run,))) for key, run in zip(keys, chosen.runs, strict=True)]
     return (frames[0] if len(frames) == 1 else pl.concat(frames)).lazy()
 
 
@@ -79,16 +96,18 @@ def _source_bytes(run: CachedRun) -> int:
     return sum(stamp.size_bytes for stamp in run.fingerprint)
 
 
-def _frame(chosen: Selection) -> pl.DataFrame:
-    """The rows of one run."""
-    (run,) = chosen.runs
+def _key(chosen: Selection, run: CachedRun) -> _Key:
     columns = tuple(
         (column.name, column.type, None if column.by_run is None else column.by_run[run.key])
         for column in chosen.projection
     )
-    key = (chosen.cache, run.segment.id, run.key, run.fingerprint, chosen.table.name, columns)
+    return (chosen.cache, run.segment.id, run.key, run.fingerprint, chosen.table.name, columns)
+
+
+def _frame(key: _Key, of_run: Selection) -> pl.DataFrame:
+    """The rows of one run."""
     frame = _KEPT.get(key)
     if frame is None:
-        frame = copied(chosen.lazy().collect())
+        frame = copied(of_run.lazy().collect())
         _KEPT.put(key, frame)
     return frame
