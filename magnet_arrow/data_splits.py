@@ -26,7 +26,7 @@ from magnet_arrow.ingestion.run_specs import read_run_specs
 from magnet_arrow.outputs import HelmRun, HelmRuns
 from magnet_arrow.predictions.levels import Level, check_level, sees, visible_states
 from magnet_arrow.query.frames import CachedRuns
-from magnet_arrow.query.kept_frames import copied, scan_kept
+from magnet_arrow.query.kept_frames import copied, read_copy, scan_kept
 from magnet_arrow.query.run_columns import RUN_COLUMNS, telling_apart, telling_names_apart
 from magnet_arrow.schema.registry import RUN_NAME, TABLES
 
@@ -238,13 +238,15 @@ def draw(
     _require_other_names([run.name for run in cached.snapshot.chosen(cached.keys)], len(train_runs))
     cached = replace(cached, telling=_telling(runs, cached))
     held_out = cached.take(range(len(train_runs), len(cached.keys)))
-    ids = _instance_ids(held_out).unique(maintain_order=True)
+    states = scan_kept(held_out, "scenario_state")
+    ids = _instance_ids(held_out, states).unique(maintain_order=True)
     if items is not None:
         missing = [one for one in items if one not in set(ids)]
         if missing:
             raise SettingError("items:", expected="ids of instances of the held-out runs", found=repr(missing[0]))
         ids = pl.Series(INSTANCE_ID, list(items), ids.dtype)
-    return _train_split(cached.take(range(len(train_runs)))), _test_split(held_out, ids, keep_others=keep_others)
+    examples = cached.take(range(len(train_runs)))
+    return _train_split(examples), _test_split(held_out, states, ids, keep_others=keep_others)
 
 
 def _chosen(runs: HelmRuns, choice: RunChoice, name: str) -> list[int]:
@@ -340,9 +342,11 @@ def draw_at_random(
         cached = _ingest_drawn(runs.take([*train, held_out]), include_partial=include_partial)
     cached = replace(cached, telling=_telling(runs, cached))
     examples, one = cached.take(range(len(train))), cached.take([len(train)])
-    ids = _instance_ids(one)
+    states = scan_kept(one, "scenario_state")
+    ids = _instance_ids(one, states)
     _check_enough(len(ids), num_eval_samples, insufficient_eval_sample_policy)
-    return _train_split(examples), _test_split(one, _draw_ids(ids, num_eval_samples, rng), keep_others=keep_others)
+    sampled = _draw_ids(ids, num_eval_samples, rng)
+    return _train_split(examples), _test_split(one, states, sampled, keep_others=keep_others)
 
 
 def _ingest_all(runs: HelmRuns, *, include_partial: bool, skip_unreadable: bool) -> HelmRuns:
@@ -425,9 +429,8 @@ def _draw_runs(n_runs: int, n_examples: int, rng: random.Random) -> tuple[list[i
     return sorted(train), held_out
 
 
-def _instance_ids(runs: CachedRuns) -> pl.Series:
-    """The instance ids of all request states."""
-    states = scan_kept(runs, "scenario_state")
+def _instance_ids(runs: CachedRuns, states: pl.LazyFrame) -> pl.Series:
+    """The instance ids of all request states of these runs."""
     if INSTANCE_ID not in states.collect_schema():
         states = runs.scan("scenario_state", columns=[INSTANCE_ID])
     return states.select(INSTANCE_ID).collect()[INSTANCE_ID]
@@ -454,11 +457,10 @@ def _train_split(runs: CachedRuns) -> TrainSplit:
     Polars 2.1 shares no text with a row group (tried), but no documentation promises that.
     """
     tables = ("run_spec", "scenario_state", "stats", "per_instance_stats")
-    return TrainSplit(*(copied(scan_kept(runs, table).collect()) for table in tables))
+    return TrainSplit(*(read_copy(runs, table) for table in tables))
 
 
-def _test_split(runs: CachedRuns, ids: pl.Series, *, keep_others: bool) -> TestSplit:
-    states = scan_kept(runs, "scenario_state")
+def _test_split(runs: CachedRuns, states: pl.LazyFrame, ids: pl.Series, *, keep_others: bool) -> TestSplit:
     return TestSplit(
         scan_kept(runs, "run_spec").collect(),
         states.filter(_has_id(states, INSTANCE_ID, ids)).collect(),

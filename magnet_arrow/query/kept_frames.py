@@ -69,15 +69,27 @@ _KEPT = KeptFrames(MAX_BYTES)
 
 
 def scan_kept(runs: CachedRuns, table: str) -> pl.LazyFrame:
-    """The rows of one table, as `CachedRuns.scan` gives them; those of small runs are read once per process."""
+    """The rows of one table, as `CachedRuns.scan` gives them; frames of small runs may be kept ones."""
+    kept = _kept(runs, table)
+    return runs.scan(table) if kept is None else kept.lazy()
+
+
+def read_copy(runs: CachedRuns, table: str) -> pl.DataFrame:
+    """The rows of one table, in buffers that hold no rows of other runs."""
+    kept = _kept(runs, table)
+    return copied(runs.scan(table).collect()) if kept is None else kept
+
+
+def _kept(runs: CachedRuns, table: str) -> pl.DataFrame | None:
+    """The rows of one table from kept frames; None where a run is large, or was not asked for before."""
     chosen = select_runs(runs.snapshot, table, runs.keys, telling=runs.telling)
     if not chosen.runs or any(_source_bytes(run) > MAX_RUN_BYTES for run in chosen.runs):
-        return runs.scan(table)
+        return None
     keys = [_key(chosen, run) for run in chosen.runs]
     if not _KEPT.were_asked(keys):
-        return runs.scan(table)
+        return None
     frames = [_frame(key, replace(chosen, runs=(run,))) for key, run in zip(keys, chosen.runs, strict=True)]
-    return (frames[0] if len(frames) == 1 else pl.concat(frames)).lazy()
+    return frames[0] if len(frames) == 1 else pl.concat(frames)
 
 
 def copied(frame: pl.DataFrame) -> pl.DataFrame:
