@@ -9,11 +9,9 @@ buffers still hold the rows that were filtered out.
 
 import logging
 import random
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any, ClassVar, Literal, NoReturn, TypeAlias
+from typing import Any, ClassVar, Literal, NoReturn
 
 import polars as pl
 
@@ -23,11 +21,12 @@ from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError, Setti
 from magnet_arrow.helm.layout import Source
 from magnet_arrow.ingestion.ensure_cached import rejected_error
 from magnet_arrow.ingestion.run_specs import read_run_specs
-from magnet_arrow.outputs import HelmRun, HelmRuns
+from magnet_arrow.outputs import HelmRuns
 from magnet_arrow.predictions.levels import Level, check_level, sees, visible_states
 from magnet_arrow.query.frames import CachedRuns
 from magnet_arrow.query.kept_frames import copied, read_copy, scan_kept
 from magnet_arrow.query.run_columns import RUN_COLUMNS, telling_apart, telling_names_apart
+from magnet_arrow.runs.run_choice import RunChoice, chosen_indices
 from magnet_arrow.schema.registry import RUN_NAME, TABLES
 
 SamplePolicy = Literal["error", "warn", "ignore"]
@@ -196,10 +195,6 @@ def _is_set(split: object, name: str) -> bool:
     return True
 
 
-RunChoice: TypeAlias = pl.Expr | HelmRun | HelmRuns | Iterable["int | str | HelmRun"]
-"""Which of some runs: an expression over table `run_spec`, or runs, indices, or names or patterns of run folders."""
-
-
 def draw(
     runs: Source,
     *,
@@ -231,7 +226,7 @@ def draw(
     <TestSplit run_specs: 1 rows, scenario_state: 2 rows, stats: 89 rows, per_instance_stats: 54 rows>
     """
     runs = HelmRuns.coerce(runs)
-    train_runs, test_runs = _chosen(runs, train, "train"), _chosen(runs, test, "test")
+    train_runs, test_runs = chosen_indices(runs, train, "train"), chosen_indices(runs, test, "test")
     if not test_runs:
         raise SettingError("test:", expected="at least one held-out run", found="none")
     cached = _ingest_drawn(runs.take([*train_runs, *test_runs]), include_partial=False)
@@ -247,39 +242,6 @@ def draw(
         ids = pl.Series(INSTANCE_ID, list(items), ids.dtype)
     examples = cached.take(range(len(train_runs)))
     return _train_split(examples), _test_split(held_out, states, ids, keep_others=keep_others)
-
-
-def _chosen(runs: HelmRuns, choice: RunChoice, name: str) -> list[int]:
-    """Indices of the chosen runs, ascending."""
-    index_of = {place.path: index for index, place in enumerate(runs.places)}
-    if isinstance(choice, pl.Expr):
-        return sorted(index_of[place.path] for place in runs.filter(choice).places)
-    if isinstance(choice, str) or not isinstance(choice, HelmRun | Iterable):
-        raise SettingError(
-            f"{name}:", expected="an expression, or a list of runs, indices or names", found=repr(choice)
-        )
-    chosen: set[int] = set()
-    for one in [choice] if isinstance(choice, HelmRun) else choice:
-        found = _indices(runs, index_of, one)
-        if not found:
-            raise SettingError(f"{name}:", expected="runs among those given", found=repr(one))
-        chosen.update(found)
-    return sorted(chosen)
-
-
-def _indices(runs: HelmRuns, index_of: Mapping[Path, int], one: object) -> list[int]:
-    match one:
-        case HelmRun():
-            return [index_of[one.place.path]] if one.place.path in index_of else []
-        case str():
-            named = [index for index, place in enumerate(runs.places) if place.folder == one]
-            return named or [index for index, place in enumerate(runs.places) if fnmatchcase(place.folder, one)]
-        case bool():
-            return []
-        case int():
-            return [range(len(runs))[one]] if -len(runs) <= one < len(runs) else []
-        case _:
-            return []
 
 
 def _require_other_names(names: Sequence[str], n_train: int) -> None:
