@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -51,23 +52,41 @@ def residual_text(residual: Residual) -> str:
     return dumps(dict(sorted(residual.items()))).decode("ascii")
 
 
+@dataclass(frozen=True, slots=True)
+class OpenNames:
+    """Columns of one free-form object in the row groups of a run so far.
+
+    Attributes:
+        names: of the columns, below the object.
+        are_final: the run has more than `registry.MAX_KEYS` names, so that no column is added.
+    """
+
+    names: set[str] = field(default_factory=set)
+    are_final: bool = False
+
+    def with_names(self, more: Iterable[Iterable[str]]) -> "OpenNames":
+        """These names and those of more objects; if they are too many, these alone, which are final then."""
+        if self.are_final:
+            return self
+        names = self.names.union(*more)
+        return OpenNames(names) if len(names) <= registry.MAX_KEYS else OpenNames(self.names, are_final=True)
+
+
 class Flattener:
     """Flattens the free-form objects of a row group's runs.
 
     Args:
         runs: the runs, in the order of their rows.
         residuals: by row; what gets no column is added to them.
-        open_names: by object, the names that the last run's objects have, for the case that it goes on in the next
-            row group; None if they are too many, so that all stay text.
+        open_names: by object, the columns of a run that goes on from the last row group. Those of this row group's
+            last run are left in it.
 
     Attributes:
         columns: the columns, by name.
         kinds: kinds of value met in each.
     """
 
-    def __init__(
-        self, runs: list[RunRows], residuals: dict[int, Residual], open_names: dict[str, set[str] | None]
-    ) -> None:
+    def __init__(self, runs: list[RunRows], residuals: dict[int, Residual], open_names: dict[str, OpenNames]) -> None:
         self._runs, self._residuals, self._open_names = runs, residuals, open_names
         self.columns: dict[str, pa.Array] = {}
         self.kinds: dict[str, Kind] = {}
@@ -131,19 +150,14 @@ class Flattener:
         able = met & cells.keys()
         if owner.unbounded:
             return able
-        known = self._open_names.get(owner.name, set()) if run is self._runs[0] else set()
-        if known is None:
-            return set()
-        names = known.union(*(cells[code].values for code in able))
-        is_last = run is self._runs[-1]
-        if len(names) <= registry.MAX_KEYS:
-            if is_last:
-                self._open_names[owner.name] = names
-            return able
-        # A streamed run keeps the columns of its earlier row groups; objects with other names are text.
-        if is_last:
-            self._open_names[owner.name] = known or None
-        return {code for code in able if known and known.issuperset(cells[code].values)}
+        before = OpenNames()
+        if run is self._runs[0]:
+            before = self._open_names.get(owner.name, before)
+        now = before.with_names(cells[code].values for code in able)
+        if run is self._runs[-1]:
+            self._open_names[owner.name] = now
+        # Columns of earlier row groups stay columns. Once they are final, an object with another name is text.
+        return {code for code in able if now.names.issuperset(cells[code].values)} if now.are_final else able
 
     def _note_residual(self, owner: DynamicObject, row: int, cells: Cells) -> None:
         if cells.residual:

@@ -23,7 +23,7 @@ from magnet_arrow.decode.chunks import Chunk, CrowdedError
 from magnet_arrow.decode.decoder import BadPieceError, FastDecodeError
 from magnet_arrow.decode.wire import Residual
 from magnet_arrow.records.column_builders import InexactError, int32
-from magnet_arrow.records.flatten import Flattener, residual_text, row_place, undeclared
+from magnet_arrow.records.flatten import Flattener, OpenNames, residual_text, row_place, undeclared
 from magnet_arrow.records.interner import Interner
 from magnet_arrow.records.row_group import Batch, RunRows
 from magnet_arrow.schema import registry
@@ -98,7 +98,7 @@ class TableBuilder(Generic[R]):
         self.table = registry.table(name)
         self._key = ""  # the run whose rows were appended last
         self._next_row = 0  # its next row
-        self._open_names: dict[str, set[str] | None] = {}
+        self._open_names: dict[str, OpenNames] = {}
         self._begin_group()
 
     def _begin_group(self) -> None:

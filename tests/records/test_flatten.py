@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from magnet_arrow.decode.wire import Residual
-from magnet_arrow.records.flatten import Flattener, row_place, undeclared
+from magnet_arrow.records.flatten import Flattener, OpenNames, row_place, undeclared
 from magnet_arrow.records.row_group import RunRows
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.dynamic_types import Kind
@@ -21,7 +21,7 @@ def flatten(
     *runs: list[Any],
     owner_: DynamicObject = FREE,
     residuals: dict[int, Residual] | None = None,
-    open_names: dict[str, set[str] | None] | None = None,
+    open_names: dict[str, OpenNames] | None = None,
 ) -> tuple[Flattener, list[RunRows]]:
     """The columns of one object; a run is a list of its values, None for no object at all."""
     texts: list[str | None] = []
@@ -88,9 +88,9 @@ def test_an_unbounded_object_may_have_any_number_of_keys(monkeypatch: pytest.Mon
 
 
 def test_a_key_that_comes_in_a_later_row_group_of_a_run_is_a_column() -> None:
-    open_names: dict[str, set[str] | None] = {}
+    open_names: dict[str, OpenNames] = {}
     flatten([{"a": 1, "b": 1}], open_names=open_names)
-    assert open_names == {"x": {"a", "b"}}
+    assert open_names == {"x": OpenNames({"a", "b"})}
     later, _ = flatten([{"a": 2}, {"late": 3}], [{"late": 4}], open_names=open_names)
     assert columns(later) == {"x.a": [2, None, None], "x.late": [None, 3, 4]}
 
@@ -99,20 +99,35 @@ def test_too_many_keys_in_a_later_row_group_of_a_run_leave_the_columns_that_it_h
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(registry, "MAX_KEYS", 2)
-    open_names: dict[str, set[str] | None] = {}
+    open_names: dict[str, OpenNames] = {}
     flatten([{"a": 1}], open_names=open_names)
     later, _ = flatten([{"a": 2}, {"b": 3, "c": 3}], open_names=open_names)
     assert columns(later) == {"x": [None, '{"b": 3, "c": 3}'], "x.a": [2, None]}
-    assert open_names == {"x": {"a"}}
+    assert open_names == {"x": OpenNames({"a"}, are_final=True)}
+    last, _ = flatten([{"a": 4}, {"b": 5}], open_names=open_names)  # "b" was text before, so it stays text
+    assert columns(last) == {"x": [None, '{"b": 5}'], "x.a": [4, None]}
+
+
+def test_a_run_may_reach_the_bound_of_keys_row_group_by_row_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "MAX_KEYS", 2)
+    open_names: dict[str, OpenNames] = {}
+    first, _ = flatten([{}], open_names=open_names)
+    assert columns(first) == {"x": ["{}"]}
+    later, _ = flatten([{"a": 1}], open_names=open_names)
+    assert columns(later) == {"x.a": [1]}
+    full, _ = flatten([{"b": 2}], open_names=open_names)
+    assert columns(full) == {"x.b": [2]}
+    last, _ = flatten([{"a": 3, "b": 3}, {"c": 3}], open_names=open_names)
+    assert columns(last) == {"x": [None, '{"c": 3}'], "x.a": [3, None], "x.b": [3, None]}
 
 
 def test_an_object_with_too_many_keys_stays_text_in_later_row_groups_of_its_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(registry, "MAX_KEYS", 2)
-    open_names: dict[str, set[str] | None] = {}
+    open_names: dict[str, OpenNames] = {}
     flatten([{"a": 1, "b": 2, "c": 3}], open_names=open_names)
-    assert open_names == {"x": None}
+    assert open_names == {"x": OpenNames(are_final=True)}
     later, _ = flatten([{"a": 2}], open_names=open_names)
     assert columns(later) == {"x": ['{"a": 2}']}
 
