@@ -47,6 +47,7 @@ NAME, VALUE = "name", "value"
 STAT_ROW = "stat row"
 """Position of a stat in its frame, from 0."""
 _VALUES = "values"
+_AS_SCANNED = "Leave the columns of the key and of the stats as scan() gives them."
 _PLACE, _PLACES = "place in its key", "request states of its key"
 
 
@@ -101,7 +102,8 @@ def join_instances(
 
     Raises:
         ColumnNotFoundError: a column of the key is missing.
-        JoinError: a stat has different values; or what `validate` or `unmatched` do not allow.
+        JoinError: a stat has different values; a column has a type that does not join; or what `validate` or
+            `unmatched` do not allow.
 
     >>> from magnet_arrow import HelmOutputs
     >>> runs = HelmOutputs.demo().suites("my-suite").runs()
@@ -141,11 +143,13 @@ def instance_keys(request_states: pl.LazyFrame, per_instance_stats: pl.LazyFrame
 
     Raises:
         ColumnNotFoundError: a column without which there is no key is missing.
+        JoinError: a column of the key, or of the stats' names and values, has a type that it cannot have.
     """
     request_states = _with_needed(request_states, [_STATE_KEY[part] for part in _NEEDED], _STATE)
     needed = [*(_STAT_KEY[part] for part in _NEEDED), STAT_NAME, STAT_VALUE]
     per_instance_stats = _with_needed(per_instance_stats, needed, _STAT)
     state_types, stat_types = request_states.collect_schema(), per_instance_stats.collect_schema()
+    _check_stat_types(stat_types)
     pairs = dict(zip(_STATE_KEY.values(), _STAT_KEY.values(), strict=True)) | _parameters(state_types, stat_types)
     ours, theirs = [], []
     for name, (state, stat) in zip([*_STATE_KEY, *list(pairs)[len(_STATE_KEY) :]], pairs.items(), strict=True):
@@ -254,7 +258,11 @@ def _parameters(state_types: pl.Schema, stat_types: pl.Schema) -> dict[str, str]
 
 
 def _comparable(state: str, stat: str, left: pl.DataType | None, right: pl.DataType | None) -> tuple[pl.Expr, pl.Expr]:
-    """A part of the key on both sides, with one type; a column that does not occur is null."""
+    """A part of the key on both sides, with one type; a column that does not occur is null.
+
+    Raises:
+        JoinError: one side is a list or a struct, and the other is not.
+    """
     types = [dtype for dtype in (left, right) if dtype is not None and dtype != pl.Null()]
     if not types:
         return pl.lit(None, pl.String), pl.lit(None, pl.String)
@@ -266,6 +274,13 @@ def _comparable(state: str, stat: str, left: pl.DataType | None, right: pl.DataT
         if all(dtype.is_numeric() for dtype in types)
         else pl.String()
     )
+    if shared == pl.String() and any(dtype.is_nested() for dtype in types):
+        raise JoinError(
+            f"Columns {state!r} and {stat!r} have types that cannot be compared.",
+            expected="one type",
+            found=" and ".join(map(str, types)),
+            hint=_AS_SCANNED,
+        )
     return tuple(  # type: ignore[return-value]
         pl.col(name).cast(shared) if dtype is not None else pl.lit(None, shared)
         for name, dtype in ((state, left), (stat, right))
@@ -287,6 +302,17 @@ def _with_needed(rows: pl.LazyFrame, names: list[str], table: Table) -> pl.LazyF
     error = ColumnNotFoundError.among(missing[0], types, table=table.name)
     error.hint = "Scan the table with key=True." if missing[0] == RUN else f"Let columns=[…] have {missing[0]!r}."
     raise error
+
+
+def _check_stat_types(types: pl.Schema) -> None:
+    """Raise unless names of stats are strings and their values numbers."""
+    name, value = types[STAT_NAME], types[STAT_VALUE]
+    is_text = name in (pl.String, pl.Categorical, pl.Enum)
+    is_number = value.is_numeric() or value in (pl.Boolean, pl.Null)
+    checks = ((is_text, STAT_NAME, "strings", name), (is_number, STAT_VALUE, "numbers", value))
+    for fits, column, expected, found in checks:
+        if not fits:
+            raise JoinError(f"Column {column!r}:", expected=expected, found=str(found), hint=_AS_SCANNED)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

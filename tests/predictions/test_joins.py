@@ -209,6 +209,24 @@ def test_misuse_is_named(outputs: Path) -> None:
             join_instances(states, stats, **{option: "often"})
 
 
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [
+        ("magnet.run", r"String and List\(String\)"),
+        ("per_instance_stats.instance_id", r"String and List\(String\)"),
+        ("per_instance_stats.train_trial_index", r"Int64 and List\(Int64\)"),
+        ("per_instance_stats.stats.name.split", r"String and List\(String\)"),
+        ("per_instance_stats.stats.name.name", r"List\(String\)"),
+        ("per_instance_stats.stats.mean", r"List\(Float64\)"),
+    ],
+)
+def test_a_column_of_lists_is_named(column: str, found: str, outputs: Path) -> None:
+    runs = HelmRuns(outputs)
+    states, stats = runs.scan("scenario_state", key=True), runs.scan("per_instance_stats", key=True)
+    with pytest.raises(JoinError, match=rf"'{column}'.*\n.*found {found}"):
+        join_instances(states, stats.with_columns(pl.concat_list(column).alias(column)))
+
+
 def test_no_stats_at_all(tmp_path: Path) -> None:
     run = make_run("a:x=1")
     run["per_instance_stats"] = []
