@@ -52,6 +52,8 @@ def panel(
     """
     chosen = runs if isinstance(runs, Summaries) else HelmRuns.coerce(runs)
     wanted = Wanted(metric, items, split, perturbation, trial, repeats)
-    samples = chosen.scan_samples("main" if metric == "main" else [metric])
-    found = panel_of_samples(samples, chosen.main_metrics(), wanted)
+    summarized = chosen._summarized()  # once: samples and main metrics are of one commit
+    described = summarized.described()
+    samples = summarized.scan_samples(described, "main" if metric == "main" else [metric])
+    found = panel_of_samples(samples, described, wanted)
     return found if threshold is None else found.binary(threshold)

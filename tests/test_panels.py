@@ -14,6 +14,7 @@ from makedump import instance_stats, make_run, request_state, stat, write_run
 from magnet_arrow import HelmOutputs, HelmRuns, panel
 from magnet_arrow.errors import ColumnNotFoundError, MagnetWarning, PanelError
 from magnet_arrow.predictions.panel import Panel
+from magnet_arrow.runs.summaries import Summaries, SummarizedRuns
 
 
 def key_of(instance: dict[str, Any]) -> str:
@@ -55,6 +56,25 @@ def test_a_panel_of_the_demo_is_a_loop_over_its_json(demo_outputs: Path, cache: 
     assert found.missing.is_empty()
     by_id = panel(runs.filter(pattern_of("anatomy")), items="instance_id")
     assert by_id.matrix().shape == (2, 7)
+
+
+class CountedLooks(Summaries):
+    """Runs that count how often a snapshot of them is asked for."""
+
+    def __init__(self, runs: HelmRuns) -> None:
+        self.runs = runs
+        self.n_looks = 0
+
+    def _summarized(self) -> SummarizedRuns:
+        self.n_looks += 1
+        return self.runs._summarized()
+
+
+@pytest.mark.parametrize("metric", ["main", "exact_match"])
+def test_a_panel_is_of_one_snapshot(metric: str, demo_outputs: Path, cache: Path) -> None:
+    runs = CountedLooks(HelmOutputs(demo_outputs, cache=cache).suites("my-suite").runs())
+    assert panel(runs, metric).matrix().shape == (2, 14)
+    assert runs.n_looks == 1
 
 
 def pattern_of(subject: str) -> Any:

@@ -52,7 +52,16 @@ class SummarizedRuns:
         """Table `stats`, with `magnet.run`."""
         return self.cached.scan("stats", key=True)
 
-    def tables(self, runs: pl.DataFrame) -> RunTables:
+    def scan_samples(
+        self, runs: pl.DataFrame, metrics: Metrics, *, rows: Rows = "samples", duplicates: Duplicates = "error"
+    ) -> pl.LazyFrame:
+        """The samples of the runs, which are as `described` gives them; see `Summaries.scan_samples`."""
+        found = samples.scan_samples(self._tables(runs), metrics, rows=rows, duplicates=duplicates)
+        if metrics == "main":
+            described_runs.report_missing(runs)
+        return found
+
+    def _tables(self, runs: pl.DataFrame) -> RunTables:
         """The frames that samples are made of."""
         table = "scenario_state"
         names = self.cached.scan(table).collect_schema().names()
@@ -131,11 +140,7 @@ class Summaries:
     ) -> pl.LazyFrame:
         """The same, lazily: scores are read at once, texts when the frame is collected; see `samples`."""
         summarized = self._summarized()
-        runs = summarized.described()
-        found = samples.scan_samples(summarized.tables(runs), metrics, rows=rows, duplicates=duplicates)
-        if metrics == "main":
-            described_runs.report_missing(runs)
-        return found
+        return summarized.scan_samples(summarized.described(), metrics, rows=rows, duplicates=duplicates)
 
     def scores(self, metric: str = "main", *, split: str = "main", perturbation: str | None = None) -> pl.DataFrame:
         """How well each run did, as its `stats.json` says.
