@@ -1,7 +1,8 @@
 """What HELM's metrics are: kind, direction and unit of each, and which one is the main metric of a run.
 
 A suite's `schema.json` says it for the metrics and groups that it has. For the others there are two tables of ours:
-`_METRICS` below, and `main_metrics.csv`, the `get_metadata` of HELM's scenario classes.
+`_METRICS` below, and `main_metrics.csv`, the `get_metadata` of HELM's scenario classes
+(`tests/data/make_main_metrics.py` writes it).
 """
 
 import csv

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -194,4 +196,49 @@ def test_main_metrics_of_dumps(shared_dumps: Unpack) -> None:
     found = HelmRuns(shared_dumps("bbq")).main_metrics()
     assert found.select("metric", "split", "metric_source").unique().rows() == [
         ("quasi_exact_match", "test", "v1/schema.json")
+    ]
+
+
+SCENARIOS = """
+def known():
+    return "bleu"
+
+class Otter:
+    def get_metadata(self):
+        return ScenarioMetadata(name="otter", main_metric="f1_score", main_split="valid")
+
+class Crane:
+    def get_metadata(self):
+        return ScenarioMetadata(main_metric="exact_match", main_split="test")
+
+class Several:
+    def get_metadata(self):
+        if self.subset:
+            return ScenarioMetadata(main_metric="rouge_2", main_split="test")
+        return ScenarioMetadata(main_metric="bleu_4", main_split="test")
+
+class NoLiteral:
+    def get_metadata(self):
+        return ScenarioMetadata(main_metric=known(), main_split="test")
+
+class Unknown:
+    def get_metadata(self):
+        return ScenarioMetadata(main_metric="unknown", main_split="test")
+
+class OtherMethod:
+    def other(self):
+        return ScenarioMetadata(main_metric="f1_score", main_split="test")
+"""
+
+
+def test_the_table_of_scenario_classes_is_made_of_their_source(tmp_path: Path) -> None:
+    source = tmp_path / "helm/benchmark/scenarios/birds.py"
+    source.parent.mkdir(parents=True)
+    source.write_text(SCENARIOS)
+    maker = Path(__file__).parents[1] / "data/make_main_metrics.py"
+    subprocess.run([sys.executable, maker, tmp_path, tmp_path / "made.csv"], check=True)
+    assert (tmp_path / "made.csv").read_text().splitlines() == [
+        "scenario_class,metric,split,source",
+        "Crane,exact_match,test,scenarios/birds.py",
+        "Otter,f1_score,valid,scenarios/birds.py",
     ]
