@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from makedump import make_run, write_runs
 
-from magnet_arrow.cli import main as command_line
+from magnet_arrow.cli import main as cli
 
 LOUD = """
 import atexit, ctypes, os, subprocess, sys, warnings
@@ -132,7 +132,7 @@ def predict(
         args = ["magnet-arrow", "predict", f"{name}:P", str(outputs), "--examples", "1", "--samples", "2"]
         monkeypatch.setattr(sys, "argv", [*args, *options])
         with pytest.raises(SystemExit) as end:
-            command_line.main()
+            cli.main()
         assert isinstance(end.value.code, int)
         return int(end.value.code), *capsys.readouterr()
 

@@ -1,41 +1,16 @@
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from command_line import Run
 
-from magnet_arrow.cli import main as command_line
 from magnet_arrow.predictions.panel import load_panel
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command `panel` in this process."""
-
-    def run(*args: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["magnet-arrow", "panel", *map(str, args)])
-        with pytest.raises(SystemExit) as end:
-            command_line.main()
-        return Ended(int(end.value.code or 0), *capsys.readouterr())
-
-    return run
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".npz", ".parquet"])
 def test_a_panel_is_written_and_told(suffix: str, run: Run, demo_outputs: Path, tmp_path: Path) -> None:
     file = tmp_path / f"panel{suffix}"
-    code, out, err = run(demo_outputs / "runs" / "my-suite", "--to", file)
+    code, out, err = run("panel", demo_outputs / "runs" / "my-suite", "--to", file)
     assert (code, err) == (0, "")
     assert out.splitlines() == [
         f"{file}: 2 models × 14 items, 0 scores missing",
@@ -46,7 +21,7 @@ def test_a_panel_is_written_and_told(suffix: str, run: Run, demo_outputs: Path, 
 
 def test_facts_in_json(run: Run, demo_outputs: Path, tmp_path: Path) -> None:
     file = tmp_path / "panel.npz"
-    code, out, _ = run(demo_outputs / "runs" / "my-suite", "--to", file, "--threshold", "0.5", "--json")
+    code, out, _ = run("panel", demo_outputs / "runs" / "my-suite", "--to", file, "--threshold", "0.5", "--json")
     assert code == 0
     assert json.loads(out) == {
         "file": str(file),
@@ -61,18 +36,18 @@ def test_facts_in_json(run: Run, demo_outputs: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written_is_wrong_use(run: Run, demo_outputs: Path, tmp_path: Path) -> None:
-    code, _, err = run(demo_outputs, "--to", tmp_path / "panel.json")
+    code, _, err = run("panel", demo_outputs, "--to", tmp_path / "panel.json")
     assert (code, ".csv, .npz or .parquet" in err) == (2, True)
-    code, _, err = run(demo_outputs, "--to", tmp_path / "none" / "panel.csv")
+    code, _, err = run("panel", demo_outputs, "--to", tmp_path / "none" / "panel.csv")
     assert (code, "there is no folder" in err) == (2, True)
-    code, _, err = run(demo_outputs, "--to", tmp_path / "panel.csv", "--metric", "exact_mach")
+    code, _, err = run("panel", demo_outputs, "--to", tmp_path / "panel.csv", "--metric", "exact_mach")
     assert (code, "Did you mean 'exact_match'" in err) == (2, True)
     assert list(tmp_path.glob("panel*")) == []
 
 
 def test_several_runs_of_a_scenario_are_averaged_if_told(run: Run, demo_outputs: Path, tmp_path: Path) -> None:
-    code, _, err = run(demo_outputs, "--to", tmp_path / "panel.csv")
+    code, _, err = run("panel", demo_outputs, "--to", tmp_path / "panel.csv")
     assert (code, "several runs of one scenario" in err) == (2, True)
     assert "--repeats mean." in err
-    code, out, err = run(demo_outputs, "--to", tmp_path / "panel.csv", "--repeats", "mean")
+    code, out, err = run("panel", demo_outputs, "--to", tmp_path / "panel.csv", "--repeats", "mean")
     assert (code, "2 models × 14 items" in out, "are means" in err) == (0, True, True)

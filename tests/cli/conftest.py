@@ -1,0 +1,39 @@
+"""Fixtures that tests of commands share: the command line in this process, and runs for it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import Ended, Run
+from makedump import make_run, write_runs
+
+from magnet_arrow.cli import main as cli
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process."""
+
+    def run(*args: str | Path) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["magnet-arrow", *map(str, args)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert isinstance(end.value.code, int)
+        return Ended(int(end.value.code), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    """Three whole runs of two instances, so of 2 stats and 4 stats of instances each."""
+    write_runs(tmp_path / "outputs", [make_run(f"tide:n={number}") for number in range(3)])
+    return tmp_path / "outputs"
+
+
+@pytest.fixture
+def broken(outputs: Path) -> Path:
+    """The same, one of them cut off."""
+    file = outputs / "runs" / "made" / "tide:n=1" / "stats.json"
+    file.write_bytes(file.read_bytes()[:100])
+    return outputs

@@ -1,0 +1,20 @@
+import json
+from pathlib import Path
+
+from command_line import Run
+
+from magnet_arrow.cli import main as cli
+
+
+def test_scores(outputs: Path, run: Run) -> None:
+    ended = run("scores", outputs, "--metric", "exact_match")
+    assert ended == (0, "model          TideScenario\nmade/heron-2b           0.5\n", ended.err)
+    assert "Mean of exact_match over the runs of each cell, on test." in ended.err
+    ended = run("scores", outputs, "--metric", "exact_match", "--by", "run", "--csv")
+    assert ended.out.splitlines()[:2] == ["run,metric,split,score,runs", "tide:n=0,exact_match,test,0.5,1"]
+    ended = run("scores", outputs, "--metric", "exact_match", "--json")
+    assert json.loads(ended.out)["runs"] == 3
+    assert run("scores", outputs, "--csv", "--json").code == 2
+    ended = run("scores", outputs)
+    assert ended.code == cli.ExitCode.REPORTED
+    assert "No run has a main metric: name one with --metric." in ended.err
