@@ -283,8 +283,17 @@ def _present(name: str, known: Splits) -> str | None:
 
 
 def _main_split(splits: Sequence[str | None]) -> str | None:
-    """The split that HELM evaluates on where there are several."""
-    return next((split for split in ("test", "valid") if split in splits), sorted(map(str, splits))[0])
+    """The split that HELM evaluates on where there are several; see `split_rank`."""
+    return min(splits, key=lambda split: (_RANKS.get(split, _LAST), split is not None, split or ""))
+
+
+_RANKS: dict[str | None, int] = {"test": 0, "valid": 1}
+_LAST = 2
+
+
+def split_rank() -> pl.Expr:
+    """Which split counts where there are several: the least rank, then no split, then the first by name."""
+    return pl.col(SPLIT).replace_strict(_RANKS, default=_LAST, return_dtype=pl.Int8)
 
 
 def _why_none(run: RunOfMetric, by_class: tuple[str, str, str] | None, by_method: str | None) -> str:

@@ -8,6 +8,7 @@ import polars as pl
 
 from magnet_arrow.errors import ColumnNotFoundError, PanelError, SettingError
 from magnet_arrow.predictions.asked import check_name
+from magnet_arrow.predictions.metrics import split_rank
 from magnet_arrow.predictions.panel import EXCLUDED, METRICS, Panel
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, SCORE
 
@@ -116,8 +117,7 @@ def _of_split(rows: pl.DataFrame, main_metrics: pl.DataFrame, split: str) -> pl.
         return rows.filter(pl.col("split") == split)
     main = main_metrics.select(*_RUN, pl.col("split").alias(_MAIN_SPLIT))
     rows = rows.join(main, on=_RUN, how="left", maintain_order="left")
-    rank = pl.col("split").replace_strict({"test": 0, "valid": 1}, default=2, return_dtype=pl.Int8)
-    first = pl.col("split").sort_by(rank, "split").first().over(_RUN)
+    first = pl.col("split").sort_by(split_rank(), "split").first().over(_RUN)
     return rows.filter(pl.col("split").eq_missing(pl.coalesce(_MAIN_SPLIT, first))).drop(_MAIN_SPLIT)
 
 

@@ -13,7 +13,7 @@ from magnet_arrow.predictions.described_runs import (
     STAT_SPLIT,
     unperturbed,
 )
-from magnet_arrow.predictions.metrics import METRIC, SPLIT
+from magnet_arrow.predictions.metrics import METRIC, SPLIT, split_rank
 from magnet_arrow.schema.registry import RUN, TABLES
 
 _STATS, _PER_INSTANCE = TABLES["stats"], TABLES["per_instance_stats"]
@@ -86,9 +86,8 @@ def _splits(stats: pl.LazyFrame, metric: str) -> pl.DataFrame:
     if metric not in names:
         raise ColumnNotFoundError.among(metric, names, table="stats", what="stat")
     split = pl.col(STAT_SPLIT) if STAT_SPLIT in types else pl.lit(None, pl.String)
-    rank = pl.col(SPLIT).replace_strict({"test": 0, "valid": 1}, default=2, return_dtype=pl.Int64)
     found = stats.filter(pl.col(STAT_NAME) == metric).select(RUN, split.alias(SPLIT)).unique().collect()
-    return found.sort(rank, SPLIT).unique(RUN, keep="first", maintain_order=True)
+    return found.sort(split_rank(), SPLIT).unique(RUN, keep="first", maintain_order=True)
 
 
 def _worst(stats: pl.LazyFrame, perturbation: str) -> pl.LazyFrame:

@@ -158,6 +158,15 @@ def test_by_the_method(tmp_path: Path) -> None:
     assert main_of(tmp_path) == [("exact_match", "test", "method multiple_choice_separate_original")]
 
 
+def test_a_stat_without_a_split_is_of_none(tmp_path: Path) -> None:
+    run = one_run(tmp_path, method="multiple_choice_joint")
+    run["stats"] = [stat("exact_match", 0.75)]
+    del run["stats"][0]["name"]["split"]
+    write_run(tmp_path, run)
+    assert main_of(tmp_path) == [("exact_match", None, "method multiple_choice_joint")]
+    assert HelmRuns(tmp_path).scores().select("split", "score").rows() == [(None, 0.75)]
+
+
 def test_none_with_the_reason(tmp_path: Path) -> None:
     write_run(tmp_path, one_run(tmp_path, scenario="gsm_scenario.GSM8KScenario", groups=[]))
     runs = HelmRuns(tmp_path)
