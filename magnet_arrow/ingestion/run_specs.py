@@ -6,19 +6,25 @@ from dataclasses import dataclass
 import polars as pl
 
 from magnet_arrow.cache import Cache
+from magnet_arrow.decode.chunks import Chunk
+from magnet_arrow.decode.decoder import FastDecodeError
 from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.errors import BadFileError
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.ingestion.api import CacheLike
+from magnet_arrow.ingestion.batch_reader import BATCH_BYTES
 from magnet_arrow.ingestion.plan import has_same_run_spec
 from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.ingestion.run_reader import RUN_SPEC, read_run_spec, stamps_of
 from magnet_arrow.query.scan_runs import read_run_specs_of
 from magnet_arrow.records.table_builder import Owner
-from magnet_arrow.records.table_builders import ObjectBuilder
+from magnet_arrow.records.table_builders import ObjectBuilder, ObjectRows
 from magnet_arrow.sources.file import SourceFile
 from magnet_arrow.storage.manifest import run_key
 from magnet_arrow.storage.source_ids import SourceIds
+
+_BATCH_RUNS = 256
+"""How many run specs are decoded at once; if one of them needs a closer look, all of them are decoded one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +56,69 @@ def readable_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> R
     known = snapshot.keys_of(places)
     ids = SourceIds(snapshot, [(place, stamps_of(place)) for place, key in zip(places, known, strict=True) if not key])
     cached = snapshot.among([key for key in known if key])
-    builder = ObjectBuilder("run_spec")
-    buffer = Buffer()
-    keys, readable, bad = [], [], {}
-    for index, place in enumerate(places):
-        key = known[index] or run_key(ids.id_of(place), place.suite, place.folder)
+    keys = [
+        key or run_key(ids.id_of(place), place.suite, place.folder) for place, key in zip(places, known, strict=True)
+    ]
+    unread = []
+    for index, (place, key) in enumerate(zip(places, keys, strict=True)):
         held = cached.get(key)
         if held is None or not has_same_run_spec(place, held.fingerprint):
-            try:
-                with SourceFile(place.path, RUN_SPEC, where_of(place)) as file:
-                    spec, residual = read_run_spec(buffer, file)
-            except BadFileError as error:
-                bad[index] = error
-                continue
-            builder.append(builder.row_of(spec, residual), [Owner(key, spec.name)])
-        keys.append(key)
-        readable.append(index)
-    frame, json_columns = read_run_specs_of(snapshot, keys, builder.flush() if builder.rows else None)
+            unread.append(index)
+    builder, buffer = ObjectBuilder("run_spec"), Buffer()
+    bad: dict[int, BadFileError] = {}
+    for begin in range(0, len(unread), _BATCH_RUNS):
+        bad |= _append(builder, buffer, [(index, places[index], keys[index]) for index in unread[begin:][:_BATCH_RUNS]])
+    readable = [index for index in range(len(places)) if index not in bad]
+    batch = builder.flush() if builder.rows else None
+    frame, json_columns = read_run_specs_of(snapshot, [keys[index] for index in readable], batch)
     return RunSpecs(frame, readable, json_columns, bad)
+
+
+def _append(
+    builder: ObjectBuilder, buffer: Buffer, runs: Sequence[tuple[int, RunPlace, str]]
+) -> dict[int, BadFileError]:
+    """Append the run specs of some runs.
+
+    Args:
+        builder: of the run specs.
+        buffer: for their files.
+        runs: the index, the place and the key of each.
+
+    Returns:
+        Why those that are not appended cannot be read, by index.
+    """
+    rows = _read_together(builder, buffer, [place for _, place, _ in runs])
+    if rows is not None:
+        builder.append(rows, [Owner(key, spec.name) for (_, _, key), spec in zip(runs, rows.values, strict=True)])
+        return {}
+    bad = {}
+    for index, place, key in runs:
+        try:
+            with SourceFile(place.path, RUN_SPEC, where_of(place)) as file:
+                spec, residual = read_run_spec(buffer, file)
+        except BadFileError as error:
+            bad[index] = error
+        else:
+            builder.append(builder.row_of(spec, residual), [Owner(key, spec.name)])
+    return bad
+
+
+def _read_together(builder: ObjectBuilder, buffer: Buffer, places: Sequence[RunPlace]) -> ObjectRows | None:
+    """The run specs at some places, decoded at once; None if one needs a closer look, or they are long."""
+    buffer.clear()
+    documents = []
+    try:
+        for place in places:
+            with SourceFile(place.path, RUN_SPEC, where_of(place)) as file:
+                documents.append(buffer.load(file))
+            if buffer.used > BATCH_BYTES:
+                return None
+        rows = builder.read_files(
+            [Chunk(buffer.data, one.begin, one.end, one.offset, 0, "$", one.where) for one in documents]
+        )
+    except (BadFileError, FastDecodeError):
+        return None
+    return rows if all(isinstance(spec.name, str) for spec in rows.values) else None
 
 
 def read_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> pl.DataFrame:
