@@ -1,8 +1,7 @@
 """Frames of small runs that this process has read, kept for the next draw: many seeds draw the same runs.
 
 A frame is kept under the segment that it was read from, which never changes; a run that is ingested again is in another
-one. The caller has a snapshot, so a changed source is noticed before this module is asked. A frame is kept when it is
-read for the second time: reading runs one by one and copying them costs more than one scan of all.
+one. The caller has a snapshot, so a changed source is noticed before this module is asked.
 """
 
 import io
@@ -21,8 +20,6 @@ MAX_BYTES = 128 << 20
 """Frames are kept up to this size, those that were used last."""
 MAX_RUN_BYTES = 4 << 20
 """Larger runs, by the size of their files, are read each time."""
-MAX_ASKED = 1 << 18
-"""How many keys are known to have been asked for before they are forgotten."""
 
 _Key: TypeAlias = tuple[object, ...]
 
@@ -34,18 +31,7 @@ class KeptFrames:
         self.max_bytes = max_bytes
         self.bytes = 0
         self._frames: OrderedDict[_Key, tuple[pl.DataFrame, int]] = OrderedDict()
-        self._asked: set[int] = set()
         self._lock = threading.Lock()
-
-    def were_asked(self, keys: list[_Key]) -> bool:
-        """Whether all of these keys were asked for before; from now on they were."""
-        hashes = set(map(hash, keys))
-        with self._lock:
-            known = hashes <= self._asked
-            if len(self._asked) > MAX_ASKED:
-                self._asked.clear()
-            self._asked |= hashes
-            return known
 
     def get(self, key: _Key) -> pl.DataFrame | None:
         """The frame of this key, if it is kept. It is a new object: columns added to it are not kept."""
@@ -81,15 +67,28 @@ def read_copy(runs: CachedRuns, table: str) -> pl.DataFrame:
 
 
 def _kept(runs: CachedRuns, table: str) -> pl.DataFrame | None:
-    """The rows of one table from kept frames; None where a run is large, or was not asked for before."""
+    """The rows of one table from kept frames; None where a run is large."""
     chosen = select_runs(runs.snapshot, table, runs.keys, telling=runs.telling)
     if not chosen.runs or any(_source_bytes(run) > MAX_RUN_BYTES for run in chosen.runs):
         return None
-    keys = [_key(chosen, run) for run in chosen.runs]
-    if not _KEPT.were_asked(keys):
-        return None
-    frames = [_frame(key, replace(chosen, runs=(run,))) for key, run in zip(keys, chosen.runs, strict=True)]
+    frames = _frames(chosen)
     return frames[0] if len(frames) == 1 else pl.concat(frames)
+
+
+def _frames(chosen: Selection) -> list[pl.DataFrame]:
+    """The rows of each run. Runs whose frames are not kept are read together: a scan for each took a third longer."""
+    keys = {run.key: _key(chosen, run) for run in chosen.runs}
+    frames = {run: frame for run, key in keys.items() if (frame := _KEPT.get(key)) is not None}
+    missing = tuple(run for run in chosen.runs if run.key not in frames)
+    if missing:
+        rows = replace(chosen, runs=missing).lazy().collect()
+        first = 0
+        for run in missing:
+            n_rows = run.rows(chosen.table.name).rows
+            frames[run.key] = copied(rows.slice(first, n_rows))
+            _KEPT.put(keys[run.key], frames[run.key])
+            first += n_rows
+    return [frames[run.key] for run in chosen.runs]
 
 
 def copied(frame: pl.DataFrame) -> pl.DataFrame:
@@ -114,12 +113,3 @@ def _key(chosen: Selection, run: CachedRun) -> _Key:
         for column in chosen.projection
     )
     return (chosen.cache, run.segment.id, run.key, run.fingerprint, chosen.table.name, columns)
-
-
-def _frame(key: _Key, of_run: Selection) -> pl.DataFrame:
-    """The rows of one run."""
-    frame = _KEPT.get(key)
-    if frame is None:
-        frame = copied(of_run.lazy().collect())
-        _KEPT.put(key, frame)
-    return frame

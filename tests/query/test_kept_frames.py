@@ -38,18 +38,29 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def test_rows_are_those_of_a_scan_and_are_kept_from_the_second_time_on(tmp_path: Path, reads: list[str]):
+def test_rows_are_those_of_a_scan_and_are_kept_from_the_first_time_on(tmp_path: Path, reads: list[str]):
     runs = [make_run(f"tides {n}", args={"subject": "x", f"own {n}": n}, n_instances=n + 1) for n in range(3)]
     write_runs(tmp_path, runs)
     chosen = cached(tmp_path)
     for table in ("run_spec", "scenario_state", "stats", "per_instance_stats"):
         for some in (chosen, chosen, chosen.take([2, 0]), chosen.take([1]), chosen.take([])):
             assert scan_kept(some, table).collect().equals(some.scan(table).collect())
-    n_reads = len(reads)
-    for table in ("run_spec", "scenario_state"):
-        scan_kept(chosen, table).collect()
-    assert len(reads) == n_reads
-    assert reads.count("scenario_state") == 3
+    fixed = "scenario_state", "per_instance_stats"  # their columns are the same for each choice of these runs
+    assert [reads.count(table) for table in fixed] == [3, 3]
+
+
+def test_runs_that_are_not_kept_are_read_beside_those_that_are(tmp_path: Path, reads: list[str]):
+    write_runs(tmp_path, [make_run(f"tides {n}", n_instances=n + 1) for n in range(4)])
+    chosen = cached(tmp_path)
+    scan_kept(chosen.take([2]), "scenario_state")
+    scan_kept(chosen.take([3, 2, 0]), "scenario_state")
+    assert len(reads) == 3
+    rows = scan_kept(chosen.take([3, 2, 0, 1]), "scenario_state").collect()
+    assert len(reads) == 4
+    ids = "scenario_state.request_states.instance.id"
+    assert rows.select("run_spec.name", ids).rows() == [
+        (f"tides {run}", f"id{number}") for run in (3, 2, 0, 1) for number in range(run + 1)
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:.*with the held-out run's name")
