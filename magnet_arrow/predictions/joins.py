@@ -41,7 +41,9 @@ _STAT_KEY = {
 }
 _STATE_PERTURBATION = _STATE.named("request_states.instance.perturbation.name").removesuffix("name")
 _STAT_PERTURBATION = _STAT.named("perturbation.name").removesuffix("name")
-_NEEDED = (RUN, _TRIAL, _ID)
+_NEEDED_OF_STATES = [_STATE_KEY[part] for part in (RUN, _TRIAL, _ID)]
+_NEEDED_OF_STATS = [*(_STAT_KEY[part] for part in (RUN, _TRIAL, _ID)), STAT_NAME, STAT_VALUE]
+"""Columns without which there is no key, or nothing to join."""
 NAME, VALUE = "name", "value"
 """Columns of a stat's name and its mean."""
 STAT_ROW = "stat row"
@@ -145,9 +147,8 @@ def instance_keys(request_states: pl.LazyFrame, per_instance_stats: pl.LazyFrame
         ColumnNotFoundError: a column without which there is no key is missing.
         JoinError: a column of the key, or of the stats' names and values, has a type that it cannot have.
     """
-    request_states = _with_needed(request_states, [_STATE_KEY[part] for part in _NEEDED], _STATE)
-    needed = [*(_STAT_KEY[part] for part in _NEEDED), STAT_NAME, STAT_VALUE]
-    per_instance_stats = _with_needed(per_instance_stats, needed, _STAT)
+    request_states = _with_needed(request_states, _NEEDED_OF_STATES, _STATE)
+    per_instance_stats = _with_needed(per_instance_stats, _NEEDED_OF_STATS, _STAT)
     state_types, stat_types = request_states.collect_schema(), per_instance_stats.collect_schema()
     _check_stat_types(stat_types)
     pairs = dict(zip(_STATE_KEY.values(), _STAT_KEY.values(), strict=True)) | _parameters(state_types, stat_types)
@@ -215,11 +216,7 @@ def one_pair_each(matched: pl.DataFrame) -> pl.DataFrame:
 
 def with_key_columns(states: pl.LazyFrame, stats: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """The frames with every column of the key; what occurs in no run is null."""
-    needed = [*(_STAT_KEY[part] for part in _NEEDED), STAT_NAME, STAT_VALUE]
-    return (
-        _with_nulls(states, [_STATE_KEY[part] for part in _NEEDED], _STATE),
-        _with_nulls(stats, needed, _STAT),
-    )
+    return _with_nulls(states, _NEEDED_OF_STATES, _STATE), _with_nulls(stats, _NEEDED_OF_STATS, _STAT)
 
 
 def _with_nulls(rows: pl.LazyFrame, names: list[str], table: Table) -> pl.LazyFrame:
