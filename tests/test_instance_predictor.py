@@ -112,6 +112,14 @@ def test_a_stat_with_two_values_is_named(tmp_path: Path):
         actual(tmp_path, run_of([state("a")], [entry("a", 1), entry("a", 2)]))
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_null_is_no_other_value(order: int, tmp_path: Path):
+    """HELM writes null for a stat over no values; `join_instances` passes over it, too."""
+    empty = entry("a", 1)
+    empty["stats"] = [stat("exact_match", 0) | {"count": 0, "mean": None}]
+    assert actual(tmp_path, run_of([state("a")], [empty, entry("a", 1)][::order])) == [("a", 0, 1.0)]
+
+
 def test_a_stat_with_two_values_that_nobody_predicts_is_no_matter(tmp_path: Path):
     other = entry("a", 1)
     other["stats"] = [stat("length", 1), stat("length", 2)]

@@ -78,7 +78,7 @@ def compare_instances(predictions: pl.LazyFrame, stats: pl.LazyFrame, states: pl
     ids = states.select(RUN_NAME, PREDICT_ID, _named_or_null(states, INSTANCE_ID, "instance_id", pl.String()))
     name = _named_or_null(stats, INSTANCE_STAT_NAME, INSTANCE_STAT_NAME, pl.String())
     means = stats.select(RUN_NAME, PREDICT_ID, name, _named_or_null(stats, STAT_VALUE, _ACTUAL, pl.Float64()))
-    means = means.unique(_PREDICTED, keep="first")
+    means = means.drop_nulls(_ACTUAL).unique(_PREDICTED, keep="first")
     known = predictions.join(ids, on=[RUN_NAME, PREDICT_ID], how="left", maintain_order="left")
     return known.join(means, on=_PREDICTED, how="left", maintain_order="left").select(
         pl.col(RUN_NAME).alias("run_spec"),
@@ -91,14 +91,15 @@ def compare_instances(predictions: pl.LazyFrame, stats: pl.LazyFrame, states: pl
 
 
 def require_one_value(predictions: pl.DataFrame, stats: pl.DataFrame) -> None:
-    """Raise where a predicted stat of a request state has several different values.
+    """Raise where a predicted stat of a request state has several different values; null is none.
 
     Raises:
         JoinError: it does.
     """
     if not {STAT_VALUE, INSTANCE_STAT_NAME} <= set(stats.columns):
         return
-    predicted = stats.join(predictions.select(_PREDICTED), on=_PREDICTED, how="semi")
+    known = stats.filter(pl.col(STAT_VALUE).is_not_null())
+    predicted = known.join(predictions.select(_PREDICTED), on=_PREDICTED, how="semi")
     values = predicted.group_by(_PREDICTED, maintain_order=True).agg(pl.col(STAT_VALUE).unique(maintain_order=True))
     several = values.filter(pl.col(STAT_VALUE).list.len() > 1)
     if several.is_empty():
