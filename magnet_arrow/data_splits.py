@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Literal, NoReturn
 import polars as pl
 
 from magnet_arrow._text import counted, for_terminal
-from magnet_arrow.checks.run_selection import Selected, look_at, reason_of
 from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError, SettingError, Where, warn
 from magnet_arrow.helm.layout import Source
 from magnet_arrow.ingestion.ensure_cached import rejected_error
@@ -27,6 +26,7 @@ from magnet_arrow.query.frames import CachedRuns
 from magnet_arrow.query.kept_frames import copied, read_copy, scan_kept
 from magnet_arrow.query.run_columns import RUN_COLUMNS, telling_apart, telling_names_apart
 from magnet_arrow.runs.run_choice import RunChoice, chosen_indices
+from magnet_arrow.runs.run_selection import Selected, look_at, reason_of
 from magnet_arrow.schema.registry import RUN_NAME, TABLES
 
 SamplePolicy = Literal["error", "warn", "ignore"]

@@ -1,1 +1,1 @@
-"""Checks of a dump and its cache. In: a source. Out: reports (`validate`, `verify`), and its complete runs."""
+"""Checks of a dump and its cache. In: a source. Out: reports (`validate`, `verify`)."""

@@ -7,7 +7,6 @@ from typing import NoReturn, overload
 import polars as pl
 
 from magnet_arrow._text import counted, for_terminal, html_list
-from magnet_arrow.checks.run_selection import look_at, select_runs
 from magnet_arrow.errors import CacheError, FilterError, SourceNotFoundError, UnsupportedError, warn
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace, Source, find_runs, is_run
@@ -20,6 +19,7 @@ from magnet_arrow.query.projection import Columns
 from magnet_arrow.query.raw_json import JsonView, StructsView
 from magnet_arrow.runs.read_options import CacheLike, HasReadOptions, ReadOptions
 from magnet_arrow.runs.run_filter import matching_rows, require_expression
+from magnet_arrow.runs.run_selection import look_at, select_runs
 from magnet_arrow.runs.summaries import Summaries, SummarizedRuns
 from magnet_arrow.schema.registry import TABLES
 from magnet_arrow.sources import filesystem
