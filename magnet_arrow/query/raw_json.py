@@ -18,6 +18,8 @@ from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.sources.file import SourceFile
 
 T = TypeVar("T")
+_BLOCK_BYTES = 1 << 20
+"""A file is read in blocks of at most this size, so that a long one is in memory once while it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +115,13 @@ def read_json(folder: Path, name: str, owner: str) -> Any:
     """
     with SourceFile(folder, name, owner) as file:
         data = bytearray()
-        block = memoryview(bytearray(max(file.size_bytes, 1 << 16)))  # a compressed file has more than one
+        block = memoryview(bytearray(min(max(file.size_bytes, 1 << 16), _BLOCK_BYTES)))
         while n_bytes := file.read_into(block):
             data += block[:n_bytes]
-    return _loads(bytes(data), file.where)
+    return _loads(data, file.where)
 
 
-def _loads(data: bytes, where: Where) -> Any:
+def _loads(data: bytearray, where: Where) -> Any:
     try:
         return json.loads(data)
     except json.JSONDecodeError as error:
