@@ -57,6 +57,7 @@ class SuiteReader:
         """
         pairs: list[tuple[str, str]] = []
         batch: list[tuple[str, bytes]] = []
+        size = 0
         for name in self._names:
             text = None if name in DERIVED else self._context.read_text(self._place, name)
             if text is None:
@@ -65,9 +66,10 @@ class SuiteReader:
             pairs.append((name, text[0]))
             if table_of(name) is not None:
                 batch.append((name, text[1]))
-            if sum(len(whole) for _, whole in batch) >= _BATCH_BYTES:
+                size += len(text[1])
+            if size >= _BATCH_BYTES:
                 self._read_tables(batch)
-                batch = []
+                batch, size = [], 0
         self._read_tables(batch)
         if pairs:
             self.found.rows.append((_TEXTS, self._context.tables.find(_TEXTS, PairBuilder).rows_of(pairs), 0))
