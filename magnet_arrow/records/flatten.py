@@ -41,8 +41,10 @@ def undeclared(owner: DynamicObject, table: Table, residuals: dict[int, Residual
                 if is_member and inner not in declared and value is not None:
                     found[place] = unescape(inner[len(stem) :])
             rest = {place: value for place, value in residual.items() if place not in found} if found else residual
-            text = dumps({key: residual[place] for place, key in found.items()}).decode("ascii")
-            known[id(residual)] = numbers[text] if found else None, rest
+            code = None
+            if found:
+                code = numbers[dumps({key: residual[place] for place, key in found.items()}).decode("ascii")]
+            known[id(residual)] = code, rest
         codes[row], residuals[row] = known[id(residual)]
     return texts_of(codes, list(numbers))
 
@@ -114,10 +116,9 @@ class Flattener:
         if owner.unbounded:
             for found in cells.values():
                 _bound(owner, found)
-        kinds = {code: tuple(found.kinds.items()) for code, found in cells.items()}
-        forms = list(dict.fromkeys(kinds.values()))
-        numbers = {form: number for number, form in enumerate(forms)}
-        form_of = {code: numbers[form] for code, form in kinds.items()}
+        numbers: Numbers[tuple[tuple[str, Kind], ...]] = Numbers()
+        form_of = {code: numbers[tuple(found.kinds.items())] for code, found in cells.items()}
+        forms = list(numbers)
         flat: list[int | None] = [None] * len(codes)
         whole: list[int | None] = [None] * len(codes)
         for run in self._runs:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from magnet_arrow import _arrow_compute as pc
 from magnet_arrow import _interning
+from magnet_arrow._interning import Numbers
 from magnet_arrow.decode.chunks import Chunk, CrowdedError
 from magnet_arrow.decode.decoder import BadPieceError, FastDecodeError
 from magnet_arrow.decode.wire import Residual
@@ -257,9 +258,9 @@ def _slices(runs: Sequence[_Run]) -> list[RunRows]:
 
 def _per_run(values: Sequence[str], counts: Sequence[int]) -> pa.Array:
     """A value for each run, repeated over its rows."""
-    distinct: dict[str, int] = {}
-    codes = [distinct.setdefault(value, len(distinct)) for value in values]
-    texts = pa.array(list(distinct), pa.string())
+    numbers: Numbers[str] = Numbers()
+    codes = [numbers[value] for value in values]
+    texts = pa.array(list(numbers), pa.string())
     return pa.DictionaryArray.from_arrays(_repeated(pa.array(codes, pa.int32()), counts), texts)
 
 
