@@ -10,6 +10,7 @@ from magnet_arrow.errors import ColumnNotFoundError, SettingError
 from magnet_arrow.predictions import joins
 from magnet_arrow.predictions.answers import answer_columns
 from magnet_arrow.predictions.asked import check_name
+from magnet_arrow.predictions.described_runs import METHOD
 from magnet_arrow.predictions.joins import NAME, ROW, STAT_NAME, VALUE, Duplicates
 from magnet_arrow.predictions.metrics import METRIC, of_kind
 from magnet_arrow.schema.registry import RUN, TABLES
@@ -20,7 +21,6 @@ Rows: TypeAlias = Literal["samples", "requests"]
 Metrics: TypeAlias = Literal["main", "all"] | Sequence[str]
 """Which scores samples have: the run's main metric, every metric of kind quality, or these."""
 
-METHOD = "method"
 SCORE = "score"
 _STATE = TABLES["scenario_state"]
 _REFERENCE = _STATE.named("request_states.reference_index")
@@ -54,9 +54,7 @@ def scan_samples(
     """See `HelmRuns.scan_samples`."""
     if rows not in ("samples", "requests"):
         raise SettingError("rows:", expected="'samples' or 'requests'", found=repr(rows))
-    if isinstance(metrics, str) and metrics not in ("main", "all"):
-        raise SettingError("metrics:", expected="'main', 'all' or a list of names", found=repr(metrics))
-    if not isinstance(metrics, str | Sequence):
+    if not (metrics in ("main", "all") if isinstance(metrics, str) else isinstance(metrics, Sequence)):
         raise SettingError("metrics:", expected="'main', 'all' or a list of names", found=repr(metrics))
     for name in metrics:
         check_name("metrics, a name", name)
@@ -132,6 +130,7 @@ def _kept(tables: RunTables, states: pl.DataFrame, picks: pl.Series) -> pl.Serie
     types = tables.request_states.collect_schema()
     names = {_REFERENCE_INDEX: _REFERENCE, _REQUEST_MODE: _MODE}
     found = {alias: pl.col(name) if name in types else pl.lit(None) for alias, name in names.items()}
+    # With the run, which is always there: a frame of nothing but nulls would have a single row.
     parts = tables.request_states.select(pl.col(RUN).alias("of run"), **found).drop("of run").collect()
     rows = pl.concat([states, parts, picks.to_frame()], how="horizontal")
     rows = rows.join(tables.runs.select(RUN, METHOD), on=RUN, how="left", maintain_order="left")
