@@ -1,1 +1,1 @@
-"""Examples to start from: a notebook that shows what a predictor is given, and a predictor that guesses."""
+"""Examples: a notebook that shows what a predictor is given, two predictors that guess, and one that fits a line."""

@@ -1,6 +1,6 @@
 """A run predictor that fits a line: `exact_match` of misspelled questions by the strength of the misspelling.
 
-Run it on the runs `perturbed` of the demo, by
+Run it on the suite `perturbed` of the demo, by
 `magnet-arrow predict magnet_arrow.examples.perturbation_line_predictor:PerturbationLinePredictor PATH --examples 2`.
 """
 
