@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, NoReturn
 import polars as pl
 
 from magnet_arrow._text import counted, for_terminal
-from magnet_arrow.errors import NotEnoughRunsError, NotEnoughSamplesError, SettingError, Where, warn
+from magnet_arrow.errors import BadFileError, NotEnoughRunsError, NotEnoughSamplesError, SettingError, Where, warn
 from magnet_arrow.helm.layout import Source
 from magnet_arrow.ingestion.ensure_cached import rejected_error
 from magnet_arrow.ingestion.run_specs import read_run_specs
@@ -37,6 +37,7 @@ _HIDDEN_STATS = TABLES["per_instance_stats"].hidden
 
 _log = logging.getLogger("magnet_arrow")
 _GO_ON = "With skip_unreadable=True only runs that can be read are drawn."
+_COMPLETE_ONLY = "draw() uses complete runs only: choose others, or make these complete."
 _PARTIAL = "partial=True"  # in hints about `ingest` and `HelmRuns`; a predictor calls it `include_partial`
 
 
@@ -229,7 +230,7 @@ def draw(
     train_runs, test_runs = chosen_indices(runs, train, "train"), chosen_indices(runs, test, "test")
     if not test_runs:
         raise SettingError("test:", expected="at least one held-out run", found="none")
-    cached = _ingest_drawn(runs.take([*train_runs, *test_runs]), include_partial=False)
+    cached = _cached(_ingest(runs.take([*train_runs, *test_runs]), include_partial=False), go_on=_COMPLETE_ONLY)
     _require_other_names([run.name for run in cached.snapshot.chosen(cached.keys)], len(train_runs))
     cached = replace(cached, telling=_telling(runs, cached))
     held_out = cached.take(range(len(train_runs), len(cached.keys)))
@@ -328,17 +329,27 @@ def _ingest_all(runs: HelmRuns, *, include_partial: bool, skip_unreadable: bool)
 
 
 def _ingest_drawn(runs: HelmRuns, *, include_partial: bool) -> CachedRuns:
-    """Ingest the drawn runs where the cache lacks them.
+    """Ingest the drawn runs where the cache lacks them; hints are about a predictor's arguments.
 
     Raises:
-        BadFileError: one cannot be ingested; the same error whether or not the cache has a part of it.
+        BadFileError: as `_cached`.
     """
-    selected = _ingest(runs, include_partial=include_partial)
+    try:
+        return _cached(_ingest(runs, include_partial=include_partial), go_on=_GO_ON)
+    except BadFileError as error:
+        error.hint = error.hint and error.hint.replace(f" {_PARTIAL}", f" include_{_PARTIAL}")
+        raise
+
+
+def _cached(selected: Selected, *, go_on: str) -> CachedRuns:
+    """The frames of the selected runs; `go_on` says how to do without the runs that are not selected.
+
+    Raises:
+        BadFileError: a run is left out; the same error whether or not the cache has a part of it.
+    """
     bad = [reason_of(one) for one in selected.left_out if one.what == "run"]
     if bad:
-        error = rejected_error(bad, go_on=_GO_ON)
-        error.hint = error.hint and error.hint.replace(f" {_PARTIAL}", f" include_{_PARTIAL}")
-        raise error
+        raise rejected_error(bad, go_on=go_on)
     return CachedRuns(selected.snapshot, selected.keys)
 
 

@@ -14,7 +14,7 @@ from makedump import make_run, request_state, write_run, write_runs
 
 from magnet_arrow import data_splits
 from magnet_arrow.data_splits import SequesteredTestSplit, TrainSplit, draw, draw_at_random, frames_of
-from magnet_arrow.errors import MagnetWarning, NotEnoughRunsError, NotEnoughSamplesError, SettingError
+from magnet_arrow.errors import BadFileError, MagnetWarning, NotEnoughRunsError, NotEnoughSamplesError, SettingError
 from magnet_arrow.outputs import HelmRuns
 
 ID = "scenario_state.request_states.instance.id"
@@ -372,3 +372,13 @@ def test_runs_may_be_named_by_objects_and_several_held_out(tmp_path: Path):
 def test_a_choice_that_is_wrong_is_named(tmp_path: Path, arguments: dict[str, Any], words: str):
     with pytest.raises(SettingError, match=words):
         draw(four_runs(tmp_path), **{"train": [0, 1]} | arguments)
+
+
+def test_the_error_for_a_named_run_that_is_partial_names_no_argument_that_draw_lacks(tmp_path: Path):
+    runs = four_runs(tmp_path)
+    (runs[1].path / "stats.json").unlink()
+    with pytest.raises(BadFileError, match="tide b") as caught:
+        draw(runs, train=[0, 1], test=[3])
+    assert caught.value.hint is not None
+    assert "complete runs only" in caught.value.hint
+    assert not any(name in caught.value.hint for name in ("skip_unreadable", "include_partial"))
