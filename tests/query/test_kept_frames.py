@@ -49,6 +49,19 @@ def test_rows_are_those_of_a_scan_and_are_kept_from_the_first_time_on(tmp_path: 
     assert [reads.count(table) for table in fixed] == [3, 3]
 
 
+def test_rows_are_in_one_chunk_as_those_of_a_copy_that_is_not_kept(
+    tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    """The last digit of a predictor's own mean would depend on the number of chunks."""
+    write_runs(tmp_path, [make_run(f"tides {n}") for n in range(3)])
+    chosen = cached(tmp_path)
+    kept = kept_frames.read_copy(chosen, "stats")
+    monkeypatch.setattr(kept_frames, "MAX_RUN_BYTES", 0)
+    assert kept.equals(kept_frames.read_copy(chosen, "stats"))
+    assert [kept.n_chunks(), kept_frames.read_copy(chosen, "stats").n_chunks()] == [1, 1]
+    assert reads == ["stats"] * 3
+
+
 def test_runs_that_are_not_kept_are_read_beside_those_that_are(tmp_path: Path, reads: list[str]):
     write_runs(tmp_path, [make_run(f"tides {n}", n_instances=n + 1) for n in range(4)])
     chosen = cached(tmp_path)
