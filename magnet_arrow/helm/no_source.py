@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import shlex
 from pathlib import Path
 
 from magnet_arrow.errors import NoRunsError, SourceNotFoundError
@@ -51,14 +52,16 @@ _BUCKET = re.compile(
 def _copy_line(scheme: str, rest: str) -> str:
     bucket = _BUCKET.fullmatch(rest) if scheme in ("http", "https") else None
     if scheme in ("gs", "gcs") or bucket:
-        return f"gcloud storage cp --recursive 'gs://{bucket[1] if bucket else rest}' FOLDER"
+        source = f"gs://{bucket[1] if bucket else rest}"
+        return f"gcloud storage cp --recursive {shlex.quote(source)} FOLDER"
     if scheme in ("s3", "s3a", "s3n"):
-        return f"aws s3 cp --recursive 's3://{rest}' FOLDER"
+        return f"aws s3 cp --recursive {shlex.quote(f's3://{rest}')} FOLDER"
     if scheme in ("http", "https", "ftp"):
-        return f"wget --recursive --no-parent '{scheme}://{rest}'"
+        return f"wget --recursive --no-parent {shlex.quote(f'{scheme}://{rest}')}"
     if scheme == "file":
-        return f"cp -r '/{rest.lstrip('/')}' FOLDER"
-    return f"rclone copy '{scheme}:{rest}' FOLDER"
+        path = "/" + rest.lstrip("/")
+        return f"cp -r {shlex.quote(path)} FOLDER"
+    return f"rclone copy {shlex.quote(f'{scheme}:{rest}')} FOLDER"
 
 
 _ARCHIVES = {".zip": "unzip {} -d FOLDER", ".7z": "7z x {} -oFOLDER", ".rar": "unrar x {} FOLDER/"}
@@ -83,7 +86,7 @@ def _a_file(path: str) -> SourceNotFoundError:
 def _unpack_line(path: str) -> str | None:
     """The command that unpacks an archive; None for any other file."""
     begin = _first_bytes(path)
-    quoted = f"'{path}'"
+    quoted = shlex.quote(path)
     ending = os.path.splitext(path)[1].lower()
     if begin.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         ending = ".zip"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -683,12 +684,12 @@ def test_a_path_that_cannot_be(path: str) -> None:
 @pytest.mark.parametrize(
     ("name", "begin", "line"),
     [
-        ("dump.zip", b"PK\x03\x04", "unzip '{}' -d FOLDER"),
-        ("dump", b"PK\x03\x04", "unzip '{}' -d FOLDER"),
-        ("dump.tar", b"", "tar -xf '{}' -C FOLDER"),
-        ("dump.tar.xz", b"", "tar -xf '{}' -C FOLDER"),
-        ("dump.TGZ", b"", "tar -xf '{}' -C FOLDER"),
-        ("dump", b"\0" * 257 + b"ustar", "tar -xf '{}' -C FOLDER"),
+        ("dump.zip", b"PK\x03\x04", "unzip {} -d FOLDER"),
+        ("dump", b"PK\x03\x04", "unzip {} -d FOLDER"),
+        ("dump.tar", b"", "tar -xf {} -C FOLDER"),
+        ("dump.tar.xz", b"", "tar -xf {} -C FOLDER"),
+        ("dump.TGZ", b"", "tar -xf {} -C FOLDER"),
+        ("dump", b"\0" * 257 + b"ustar", "tar -xf {} -C FOLDER"),
     ],
 )
 def test_an_archive_is_to_be_unpacked(tmp_path: Path, name: str, begin: bytes, line: str) -> None:
@@ -701,15 +702,26 @@ def test_an_archive_is_to_be_unpacked(tmp_path: Path, name: str, begin: bytes, l
     assert line.format(tmp_path / name) in caught.value.hint
 
 
+def test_the_line_that_unpacks_an_archive_suits_a_shell_whatever_its_name_holds(tmp_path: Path) -> None:
+    archive = tmp_path / "it's a $dump.zip"
+    archive.write_bytes(b"PK\x03\x04")
+    with pytest.raises(SourceNotFoundError) as caught:
+        find_runs(archive)
+    assert caught.value.hint is not None
+    line = caught.value.hint.splitlines()[-1]
+    assert shlex.split(line) == ["unzip", str(archive), "-d", "FOLDER"]
+
+
 @pytest.mark.parametrize(
     ("url", "line"),
     [
-        ("gs://crfm-helm-public/lite/benchmark_output", "gcloud storage cp --recursive 'gs://crfm-helm-public/lite/b"),
-        ("s3://bucket/runs/v1", "aws s3 cp --recursive 's3://bucket/runs/v1' FOLDER"),
-        ("https://example.org/runs/", "wget --recursive --no-parent 'https://example.org/runs/'"),
-        ("https://storage.googleapis.com/b/runs", "gcloud storage cp --recursive 'gs://b/runs' FOLDER"),
-        ("file:///data/out", "cp -r '/data/out' FOLDER"),
-        ("az://container/x", "rclone copy 'az:container/x' FOLDER"),
+        ("gs://crfm-helm-public/lite/benchmark_output", "gcloud storage cp --recursive gs://crfm-helm-public/lite/b"),
+        ("s3://bucket/runs/v1", "aws s3 cp --recursive s3://bucket/runs/v1 FOLDER"),
+        ("https://example.org/runs/", "wget --recursive --no-parent https://example.org/runs/"),
+        ("https://storage.googleapis.com/b/runs", "gcloud storage cp --recursive gs://b/runs FOLDER"),
+        ("file:///data/out", "cp -r /data/out FOLDER"),
+        ("https://example.org/a?b=1&c=2", "wget --recursive --no-parent 'https://example.org/a?b=1&c=2'"),
+        ("az://container/x", "rclone copy az:container/x FOLDER"),
     ],
 )
 @pytest.mark.parametrize("kind", [str, Path])
@@ -719,7 +731,7 @@ def test_a_source_on_another_machine_is_not_supported_yet(
     for find in (find_runs, find_outputs, HelmRun, HelmSuite):
         with pytest.raises(SourceNotFoundError, match="not supported yet") as caught:
             find(kind(url))
-        assert line.rstrip("/'") in str(caught.value)
+        assert line.rstrip("/") in str(caught.value)
 
 
 def test_a_tilde_is_the_home_folder(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
