@@ -324,7 +324,7 @@ def _require_few_items(chunk: Chunk, rows: int, items: int) -> None:
     """Require that the lists beside the request states are short enough, as each row has them.
 
     Raises:
-        BadFileError: it is.
+        BadFileError: they are not.
     """
     rows += chunk.first
     if rows * items > MAX_ITEMS:
