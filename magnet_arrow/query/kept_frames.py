@@ -20,6 +20,8 @@ MAX_BYTES = 128 << 20
 """Frames are kept up to this size, those that were used last."""
 MAX_RUN_BYTES = 4 << 20
 """Larger runs, by the size of their files, are read each time."""
+MAX_TEXT_BYTES = 16 << 20
+"""So are tables of a run with more text. A frame that shares a text among rows has it once, a copy in every row."""
 
 _Key: TypeAlias = tuple[object, ...]
 
@@ -67,17 +69,22 @@ def read_copy(runs: CachedRuns, table: str) -> pl.DataFrame:
 
 
 def _kept(runs: CachedRuns, table: str) -> pl.DataFrame | None:
-    """The rows of one table from kept frames; None where a run is large."""
+    """The rows of one table from kept frames; None where a run is large, or a copy of its rows would be."""
     chosen = select_runs(runs.snapshot, table, runs.keys, telling=runs.telling)
     if not chosen.runs or any(_source_bytes(run) > MAX_RUN_BYTES for run in chosen.runs):
         return None
     frames = _frames(chosen)
+    if frames is None:
+        return None
     # One chunk, as where they are not kept: the last digit of a mean depends on how rows are divided into chunks.
     return frames[0] if len(frames) == 1 else pl.concat(frames, rechunk=True)
 
 
-def _frames(chosen: Selection) -> list[pl.DataFrame]:
-    """The rows of each run. Runs whose frames are not kept are read together: a scan for each took a third longer."""
+def _frames(chosen: Selection) -> list[pl.DataFrame] | None:
+    """The rows of each run; None where a copy of them would be large.
+
+    Runs whose frames are not kept are read together: a scan for each took a third longer.
+    """
     keys = {run.key: _key(chosen, run) for run in chosen.runs}
     frames = {run: frame for run, key in keys.items() if (frame := _KEPT.get(key)) is not None}
     missing = tuple(run for run in chosen.runs if run.key not in frames)
@@ -86,7 +93,10 @@ def _frames(chosen: Selection) -> list[pl.DataFrame]:
         first = 0
         for run in missing:
             n_rows = run.rows(chosen.table.name).rows
-            frames[run.key] = copied(rows.slice(first, n_rows))
+            of_run = rows.slice(first, n_rows)
+            if _text_bytes(of_run) > MAX_TEXT_BYTES:
+                return None
+            frames[run.key] = copied(of_run)
             _KEPT.put(keys[run.key], frames[run.key])
             first += n_rows
     return [frames[run.key] for run in chosen.runs]
@@ -102,6 +112,12 @@ def copied(frame: pl.DataFrame) -> pl.DataFrame:
     stream = io.BytesIO()
     frame.write_ipc(stream, compat_level=pl.CompatLevel.oldest())
     return pl.read_ipc(stream.getvalue())
+
+
+def _text_bytes(frame: pl.DataFrame) -> int:
+    """Bytes of all texts, each as often as it occurs; texts in lists are not counted."""
+    lengths = frame.select(pl.col(pl.String).str.len_bytes().cast(pl.Int64).sum())
+    return sum(lengths.row(0)) if lengths.width else 0
 
 
 def _source_bytes(run: CachedRun) -> int:

@@ -141,3 +141,17 @@ def test_large_runs_are_not_kept(tmp_path: Path, reads: list[str], monkeypatch: 
     runs = cached(tmp_path)
     assert scan_kept(runs, "stats").collect().equals(runs.scan("stats").collect())
     assert reads == []
+
+
+def test_a_text_that_many_rows_share_is_not_copied_for_each(tmp_path: Path, reads: list[str]):
+    (folder,) = write_runs(tmp_path, [make_run("tides")])
+    file = folder / "per_instance_stats.json"
+    (first, *others) = json.loads(file.read_text())
+    first["perturbation"] = {"name": "x" * 100_000}
+    first["stats"] = first["stats"][:1] * 200  # 20 MB, if each row had its own text
+    file.write_text(json.dumps([first, *others]))
+    runs = cached(tmp_path)
+    assert scan_kept(runs, "per_instance_stats").collect().equals(runs.scan("per_instance_stats").collect())
+    assert reads == []
+    scan_kept(runs, "stats").collect()
+    assert reads == ["stats"]
