@@ -203,3 +203,13 @@ def commands(group: object, prefix: str = "") -> list[tuple[str, object]]:
         path = f"{prefix}{name}"
         found += commands(command, f"{path} ") if hasattr(command, "commands") else [(path, command)]
     return found
+
+
+def test_contributing_names_tests_of_every_promise_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = dict(re.findall(r"^\| (R\d+): [^|]+\| ([^|]+) \|$", text, re.MULTILINE))
+    assert list(named) == [f"R{number}" for number in range(1, 20)]
+    files = {file for shown in named.values() for file in re.findall(r"`([\w/]+\.py)`", shown)}
+    tests = {path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
+    assert len(files) > 19
+    assert files <= tests
