@@ -153,7 +153,7 @@ class ChunkReader:
         self._by_layout = self._by_layout and is_indented
 
     def _salvage_block(self) -> None:
-        """Take the complete elements of a file that fits a block, as one chunk."""
+        """Keep the complete elements of a file that fits a block, as the last chunk."""
         self._buffer.data[self._array] = _OPEN
         if not self._is_cut(self._array, self._filled, 0, 0):
             self._finish(self._array, self._filled, 0, 0)

@@ -118,7 +118,7 @@ class TableBuilder(Generic[R]):
         """The table's files of some runs at once, if all are ordinary.
 
         Args:
-            files: whole ones, one behind the other in a buffer.
+            files: complete ones, which follow one another in a buffer.
 
         Raises:
             FastDecodeError: one of them may hold something that needs a closer look.
@@ -231,7 +231,7 @@ class ArrayBuilder(TableBuilder[R]):
         return self._read_fast(files)
 
     def _read_fast(self, chunks: Sequence[Chunk]) -> R:
-        """The rows of chunks that lie one behind the other in a buffer, if all their elements are ordinary.
+        """The rows of chunks that follow one another in a buffer, if all their elements are ordinary.
 
         Raises:
             FastDecodeError, InexactError, UnicodeDecodeError, BadPieceError: one may not be.
