@@ -1,12 +1,12 @@
 """Fixtures that most tests share: the demo, the larger dumps, a cache of one's own."""
 
-import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from large_dumps import SHARED
 from makedump import THREE, make_run, write_runs
 
 from magnet_arrow.sources import demo
@@ -17,8 +17,6 @@ PROFILE = settings(deadline=None, suppress_health_check=[HealthCheck.function_sc
 settings.register_profile("quick", PROFILE, max_examples=10)
 settings.register_profile("thorough", PROFILE, max_examples=50, derandomize=True, print_blob=True)
 settings.load_profile("quick")  # unless --hypothesis-profile names the other
-
-SHARED = Path(os.environ.get("MAGNET_ARROW_SHARED", Path(__file__).parents[2] / "shared"))
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,13 @@
-"""Names of the dumps in `../shared/data` as parameters of tests."""
+"""Where `../shared` is, and names of the dumps in it as parameters of tests."""
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+SHARED = Path(os.environ.get("MAGNET_ARROW_SHARED", Path(__file__).parents[2] / "shared"))
 
 SLOW = {"bbq", "classic", "helm_made", "helm_old", "large", "mmlu", "mmlu_made"}
 """Dumps of 5 MB of JSON and more."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from large_dumps import SHARED
 
 from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit, frames_of
 from magnet_arrow.helm.layout import find_runs
@@ -148,8 +149,6 @@ def test_mmlu_is_drawn_and_compared_as_by_magnet(mmlu: HelmSuite, shared_golden:
 
 @pytest.fixture
 def shared_golden(shared_dumps: Callable[[str], Path]) -> dict[str, Any]:
-    from conftest import SHARED
-
     return json.loads((SHARED / "data" / "magnet_golden.json").read_bytes())
 
 

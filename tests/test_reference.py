@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import SHARED
+from large_dumps import SHARED
 from makedump import Run, make_run, write_run
 from reference import ARGS, STATE, TABLES, Json, Row, compare, tables, typed
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SHARED
+from large_dumps import SHARED
 
 import magnet_arrow
 from magnet_arrow.errors import BadFileError, FamilyNotFoundError, SourceNotFoundError

@@ -13,7 +13,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from conftest import SHARED
+from large_dumps import SHARED
 
 from magnet_arrow.errors import (
     BadFileError,
