@@ -1,0 +1,1 @@
+"""Panels and predictors -> predictions of held-out models and runs, their scores, and rankings."""
