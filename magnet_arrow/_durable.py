@@ -1,17 +1,19 @@
-"""Folders that are complete or not there, and writes that survive a loss of power.
+"""Folders and files that are complete or not there, and writes that survive a loss of power.
 
-A folder is written next to its place, under another name, and renamed at the end.
+A folder or file is written next to its place, under another name, and renamed at the end.
 
-A process that is killed leaves such a folder. Its writer holds a lock on the folder itself, which ends with the
+A process that is killed leaves what it wrote. The writer holds a lock on the folder itself, which ends with the
 process; so the next one knows which are left over, and removes them. Windows has no locks on folders: there they stay.
 """
 
 import contextlib
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 try:
     import fcntl
@@ -57,6 +59,26 @@ def replacing(target: Path, new_name: Callable[[], str]) -> Iterator[Path]:
     finally:
         if lock is not None:
             os.close(lock)
+
+
+@contextlib.contextmanager
+def replacing_file(target: Path) -> Iterator[BinaryIO]:
+    """A file to write into. It takes the place of `target` at the end, or is removed if an exception was raised.
+
+    Of two writers the last one wins. A process that is killed leaves `NAME.….part`.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+        sync(part)
+        part.replace(target)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def remove_leftovers(parent: Path, name: re.Pattern[str]) -> list[Path]:

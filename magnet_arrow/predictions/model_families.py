@@ -7,8 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from magnet_arrow.errors import BadFileError, FamilyNotFoundError, SettingError, SourceNotFoundError, Where
+from magnet_arrow.errors import BadFileError, FamilyNotFoundError, SettingError, Where
 from magnet_arrow.predictions.asked import check_name
+from magnet_arrow.sources.paths import readable_file
 
 _COLUMNS = ("model", "weights", "family", "organisation", "source")
 _FILE = "model_families.csv"
@@ -32,12 +33,12 @@ def model_families(models: Iterable[str] | None = None, *, file: str | os.PathLi
         FamilyNotFoundError: a model is in neither table; says which.
         SourceNotFoundError: there is no such file.
         SettingError: the models are no list of strings.
-        BadFileError: the file lacks a column, a value, or has a model twice.
+        BadFileError: the file cannot be read, lacks a column or a value, or has a model twice.
 
     >>> model_families(["groq/llama3-70b-8192", "anthropic_claude-2.1"])["family"].to_list()
     ['Llama', 'Claude']
     """
-    known = _known(None if file is None else Path(file))
+    known = _known(None if file is None else readable_file(file))
     if models is None:
         return known
     if isinstance(models, str) or not isinstance(models, Iterable):
@@ -58,8 +59,6 @@ def _known(file: Path | None) -> pl.DataFrame:
     ours = _read(resources.files(__package__).joinpath(_FILE).read_bytes(), _FILE)
     if file is None:
         return ours
-    if not file.is_file():
-        raise SourceNotFoundError(f"There is no file {file}.")
     theirs = _read(file.read_bytes(), file.name)
     return pl.concat([theirs, ours.join(theirs, on=_spelled("model"), how="anti", maintain_order="left")])
 

@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import polars as pl
@@ -13,6 +12,7 @@ from magnet_arrow.errors import MissingPackageError, PanelError, SettingError
 from magnet_arrow.predictions import panel_files
 from magnet_arrow.predictions.asked import check_name
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, RESPONSE, SCORE
+from magnet_arrow.sources.paths import absolute, readable_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -177,7 +177,7 @@ class Panel:
         Raises:
             FolderNotWritableError: it cannot be written.
         """
-        panel_files.write_parquet(self.frame, self.threshold, Path(path))
+        panel_files.write_parquet(self.frame, self.threshold, absolute(path))
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Writes `frame` as CSV (UTF-8, all names in quotes); `load_panel` reads it. The threshold is not in it.
@@ -185,7 +185,7 @@ class Panel:
         Raises:
             FolderNotWritableError: it cannot be written.
         """
-        panel_files.write_csv(self.frame, Path(path))
+        panel_files.write_csv(self.frame, absolute(path))
 
     def to_npz(self, path: str | os.PathLike[str]) -> None:
         """Writes arrays `scores` (as `matrix`), `models`, `items` and `threshold` (NaN for none), without responses.
@@ -197,7 +197,7 @@ class Panel:
             PanelError: a name ends in a NUL, which NumPy would drop.
             FolderNotWritableError: it cannot be written.
         """
-        panel_files.write_npz(numpy(), self.matrix(), self.models, self.items, self.threshold, Path(path))
+        panel_files.write_npz(numpy(), self.matrix(), self.models, self.items, self.threshold, absolute(path))
 
     def __repr__(self) -> str:
         """How many models and items there are, and how many scores are missing."""
@@ -212,19 +212,20 @@ def load_panel(path: str | os.PathLike[str]) -> Panel:
 
     Raises:
         SourceNotFoundError: there is no such file.
-        BadFileError: it holds no panel.
+        BadFileError: it cannot be read, or holds no panel.
         PanelError: two scores for one cell, NaN, or a name that is missing.
     """
-    file = Path(path)
+    file = absolute(path)
+    if file.suffix not in (".npz", ".parquet", ".csv"):
+        raise SettingError(f"{file.name} is no panel by its name.", expected="a name in .parquet, .csv or .npz")
+    file = readable_file(file)
     match file.suffix:
         case ".npz":
             rows, threshold = panel_files.read_npz(numpy(), file)
         case ".parquet":
             rows, threshold = panel_files.read_parquet(file)
-        case ".csv":
-            rows, threshold = panel_files.read_csv(file), None
         case _:
-            raise SettingError(f"{file.name} is no panel by its name.", expected="a name in .parquet, .csv or .npz")
+            rows, threshold = panel_files.read_csv(file), None
     return replace(Panel._of_rows(rows, "refuse"), threshold=threshold)
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 
+from magnet_arrow import _durable
 from magnet_arrow._text import of_system, where_to_write
 from magnet_arrow.errors import (
     BadFileError,
     ColumnNotFoundError,
     FolderNotWritableError,
     PanelError,
-    SourceNotFoundError,
     Where,
 )
 from magnet_arrow.predictions.asked import check_name
@@ -86,14 +87,9 @@ def _typed(ours: str, name: str, dtype: pl.DataType) -> pl.Expr:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` once all of it is written, and goes away otherwise."""
-    part = path.with_name(f"{path.name}.part")
     try:
-        try:
-            with part.open("wb") as file:
-                yield file
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with _durable.replacing_file(path) as file:
+            yield file
     except OSError as error:
         text = f"{path} cannot be written: {of_system(error)}."
         raise FolderNotWritableError(text, hint=where_to_write(error, "for it")) from error
@@ -112,9 +108,8 @@ def read_parquet(path: Path) -> tuple[pl.DataFrame, float | None]:
     """The rows and the threshold.
 
     Raises:
-        SourceNotFoundError, BadFileError: as `load_panel`.
+        BadFileError: as `load_panel`.
     """
-    _check_there(path)
     try:
         metadata = pl.read_parquet_metadata(path)
         rows = pl.read_parquet(path)
@@ -137,12 +132,11 @@ def read_csv(path: Path) -> pl.DataFrame:
     """The rows.
 
     Raises:
-        SourceNotFoundError, BadFileError: as `load_panel`.
+        BadFileError: as `load_panel`.
     """
-    _check_there(path)
     try:
         rows = pl.read_csv(path, infer_schema=False)
-        return _checked(rows.with_columns(pl.col(SCORE).cast(pl.Float64)), path)
+        return _checked(rows.with_columns(cs.by_name(SCORE, require_all=False).cast(pl.Float64)), path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _no_panel(path, str(error)) from error
 
@@ -172,11 +166,10 @@ def read_npz(numpy: Any, path: Path) -> tuple[pl.DataFrame, float | None]:
     """The rows and the threshold.
 
     Raises:
-        SourceNotFoundError, BadFileError: as `load_panel`.
+        BadFileError: as `load_panel`.
     """
     import zipfile
 
-    _check_there(path)
     try:
         with path.open("rb") as file, numpy.load(file, allow_pickle=False) as arrays:
             scores, models, items, threshold = (arrays[name] for name in ("scores", "models", "items", "threshold"))
@@ -202,11 +195,6 @@ def read_npz(numpy: Any, path: Path) -> tuple[pl.DataFrame, float | None]:
     )
     rows = cells.with_columns(pl.Series(SCORE, scores.ravel()).fill_nan(None))
     return rows, None if numpy.isnan(threshold) else float(threshold)
-
-
-def _check_there(path: Path) -> None:
-    if not path.is_file():
-        raise SourceNotFoundError(f"There is no file {path}.")
 
 
 def _checked(rows: pl.DataFrame, path: Path) -> pl.DataFrame:

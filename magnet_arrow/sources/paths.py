@@ -2,10 +2,13 @@
 
 import os
 import re
+import stat
 from pathlib import Path
 
-from magnet_arrow.errors import SettingError
+from magnet_arrow._text import of_system
+from magnet_arrow.errors import BadFileError, SettingError, SourceNotFoundError, Where
 
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/{1,2}")  # `Path` makes one slash of two
 
 
@@ -19,6 +22,28 @@ def absolute(path: str | os.PathLike[str]) -> Path:
     if text.startswith("~"):
         raise SettingError(f"{text} begins with the home of a user that is not known.", hint=f"Write ./{text}.")
     return Path(text).absolute()
+
+
+def readable_file(path: str | os.PathLike[str]) -> Path:
+    """A file that a person names, absolute, after a check that it can be opened.
+
+    Raises:
+        SourceNotFoundError: there is no such file.
+        BadFileError: it cannot be opened; says why.
+    """
+    file = absolute(path)
+    try:
+        mode = file.stat().st_mode
+        if stat.S_ISREG(mode):  # opening a pipe would wait for its writer
+            with file.open("rb"):
+                return file
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: its name holds a NUL
+        raise SourceNotFoundError(f"There is no file {file}.") from None
+    except OSError as error:
+        raise BadFileError(f"{file} cannot be read: {of_system(error)}.") from error
+    raise SourceNotFoundError(
+        "", where=Where(file=str(file)), expected="a file", found=_KINDS.get(stat.S_IFMT(mode), "a device")
+    )
 
 
 def own_folder(path: str | os.PathLike[str], what: str) -> Path:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from large_dumps import SHARED
 
+from magnet_arrow import _durable
 from magnet_arrow.errors import (
     BadFileError,
     ColumnNotFoundError,
@@ -242,15 +243,44 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(suffix: str, tmp_path: Path
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_full_disk_leaves_the_older_file(suffix: str, tmp_path: Path) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("needs /dev/full")
+    resource = pytest.importorskip("resource")
     file = tmp_path / f"panel{suffix}"
     file.write_bytes(b"older")
-    (tmp_path / f"{file.name}.part").symlink_to("/dev/full")
-    with pytest.raises(FolderNotWritableError, match="No space left on device") as caught:
-        write(small(), file)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, before[1]))
+    try:
+        with pytest.raises(FolderNotWritableError, match="File too large") as caught:
+            write(small(), file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "Free some space" in str(caught.value)
     assert file.read_bytes() == b"older"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_two_writers_of_one_file_both_finish(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One begins and ends while the other has written its file but not yet put it in place."""
+    file, other = tmp_path / f"panel{suffix}", small().select(models=["wren"])
+    really = _durable.sync
+
+    def write_other_first(path: Path) -> None:
+        monkeypatch.setattr(_durable, "sync", really)
+        write(other, file)
+        assert_equal(load_panel(file), other)
+        really(path)
+
+    monkeypatch.setattr(_durable, "sync", write_other_first)
+    write(small(), file)
+    assert_equal(load_panel(file), small())
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(small(), Path("~/panel.csv"))
+    assert (tmp_path / "panel.csv").is_file()
+    assert_equal(load_panel("~/panel.csv"), small())
 
 
 def test_names_that_numpy_would_change_are_refused(tmp_path: Path) -> None:
@@ -329,6 +359,12 @@ def test_files_that_are_not_there_or_of_another_kind(tmp_path: Path) -> None:
         load_panel(tmp_path / "panel.npz")
     with pytest.raises(SettingError, match=r"\.parquet, \.csv or \.npz"):
         load_panel(tmp_path / "panel.json")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(SourceNotFoundError, match="expected a file, found a folder"):
+        load_panel(tmp_path / "folder.csv")
+    (tmp_path / "families.csv").write_text("model,family\na,b\n", encoding="utf-8")
+    with pytest.raises(BadFileError, match="expected columns model, item, score, found model, family"):
+        load_panel(tmp_path / "families.csv")
 
 
 def test_without_numpy_only_the_matrix_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from magnet_arrow import Cache, HelmOutputs, HelmRuns, HelmSuite, ingest, validate, verify
 from magnet_arrow.cache import CACHE_DIR_VARIABLE
-from magnet_arrow.errors import MagnetWarning, RestoreError, SettingError
+from magnet_arrow.errors import BadFileError, MagnetWarning, RestoreError, SettingError, SourceNotFoundError
 from magnet_arrow.export.parquet import export_tables
 from magnet_arrow.restore.run_files import restore
-from magnet_arrow.sources.paths import absolute
+from magnet_arrow.sources.paths import absolute, readable_file
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9")
 
@@ -137,3 +137,25 @@ def test_a_folder_whose_name_is_no_utf8_rejects_its_runs_and_no_others(outputs: 
 def test_absolute_keeps_links(home: Path) -> None:
     (home / "way").symlink_to(home)
     assert absolute("home/way/x") == home / "way/x"
+
+
+def test_a_file_that_a_person_names_is_there_and_readable(home: Path) -> None:
+    file = home / "a.csv"
+    file.write_bytes(b"")
+    assert readable_file("~/a.csv") == readable_file("home/a.csv") == file
+    os.mkfifo(home / "pipe")
+    for name, text in {
+        "none": "There is no file",
+        "a.csv/b": "There is no file",
+        "nul\0": "There is no file",
+        ".": "found a folder",
+        "pipe": "found a pipe",
+    }.items():
+        with pytest.raises(SourceNotFoundError, match=text):
+            readable_file(home / name)
+    with pytest.raises(BadFileError, match="cannot be read: File name too long"):
+        readable_file("x" * 300)
+    file.chmod(0)
+    if not os.access(file, os.R_OK):  # root may read everything
+        with pytest.raises(BadFileError, match=r"a\.csv cannot be read: Permission denied"):
+            readable_file(file)
