@@ -37,7 +37,7 @@ _HIDDEN_STATS = TABLES["per_instance_stats"].hidden
 
 _log = logging.getLogger("magnet_arrow")
 _GO_ON = "With skip_unreadable=True only runs that can be read are drawn."
-_COMPLETE_ONLY = "draw() uses complete runs only: choose others, or make these complete."
+_COMPLETE_ONLY = "draw() uses complete runs only, unless it is given HelmRuns(…, partial=True)."
 _PARTIAL = "partial=True"  # in hints about `ingest` and `HelmRuns`; a predictor calls it `include_partial`
 
 
@@ -209,7 +209,8 @@ def draw(
     Override `prepare_all_dataframes` to have a predictor use them.
 
     Args:
-        runs: a path, a pattern, an object of ours, or a list of such.
+        runs: a path, a pattern, an object of ours, or a list of such. Incomplete runs may be chosen from
+            `HelmRuns(…, partial=True)`.
         train: the train runs; they keep the order of `runs`.
         test: the held-out runs.
         items: ids of the instances of the test split; all if None.
@@ -230,7 +231,8 @@ def draw(
     train_runs, test_runs = chosen_indices(runs, train, "train"), chosen_indices(runs, test, "test")
     if not test_runs:
         raise SettingError("test:", expected="at least one held-out run", found="none")
-    cached = _cached(_ingest(runs.take([*train_runs, *test_runs]), include_partial=False), go_on=_COMPLETE_ONLY)
+    chosen = runs.take([*train_runs, *test_runs])
+    cached = _cached(_ingest(chosen, include_partial=runs.partial), go_on=_COMPLETE_ONLY)
     _require_other_names([run.name for run in cached.snapshot.chosen(cached.keys)], len(train_runs))
     cached = replace(cached, telling=_telling(runs, cached))
     held_out = cached.take(range(len(train_runs), len(cached.keys)))

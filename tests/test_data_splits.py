@@ -382,3 +382,14 @@ def test_the_error_for_a_named_run_that_is_partial_names_no_argument_that_draw_l
     assert caught.value.hint is not None
     assert "complete runs only" in caught.value.hint
     assert not any(name in caught.value.hint for name in ("skip_unreadable", "include_partial"))
+
+
+def test_named_runs_may_be_partial_where_the_runs_say_so(tmp_path: Path):
+    runs = four_runs(tmp_path)
+    (runs[1].path / "stats.json").unlink()
+    (runs[3].path / "per_instance_stats.json").unlink()
+    train_split, test_split = draw(HelmRuns(runs, partial=True), train=[0, 1], test=[3])
+    assert names(train_split.run_specs) == names(train_split.scenario_state) == ["tide a", "tide b"]
+    assert names(train_split.stats) == ["tide a"]
+    assert test_split.scenario_state[ID].to_list() == ["id0", "id1", "id2"]
+    assert (test_split.stats.is_empty(), test_split.per_instance_stats.is_empty()) == (False, True)

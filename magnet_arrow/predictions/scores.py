@@ -1,5 +1,7 @@
 """One row per run with its score, as `stats.json` has it."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from magnet_arrow.errors import ColumnNotFoundError
@@ -22,6 +24,7 @@ _COMPUTED_ON = _STATS.named("name.perturbation.computed_on")
 _ID, _INSTANCE_SPLIT = _PER_INSTANCE.named("instance_id"), _PER_INSTANCE.named("stats.name.split")
 _INSTANCE_SUB_SPLIT = _PER_INSTANCE.named("stats.name.sub_split")
 _INSTANCE_PERTURBATION = _PER_INSTANCE.named("perturbation.name")
+_NUMBERS = (_COUNT, _SUM, _MEAN)
 _N_INSTANCES = "num_instances"
 _FINDINGS = (METHOD, GROUPS, "run_spec_name", "model_deployment", "metric_source", "reason", METRIC, SPLIT)
 
@@ -48,10 +51,12 @@ def scores(
     check_name("metric", metric)
     check_name("split", split)
     check_name("perturbation", perturbation, or_none=True)
-    known = stats if perturbation is None else _worst(stats, perturbation)
+    worst = None if perturbation is None else _worst(stats, perturbation)
     wanted = _wanted(runs, unperturbed(stats), metric, split)
-    found = _found(known if perturbation else unperturbed(stats), wanted)
-    n_instances = _found(unperturbed(stats), wanted.with_columns(pl.lit(_N_INSTANCES).alias(METRIC)))
+    names = wanted[METRIC].unique().drop_nulls().to_list()
+    rows = _rows(unperturbed(stats), [*names, _N_INSTANCES])
+    found = _found(rows if worst is None else _rows(worst, names), wanted)
+    n_instances = _found(rows, wanted.with_columns(pl.lit(_N_INSTANCES).alias(METRIC)))
     scored = wanted.join(found.select(RUN, score=_score()), on=RUN, how="left", maintain_order="left")
     counts = n_instances.select(RUN, n=pl.col(_MEAN).list.sum().cast(pl.Int64, strict=False))
     scored = scored.join(counts, on=RUN, how="left", maintain_order="left")
@@ -105,18 +110,22 @@ def _worst(stats: pl.LazyFrame, perturbation: str) -> pl.LazyFrame:
     return stats.filter(pl.col(PERTURBATION_NAME) == perturbation, pl.col(_COMPUTED_ON) == "worst")
 
 
-def _found(stats: pl.LazyFrame, wanted: pl.DataFrame) -> pl.DataFrame:
-    """The counts, sums and means of the stats that are looked for, as lists by run: one per sub-split."""
+def _rows(stats: pl.LazyFrame, names: Sequence[str]) -> pl.DataFrame:
+    """`magnet.run`, `metric`, `split`, count, sum and mean of the stats of these names."""
     types = stats.collect_schema()
-    numbers = [_COUNT, _SUM, _MEAN]
     if STAT_NAME not in types:
-        return pl.DataFrame(schema={RUN: pl.String(), **dict.fromkeys(numbers, pl.List(pl.Float64))})
+        of_stat = dict.fromkeys([RUN, METRIC, SPLIT], pl.String())
+        return pl.DataFrame(schema={**of_stat, **dict.fromkeys(_NUMBERS, pl.Float64())})
     split = pl.col(STAT_SPLIT) if STAT_SPLIT in types else pl.lit(None, pl.String)
-    columns = [pl.col(name) if name in types else pl.lit(None, pl.Float64).alias(name) for name in numbers]
-    named = stats.filter(pl.col(STAT_NAME).is_in(wanted[METRIC].unique().drop_nulls().implode()))
-    rows = named.select(RUN, pl.col(STAT_NAME).alias(METRIC), split.alias(SPLIT), *columns).collect()
+    columns = [pl.col(name) if name in types else pl.lit(None, pl.Float64).alias(name) for name in _NUMBERS]
+    named = stats.filter(pl.col(STAT_NAME).is_in(names))
+    return named.select(RUN, pl.col(STAT_NAME).alias(METRIC), split.alias(SPLIT), *columns).collect()
+
+
+def _found(rows: pl.DataFrame, wanted: pl.DataFrame) -> pl.DataFrame:
+    """Those numbers of the stats that are looked for, as lists by run: one per sub-split."""
     matching = rows.join(wanted, on=[RUN, METRIC, SPLIT], how="semi", nulls_equal=True)
-    return matching.group_by(RUN, maintain_order=True).agg(numbers)
+    return matching.group_by(RUN, maintain_order=True).agg(_NUMBERS)
 
 
 def _score() -> pl.Expr:

@@ -56,3 +56,8 @@ class HasReadOptions:
     def cache(self) -> Cache:
         """Where frames are kept."""
         return self._options.cache
+
+    @property
+    def partial(self) -> bool:
+        """Whether frames hold incomplete runs too."""
+        return self._options.partial
