@@ -121,7 +121,9 @@ def test_a_redacted_question_is_no_item(tmp_path: Path, cache: Path) -> None:
     write_run(tmp_path / "outputs", run)
     found = panel(HelmRuns(tmp_path / "outputs", cache=cache), "exact_match")
     assert found.items == [key_of(states[2]["instance"])]
-    assert found.excluded.rows() == [("made/heron-2b", "it has no item_key", 2)]
+    assert found.excluded.rows() == [("made/heron-2b", "its question is redacted", 2)]
+    samples = HelmRuns(tmp_path / "outputs", cache=cache).samples(["exact_match"])
+    assert samples["item_key_reason"].to_list() == ["redacted", "redacted", None]
 
 
 def test_two_recipes_of_one_model_are_refused_unless_averaged(tmp_path: Path, cache: Path) -> None:

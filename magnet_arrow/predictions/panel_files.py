@@ -54,6 +54,8 @@ def long_rows(frame: Any, columns: dict[str, str]) -> pl.DataFrame:
 
 
 def _polars(frame: Any) -> pl.LazyFrame:
+    if hasattr(frame, "to_native"):  # narwhals, whose lazy frames have no Arrow stream
+        frame = frame.to_native()
     if isinstance(frame, pl.DataFrame | pl.LazyFrame):
         return frame.lazy()
     if not isinstance(frame, _ArrowTable) or isinstance(frame, pl.Series):

@@ -16,7 +16,7 @@ Repeats: TypeAlias = Literal["refuse", "mean"]
 
 _RUN = ("source", "suite", "run")
 _INSTANCE = (*_RUN, "split", "sub_split", "instance_id", "perturbation")
-_ITEM_KEY = "item_key"
+_ITEM_KEY, _KEY_REASON = "item_key", "item_key_reason"
 _MAIN_SPLIT = "main split"
 _SCENARIO = "scenario and arguments"
 _CELL = (MODEL, ITEM)
@@ -97,7 +97,8 @@ def _wanted_rows(samples: pl.LazyFrame, main_metrics: pl.DataFrame, wanted: Want
     rows = samples.select(
         MODEL,
         pl.col(wanted.items).cast(pl.String).alias(ITEM),
-        pl.col(_ITEM_KEY),
+        _ITEM_KEY,
+        _KEY_REASON,
         *_INSTANCE,
         "trial",
         pl.col("metric") if is_main else pl.lit(wanted.metric).alias("metric"),
@@ -108,7 +109,10 @@ def _wanted_rows(samples: pl.LazyFrame, main_metrics: pl.DataFrame, wanted: Want
     of_trial = rows if wanted.trial is None else rows.filter(pl.col("trial") == wanted.trial)
     of_split = _of_split(of_trial.collect(), main_metrics, wanted.split)
     no_metric = pl.when(pl.col("metric").is_null()).then(pl.lit("its run has no main metric"))
-    no_item = pl.when(pl.col(ITEM).is_null()).then(pl.lit(f"it has no {wanted.items}"))
+    if wanted.items == _ITEM_KEY:
+        no_item = pl.format("its question is {}", _KEY_REASON)  # null where there is a key
+    else:
+        no_item = pl.when(pl.col(ITEM).is_null()).then(pl.lit(f"it has no {wanted.items}")).otherwise(None)
     return of_split.with_columns(pl.coalesce(no_metric, no_item).alias(_REASON))
 
 

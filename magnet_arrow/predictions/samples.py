@@ -11,6 +11,7 @@ from magnet_arrow.predictions import joins
 from magnet_arrow.predictions.answers import answer_columns
 from magnet_arrow.predictions.asked import check_name
 from magnet_arrow.predictions.described_runs import METHOD
+from magnet_arrow.predictions.identity import ITEM_KEY, PROMPT_KEY, REASON
 from magnet_arrow.predictions.joins import NAME, ROW, STAT_NAME, VALUE, Duplicates
 from magnet_arrow.predictions.metrics import METRIC, of_kind
 from magnet_arrow.schema.registry import RUN, TABLES
@@ -39,7 +40,7 @@ class RunTables:
         runs: one row per run: `magnet.run`, `method`, `metric` (the main one), and the columns that samples begin with.
         request_states: rows of table `scenario_state`, with `magnet.run`.
         per_instance_stats: rows of table `per_instance_stats`, with `magnet.run`.
-        with_keys: adds `item_key` and `prompt_key` to request states.
+        with_keys: adds `item_key`, `prompt_key` and why they are null to request states.
     """
 
     runs: pl.DataFrame
@@ -157,7 +158,7 @@ def _assembled(tables: RunTables, beside: pl.DataFrame) -> pl.LazyFrame:
     rows = rows.join(tables.runs.drop(METRIC).lazy(), on=RUN, how="left", maintain_order="left")
     methods = tables.runs[METHOD].drop_nulls().unique().to_list()
     columns = answer_columns(types, methods, pl.col(METHOD), pl.col(_BESIDE + _PICK))
-    keys = [pl.col("item_key"), pl.col("prompt_key")]
+    keys = [pl.col(ITEM_KEY), pl.col(ITEM_KEY + REASON), pl.col(PROMPT_KEY)]
     return rows.select(*of_run, *columns, *keys, *(pl.col(_BESIDE + name).alias(name) for name in scores))
 
 

@@ -77,7 +77,18 @@ def _wanted(runs: pl.DataFrame, stats: pl.LazyFrame, metric: str, split: str) ->
         by_run = _splits(stats, metric).rename({SPLIT: "other"})
         joined = wanted.join(by_run, on=RUN, how="left", maintain_order="left")
         wanted = joined.select(RUN, METRIC, pl.coalesce(SPLIT, "other").alias(SPLIT))
-    return wanted if split == "main" else wanted.with_columns(pl.lit(split).alias(SPLIT))
+    if split == "main":
+        return wanted
+    _check_split(stats, split)
+    return wanted.with_columns(pl.lit(split).alias(SPLIT))
+
+
+def _check_split(stats: pl.LazyFrame, split: str) -> None:
+    """Raise where no stat is of this split."""
+    has_splits = STAT_SPLIT in stats.collect_schema()
+    known = stats.select(pl.col(STAT_SPLIT).unique().drop_nulls()).collect()[STAT_SPLIT].to_list() if has_splits else []
+    if split not in known:
+        raise ColumnNotFoundError.among(split, known, table="stats", what="split")
 
 
 def _splits(stats: pl.LazyFrame, metric: str) -> pl.DataFrame:

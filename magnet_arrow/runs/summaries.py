@@ -113,7 +113,8 @@ class Summaries:
         without a result), `completions`; `choice` and `gold_choice` (letters; "A, C" where several are right),
         `answer` (the text of the choice), `gold` (the texts of the references tagged correct), `media` (where the media
         of the question are); `finish_reason`, `logprob` and `num_tokens` of the first completion; `item_key`,
-        `prompt_key`. Then the scores: `metric` and `score`, or one column per metric.
+        `item_key_reason` (why there is none: "redacted", "encrypted" or "empty"), `prompt_key`. Then the scores:
+        `metric` and `score`, or one column per metric.
 
         Half a surrogate pair, which no column can hold, is U+FFFD here as in the tables.
 
@@ -160,7 +161,7 @@ class Summaries:
                 counts then, as on HELM's leaderboards.
 
         Raises:
-            ColumnNotFoundError: no run has this metric, or this perturbation.
+            ColumnNotFoundError: no run has this metric, this split or this perturbation.
 
         >>> from magnet_arrow import HelmOutputs
         >>> runs = HelmOutputs.demo().suites("my-suite").runs()

@@ -90,6 +90,12 @@ def test_tables_of_any_origin(as_table: Callable[[Any], Any]) -> None:
     assert_equal(from_rows(as_table(ROWS)), small())
 
 
+@pytest.mark.parametrize("as_table", [pl.DataFrame, pl.LazyFrame, pd.DataFrame, pa.table])
+def test_tables_of_narwhals(as_table: Callable[[Any], Any]) -> None:
+    narwhals = pytest.importorskip("narwhals")
+    assert_equal(from_rows(narwhals.from_native(as_table(ROWS))), small())
+
+
 def test_integers_and_booleans() -> None:
     panel = from_rows({"llm": [7, 7], "question": [10, 9], "right": [True, None]})
     assert (panel.models, panel.items, panel.matrix().tolist()[0][0]) == (["7"], ["10", "9"], 1.0)

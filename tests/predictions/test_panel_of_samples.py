@@ -23,6 +23,7 @@ TYPES = {
     "trial": pl.Int64,
     "perturbation": pl.String,
     "item_key": pl.String,
+    "item_key_reason": pl.String,
     "metric": pl.String,
     "score": pl.Float64,
     "f1": pl.Float64,
@@ -35,7 +36,7 @@ def sample(item: str | None, score: float | None, model: str = "owl", **changed:
     row: dict[str, Any] = dict.fromkeys(TYPES)
     row |= {"source": "dump", "suite": "s", "run": f"tides,model={model}", "model": model, "scenario": "Tides"}
     row |= {"args.subject": "ebb", "split": "test", "instance_id": f"id of {item}", "trial": 0, "metric": "exact_match"}
-    return row | {"item_key": item, "score": score, "f1": 0.5} | changed
+    return row | {"item_key": item, "item_key_reason": None if item else "empty", "score": score, "f1": 0.5} | changed
 
 
 def panel_of(rows: list[dict[str, Any]], main_split: str | None = "test", **wanted: Any) -> Panel:
@@ -121,11 +122,11 @@ def test_what_can_be_no_cell_is_counted_with_its_reason() -> None:
     ]
     panel = panel_of(rows)
     assert panel.models == ["owl"]
-    assert panel.excluded.rows() == [("owl", "it has no item_key", 2), ("wren", "its run has no main metric", 2)]
+    assert panel.excluded.rows() == [("owl", "its question is empty", 2), ("wren", "its run has no main metric", 2)]
     with pytest.raises(PanelError, match="2 as its run has no main metric") as caught:
         panel_of(rows[3:])
     assert "metric='exact_match'" in str(caught.value)
-    with pytest.raises(PanelError, match="2 as it has no item_key"):
+    with pytest.raises(PanelError, match="2 as its question is empty"):
         panel_of(rows[1:3])
 
 

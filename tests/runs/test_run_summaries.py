@@ -273,7 +273,7 @@ def test_arguments_of_the_scenario(tmp_path: Path) -> None:
 
 def test_the_columns_of_samples_and_scores(outputs: Path) -> None:
     begin = ["source", "suite", "run", "run_spec_name", "model", "model_deployment", "scenario", "args.subject"]
-    end = ["item_key", "prompt_key"]
+    end = ["item_key", "item_key_reason", "prompt_key"]
     runs = HelmRuns(outputs)
     assert runs.samples(["exact_match", "num_output_tokens"]).columns == [
         *begin, *COLUMNS, *end, "exact_match", "num_output_tokens",
@@ -331,6 +331,8 @@ def test_scores_by_another_metric_split_and_perturbation(tmp_path: Path) -> None
         runs.scores("exact_mach")
     with pytest.raises(ColumnNotFoundError, match=r"no perturbation 'robust'"):
         runs.scores("exact_match", perturbation="robust")
+    with pytest.raises(ColumnNotFoundError, match=r"no split 'vaild'\.\n.*'valid'"):
+        runs.scores("exact_match", split="vaild")
 
 
 def test_stats_of_sub_splits_are_merged_as_by_helm(tmp_path: Path) -> None:
