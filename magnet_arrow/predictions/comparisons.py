@@ -37,20 +37,16 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
-    """All pairs of rows of a matrix, `first` < `second`: first row minus second row. One value per pair in each array.
+class Differences:
+    """Many mean differences over items, each with its test. One value per difference in each array.
 
     Attributes:
-        first: int64, the row.
-        second: int64, the other row.
         n: int64, the items that both have.
         difference: mean difference over those.
         stderr: its standard error; NaN if it is not known.
         p_value: two-sided, of t with n − 1 degrees of freedom; NaN if the two differ in fewer than 5 items.
     """
 
-    first: "Codes"
-    second: "Codes"
     n: "Codes"
     difference: "Floats"
     stderr: "Floats"
@@ -59,7 +55,20 @@ class Pairs:
     @property
     def minimum_detectable(self) -> "Floats":
         """The differences that would be found significant at 5% in 80% of cases."""
-        return minimum_detectable(self.stderr, self.n.astype(numpy().float64) - 1)
+        return minimum_detectable(self.stderr, _df(self.n))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs(Differences):
+    """All pairs of rows of a matrix, `first` < `second`: first row minus second row.
+
+    Attributes:
+        first: int64, the row.
+        second: int64, the other row.
+    """
+
+    first: "Codes"
+    second: "Codes"
 
 
 def paired(
@@ -107,14 +116,33 @@ def pairwise(matrix: "Floats") -> Pairs:
     ([0.5, -0.167, -0.667], [0.203, nan, nan])
     """
     np = numpy()
+    later = [differences(matrix[row] - matrix[row + 1 :]) for row in range(len(matrix))]
     first, second = np.triu_indices(len(matrix), 1)
-    n, difference, stderr, p_value = (np.empty(len(first)) for _ in range(4))
-    end = 0
-    for row in range(len(matrix) - 1):
-        start, end = end, end + len(matrix) - 1 - row
-        part = slice(start, end)
-        n[part], difference[part], stderr[part], p_value[part] = _mean_differences(matrix[row] - matrix[row + 1 :])
-    return Pairs(first, second, n.astype(np.int64), difference, stderr, p_value)
+    n, difference, stderr, p_value = (
+        np.concatenate([getattr(part, name) for part in later]) for name in ("n", "difference", "stderr", "p_value")
+    )
+    return Pairs(n, difference, stderr, p_value, first, second)
+
+
+def differences(values: "Floats") -> Differences:
+    """The mean of each row and whether it is 0: rows are differences of two models on the same items.
+
+    For a reference that was named beforehand: `differences(matrix[reference] - matrix[others])`.
+
+    Args:
+        values: float64, differences × items; NaN where one of the two has no score.
+    """
+    np = numpy()
+    known = ~np.isnan(values)
+    n = known.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        filled = np.where(known, values, 0.0)
+        means = filled.sum(axis=1) / n
+        from_mean = np.where(known, filled - means[:, None], 0.0)
+        # for a mean the jackknife is the usual standard error
+        stderr = np.sqrt((from_mean * from_mean).sum(axis=1) / (n * (n - 1.0)))
+    enough = (filled != 0).sum(axis=1) >= MIN_LEVELS
+    return Differences(n, means, stderr, np.where(enough, two_sided(means, stderr, _df(n)), np.nan))
 
 
 def holm(p_values: "Floats") -> "Floats":
@@ -149,17 +177,7 @@ def minimum_detectable(stderr: "Floats | float", df: "Floats | float", level: fl
     return effect
 
 
-def _mean_differences(differences: "Floats") -> "tuple[Floats, Floats, Floats, Floats]":
-    """Number, mean, standard error and p-value of each row; NaN is missing."""
+def _df(n: "Codes") -> "Floats":
     np = numpy()
-    known = ~np.isnan(differences)
-    n = known.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values = np.where(known, differences, 0.0)
-        means = values.sum(axis=1) / n
-        from_mean = np.where(known, differences - means[:, None], 0.0)
-        # for a mean the jackknife is the usual standard error
-        stderr = np.sqrt((from_mean * from_mean).sum(axis=1) / (n * (n - 1.0)))
-    enough = (values != 0).sum(axis=1) >= MIN_LEVELS
-    df = np.maximum(n - 1.0, 1.0)
-    return n, means, stderr, np.where(enough, two_sided(means, stderr, df), np.nan)
+    df: Floats = np.maximum(n.astype(np.float64) - 1, 1)
+    return df

@@ -8,7 +8,7 @@ import scipy.stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import tt_solve_power
 
-from magnet_arrow.predictions.comparisons import holm, minimum_detectable, paired, pairwise, two_sided
+from magnet_arrow.predictions.comparisons import differences, holm, minimum_detectable, paired, pairwise, two_sided
 
 
 def test_rows_that_are_their_own_clusters_give_the_paired_t_test() -> None:
@@ -95,3 +95,11 @@ def test_holm_counts_comparisons_without_a_p_value() -> None:
     assert found[1:].tolist() == [0.03, 0.04]
     assert math.isnan(found[0])
     assert holm(np.array([])).tolist() == []
+
+
+def test_a_reference_named_beforehand_is_compared_with_each_other_model() -> None:
+    matrix = np.random.default_rng(1).normal(size=(4, 20))
+    found = differences(matrix[2] - matrix[[0, 1, 3]])
+    expected = [scipy.stats.ttest_rel(matrix[2], matrix[other]).pvalue for other in (0, 1, 3)]
+    assert found.p_value == pytest.approx(expected, rel=1e-12)
+    assert found.minimum_detectable == pytest.approx(minimum_detectable(found.stderr, 19.0), rel=1e-12)
