@@ -11,7 +11,7 @@ a draw of its own: the interval of this dump alone.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from magnet_arrow.errors import SettingError
@@ -82,6 +82,45 @@ class Variance:
         return min(self.levels) - 1
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Clusters:
+    """Which rows share a level of a factor; made once, by `clusters_of`, for many statistics of the same rows.
+
+    Attributes:
+        n_rows: the number of rows.
+        codes: for each factor the level of each row, counted from 0.
+        parts: the codes, and with two factors the cell of each row.
+        levels: the number of levels of each factor; of rows if there is no factor.
+    """
+
+    n_rows: int
+    codes: "Sequence[Codes]"
+    parts: "Sequence[Codes]"
+    levels: tuple[int, ...]
+
+    def sums(self, sums: "Floats") -> "Sequence[Floats]":
+        """The sums of each level of each factor, and of each cell; those of each row if there is no factor."""
+        return [_sums_by(code, sums) for code in self.parts] if self.parts else [sums]
+
+
+Factors: TypeAlias = "Sequence[Codes] | Clusters"
+
+
+def clusters_of(factors: "Sequence[Codes]", n_rows: int) -> Clusters:
+    """The clusters of none, one or two factors.
+
+    Raises:
+        SettingError: there are more factors, or one has not a level for each row.
+    """
+    np = numpy()
+    codes = [np.unique(factor, return_inverse=True)[1] for factor in _checked(n_rows, factors)]
+    levels = tuple(int(code.max(initial=-1)) + 1 for code in codes) or (n_rows,)
+    parts = list(codes)
+    if len(codes) == 2:
+        parts.append(np.unique(codes[0] * levels[1] + codes[1], return_inverse=True)[1])
+    return Clusters(n_rows, codes, parts, levels)
+
+
 def mean(sums: "Floats") -> "Floats":
     """The mean: column 0 of the sums is of the values, column 1 is the number of rows."""
     values: Floats = sums[..., 0] / sums[..., 1]
@@ -90,7 +129,7 @@ def mean(sums: "Floats") -> "Floats":
 
 def clustered(
     sums: "Floats",
-    factors: "Sequence[Codes]",
+    factors: Factors,
     statistic: Statistic = mean,
     *,
     carries: "Booleans | None" = None,
@@ -106,7 +145,7 @@ def clustered(
     Args:
         sums: float64, rows × s: what the statistic is made of, such as the loss and 1. A row may be the sum over many
             rows of one cell.
-        factors: none, one or two arrays with the level of each row, as integers.
+        factors: none, one or two arrays with the level of each row, as integers; or their `Clusters`.
         statistic: see `Statistic`.
         carries: for a difference: the rows in which the two differ. A difference that fewer than 5 levels of a factor
             carry has no interval.
@@ -122,8 +161,12 @@ def clustered(
     >>> round(found.estimate, 3), round(found.low, 3), round(found.high, 3)
     (0.3, 0.152, 0.448)
     """
+    return interval_of(jackknife(sums, factors, _on_scale(statistic, scale), carries), scale, level)
+
+
+def interval_of(found: Variance, scale: Scale = "plain", level: float = LEVEL) -> Interval:
+    """The t interval of a statistic whose variance is known on its scale."""
     np = numpy()
-    found = jackknife(sums, factors, _on_scale(statistic, scale), carries)
     estimate = float(_back(found.estimate, scale))
     if found.why is not None:
         return Interval(estimate, df=found.df if min(found.levels) >= MIN_LEVELS else None, why=found.why)
@@ -133,7 +176,7 @@ def clustered(
 
 
 def proportion(
-    sums: "Floats", factors: "Sequence[Codes]", *, carries: "Booleans | None" = None, level: float = LEVEL
+    sums: "Floats", factors: Factors, *, carries: "Booleans | None" = None, level: float = LEVEL
 ) -> Interval:
     """Wilson's interval of a mean of scores between 0 and 1, with the effective number of rows.
 
@@ -187,25 +230,34 @@ def wilson(p: float, n: float, level: float = LEVEL) -> tuple[float, float]:
     return (0.0 if p == 0 else center - half), (1.0 if p == 1 else center + half)
 
 
-def jackknife(
-    sums: "Floats", factors: "Sequence[Codes]", statistic: Statistic, carries: "Booleans | None" = None
-) -> Variance:
+def jackknife(sums: "Floats", factors: Factors, statistic: Statistic, carries: "Booleans | None" = None) -> Variance:
     """The statistic and its variance; see `clustered`."""
     np = numpy()
-    codes = [np.unique(factor, return_inverse=True)[1] for factor in _checked(sums, factors)]
-    levels = tuple(int(code.max(initial=-1)) + 1 for code in codes) or (len(sums),)
+    clusters = factors if isinstance(factors, Clusters) else clusters_of(factors, len(sums))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         total = sums.sum(axis=0)
         estimate = float(statistic(total))
-        parts = [_sums_by(code, sums) for code in codes] if codes else [sums]
-        if len(codes) == 2:
-            cells = np.unique(codes[0] * levels[1] + codes[1], return_inverse=True)[1]
-            parts.append(_sums_by(cells, sums))
-        why = _why_none(levels, codes, carries) or ("the statistic is not defined" if estimate != estimate else None)
-        variances = [] if why else [_without_one(total, part, statistic, estimate) for part in parts]
-    variance = combined(*variances) if variances else float("nan")
-    if why is None and not np.isfinite(variance):
-        why = "without one of the levels the statistic is not defined"
+        why = _why_none(clusters, carries)
+        without = [] if why else [statistic(total - part) for part in clusters.sums(sums)]
+    return variance_of(estimate, without, clusters.levels, why)
+
+
+def variance_of(estimate: float, without: "Sequence[Floats]", levels: tuple[int, ...], why: str | None) -> Variance:
+    """The jackknife variance from the statistic without each level: of each factor, and of each cell of two.
+
+    Args:
+        estimate: of all rows.
+        without: may be empty if there is a reason why.
+        levels: as in `Clusters`.
+        why: why there is no variance; None if there may be one.
+    """
+    if why is None and estimate != estimate:
+        why = "the statistic is not defined"
+    if why is not None:
+        return Variance(estimate, float("nan"), levels, why)
+    with numpy().errstate(invalid="ignore", over="ignore"):
+        variance = combined(*(_around(estimate, values) for values in without))
+    why = None if isfinite(variance) else "without one of the levels the statistic is not defined"
     return Variance(estimate, variance if why is None else float("nan"), levels, why)
 
 
@@ -225,23 +277,25 @@ def t_quantile(level: float, df: float) -> float:
     return float(scipy_special().stdtrit(df, (1 + level) / 2))
 
 
-def _checked(sums: "Floats", factors: "Sequence[Codes]") -> "Sequence[Codes]":
+def _checked(n_rows: int, factors: "Sequence[Codes]") -> "Sequence[Codes]":
     if len(factors) > 2:
         raise SettingError(f"{len(factors)} factors are too many.", expected="at most two, such as model and item")
     for factor in factors:
-        if len(factor) != len(sums):
-            raise SettingError(f"A factor has {len(factor):,} values.", expected=f"one for each of {len(sums):,} rows")
+        if len(factor) != n_rows:
+            raise SettingError(f"A factor has {len(factor):,} values.", expected=f"one for each of {n_rows:,} rows")
     return factors
 
 
-def _why_none(levels: tuple[int, ...], codes: "Sequence[Codes]", carries: "Booleans | None") -> str | None:
-    what = ("level", "levels") if codes else ("row", "rows")
-    if min(levels) < MIN_LEVELS:
-        return f"{min(levels)} {what[min(levels) != 1]}, fewer than {MIN_LEVELS}"
+def _why_none(clusters: Clusters, carries: "Booleans | None") -> str | None:
+    what = ("level", "levels") if clusters.codes else ("row", "rows")
+    fewest = min(clusters.levels)
+    if fewest < MIN_LEVELS:
+        return f"{fewest} {what[fewest != 1]}, fewer than {MIN_LEVELS}"
     if carries is None:
         return None
     np = numpy()
-    differing = min((len(np.unique(code[carries])) for code in codes), default=int(np.count_nonzero(carries)))
+    carried = (len(np.unique(code[carries])) for code in clusters.codes)
+    differing = min(carried, default=int(np.count_nonzero(carries)))
     if differing < MIN_LEVELS:
         return f"they differ in {differing} {what[differing != 1]}, fewer than {MIN_LEVELS}"
     return None
@@ -254,10 +308,10 @@ def _sums_by(code: "Codes", sums: "Floats") -> "Floats":
     return found
 
 
-def _without_one(total: "Floats", parts: "Floats", statistic: Statistic, estimate: float) -> float:
-    """The jackknife variance, centred on the statistic of all rows."""
-    changes = statistic(total - parts) - estimate
-    return float((changes * changes).sum()) * (len(parts) - 1) / len(parts)
+def _around(estimate: float, without: "Floats") -> float:
+    """The jackknife variance of one factor, centred on the statistic of all rows."""
+    changes = without - estimate
+    return float((changes * changes).sum()) * (len(without) - 1) / len(without)
 
 
 def _on_scale(statistic: Statistic, scale: Scale) -> Statistic:

@@ -33,6 +33,15 @@ def scipy_integrate() -> Any:
     return _module("scipy.integrate", "SciPy")
 
 
+def scipy_optimize() -> Any:
+    """The module `scipy.optimize`.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    return _module("scipy.optimize", "SciPy")
+
+
 def scipy_sparse() -> Any:
     """The module `scipy.sparse`.
 
