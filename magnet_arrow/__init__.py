@@ -9,11 +9,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` itself would take a while to import
     from typing import Any
 
-    from magnet_arrow import data_splits, errors, instance_predictor, predictor
+    from magnet_arrow import data_splits, errors, evaluation, instance_predictor, predictor
     from magnet_arrow.cache import Cache
     from magnet_arrow.checks.validate import ValidationReport, validate
     from magnet_arrow.checks.verify import VerifyReport, verify
     from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit
+    from magnet_arrow.evaluation.panel_predictor import AdaptivePredictor, PanelPredictor
+    from magnet_arrow.evaluation.sklearn_predictor import from_sklearn
     from magnet_arrow.ingestion.api import IngestReport, ingest
     from magnet_arrow.instance_predictor import InstancePredictor
     from magnet_arrow.outputs import HelmOutputs, HelmRun, HelmRuns, HelmSuite, HelmSuites
@@ -30,6 +32,7 @@ del TYPE_CHECKING
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdaptivePredictor",
     "Cache",
     "HelmOutputs",
     "HelmRun",
@@ -41,6 +44,7 @@ __all__ = [
     "InstancePrediction",
     "InstancePredictor",
     "Panel",
+    "PanelPredictor",
     "Predictor",
     "RunPrediction",
     "RunPredictor",
@@ -52,6 +56,8 @@ __all__ = [
     "__version__",
     "data_splits",
     "errors",
+    "evaluation",
+    "from_sklearn",
     "ingest",
     "instance_predictor",
     "join_instances",
@@ -64,6 +70,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AdaptivePredictor": "evaluation.panel_predictor",
     "Cache": "cache",
     "HelmOutputs": "outputs",
     "HelmRun": "outputs",
@@ -75,6 +82,7 @@ _HOMES = {
     "InstancePrediction": "predictions.instance_records",
     "InstancePredictor": "instance_predictor",
     "Panel": "predictions.panel",
+    "PanelPredictor": "evaluation.panel_predictor",
     "Predictor": "predictor",
     "RunPrediction": "predictions.records",
     "RunPredictor": "predictor",
@@ -83,6 +91,7 @@ _HOMES = {
     "TrainSplit": "data_splits",
     "ValidationReport": "checks.validate",
     "VerifyReport": "checks.verify",
+    "from_sklearn": "evaluation.sklearn_predictor",
     "ingest": "ingestion.api",
     "join_instances": "predictions.joins",
     "load_panel": "predictions.panel",
