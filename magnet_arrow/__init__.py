@@ -14,7 +14,9 @@ if TYPE_CHECKING:  # `typing` itself would take a while to import
     from magnet_arrow.checks.validate import ValidationReport, validate
     from magnet_arrow.checks.verify import VerifyReport, verify
     from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit
+    from magnet_arrow.evaluation.evaluate import evaluate
     from magnet_arrow.evaluation.panel_predictor import AdaptivePredictor, PanelPredictor
+    from magnet_arrow.evaluation.record import Evaluation, load_evaluation
     from magnet_arrow.evaluation.sklearn_predictor import from_sklearn
     from magnet_arrow.ingestion.api import IngestReport, ingest
     from magnet_arrow.instance_predictor import InstancePredictor
@@ -34,6 +36,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AdaptivePredictor",
     "Cache",
+    "Evaluation",
     "HelmOutputs",
     "HelmRun",
     "HelmRuns",
@@ -56,11 +59,13 @@ __all__ = [
     "__version__",
     "data_splits",
     "errors",
+    "evaluate",
     "evaluation",
     "from_sklearn",
     "ingest",
     "instance_predictor",
     "join_instances",
+    "load_evaluation",
     "load_panel",
     "model_families",
     "panel",
@@ -72,6 +77,7 @@ __all__ = [
 _HOMES = {
     "AdaptivePredictor": "evaluation.panel_predictor",
     "Cache": "cache",
+    "Evaluation": "evaluation.record",
     "HelmOutputs": "outputs",
     "HelmRun": "outputs",
     "HelmRuns": "outputs",
@@ -91,9 +97,11 @@ _HOMES = {
     "TrainSplit": "data_splits",
     "ValidationReport": "checks.validate",
     "VerifyReport": "checks.verify",
+    "evaluate": "evaluation.evaluate",
     "from_sklearn": "evaluation.sklearn_predictor",
     "ingest": "ingestion.api",
     "join_instances": "predictions.joins",
+    "load_evaluation": "evaluation.record",
     "load_panel": "predictions.panel",
     "model_families": "predictions.model_families",
     "panel": "panels",

@@ -1,7 +1,7 @@
 """Which weights, family and organisation a model is of: `model_families.csv`, and a file of the user's before it."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -46,13 +46,28 @@ def model_families(models: Iterable[str] | None = None, *, file: str | os.PathLi
     models = list(models)
     for name in models:
         check_name("models: a name", name)
-    asked = pl.DataFrame({"asked": models}, schema={"asked": pl.String})
-    known = known.with_columns(_spelled("model").alias("key"))
-    found = asked.with_columns(_spelled("asked").alias("key")).join(known, on="key", how="left", maintain_order="left")
+    found = _found(models, known)
     unknown = found.filter(pl.col("family").is_null())["asked"].unique(maintain_order=True).to_list()
     if unknown:
         raise _unknown(unknown)
     return found.select(pl.col("asked").alias("model"), *_COLUMNS[1:])
+
+
+def known_families(models: Sequence[str], *, file: str | os.PathLike[str] | None = None) -> pl.DataFrame:
+    """As `model_families` of these models, without `source`; null where a model is in neither table.
+
+    >>> known_families(["groq/llama3-70b-8192", "owl"])["family"].to_list()
+    ['Llama', None]
+    """
+    known = _known(None if file is None else Path(file))
+    return _found(models, known).select(pl.col("asked").alias("model"), *_COLUMNS[1:-1])
+
+
+def _found(models: Sequence[str], known: pl.DataFrame) -> pl.DataFrame:
+    """A row for each model as `asked`; null where it is not known."""
+    known = known.with_columns(_spelled("model").alias("key"))
+    asked = pl.DataFrame({"asked": models}, schema={"asked": pl.String}).with_columns(_spelled("asked").alias("key"))
+    return asked.join(known, on="key", how="left", maintain_order="left")
 
 
 def _known(file: Path | None) -> pl.DataFrame:

@@ -44,7 +44,7 @@ def long_rows(frame: Any, columns: dict[str, str]) -> pl.DataFrame:
         ColumnNotFoundError: there is no such column.
         PanelError: the object is no table, or a column has a type that is not accepted.
     """
-    table = _polars(frame)
+    table = lazy_frame(frame)
     known = table.collect_schema()
     for ours, name in columns.items():
         check_name(ours, name)
@@ -53,12 +53,23 @@ def long_rows(frame: Any, columns: dict[str, str]) -> pl.DataFrame:
     return table.select(_typed(ours, name, known[name]) for ours, name in columns.items()).collect()
 
 
-def _polars(frame: Any) -> pl.LazyFrame:
+def is_table(value: object) -> bool:
+    """Whether it is a frame of Polars or narwhals, or a table with Arrow's PyCapsule interface."""
+    is_one = isinstance(value, pl.DataFrame | pl.LazyFrame | _ArrowTable) or hasattr(value, "to_native")
+    return is_one and not isinstance(value, pl.Series)
+
+
+def lazy_frame(frame: Any) -> pl.LazyFrame:
+    """A table of any origin as a lazy frame.
+
+    Raises:
+        PanelError: it is no table.
+    """
     if hasattr(frame, "to_native"):  # narwhals, whose lazy frames have no Arrow stream
         frame = frame.to_native()
     if isinstance(frame, pl.DataFrame | pl.LazyFrame):
         return frame.lazy()
-    if not isinstance(frame, _ArrowTable) or isinstance(frame, pl.Series):
+    if not is_table(frame):
         raise PanelError(
             "", expected="a Polars frame, or a table of PyArrow, pandas or the like", found=type(frame).__name__
         )
@@ -87,7 +98,7 @@ def _typed(ours: str, name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` once all of it is written, and goes away otherwise."""
     try:
         with _durable.replacing_file(path) as file:
@@ -102,7 +113,7 @@ def write_parquet(frame: pl.DataFrame, threshold: float | None, path: Path) -> N
     # Written to memory first: on a full disk Polars raises other errors, one of which blames the Parquet file.
     data = io.BytesIO()
     frame.write_parquet(data, metadata={_METADATA: json.dumps({"threshold": threshold})})
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(data.getbuffer())
 
 
@@ -126,7 +137,7 @@ def read_parquet(path: Path) -> tuple[pl.DataFrame, float | None]:
 def write_csv(frame: pl.DataFrame, path: Path) -> None:
     """Writes a panel's rows; a string that is empty is "", one that is null is nothing."""
     text = frame.write_csv(quote_style="non_numeric")
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(text.encode())
 
 
@@ -154,7 +165,7 @@ def write_npz(
     for name in (*models, *items):
         if name.endswith("\0"):
             raise PanelError(f"NumPy would drop the NUL at the end of the name {name!r}.", hint="to_parquet keeps it.")
-    with _replacing(path) as file:
+    with replacing(path) as file:
         numpy.savez_compressed(
             file,
             scores=matrix,

@@ -18,7 +18,7 @@ _RUN = ("source", "suite", "run")
 _INSTANCE = (*_RUN, "split", "sub_split", "instance_id", "perturbation")
 _ITEM_KEY, _KEY_REASON = "item_key", "item_key_reason"
 _MAIN_SPLIT = "main split"
-_SCENARIO = "scenario and arguments"
+SCENARIO = "scenario and arguments"
 _CELL = (MODEL, ITEM)
 
 
@@ -51,6 +51,23 @@ def panel_of_samples(samples: pl.LazyFrame, main_metrics: pl.DataFrame, wanted: 
         main_metrics: `source`, `suite`, `run`, `metric`, `split` of each run.
         wanted: which samples count.
     """
+    rows, excluded = rows_of_cells(samples, main_metrics, wanted)
+    by_instance = rows.group_by(*_CELL, *_INSTANCE, maintain_order=True).agg(pl.col(SCORE).mean())
+    cells = by_instance.group_by(_CELL, maintain_order=True).agg(pl.col(SCORE).mean(), pl.len().alias("rows"))
+    panel = Panel.from_frame(cells, model=MODEL, item=ITEM, score=SCORE, missing="keep")
+    repeats = cells.filter(pl.col("rows") > 1).select(*_CELL, "rows")
+    metrics = rows.group_by("metric", "split", maintain_order=True).agg(pl.struct(_RUN).n_unique().alias("runs"))
+    return replace(panel, excluded=excluded, repeats=repeats, metrics=metrics.cast(METRICS))
+
+
+def rows_of_cells(
+    samples: pl.LazyFrame, main_metrics: pl.DataFrame, wanted: Wanted
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The samples that are in cells, and the number of others; arguments as in `panel_of_samples`.
+
+    Columns of the samples: `model`, `item`, `score`, `metric`, `trial`, `source`, `suite`, `run`, those that name the
+    instance, and `SCENARIO`: JSON of the scenario and its arguments.
+    """
     if wanted.repeats not in ("refuse", "mean"):
         raise SettingError(f"repeats={wanted.repeats!r} is no choice.", expected="'refuse' or 'mean'")
     _check_wanted(wanted)
@@ -65,12 +82,7 @@ def panel_of_samples(samples: pl.LazyFrame, main_metrics: pl.DataFrame, wanted: 
         _check_labels(rows, wanted.items)
     if wanted.repeats == "refuse":
         _check_runs(rows)
-    by_instance = rows.group_by(*_CELL, *_INSTANCE, maintain_order=True).agg(pl.col(SCORE).mean())
-    cells = by_instance.group_by(_CELL, maintain_order=True).agg(pl.col(SCORE).mean(), pl.len().alias("rows"))
-    panel = Panel.from_frame(cells, model=MODEL, item=ITEM, score=SCORE, missing="keep")
-    repeats = cells.filter(pl.col("rows") > 1).select(*_CELL, "rows")
-    metrics = rows.group_by("metric", "split", maintain_order=True).agg(pl.struct(_RUN).n_unique().alias("runs"))
-    return replace(panel, excluded=excluded, repeats=repeats, metrics=metrics.cast(METRICS))
+    return rows, excluded
 
 
 def _check_wanted(wanted: Wanted) -> None:
@@ -103,7 +115,7 @@ def _wanted_rows(samples: pl.LazyFrame, main_metrics: pl.DataFrame, wanted: Want
         "trial",
         pl.col("metric") if is_main else pl.lit(wanted.metric).alias("metric"),
         pl.col(SCORE if is_main else wanted.metric).alias(SCORE),
-        pl.struct("scenario", *arguments).struct.json_encode().alias(_SCENARIO),
+        pl.struct("scenario", *arguments).struct.json_encode().alias(SCENARIO),
     )
     rows = rows.filter(pl.col("perturbation").eq_missing(pl.lit(wanted.perturbation, pl.String)))
     of_trial = rows if wanted.trial is None else rows.filter(pl.col("trial") == wanted.trial)
@@ -187,7 +199,7 @@ def _check_labels(rows: pl.DataFrame, items: str) -> None:
 
 def _check_runs(rows: pl.DataFrame) -> None:
     """Raise where two runs of one scenario by one model answer the same item: which one is meant is not ours to say."""
-    key = [*_CELL, _SCENARIO]
+    key = [*_CELL, SCENARIO]
     runs = rows.select(*key, _run_text().alias("of run")).unique(maintain_order=True)
     several = runs.group_by(key, maintain_order=True).agg("of run").filter(pl.col("of run").list.len() > 1)
     if several.height:

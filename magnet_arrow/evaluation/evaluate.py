@@ -1,0 +1,215 @@
+"""`evaluate`: predictors on every fold, draw and budget, and what they predict there."""
+
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeAlias
+
+from magnet_arrow.errors import SettingError, WorkersLostError
+from magnet_arrow.evaluation.budgets import BUDGETS, Budget, check_budgets
+from magnet_arrow.evaluation.calls import Answer, said
+from magnet_arrow.evaluation.fold_runner import Job, run_folds
+from magnet_arrow.evaluation.folds import BY_MODEL, Folds, Target, make_folds
+from magnet_arrow.evaluation.panel_predictor import PanelPredictor
+from magnet_arrow.evaluation.prediction_frame import prediction_frame
+from magnet_arrow.evaluation.record import Evaluation
+from magnet_arrow.evaluation.score_matrix import Families, ScoreMatrix, Scores
+
+AnyPredictor: TypeAlias = "PanelPredictor | type[PanelPredictor]"
+_MAX_TASKS = 64
+_PACKAGES = ("magnet-arrow", "polars", "numpy", "scipy", "scikit-learn")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationProgress:
+    """How far an evaluation is.
+
+    Attributes:
+        done: number of folds that are done.
+        folds: number of all folds.
+    """
+
+    done: int
+    folds: int
+
+
+def evaluate(
+    predictors: "AnyPredictor | Sequence[AnyPredictor]",
+    data: Scores,
+    *,
+    target: Target = "model",
+    folds: Folds = "organization",
+    budgets: Iterable[Budget] | None = None,
+    draws: int = 12,
+    seed: int = 0,
+    families: Families = None,
+    timeout: float | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[EvaluationProgress], None] | None = None,
+) -> Evaluation:
+    """What predictors predict of models, runs or items that they have not seen, next to what is the case.
+
+    Everything in a fold is held out together. Each predictor is fitted once for each fold, and predicts at each budget
+    and draw. At budget k it sees the answers of the held-out model to the first k items of a random order, which is the
+    same for all predictors, models and budgets of a draw: `numpy.random.SeedSequence([seed, fold, draw])`. With target
+    "model", each scenario is a problem of its own; with "run", a predictor sees all scenarios.
+
+    Where a predictor raises an exception, exceeds the time limit or predicts no number, the value counts as not
+    answered; `Evaluation.errors` has the text, and a ranking uses the mean of the train part instead.
+
+    Args:
+        predictors: instances or classes of `PanelPredictor`, such as those in `magnet_arrow.evaluation.BASELINES`.
+        data: runs or their path; a panel; a frame with `model`, `item`, `score` and perhaps `scenario`; or a CSV or
+            Parquet file of one.
+        target: what is predicted, see `Target`.
+        folds: what is held out together, see `Folds`. For "extrapolation" there is no choice.
+        budgets: numbers of items asked, of each scenario; "all" for all. A model that has fewer scores there is not
+            predicted. By default 1, 2, 4, … 64 and "all"; 0 if the folds hold out runs, scenarios or items.
+        draws: number of random orders of the items.
+        seed: of the orders of items, and of the groups of items.
+        families: a CSV that says of which family and organisation models are, see `model_families`.
+        timeout: seconds for each predictor in each fold.
+        executor: runs folds in its workers; predictors must be importable there. Results are the same with any number
+            of workers.
+        progress: called after each fold, or after several.
+
+    Raises:
+        SettingError: an argument has an impossible value, or several predictors have one name.
+        FamilyNotFoundError: nobody has said of which family or organisation a model is.
+        PanelError: the data are no scores.
+        MissingPackageError: NumPy or scikit-learn is not installed.
+        WorkersLostError: the executor is broken.
+
+    >>> import polars as pl
+    >>> from magnet_arrow.evaluation.panel_predictor import PredictedScores
+    >>> class Half(PanelPredictor):
+    ...     def fit(self, train):
+    ...         return self
+    ...     def predict(self, asked):
+    ...         return PredictedScores([0.5] * len(asked.models))
+    >>> scores = [("owl", 1, 1), ("owl", 2, 1), ("wren", 1, 0), ("wren", 2, 1), ("finch", 1, 0), ("finch", 2, 0)]
+    >>> frame = pl.DataFrame(scores, schema=["model", "item", "score"], orient="row")
+    >>> found = evaluate(Half, frame, folds="model", budgets=[0])
+    >>> found.predictions.select("model", "predicted", "actual", "train_mean").rows()
+    [('owl', 0.5, 1.0, 0.25), ('wren', 0.5, 0.5, 0.5), ('finch', 0.5, 0.0, 0.75)]
+    """
+    chosen = _instances(predictors)
+    _check_count("draws", draws, 1)
+    _check_count("seed", seed, 0)
+    matrix = ScoreMatrix.of(data, families=families)
+    made = make_folds(matrix, target, folds, seed)
+    if budgets is None:
+        budgets = BUDGETS if folds in BY_MODEL and target != "run" else (0,)
+    job = Job(matrix, made, chosen, target, check_budgets(budgets), draws, seed, timeout)
+    answers = _all_answers(job, executor, progress or _ignore)
+    return Evaluation(prediction_frame(job, answers), _provenance(job, folds))
+
+
+def _ignore(_: EvaluationProgress) -> None:
+    """Report to nobody."""
+
+
+def _instances(predictors: "AnyPredictor | Sequence[AnyPredictor]") -> list[PanelPredictor]:
+    given = [predictors] if isinstance(predictors, PanelPredictor | type) else list(predictors)
+    found = [_instance(predictor) for predictor in given]
+    names = [predictor.name for predictor in found]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise SettingError(
+            f"Several predictors have the name {min(twice)!r}.", hint="Override `name` so that each has its own."
+        )
+    if not found:
+        raise SettingError("predictors:", expected="at least one", found="none")
+    return found
+
+
+def _instance(predictor: object) -> PanelPredictor:
+    if isinstance(predictor, type) and issubclass(predictor, PanelPredictor):
+        predictor = predictor()
+    if not isinstance(predictor, PanelPredictor):
+        raise SettingError("predictors:", expected="instances or classes of PanelPredictor", found=repr(predictor))
+    return predictor
+
+
+def _check_count(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise SettingError(f"{name}:", expected=f"a whole number from {least} on", found=repr(value))
+
+
+def _all_answers(job: Job, executor: Executor | None, progress: Callable[[EvaluationProgress], None]) -> list[Answer]:
+    """The answers of all folds, in their order."""
+    n_folds = len(job.folds)
+    if executor is None:
+        found = []
+        for number in range(n_folds):
+            found += run_folds(job, [number])
+            progress(EvaluationProgress(number + 1, n_folds))
+        return found
+    n_each = -(-n_folds // _MAX_TASKS)
+    tasks = [range(begin, min(begin + n_each, n_folds)) for begin in range(0, n_folds, n_each)]
+    futures: dict[Future[list[Answer]], Sequence[int]] = {}
+    try:
+        futures.update(_submitted(executor, job, tasks))
+        done = 0
+        for future in as_completed(futures):
+            future.result()
+            done += len(futures[future])
+            progress(EvaluationProgress(done, n_folds))
+    except (BrokenExecutor, CancelledError) as error:
+        raise WorkersLostError(f"The executor has lost its workers: {said(error)}.") from error
+    finally:
+        for future in futures:
+            future.cancel()
+    return [answer for future in futures for answer in future.result()]
+
+
+def _submitted(
+    executor: Executor, job: Job, tasks: Sequence[Sequence[int]]
+) -> Iterable[tuple[Future[list[Answer]], Sequence[int]]]:
+    for task in tasks:
+        try:
+            yield executor.submit(run_folds, job, task), task
+        except RuntimeError as error:  # it was shut down
+            raise BrokenExecutor(str(error)) from error
+
+
+def _provenance(job: Job, folds: Folds) -> dict[str, Any]:
+    """What an evaluation was made of, as values that JSON has."""
+    matrix = job.matrix
+    return {
+        "versions": {"python": platform.python_version(), **dict(_versions())},
+        "arguments": {
+            "target": job.target,
+            "folds": None if job.target == "extrapolation" else folds,
+            "budgets": list(job.budgets),
+            "draws": job.draws,
+            "seed": job.seed,
+            "timeout": job.timeout,
+        },
+        "predictors": [_described(predictor) for predictor in job.predictors],
+        "data": {
+            "digest": matrix.digest(),
+            "models": len(matrix.models),
+            "items": len(matrix.items),
+            "scenarios": matrix.scenarios,
+        },
+        "folds": [
+            {"fold": fold.number, "name": fold.name, "models": [matrix.models[row] for row in fold.held_out]}
+            for fold in job.folds
+        ],
+    }
+
+
+def _versions() -> Iterable[tuple[str, str]]:
+    for package in _PACKAGES:
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:
+            continue
+
+
+def _described(predictor: PanelPredictor) -> dict[str, str]:
+    of = type(predictor)
+    return {"name": predictor.name, "class": f"{of.__module__}:{of.__qualname__}", "level": predictor.level}

@@ -1,0 +1,145 @@
+"""`Evaluation`: predictions next to the truth, how they were made, their scores and their ranking."""
+
+import io
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from magnet_arrow.errors import BadFileError, SettingError, SourceNotFoundError, Where
+from magnet_arrow.evaluation.prediction_frame import PREDICTIONS
+from magnet_arrow.predictions.panel_files import replacing
+
+_METADATA = "magnet_arrow.evaluation"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What predictors predicted, next to the truth.
+
+    Attributes:
+        predictions: a row for each value that a predictor was to predict: `predictor`, its `level`, `target`, `fold`
+            and `draw` (from 0), `budget` (number of asked items; null for all), `model`, `scenario`, `item` (null if
+            the value is a mean over items), `run` (null if the scores are of no run), `organisation` and `family`,
+            `predicted` (null if it was not answered), `actual`, `train_mean` and `train_median` (the best constants of
+            the fold's train part), `n_items` (behind `actual`), `stddev` (null if there is none), `error` (why it was
+            not answered).
+        provenance: seed and other arguments, versions, predictors, folds, and a digest of the scores.
+    """
+
+    predictions: pl.DataFrame
+    provenance: dict[str, Any]
+
+    def __eq__(self, other: object) -> bool:
+        """Whether predictions and provenance are the same."""
+        if not isinstance(other, Evaluation):
+            return NotImplemented
+        return self.provenance == other.provenance and self.predictions.equals(other.predictions)
+
+    __hash__ = None  # type: ignore[assignment]  # as of anything that compares by values which may change
+
+    def __repr__(self) -> str:
+        """How many predictors, folds and predictions there are, and how many values were not answered."""
+        n_failed = self.predictions.get_column("predicted").null_count()
+        failed = f", {n_failed:,} not answered" if n_failed else ""
+        n_predictors, n_folds = len(self.provenance["predictors"]), len(self.provenance["folds"])
+        return (
+            f"<Evaluation {n_predictors:,} predictor{'s' * (n_predictors != 1)}, {n_folds:,} folds, "
+            f"{self.predictions.height:,} predictions{failed}>"
+        )
+
+    @property
+    def errors(self) -> pl.DataFrame:
+        """Why values were not answered: `predictor`, `fold`, `name` (of the fold), `error`, `values` (how many)."""
+        names = pl.DataFrame(self.provenance["folds"], schema={"fold": pl.Int64, "name": pl.String})
+        failed = self.predictions.filter(pl.col("error").is_not_null())
+        counted = failed.group_by("predictor", "fold", "error", maintain_order=True).agg(pl.len().alias("values"))
+        named = counted.join(names, on="fold", how="left", maintain_order="left")
+        return named.select("predictor", "fold", "name", "error", "values")
+
+    def ranking(self, budget: int | None = None, *, level: str | None = None) -> pl.DataFrame:
+        """The predictors by their mean absolute error, the best first.
+
+        A value that was not answered counts with the mean of the fold's train part. The error is the mean over the
+        draws of a model (run, item), then over these.
+
+        Rows: one per predictor.
+        Columns: `rank`, `predictor`, `n` (values), `answered`, `mae`.
+
+        Args:
+            budget: number of asked items; the largest if None.
+            level: only predictors of this level. Those that see completions or tags and those that do not are not
+                compared.
+
+        Raises:
+            SettingError: there are predictors of several levels and none is named, or no predictions are left.
+        """
+        rows = self._at(budget, level)
+        error = (pl.col("predicted").fill_null(pl.col("train_mean")) - pl.col("actual")).abs()
+        value = ("predictor", "fold", "model", "scenario", "item")
+        means = rows.group_by(value, maintain_order=True).agg(
+            error.mean().alias("mae"), pl.len().alias("n"), pl.col("predicted").count().alias("answered")
+        )
+        found = means.group_by("predictor", maintain_order=True).agg(
+            pl.col("n").sum(), pl.col("answered").sum(), pl.col("mae").mean()
+        )
+        ordered = found.sort("mae", "predictor")
+        return ordered.select(pl.int_range(1, pl.len() + 1).alias("rank"), "predictor", "n", "answered", "mae")
+
+    def _at(self, budget: int | None, level: str | None) -> pl.DataFrame:
+        rows = self.predictions if level is None else self.predictions.filter(pl.col("level") == level)
+        levels = rows.get_column("level").unique().sort().to_list()
+        if len(levels) > 1:
+            raise SettingError(
+                "A ranking holds predictors of one level.",
+                found=" and ".join(levels),
+                hint=f"Choose: level={levels[0]!r}.",
+            )
+        budgets = rows.get_column("budget")
+        chosen = budgets.max() if budget is None else budget
+        rows = rows.filter(pl.col("budget").eq_missing(pl.lit(chosen, pl.Int64)))
+        if rows.is_empty():
+            known = ", ".join(map(str, budgets.unique().sort().drop_nulls()))
+            raise SettingError("There is nothing to rank.", expected=f"a budget among {known}", found=str(budget))
+        return rows
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Writes `predictions` as Parquet, with the provenance as metadata; `load_evaluation` reads it.
+
+        Raises:
+            FolderNotWritableError: it cannot be written.
+        """
+        data = io.BytesIO()
+        self.predictions.write_parquet(data, metadata={_METADATA: json.dumps(self.provenance)})
+        with replacing(Path(path)) as file:
+            file.write(data.getbuffer())
+
+
+def load_evaluation(path: str | os.PathLike[str]) -> Evaluation:
+    """The evaluation that `Evaluation.to_parquet` wrote.
+
+    Raises:
+        SourceNotFoundError: there is no such file.
+        BadFileError: it holds no evaluation.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise SourceNotFoundError(f"There is no file {file}.")
+    try:
+        text = pl.read_parquet_metadata(file).get(_METADATA)
+        predictions = pl.read_parquet(file)
+        provenance = json.loads(text or "null")
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise _no_evaluation(file, str(error)) from error
+    if not isinstance(provenance, dict) or dict(predictions.schema) != dict(PREDICTIONS):
+        raise _no_evaluation(file, f"columns {', '.join(predictions.columns)}")
+    return Evaluation(predictions, provenance)
+
+
+def _no_evaluation(file: Path, found: str) -> BadFileError:
+    return BadFileError(
+        "It holds no evaluation.", where=Where(file=file.name), found=found, hint="Evaluation.to_parquet writes one."
+    )

@@ -1,0 +1,191 @@
+"""`ScoreMatrix`: the scores of models on the items of one or more scenarios, of runs, a panel or a table."""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import polars as pl
+
+from magnet_arrow.errors import BadFileError, PanelError, SourceNotFoundError, Where
+from magnet_arrow.evaluation.panel_predictor import SCENARIO
+from magnet_arrow.helm.layout import Source
+from magnet_arrow.predictions import panel_of_samples
+from magnet_arrow.predictions.model_families import known_families
+from magnet_arrow.predictions.panel import Panel, load_panel, numpy
+from magnet_arrow.predictions.panel_files import ITEM, MODEL, SCORE, is_table, lazy_frame, long_rows
+from magnet_arrow.runs.helm_runs import HelmRuns
+from magnet_arrow.runs.summaries import Summaries
+
+if TYPE_CHECKING:
+    from magnet_arrow.evaluation.panel_predictor import Floats, Integers
+
+Scores: TypeAlias = "Panel | Summaries | Source | Any"
+"""What can be evaluated: runs or paths of them; a panel; a frame with `model`, `item`, `score` and perhaps `scenario`;
+or the path of a file that holds a panel or such a frame: .csv, .parquet or .npz."""
+
+Families: TypeAlias = "str | os.PathLike[str] | None"
+
+ALL_ITEMS = "all"
+"""The scenario of items that have none."""
+RUN = "run"
+_FILES = (".csv", ".npz", ".parquet")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreMatrix:
+    """Scores of models on items.
+
+    Attributes:
+        scores: float64, models × items; NaN where a score is missing.
+        models: the names of the rows.
+        items: the names of the columns.
+        scenarios: in order.
+        scenario_of: int64, for each item the index of its scenario.
+        question_of: int64, for each item a number; equal for one question that is in several scenarios.
+        families: `model`, `weights`, `family`, `organisation`, a row per model; null where nobody has said.
+        runs: where the scores are of runs, which: `model`, `scenario`, `run`, and `source`, `suite`, `folder`.
+    """
+
+    scores: "Floats"
+    models: list[str]
+    items: list[str]
+    scenarios: list[str]
+    scenario_of: "Integers"
+    question_of: "Integers"
+    families: pl.DataFrame
+    runs: pl.DataFrame | None = None
+    source: HelmRuns | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, data: Scores, *, families: Families = None) -> "ScoreMatrix":
+        """The scores of anything that has some; see `Scores`.
+
+        Args:
+            data: the scores.
+            families: a CSV that says of which family models are, see `model_families`.
+        """
+        if isinstance(data, Panel):
+            return _of_panel(data, families)
+        if is_table(data):
+            return _of_frame(lazy_frame(data).collect(), families)
+        if isinstance(data, str | os.PathLike) and Path(data).suffix in _FILES and not Path(data).is_dir():
+            return _of_file(Path(data), families)
+        return _of_runs(HelmRuns.coerce(cast(Source, data)), families)
+
+    def columns(self, scenario: int) -> "Integers":
+        """The columns of a scenario's items."""
+        found: Integers = (self.scenario_of == scenario).nonzero()[0]
+        return found
+
+    def digest(self) -> str:
+        """A hash of all scores and names."""
+        hashed = blake2b(numpy().ascontiguousarray(self.scores).tobytes(), digest_size=16)
+        names = [self.models, self.items, self.scenarios, self.scenario_of.tolist()]
+        hashed.update(json.dumps(names).encode())
+        return hashed.hexdigest()
+
+
+def _of_file(path: Path, families: Families) -> ScoreMatrix:
+    if not path.is_file():
+        raise SourceNotFoundError(f"There is no file {path}.")
+    if path.suffix == ".npz":
+        return _of_panel(load_panel(path), families)
+    try:
+        rows = pl.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    except pl.exceptions.PolarsError as error:
+        raise BadFileError("It holds no scores.", where=Where(file=path.name), found=str(error)) from error
+    return _of_frame(rows, families)
+
+
+def _read_csv(path: Path) -> pl.DataFrame:
+    names = dict.fromkeys((MODEL, SCENARIO, ITEM), pl.String)
+    return pl.read_csv(path, infer_schema_length=None, schema_overrides=names)
+
+
+def _of_panel(panel: Panel, families: Families) -> ScoreMatrix:
+    np = numpy()
+    n_items = len(panel.items)
+    return ScoreMatrix(
+        scores=panel.matrix(),
+        models=panel.models,
+        items=panel.items,
+        scenarios=[ALL_ITEMS],
+        scenario_of=np.zeros(n_items, dtype=np.int64),
+        question_of=np.arange(n_items),
+        families=known_families(panel.models, file=families),
+    )
+
+
+def _of_frame(frame: pl.DataFrame, families: Families) -> ScoreMatrix:
+    """The matrix of a long table; items of equal names in two scenarios are not the same question."""
+    if SCENARIO not in frame.columns:
+        return _of_panel(Panel.from_frame(frame, model=MODEL, item=ITEM, score=SCORE, missing="keep"), families)
+    unnamed = frame.get_column(SCENARIO).null_count()
+    if unnamed:
+        raise PanelError(f"{unnamed:,} of {frame.height:,} rows have no scenario.", hint="Filter them out first.")
+    long_rows(frame, {MODEL: MODEL, ITEM: ITEM, SCORE: SCORE})  # raises if these are not there
+    return _of_scenarios(frame.with_columns(pl.col(ITEM, SCENARIO).cast(pl.String)), families)
+
+
+def _of_scenarios(rows: pl.DataFrame, families: Families, **of_runs: Any) -> ScoreMatrix:
+    """The matrix of rows with `model`, `scenario`, `item` and `score`."""
+    np = numpy()
+    items = rows.select(SCENARIO, ITEM).unique(maintain_order=True)
+    is_shared = pl.col(ITEM).is_in(items.filter(pl.col(ITEM).is_duplicated()).get_column(ITEM).implode())
+    name = pl.when(is_shared).then(pl.concat_str(SCENARIO, ITEM, separator="/")).otherwise(ITEM)
+    panel = Panel.from_frame(rows.with_columns(name.alias(ITEM)), model=MODEL, item=ITEM, score=SCORE, missing="keep")
+    # Items are in order of first appearance, there as here.
+    scenarios = items.get_column(SCENARIO).unique(maintain_order=True)
+    codes = items.get_column(SCENARIO).replace_strict(scenarios, range(len(scenarios)), return_dtype=pl.Int64)
+    questions = items.get_column(ITEM).rank("dense").cast(pl.Int64)
+    return ScoreMatrix(
+        scores=panel.matrix(),
+        models=panel.models,
+        items=panel.items,
+        scenarios=scenarios.to_list(),
+        scenario_of=codes.to_numpy(),
+        question_of=questions.to_numpy() if of_runs else np.arange(items.height),
+        families=known_families(panel.models, file=families),
+        **of_runs,
+    )
+
+
+def _of_runs(runs: HelmRuns, families: Families) -> ScoreMatrix:
+    """The matrix of the main metrics of runs; a question of several scenarios is a column in each."""
+    summarized = runs._summarized()
+    described = summarized.described()
+    samples, _ = panel_of_samples.rows_of_cells(
+        summarized.scan_samples(described, "main"), described, panel_of_samples.Wanted()
+    )
+    labels = samples.get_column(panel_of_samples.SCENARIO)
+    known = labels.unique(maintain_order=True)
+    named = labels.replace_strict(known, [_label(text) for text in known], return_dtype=pl.String)
+    rows = samples.with_columns(named.alias(SCENARIO))
+    cells = rows.group_by(MODEL, SCENARIO, ITEM, maintain_order=True).agg(pl.col(SCORE).mean())
+    where = rows.select(MODEL, SCENARIO, "source", "suite", pl.col("run").alias("folder")).unique(maintain_order=True)
+    named_runs = where.with_columns(pl.concat_str("suite", "folder", separator="/").alias(RUN))
+    return _of_scenarios(cells, families, runs=named_runs, source=runs)
+
+
+def _label(text: str) -> str:
+    """A scenario's name and arguments, as HELM writes them in the name of a run.
+
+    >>> _label('{"scenario":"MMLUScenario","args.subject":"anatomy"}')
+    'MMLUScenario:subject=anatomy'
+    """
+    parts = json.loads(text)
+    name = parts.pop("scenario") or "no scenario"
+    arguments = dict(_arguments(parts.items()))
+    return name + ":" * bool(arguments) + ",".join(f"{key}={value}" for key, value in arguments.items())
+
+
+def _arguments(parts: Iterable[tuple[str, Any]]) -> Iterable[tuple[str, Any]]:
+    for name, value in parts:
+        if name == "scenario_args":
+            yield from json.loads(value or "{}").items()
+        else:
+            yield name.removeprefix("args."), value
