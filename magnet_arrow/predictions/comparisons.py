@@ -1,15 +1,28 @@
 """Comparisons of two models or predictors on the rows that both have, and of many, two by two.
 
-`paired` compares two by any statistic of sums; `pairwise` compares all rows of a matrix models × items at once.
+`compare` compares predictors by their losses, in a table; `paired` two of them by any statistic of sums; `pairwise` all
+models of a matrix models × items at once, and `differences` those that were named.
 `holm` corrects the p-values of several comparisons (Holm 1979): of the best in the data with all others, all
 k(k−1)/2 of them; of one that was named beforehand, the k−1 with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
-from magnet_arrow.predictions.intervals import LEVEL, MIN_LEVELS, Interval, Statistic, clustered, mean
+import polars as pl
+
+from magnet_arrow.errors import SettingError
+from magnet_arrow.predictions.intervals import (
+    LEVEL,
+    MIN_LEVELS,
+    Interval,
+    Statistic,
+    clustered,
+    level_codes,
+    mean,
+)
 from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.predictions.stats_packages import scipy_special
 
@@ -17,6 +30,21 @@ if TYPE_CHECKING:
     from magnet_arrow.predictions.intervals import Booleans, Codes, Floats
 
 POWER = 0.8
+COMPARED = pl.Schema(
+    {
+        "first": pl.String,
+        "second": pl.String,
+        "n": pl.Int64,
+        "difference": pl.Float64,
+        "stderr": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "p_value": pl.Float64,
+        "p_holm": pl.Float64,
+        "minimum_detectable": pl.Float64,
+        "why": pl.String,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +97,62 @@ class Pairs(Differences):
 
     first: "Codes"
     second: "Codes"
+
+
+def compare(
+    losses: pl.LazyFrame,
+    names: Sequence[str],
+    *,
+    row: Sequence[str],
+    over: Sequence[str] = ("model", "item"),
+    of: str = "predictor",
+    loss: str = "loss",
+    reference: str | None = None,
+    level: float = LEVEL,
+) -> pl.DataFrame:
+    """The mean losses of predictors compared two by two, each pair on the rows that both have.
+
+    Rows: one per pair. Columns: `first`, `second`; `n` rows that both have; `difference`, first − second, with `stderr`
+    and its interval `low` to `high`; `p_value`, and `p_holm` corrected for the number of pairs; `minimum_detectable`;
+    `why` there is no interval. An interval is of one pair alone; Holm's p-values hold for all pairs together.
+
+    Args:
+        losses: one row for each predictor and predicted value. Null or NaN as a loss: it was not answered.
+        names: the predictors.
+        row: the columns that say which value is predicted; a predictor has one row for each at most.
+        over: the columns that are factors, as for `clustered`: none, one or two.
+        of: the column with the predictors.
+        loss: the column with the losses.
+        reference: one of `names`, if it was chosen before the data were seen; it is compared with each other, and
+            Holm counts those. Without one, Holm counts all pairs, since the best was found in the data.
+        level: the share of intervals that hold the truth.
+
+    Raises:
+        SettingError: `reference` is not in `names`, or a name is there twice.
+
+    >>> rows = pl.LazyFrame({"model": [*"abcdef"] * 2, "predictor": ["x"] * 6 + ["y"] * 6,
+    ...                      "loss": [0.3, 0.2, 0.4, 0.3, 0.2, 0.3, 0.1, 0.2, 0.1, 0.1, 0.1, 0.0]})
+    >>> found = compare(rows, ["x", "y"], row=["model"], over=["model"])
+    >>> found.select("n", pl.col("difference", "p_holm").round(3)).row(0)
+    (6, 0.183, 0.012)
+    """
+    pairs = _pairs(names, reference)
+    cells = _cells(losses, pairs, row=row, over=over, of=of, loss=loss)
+    found = [_comparison(cells, number, over, level) for number in range(len(pairs))]
+    p_values = numpy().array([float("nan") if one.p_value is None else one.p_value for one in found])
+    rows = [
+        (
+            *pair,
+            one.n,
+            *_interval_cells(one.difference),
+            one.p_value,
+            corrected,
+            one.minimum_detectable,
+            one.difference.why,
+        )
+        for pair, one, corrected in zip(pairs, found, holm(p_values).tolist(), strict=True)
+    ]
+    return pl.DataFrame(rows, schema=COMPARED, orient="row").with_columns(pl.col("difference", "p_holm").fill_nan(None))
 
 
 def paired(
@@ -181,3 +265,54 @@ def _df(n: "Codes") -> "Floats":
     np = numpy()
     df: Floats = np.maximum(n.astype(np.float64) - 1, 1)
     return df
+
+
+def _pairs(names: Sequence[str], reference: str | None) -> list[tuple[str, str]]:
+    if len(set(names)) < len(names):
+        raise SettingError(f"names={list(names)!r}: one is there twice.", expected="names of different predictors")
+    if reference is None:
+        return list(combinations(names, 2))
+    if reference not in names:
+        raise SettingError(f"reference={reference!r} is none of them.", expected=f"one of {', '.join(names)}")
+    return [(reference, name) for name in names if name != reference]
+
+
+def _cells(
+    losses: pl.LazyFrame, pairs: list[tuple[str, str]], *, row: Sequence[str], over: Sequence[str], of: str, loss: str
+) -> pl.DataFrame:
+    """For each combination of levels (or each row, without factors) what `_comparison` needs of each pair."""
+    known = losses.with_columns(pl.col(loss).cast(pl.Float64).fill_nan(None))
+    names = sorted({name for pair in pairs for name in pair})
+    places = {name: f"loss {place}" for place, name in enumerate(names)}
+    wide = known.group_by(list(dict.fromkeys([*row, *over]))).agg(
+        pl.col(loss).filter(pl.col(of) == name).first().alias(place) for name, place in places.items()
+    )
+    between = [(pl.col(places[first]) - pl.col(places[second])) for first, second in pairs]
+    if not over:
+        return wide.select(one for k, each in enumerate(between) for one in _of_row(each, k)).collect()
+    sums = [one for k, each in enumerate(between) for one in _of_cell(each, k)]
+    return wide.group_by(list(over)).agg(sums).sort(list(over)).collect()
+
+
+def _of_row(between: pl.Expr, number: int) -> Iterator[pl.Expr]:
+    yield between.fill_null(0).alias(f"sum {number}")
+    yield between.is_not_null().cast(pl.Int64).alias(f"n {number}")
+    yield (between != 0).fill_null(False).alias(f"carries {number}")
+
+
+def _of_cell(between: pl.Expr, number: int) -> Iterator[pl.Expr]:
+    yield between.sum().alias(f"sum {number}")
+    yield between.count().cast(pl.Int64).alias(f"n {number}")
+    yield (between != 0).any().alias(f"carries {number}")
+
+
+def _comparison(cells: pl.DataFrame, number: int, over: Sequence[str], level: float) -> Comparison:
+    mine = cells.filter(pl.col(f"n {number}") > 0)
+    sums = mine.select(pl.col(f"sum {number}", f"n {number}").cast(pl.Float64)).to_numpy()
+    factors = [level_codes(mine.get_column(name)) for name in over]
+    carries = mine.get_column(f"carries {number}").to_numpy()
+    return paired(sums, factors, carries, n=int(mine.get_column(f"n {number}").sum()), level=level)
+
+
+def _interval_cells(found: Interval) -> tuple[float | None, ...]:
+    return found.estimate, found.stderr, found.low, found.high

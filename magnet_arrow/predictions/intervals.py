@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+import polars as pl
+
 from magnet_arrow.errors import SettingError
 from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.predictions.stats_packages import scipy_special
@@ -259,6 +261,16 @@ def variance_of(estimate: float, without: "Sequence[Floats]", levels: tuple[int,
         variance = combined(*(_around(estimate, values) for values in without))
     why = None if isfinite(variance) else "without one of the levels the statistic is not defined"
     return Variance(estimate, variance if why is None else float("nan"), levels, why)
+
+
+def level_codes(levels: pl.Series) -> "Codes":
+    """A factor for `clustered`: an integer for each distinct value; null is a level of its own.
+
+    >>> level_codes(pl.Series(["b", "a", None, "b"])).tolist()
+    [2, 1, 0, 2]
+    """
+    codes: Codes = levels.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
+    return codes
 
 
 def combined(first: float, second: float | None = None, cells: float | None = None) -> float:

@@ -3,12 +3,22 @@
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 import scipy.stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import tt_solve_power
 
-from magnet_arrow.predictions.comparisons import differences, holm, minimum_detectable, paired, pairwise, two_sided
+from magnet_arrow.errors import SettingError
+from magnet_arrow.predictions.comparisons import (
+    compare,
+    differences,
+    holm,
+    minimum_detectable,
+    paired,
+    pairwise,
+    two_sided,
+)
 
 
 def test_rows_that_are_their_own_clusters_give_the_paired_t_test() -> None:
@@ -103,3 +113,81 @@ def test_a_reference_named_beforehand_is_compared_with_each_other_model() -> Non
     expected = [scipy.stats.ttest_rel(matrix[2], matrix[other]).pvalue for other in (0, 1, 3)]
     assert found.p_value == pytest.approx(expected, rel=1e-12)
     assert found.minimum_detectable == pytest.approx(minimum_detectable(found.stderr, 19.0), rel=1e-12)
+
+
+LOSSES = {
+    # model, item: loss of each predictor; None where it has not answered
+    (model, item): {
+        "kriging": 0.1 * model + 0.01 * item,
+        "mean": None if (model, item) == (3, 3) else 0.1 * item + 0.02 * model * item,
+        "twin": math.nan
+        if item == 6
+        else 0.1 * model + 0.01 * item + (0.2 if (model, item) in {(0, 0), (1, 2)} else 0),
+    }
+    for model in range(6)
+    for item in range(7)
+}
+
+
+def loss_rows() -> pl.LazyFrame:
+    rows = [(name, m, f"q{i}", loss) for (m, i), each in LOSSES.items() for name, loss in each.items()]
+    shuffled = [rows[k] for k in np.random.default_rng(0).permutation(len(rows))]
+    return pl.LazyFrame(shuffled, schema=["predictor", "model", "item", "loss"], orient="row")
+
+
+def answered(first: str, second: str) -> dict[tuple[int, int], float]:
+    pairs = {cell: (each[first], each[second]) for cell, each in LOSSES.items()}
+    known = {cell: (a, b) for cell, (a, b) in pairs.items() if a is not None and b is not None}
+    return {cell: a - b for cell, (a, b) in known.items() if not math.isnan(a - b)}
+
+
+@pytest.mark.parametrize("over", [["model", "item"], ["item"], []], ids=["both", "item", "none"])
+def test_predictors_are_compared_on_the_rows_that_both_answered(over: list[str]) -> None:
+    found = compare(loss_rows(), ["kriging", "mean", "twin"], row=["model", "item"], over=over)
+    assert found.select("first", "second").rows() == [("kriging", "mean"), ("kriging", "twin"), ("mean", "twin")]
+    p_values = []
+    for row in found.iter_rows(named=True):
+        between = answered(row["first"], row["second"])
+        codes = [np.array([cell[name == "item"] for cell in between]) for name in over]
+        values = np.array(list(between.values()))
+        expected = paired(np.stack([values, np.ones(len(values))], axis=1), codes, values != 0)
+        assert row["n"] == len(between)
+        assert row["difference"] == pytest.approx(values.mean(), rel=1e-12)
+        assert row["why"] == expected.difference.why
+        assert (row["stderr"] is None) == (expected.p_value is None)
+        if expected.p_value is not None:
+            assert row["stderr"] == pytest.approx(expected.difference.stderr, rel=1e-9)
+            assert row["p_value"] == pytest.approx(expected.p_value, rel=1e-9)
+            assert row["low"] == pytest.approx(expected.difference.low, rel=1e-9)
+            assert row["minimum_detectable"] == pytest.approx(expected.minimum_detectable, rel=1e-9)
+        p_values.append(math.nan if expected.p_value is None else expected.p_value)
+    assert found["p_holm"].fill_null(math.nan).to_numpy() == pytest.approx(holm(np.array(p_values)), nan_ok=True)
+
+
+def test_predictors_that_differ_in_two_rows_are_not_told_apart() -> None:
+    row = compare(loss_rows(), ["kriging", "twin"], row=["model", "item"]).row(0, named=True)
+    assert (row["n"], row["low"], row["p_value"], row["p_holm"]) == (36, None, None, None)
+    assert row["difference"] == pytest.approx(-0.4 / 36, rel=1e-12)
+    assert row["why"] == "they differ in 2 levels, fewer than 5"
+
+
+def test_holm_counts_the_pairs_of_a_reference() -> None:
+    names = ["kriging", "mean", "twin"]
+    found = compare(loss_rows(), names, row=["model", "item"], over=["item"], reference="mean")
+    assert found.select("first", "second").rows() == [("mean", "kriging"), ("mean", "twin")]
+    assert found["p_holm"].to_numpy() == pytest.approx(holm(found["p_value"].to_numpy()), rel=1e-12)
+
+
+def test_predictors_without_common_rows_have_no_difference() -> None:
+    rows = pl.LazyFrame({"predictor": ["x", "y"], "model": ["a", "b"], "item": ["q", "q"], "loss": [0.1, 0.2]})
+    row = compare(rows, ["x", "y", "z"], row=["model", "item"]).row(0, named=True)
+    assert (row["n"], row["difference"], row["why"]) == (0, None, "0 levels, fewer than 5")
+
+
+@pytest.mark.parametrize(
+    ("names", "reference", "message"),
+    [(["a", "b"], "c", "reference='c' is none of them"), (["a", "b", "a"], None, "one is there twice")],
+)
+def test_names_must_be_sound(names: list[str], reference: str | None, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        compare(loss_rows(), names, row=["model", "item"], reference=reference)
