@@ -254,16 +254,31 @@ class UnsupportedError(MagnetError, NotImplementedError):
 
 
 class MagnetWarning(UserWarning):
-    """Something was done in another way than was asked for, or not completely."""
+    """Something was done in another way than was asked for, or not completely.
+
+    Attributes:
+        for_shell: the text for users of the command line, whose hint names options.
+    """
+
+    def __init__(self, message: str, for_shell: str | None = None) -> None:
+        super().__init__(message)
+        self.for_shell = for_shell or message
 
 
-def warn(message: str) -> None:
-    """Warn at the caller's line outside of this package, since Python shows a text once per line."""
+def warn(message: str, hint: str = "", *, shell_hint: str = "") -> None:
+    """Warn at the caller's line outside of this package, since Python shows a text once per line.
+
+    Args:
+        message: what was done, in sentences.
+        hint: what the reader can do.
+        shell_hint: the same for users of the command line; `hint` by default.
+    """
+    text, for_shell = (" ".join(filter(None, (message, one))) for one in (hint, shell_hint or hint))
     package = __name__.partition(".")[0]
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, MagnetWarning, stacklevel=level)
+    warnings.warn(MagnetWarning(text, for_shell), stacklevel=level)
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):

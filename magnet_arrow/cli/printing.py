@@ -1,6 +1,8 @@
 """Where a command prints: data to stdout, everything else to stderr."""
 
+import shutil
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,10 +28,21 @@ def stderr() -> "Console":
 
 
 def complain(text: str) -> None:
-    """Print lines to stderr."""
+    """Print lines to stderr; on a terminal they are wrapped between words."""
     from magnet_arrow._text import for_terminal
 
-    print("\n".join(map(for_terminal, text.split("\n"))), file=sys.stderr)
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+    for line in map(for_terminal, text.split("\n")):
+        print(line if width is None else wrapped(line, width), file=sys.stderr)
+
+
+def wrapped(line: str, width: int) -> str:
+    """A line as several ones that fit the width, each indented as the first; words stay whole."""
+    if len(line) <= width:
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    parts = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(parts)
 
 
 def print_frame(frame: "pl.DataFrame", *, title: str = "", fold: bool = False) -> None:
@@ -64,8 +77,9 @@ def warnings_shown() -> Iterator[list[str]]:
     shown: list[str] = []
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        shown.append(str(message))
-        complain(f"Note: {message}")
+        text = getattr(message, "for_shell", str(message))
+        shown.append(text)
+        complain(f"Note: {text}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 import polars as pl
+from rich.cells import cell_len
 
-from magnet_arrow.cli.tables import lines
+from magnet_arrow._text import for_terminal
+from magnet_arrow.cli.tables import cell_text, lines
 from magnet_arrow.errors import ColumnNotFoundError, SettingError
 
 METRIC, SPLIT, SCORE, RUNS = "metric", "split", "score", "runs"
@@ -34,35 +36,58 @@ def grouped(scores: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     return scores.group_by(keys).agg(pl.col(SCORE).mean(), pl.len().cast(pl.Int64).alias(RUNS)).sort(keys)
 
 
-def pivoted(groups: pl.DataFrame, by: Sequence[str], width: int | None) -> list[str]:
-    """The groups as lines of text, one column per value of the last of `by`; one row per group if that is too wide.
+def as_lines(groups: pl.DataFrame, by: Sequence[str], width: int | None) -> list[str]:
+    """The groups as lines of text: the first of these tables that is no wider than the terminal.
+
+    One column per value of the last of `by`; one per value of the first; one row per group; a paragraph per value of
+    the columns but the last, in which a score begins each line, so that no number is cut on the narrowest terminal.
 
     Args:
         groups: as `grouped` gives them.
         by: the columns that they are grouped by.
         width: of the terminal; None for any.
     """
-    long = list(lines(groups))
-    if len(by) < 2:
-        return long
-    for order in (by, [*by[1:], by[0]]):
-        wide = list(lines(_pivot(groups, order)))
-        if width is None or len(wide[0]) <= width:
-            return wide
-    return long
+    if groups[METRIC].drop_nulls().len():
+        groups = groups.filter(pl.col(METRIC).is_not_null())  # of the others a note says how many they are
+    orders = [by, [*by[1:], by[0]]] if len(by) > 1 else []
+    tables = (*(_pivot(groups, order) for order in orders), _long(groups, by))
+    for table in tables:
+        text = list(lines(table, _DECIMALS))
+        if width is None or max(map(cell_len, text)) <= width:
+            return text
+    return _paragraphs(groups, by)
+
+
+_DECIMALS = 4
+_LABEL = "label of the column"
 
 
 def _pivot(groups: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     *rows, last = by
-    if groups[METRIC].drop_nulls().len():
-        groups = groups.filter(pl.col(METRIC).is_not_null())  # of the others a note says how many they are
-    label = pl.col(last).cast(pl.String).fill_null("–")
-    if groups[METRIC].n_unique() > 1:
-        label = pl.concat_str(label, METRIC, separator=" ")
-    if groups[SPLIT].n_unique() > 1:
-        label = pl.concat_str(label, pl.col(SPLIT).fill_null("–"), separator=" ")
-    labelled = groups.with_columns(label.alias(_LABEL), pl.col(SCORE).round(4))
+    labelled = groups.with_columns(_label(groups, last))
     return labelled.pivot(_LABEL, index=rows, values=SCORE, sort_columns=True)
 
 
-_LABEL = "label of the column"
+def _long(groups: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    return groups.select(*by, *(name for name in (METRIC, SPLIT) if groups[name].n_unique() > 1), SCORE, RUNS)
+
+
+def _label(groups: pl.DataFrame, column: str) -> pl.Expr:
+    """The values of a column, with metric and split where these are several."""
+    parts = [column, *(name for name in (METRIC, SPLIT) if groups[name].n_unique() > 1)]
+    return pl.concat_str([pl.col(name).cast(pl.String).fill_null("–") for name in parts], separator=" ").alias(_LABEL)
+
+
+def _paragraphs(groups: pl.DataFrame, by: Sequence[str]) -> list[str]:
+    *above, last = by
+    found, title = [], None
+    scores = [cell_text(score, _DECIMALS) for score in groups[SCORE]]
+    widest = max(map(len, scores), default=0)
+    labels = groups.select(_label(groups, last)).to_series()
+    heads = groups.select(above).rows() if above else [()] * groups.height
+    for values, score, label in zip(heads, scores, labels, strict=True):
+        if above and values != title:
+            title = values
+            found.append(for_terminal("  ".join(map(cell_text, values))))
+        found.append(f"{'  ' * bool(above)}{score:>{widest}}  {for_terminal(label)}")
+    return found

@@ -87,7 +87,9 @@ def report_missing(runs: pl.DataFrame) -> None:
         first = without.row(0, named=True)
         warn(
             f"No main metric for {without.height:,} of {counted(runs.height, 'run')}, so their scores are null. The "
-            f"first: {first['suite']}/{first['run']}: {first['reason']}. `main_metrics()` tells all; name a metric."
+            f"first: {first['suite']}/{first['run']}: {first['reason']}.",
+            "`main_metrics()` tells all; name a metric.",
+            shell_hint="Name one with --metric.",
         )
 
 

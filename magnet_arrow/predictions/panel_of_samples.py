@@ -207,7 +207,7 @@ def _check_runs(rows: pl.DataFrame) -> None:
         raise PanelError(
             f"{several.height:,} cells have scores of several runs of one scenario by one model.",
             found=f"{len(names)} runs for model {model!r}, item {item!r}: {_few(names)}",
-            hint="Choose runs with `filter`, or average over them: repeats='mean'.",
+            hint="Choose some of the runs, or average over them: repeats='mean'.",
         )
 
 

@@ -84,7 +84,7 @@ def select_runs(places: Sequence[RunPlace], cache: Cache, *, partial: bool, stri
     if outdated and strict and selected.error is not None:
         raise type(selected.error)(selected.error.message, hint=_outdated_text(outdated))
     if bad:
-        warn(_left_out_text(bad, len(places)))
+        warn(_left_out_text(bad, len(places)), _HINT, shell_hint=_SHELL_HINT)
     if outdated:
         warn(f"{selected.error} {_outdated_text(outdated)}")
     return selected
@@ -135,9 +135,13 @@ def _left_out_text(bad: Sequence[LeftOut], n_runs: int) -> str:
     """The warning that some runs are excluded; its text does not depend on the state of the cache."""
     first = Where(bad[0].rejected.run, bad[0].rejected.file)
     return (
-        f"{len(bad):,} of {counted(n_runs, 'run')} excluded, as they cannot be read, are partial or have vanished. The "
-        f"first: {first}. `rejects()` tells why; with partial=True partial runs are read, with strict=True this raises."
+        f"{len(bad):,} of {counted(n_runs, 'run')} excluded, as they cannot be read, are partial or have vanished. "
+        f"The first: {first}."
     )
+
+
+_HINT = "`rejects()` tells why; with partial=True partial runs are read, with strict=True this raises."
+_SHELL_HINT = "`magnet-arrow rejects` tells why; with --partial partial runs are read."
 
 
 def _outdated_text(outdated: Sequence[LeftOut]) -> str:

@@ -29,7 +29,7 @@ def scores(
     A run's score is that of its stats.json, on the main split and without perturbation. Runs that the cache lacks are
     ingested.
     """
-    from magnet_arrow.cli.score_table import grouped, pivoted
+    from magnet_arrow.cli.score_table import as_lines, grouped
     from magnet_arrow.runs.helm_runs import HelmRuns
 
     if csv and json:
@@ -42,7 +42,7 @@ def scores(
         print_rows(groups, json=True)
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        print(*pivoted(groups, columns, width), sep="\n")
+        print(*as_lines(groups, columns, width), sep="\n")
         complain(_caption(groups["metric"].unique().to_list(), groups["split"].unique().to_list()))
 
 
