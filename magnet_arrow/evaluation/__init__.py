@@ -9,6 +9,7 @@ from magnet_arrow.evaluation.baselines import (
     SampleMean,
     TrainMean,
 )
+from magnet_arrow.evaluation.one_parameter import OneParameterResponse
 from magnet_arrow.evaluation.panel_predictor import (
     AdaptivePredictor,
     AskedAnswers,
@@ -27,6 +28,7 @@ __all__ = [
     "AskedAnswers",
     "ItemAdjustedMean",
     "NearestModels",
+    "OneParameterResponse",
     "PanelPredictor",
     "PredictedScores",
     "RsLearn",
@@ -48,5 +50,6 @@ BASELINES: tuple[type[PanelPredictor], ...] = (
     NearestModels,
     RsLearn,
     Aipw,
+    OneParameterResponse,
 )
 """Every baseline; each is made without arguments."""

@@ -10,6 +10,7 @@ from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor
 from magnet_arrow.evaluation.sklearn_predictor import RegressionOverModels
 from magnet_arrow.evaluation.train_matrix import alike, filled, item_means, mean_over, others, with_own_scores
 from magnet_arrow.predictions.panel import numpy
+from magnet_arrow.predictions.stats_packages import sklearn
 
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.panel_predictor import Floats
@@ -23,9 +24,7 @@ class RsLearn(RegressionOverModels):
     """
 
     def __init__(self) -> None:
-        from sklearn.linear_model import RidgeCV
-
-        super().__init__(RidgeCV(), "rs-learn")
+        super().__init__(sklearn("linear_model").RidgeCV(), "rs-learn")
 
 
 class Aipw(PanelPredictor):
@@ -60,11 +59,9 @@ class Aipw(PanelPredictor):
 
     def _regression(self, train: "Floats", answers: "Floats") -> "Floats":
         """Predictions for models that were asked the same items. One fit is as many: the penalty is fixed."""
-        from sklearn.linear_model import Ridge
-
         items = ~numpy().isnan(answers[0])
         if not items.any():
             return self._item_means
-        fitted = Ridge(alpha=10).fit(train[:, items].T, answers[:, items].T)
+        fitted = sklearn("linear_model").Ridge(alpha=10).fit(train[:, items].T, answers[:, items].T)
         outcomes: Floats = fitted.predict(train.T).T
         return outcomes

@@ -7,6 +7,7 @@ from magnet_arrow.errors import SettingError
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor, PredictedScores, TrainScores
 from magnet_arrow.evaluation.train_matrix import alike, filled, item_means, others, with_own_scores
 from magnet_arrow.predictions.panel import numpy
+from magnet_arrow.predictions.stats_packages import sklearn
 
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.panel_predictor import Floats
@@ -126,13 +127,11 @@ class RegressionOverItems(PanelPredictor):
 
 def _predicted(estimator: Any, features: "Floats", targets: "Floats", new_features: "Floats") -> "Floats":
     """What a clone of the estimator that is fitted to features and targets predicts of other features."""
-    from sklearn.base import clone
-
     np = numpy()
     if not features.shape[1] or (targets == targets[0]).all():
         constant: Floats = np.full(len(new_features), targets.mean())
         return constant
-    fitted = clone(estimator).fit(features, targets)
+    fitted = sklearn("base").clone(estimator).fit(features, targets)
     classifies = hasattr(fitted, "predict_proba")
     predicted: Floats = (
         fitted.predict_proba(new_features) @ fitted.classes_ if classifies else fitted.predict(new_features)

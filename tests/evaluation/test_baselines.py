@@ -2,9 +2,19 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge, RidgeCV
+from scipy.optimize import minimize_scalar
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 
-from magnet_arrow.evaluation import BASELINES, Aipw, AskedAnswers, RsLearn, SampleMean, TrainScores
+from magnet_arrow.evaluation import (
+    BASELINES,
+    Aipw,
+    AskedAnswers,
+    OneParameterResponse,
+    RsLearn,
+    SampleMean,
+    TrainScores,
+)
+from magnet_arrow.evaluation.one_parameter import most_probable_abilities
 from magnet_arrow.examples.helm_lite import matrix
 
 NAN = np.nan
@@ -96,3 +106,53 @@ def test_one_train_model(baseline):
     train = train_scores([[1, 0, 1, 0, 1]])
     asked = asked_answers([[1, 0, NAN, NAN, NAN], [NAN, NAN, 1, 1, NAN], [NAN] * 5])
     assert np.isfinite(baseline().fit(train).predict(asked).scores).all()
+
+
+def test_one_parameter_response_is_logistic_regression_on_one_hot_columns(protocol):
+    train = protocol[0][:20, :60].copy()
+    train[3, 10:30] = NAN
+    fitted = OneParameterResponse().fit(train_scores(train))
+    models, items = (~np.isnan(train)).nonzero()
+    # The level of the only scenario is a third block, of one column.
+    columns = np.hstack([3 * np.eye(20)[models], np.eye(60)[items], np.full((len(models), 1), 3.0)])
+    plain = LogisticRegression(C=1, fit_intercept=False, solver="newton-cholesky", tol=1e-12)
+    coefficients = plain.fit(columns, train[models, items]).coef_[0]
+    assert fitted.abilities == pytest.approx(3 * coefficients[:20], abs=1e-6)
+    assert fitted.easiness == pytest.approx(coefficients[20:80] + 3 * coefficients[80], abs=1e-6)
+
+
+def test_the_ability_of_a_held_out_model_is_the_mode_of_its_posterior():
+    easiness = np.array([-2.0, -0.5, 0.0, 1.0, 3.0])
+    answers = np.array([[1, 0, 1, NAN, 1], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [NAN] * 5, [0.5, NAN, NAN, 0.25, NAN]])
+    for row, ability in zip(answers, most_probable_abilities(answers, easiness), strict=True):
+        known = ~np.isnan(row)
+
+        def minus_log(theta, known=known, row=row):
+            logit = theta + easiness[known]
+            return theta**2 / 18 + np.sum(np.log1p(np.exp(logit)) - row[known] * logit)
+
+        assert ability == pytest.approx(minimize_scalar(minus_log, tol=1e-12).x, abs=1e-6)
+
+
+@pytest.mark.parametrize(("missing", "items", "models"), [(0.0, 0.93, 0.99), (0.5, 0.88, 0.985)])
+def test_one_parameter_response_recovers_simulated_truth(missing, items, models):
+    # ../shared/BASELINES.md has .948 and .996, with half of the scores missing .900.
+    rng = np.random.default_rng(0)
+    ability, difficulty = rng.normal(size=(50, 1)), rng.normal(size=800)
+    right = (rng.random((50, 800)) < 1 / (1 + np.exp(difficulty - ability))).astype(float)
+    fitted = OneParameterResponse().fit(train_scores(np.where(rng.random((50, 800)) < missing, NAN, right)))
+    assert np.corrcoef(-fitted.easiness, difficulty)[0, 1] > items
+    assert np.corrcoef(fitted.abilities, ability[:, 0])[0, 1] > models
+
+
+def test_items_are_about_as_easy_as_their_scenario():
+    easy_and_hard = [[1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 1, 0], [1, 0, 1, 0, 0, 0]]
+    train = train_scores(np.hstack([easy_and_hard, np.full((3, 2), NAN)]), ["a"] * 3 + ["b"] * 3 + ["a", "b"])
+    easiness = OneParameterResponse().fit(train).easiness
+    assert easiness[0] > easiness[6] > easiness[7] > easiness[3]
+
+
+def test_scores_that_are_all_equal_have_finite_abilities():
+    fitted = OneParameterResponse().fit(train_scores(np.ones((3, 4))))
+    assert (fitted.abilities > 0).all()
+    assert (fitted.easiness < 10).all()
