@@ -67,7 +67,8 @@ def item_response(scores: Array) -> Array:
 def losses(scores: Array) -> dict[str, Array]:
     """What is averaged, of every answer."""
     linear, response = additive(scores), item_response(scores)
-    right, other_right = (((p >= 0.5) == scores).astype(np.float64) for p in (linear, response))
+    calls = (linear, response, scores.mean(0))
+    right, other_right, right_by_item = (((p >= 0.5) == scores).astype(np.float64) for p in calls)
     brier, other_brier = (linear - scores) ** 2, (response - scores) ** 2
     return {
         "accuracy, additive": right,
@@ -75,7 +76,8 @@ def losses(scores: Array) -> dict[str, Array]:
         "Brier, additive": brier,
         "Brier, item response": other_brier,
         "difference in Brier": brier - other_brier,
-        "difference of accuracies": right - other_right,
+        "accuracy, additive - item response": right - other_right,
+        "accuracy, additive - item mean": right - right_by_item,
     }
 
 
@@ -96,7 +98,8 @@ METHODS: dict[str, dict[str, Method]] = {
     "Brier, additive": {"t": clustered},
     "Brier, item response": {"t": clustered},
     "difference in Brier": {"t": difference},
-    "difference of accuracies": {"t": difference},
+    "accuracy, additive - item response": {"t": difference},
+    "accuracy, additive - item mean": {"t": difference},
 }
 
 
@@ -150,12 +153,12 @@ def coverage(held: list[bool | None], loss: str, name: str, scenario: str, n_mod
 
 def show(found: list[Coverage]) -> None:
     """A line for each loss, interval and size: the lowest and highest of the scenarios, and every scenario."""
-    print(f"{'loss':24} {'interval':20} {'size':>8} {'lowest–highest':>14} " + " ".join(f"{s:>11}" for s in SCENARIOS))
+    print(f"{'loss':34} {'interval':20} {'size':>8} {'lowest–highest':>14} " + " ".join(f"{s:>11}" for s in SCENARIOS))
     for loss, name, n_models, n_items in dict.fromkeys((c.loss, c.interval, c.n_models, c.n_items) for c in found):
         line = [c for c in found if (c.loss, c.interval, c.n_models, c.n_items) == (loss, name, n_models, n_items)]
         ends = f"{min(c.held for c in line):.1f}–{max(c.held for c in line):.1f}"
         cells = " ".join(f"{f'{c.held:.1f}' + (f' ({c.none:.0f})' if c.none >= 0.5 else ''):>11}" for c in line)
-        print(f"{loss:24} {name:20} {f'{n_models} × {n_items}':>8} {ends:>14} {cells}")
+        print(f"{loss:34} {name:20} {f'{n_models} × {n_items}':>8} {ends:>14} {cells}")
 
 
 def main() -> None:
