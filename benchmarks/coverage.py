@@ -24,11 +24,10 @@ from sklearn.linear_model import LogisticRegression
 
 from magnet_arrow.examples.helm_lite import SCENARIOS, Scenario, matrix
 from magnet_arrow.predictions.comparisons import paired
-from magnet_arrow.predictions.intervals import Interval, clustered, proportion, wilson
+from magnet_arrow.predictions.intervals import Clusters, Interval, clustered, clusters_of, proportion, wilson
 
 Array: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.float64]]"
-Codes: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.int64]]"
-Method: TypeAlias = Callable[[Array, list[Codes]], Interval]
+Method: TypeAlias = Callable[[Array, Clusters], Interval]
 
 SIZES = ((5, 20), (10, 50), (20, 100))
 
@@ -81,15 +80,15 @@ def losses(scores: Array) -> dict[str, Array]:
     }
 
 
-def over_rows(sums: Array, _: list[Codes]) -> Interval:
+def over_rows(sums: Array, _: Clusters) -> Interval:
     """Wilson's interval as if all rows were independent."""
     p, n = sums[:, 0].mean(), len(sums)
     return Interval(p, None, *wilson(p, n))
 
 
-def difference(sums: Array, factors: list[Codes]) -> Interval:
+def difference(sums: Array, clusters: Clusters) -> Interval:
     """The interval of a paired difference."""
-    return paired(sums, factors, sums[:, 0] != 0).difference
+    return paired(sums, clusters, sums[:, 0] != 0).difference
 
 
 METHODS: dict[str, dict[str, Method]] = {
@@ -108,7 +107,8 @@ def crossed(scenario: Scenario, draws: int, seed: int) -> Iterator[Coverage]:
     population = losses(matrix(scenario)[0])
     for n_models, n_items in SIZES:
         rng = np.random.default_rng([seed, SCENARIOS.index(scenario), n_models])
-        factors = [np.repeat(np.arange(n_models), n_items), np.tile(np.arange(n_items), n_models)]
+        model, item = np.repeat(np.arange(n_models), n_items), np.tile(np.arange(n_items), n_models)
+        clusters = clusters_of([model, item], n_models * n_items)
         found: dict[tuple[str, str], list[bool | None]] = {}
         for _ in range(draws):
             shape = next(iter(population.values())).shape
@@ -116,7 +116,7 @@ def crossed(scenario: Scenario, draws: int, seed: int) -> Iterator[Coverage]:
             for loss, values in population.items():
                 sums = np.stack([values[cells].ravel(), np.ones(n_models * n_items)], axis=1)
                 for name, method in METHODS[loss].items():
-                    found.setdefault((loss, name), []).append(holds(method(sums, factors), values.mean()))
+                    found.setdefault((loss, name), []).append(holds(method(sums, clusters), values.mean()))
         for (loss, name), held in found.items():
             yield coverage(held, loss, name, scenario, n_models, n_items)
 
@@ -128,11 +128,12 @@ def of_one_model(scenario: Scenario, draws: int, seed: int) -> Iterator[Coverage
     for _, n_items in SIZES:
         rng = np.random.default_rng([seed, SCENARIOS.index(scenario), 1, n_items])
         found: dict[str, list[bool | None]] = {name: [] for name in methods}
+        clusters = clusters_of([np.arange(n_items)], n_items)
         for _ in range(draws):
             of_model = scores[rng.integers(len(scores))]
             sums = np.stack([of_model[rng.integers(len(of_model), size=n_items)], np.ones(n_items)], axis=1)
             for name, method in methods.items():
-                found[name].append(holds(method(sums, [np.arange(n_items)]), of_model.mean()))
+                found[name].append(holds(method(sums, clusters), of_model.mean()))
         for name, held in found.items():
             yield coverage(held, "a model's mean score", name, scenario, 1, n_items)
 

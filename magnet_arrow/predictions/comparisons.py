@@ -17,6 +17,7 @@ from magnet_arrow.errors import SettingError
 from magnet_arrow.predictions.intervals import (
     LEVEL,
     MIN_LEVELS,
+    Factors,
     Interval,
     Statistic,
     clustered,
@@ -157,7 +158,7 @@ def compare(
 
 def paired(
     sums: "Floats",
-    factors: "Sequence[Codes]",
+    factors: Factors,
     carries: "Booleans",
     statistic: Statistic = mean,
     *,
