@@ -16,8 +16,10 @@ if TYPE_CHECKING:  # `typing` itself would take a while to import
     from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit
     from magnet_arrow.evaluation.evaluate import evaluate
     from magnet_arrow.evaluation.panel_predictor import AdaptivePredictor, PanelPredictor
+    from magnet_arrow.evaluation.ranking import pairwise_comparisons, rank
     from magnet_arrow.evaluation.record import Evaluation, load_evaluation
     from magnet_arrow.evaluation.sklearn_predictor import from_sklearn
+    from magnet_arrow.evaluation.win_rates import win_rates
     from magnet_arrow.ingestion.api import IngestReport, ingest
     from magnet_arrow.instance_predictor import InstancePredictor
     from magnet_arrow.outputs import HelmOutputs, HelmRun, HelmRuns, HelmSuite, HelmSuites
@@ -68,10 +70,13 @@ __all__ = [
     "load_evaluation",
     "load_panel",
     "model_families",
+    "pairwise_comparisons",
     "panel",
     "predictor",
+    "rank",
     "validate",
     "verify",
+    "win_rates",
 ]
 
 _HOMES = {
@@ -104,9 +109,12 @@ _HOMES = {
     "load_evaluation": "evaluation.record",
     "load_panel": "predictions.panel",
     "model_families": "predictions.model_families",
+    "pairwise_comparisons": "evaluation.ranking",
     "panel": "panels",
+    "rank": "evaluation.ranking",
     "validate": "checks.validate",
     "verify": "checks.verify",
+    "win_rates": "evaluation.win_rates",
 }
 """Where each public name is defined. It is imported when it is first used: most uses need a part of the package."""
 
