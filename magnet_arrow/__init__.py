@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # `typing` itself would take a while to import
     from magnet_arrow.predictions.joins import InstanceJoin, join_instances
     from magnet_arrow.predictions.model_families import model_families
     from magnet_arrow.predictions.panel import Panel, load_panel
+    from magnet_arrow.predictions.prediction_scores import score
     from magnet_arrow.predictions.records import RunPrediction
     from magnet_arrow.predictor import Predictor, RunPredictor
 
@@ -74,6 +75,7 @@ __all__ = [
     "panel",
     "predictor",
     "rank",
+    "score",
     "validate",
     "verify",
     "win_rates",
@@ -112,6 +114,7 @@ _HOMES = {
     "pairwise_comparisons": "evaluation.ranking",
     "panel": "panels",
     "rank": "evaluation.ranking",
+    "score": "predictions.prediction_scores",
     "validate": "checks.validate",
     "verify": "checks.verify",
     "win_rates": "evaluation.win_rates",

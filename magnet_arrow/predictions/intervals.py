@@ -239,7 +239,7 @@ def jackknife(sums: "Floats", factors: Factors, statistic: Statistic, carries: "
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         total = sums.sum(axis=0)
         estimate = float(statistic(total))
-        why = _why_none(clusters, carries)
+        why = why_no_interval(clusters, carries)
         without = [] if why else [statistic(total - part) for part in clusters.sums(sums)]
     return variance_of(estimate, without, clusters.levels, why)
 
@@ -298,7 +298,8 @@ def _checked(n_rows: int, factors: "Sequence[Codes]") -> "Sequence[Codes]":
     return factors
 
 
-def _why_none(clusters: Clusters, carries: "Booleans | None") -> str | None:
+def why_no_interval(clusters: Clusters, carries: "Booleans | None" = None) -> str | None:
+    """Why rows of these clusters have no interval: too few levels, or too few that differ; None if they have one."""
     what = ("level", "levels") if clusters.codes else ("row", "rows")
     fewest = min(clusters.levels)
     if fewest < MIN_LEVELS:

@@ -23,6 +23,7 @@ def test_the_packages_own_modules_come() -> None:
         ("scipy.special", stats_packages.scipy_special),
         ("scipy.stats", stats_packages.scipy_stats),
         ("scipy.integrate", stats_packages.scipy_integrate),
+        ("scipy.optimize", stats_packages.scipy_optimize),
         ("scipy.sparse", stats_packages.scipy_sparse),
         ("sklearn.linear_model", lambda: stats_packages.sklearn("linear_model")),
         ("scoringrules", stats_packages.scoringrules),
