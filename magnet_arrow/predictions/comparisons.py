@@ -17,6 +17,7 @@ from magnet_arrow.errors import SettingError
 from magnet_arrow.predictions.intervals import (
     LEVEL,
     MIN_LEVELS,
+    ROUNDING,
     Factors,
     Interval,
     Statistic,
@@ -201,7 +202,9 @@ def pairwise(matrix: "Floats") -> Pairs:
     ([0.5, -0.167, -0.667], [0.203, nan, nan])
     """
     np = numpy()
-    later = [differences(matrix[row] - matrix[row + 1 :]) for row in range(len(matrix))]
+    with np.errstate(invalid="ignore", over="ignore"):  # scores may be infinite
+        rounding = ROUNDING * np.abs(matrix).max(initial=0, where=np.isfinite(matrix))
+        later = [differences(_or_equal(matrix[row] - matrix[row + 1 :], rounding)) for row in range(len(matrix))]
     first, second = np.triu_indices(len(matrix), 1)
     n, difference, stderr, p_value = (
         np.concatenate([getattr(part, name) for part in later]) for name in ("n", "difference", "stderr", "p_value")
@@ -220,7 +223,7 @@ def differences(values: "Floats") -> Differences:
     np = numpy()
     known = ~np.isnan(values)
     n = known.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         filled = np.where(known, values, 0.0)
         means = filled.sum(axis=1) / n
         from_mean = np.where(known, filled - means[:, None], 0.0)
@@ -262,6 +265,13 @@ def minimum_detectable(stderr: "Floats | float", df: "Floats | float", level: fl
     return effect
 
 
+def _or_equal(values: "Floats", rounding: float) -> "Floats":
+    """The differences, 0 where there is just rounding: or rounding alone might be significant."""
+    np = numpy()
+    found: Floats = np.where(np.abs(values) <= rounding, 0.0, values)
+    return found
+
+
 def _df(n: "Codes") -> "Floats":
     np = numpy()
     df: Floats = np.maximum(n.astype(np.float64) - 1, 1)
@@ -288,11 +298,19 @@ def _cells(
     wide = known.group_by(list(dict.fromkeys([*row, *over]))).agg(
         pl.col(loss).filter(pl.col(of) == name).first().alias(place) for name, place in places.items()
     )
-    between = [(pl.col(places[first]) - pl.col(places[second])) for first, second in pairs]
+    between = [_between(pl.col(places[first]), pl.col(places[second])) for first, second in pairs]
     if not over:
         return wide.select(one for k, each in enumerate(between) for one in _of_row(each, k)).collect()
     sums = [one for k, each in enumerate(between) for one in _of_cell(each, k)]
     return wide.group_by(list(over)).agg(sums).sort(list(over)).collect()
+
+
+def _between(first: pl.Expr, second: pl.Expr) -> pl.Expr:
+    """The difference, 0 where there is just rounding."""
+    rounding = ROUNDING * pl.max_horizontal(first.abs(), second.abs())
+    return (
+        pl.when((first - second).abs() > rounding).then(first - second).when((first - second).is_not_null()).then(0.0)
+    )
 
 
 def _of_row(between: pl.Expr, number: int) -> Iterator[pl.Expr]:

@@ -10,7 +10,7 @@ a draw of its own: the interval of this dump alone.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -37,6 +37,9 @@ With "root" the statistic is the mean square, and estimate and interval are its 
 """
 
 LEVEL = 0.95
+ROUNDING = 1e-12
+"""Relative to the values; what differs by less is equal, for sums of 0.1 depend on their order."""
+
 MIN_LEVELS = 5
 """With fewer models or items an interval would be a guess, so there is none."""
 
@@ -202,6 +205,7 @@ def proportion(
     found = jackknife(sums, factors, mean, carries)
     if found.why is not None:
         return Interval(found.estimate, df=found.df if min(found.levels) >= MIN_LEVELS else None, why=found.why)
+    found = replace(found, estimate=_at_the_end(found.estimate))
     if not 0 <= found.estimate <= 1:
         return Interval(found.estimate, df=found.df, why="a proportion is between 0 and 1")
     n = effective_rows(found, float(sums[:, 1].sum()), level)
@@ -332,6 +336,11 @@ def _on_scale(statistic: Statistic, scale: Scale) -> Statistic:
         return statistic
     arctanh = numpy().arctanh
     return lambda sums: arctanh(statistic(sums))
+
+
+def _at_the_end(p: float) -> float:
+    """0 or 1 for a mean that is so up to rounding."""
+    return next((end for end in (0.0, 1.0) if abs(p - end) <= ROUNDING), p)
 
 
 def _back(values: "Floats | float", scale: Scale) -> "Floats":

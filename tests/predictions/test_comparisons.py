@@ -191,3 +191,30 @@ def test_predictors_without_common_rows_have_no_difference() -> None:
 def test_names_must_be_sound(names: list[str], reference: str | None, message: str) -> None:
     with pytest.raises(SettingError, match=message):
         compare(loss_rows(), names, row=["model", "item"], reference=reference)
+
+
+def test_rounding_is_no_difference() -> None:
+    """0.1 + 0.2 is not 0.3: always the same way, so it would be found significant."""
+    found = pairwise(np.array([[0.1 + 0.2] * 8, [0.3] * 8, [0.5, *[0.3] * 7]]))
+    assert found.difference[0] == 0
+    assert np.isnan(found.p_value).all()
+    rows = [(name, m, loss) for m in range(8) for name, loss in {"x": 0.1 + 0.2, "y": 0.3}.items()]
+    losses = pl.LazyFrame(rows, schema=["predictor", "model", "loss"], orient="row")
+    for over in (["model"], []):
+        row = compare(losses, ["x", "y"], row=["model"], over=over).row(0, named=True)
+        assert (row["n"], row["difference"], row["p_value"]) == (8, 0.0, None)
+
+
+@pytest.mark.parametrize("score", [math.inf, 1e308, 1e-300])
+def test_pairs_of_any_numbers_come_without_a_warning(score: float) -> None:
+    matrix = np.ones((3, 9))
+    matrix[0, :7] = score
+    matrix[1, 3:] = -score
+    assert len(pairwise(matrix).p_value) == 3
+
+
+def test_losses_may_be_truth_values_and_levels_null() -> None:
+    rows = [(name, None if m == 0 else m, m % 2 == (name == "x")) for m in range(7) for name in ("x", "y")]
+    losses = pl.LazyFrame(rows, schema=["predictor", "model", "loss"], orient="row")
+    row = compare(losses, ["x", "y"], row=["model"], over=["model"]).row(0, named=True)
+    assert (row["n"], row["difference"]) == (7, pytest.approx(-1 / 7))

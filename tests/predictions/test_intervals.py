@@ -245,3 +245,22 @@ def test_a_level_that_is_no_probability_is_refused(level: float) -> None:
 
 def test_mean_is_the_first_column_by_the_second() -> None:
     assert mean(np.array([[6.0, 3.0], [1.0, 4.0]])).tolist() == [2.0, 0.25]
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_a_mean_that_is_at_the_end_up_to_rounding_is_at_the_end(p: float) -> None:
+    near = np.array([[p + 1e-16 * (row - 4), 1.0] for row in range(9)])
+    exact = proportion(np.array([[p, 1.0]] * 9), [])
+    found = proportion(near, [])
+    assert (found.estimate, found.low, found.high) == (exact.estimate, exact.low, exact.high)
+
+
+def test_a_mean_above_one_is_no_proportion() -> None:
+    found = proportion(np.array([[1.5, 1.0]] * 8), [])
+    assert (found.estimate, found.low, found.why) == (1.5, None, "a proportion is between 0 and 1")
+
+
+@pytest.mark.parametrize("value", [1e300, 1e-300, -1e150])
+def test_any_size_of_values_comes_without_a_warning(value: float) -> None:
+    rows = [(m, i, value * (m + i)) for m in range(6) for i in range(6)]
+    assert clustered(summed(rows), factors_of(rows)).estimate == pytest.approx(5 * value, rel=1e-12)
