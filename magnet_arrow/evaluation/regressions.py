@@ -23,8 +23,10 @@ class RsLearn(RegressionOverModels):
     AIPW where models are better than those of the train part (benchmarks/budget.py --split weaker, seeds 0:100).
     """
 
+    name = "rs-learn"
+
     def __init__(self) -> None:
-        super().__init__(sklearn("linear_model").RidgeCV(), "rs-learn")
+        super().__init__(sklearn("linear_model").RidgeCV(), self.name)
 
 
 class Aipw(PanelPredictor):

@@ -18,41 +18,44 @@ if TYPE_CHECKING:
 def from_sklearn(
     estimator: Any, *, features: "Literal['asked', 'models'] | ItemFeatures", name: str | None = None
 ) -> PanelPredictor:
-    """A predictor that fits a clone of the estimator for each held-out model, or once for all that are asked the same.
+    """A predictor that fits clones of the estimator to what is known of a held-out model and of the train models.
+
+    Where all values that a clone would learn from are equal, they are the prediction. Where nothing is known of the
+    held-out model, the prediction is the train mean.
 
     Args:
-        estimator: a regressor, a classifier with `predict_proba`, or a pipeline that ends in one.
+        estimator: a regressor, a classifier, or a pipeline or search that ends in one. Of a classifier with
+            `predict_proba` the mean of the classes is used, weighted by their probabilities.
         features: what the estimator learns from.
-            "asked": a row per train model. Its scores on the asked items predict its mean score over the wanted items.
-            For regressors only.
-            "models": a row per asked item. The train models' scores on it predict the held-out model's.
-            A function of the train scores that returns an array with a row per item, such as embeddings of the
-            questions: as "models", with these features.
-        name: what tables call it; None for the estimator as scikit-learn prints it.
 
-    A classifier predicts the mean of the classes, weighted by their probabilities. Where all answers that it would
-    learn from are equal, they are the prediction; where none is, it is the train mean.
+            - "asked": a row per train model. Its scores on the asked items predict its mean score over the wanted
+              items. Predicts no single items, and needs a regressor.
+            - "models": a row per asked item. The train models' scores on it predict the held-out model's.
+            - A function of the train scores that returns an array with a row per item, such as embeddings of the
+              questions: as "models", with these features.
+        name: what tables call it; None for the estimator as scikit-learn prints it.
 
     Raises:
         SettingError: there are no such features, or they do not suit the estimator.
+        MissingPackageError: scikit-learn is not installed.
 
     >>> from sklearn.linear_model import RidgeCV
     >>> from_sklearn(RidgeCV(), features="asked").name
     'RidgeCV() on asked'
     """
+    if isinstance(estimator, type) or not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
+        raise SettingError("estimator:", expected="an instance with fit and predict", found=repr(estimator))
     if not (callable(features) or features in ("asked", "models")):
-        found = repr(features)
-        raise SettingError("features:", expected="'asked', 'models' or a function of the train scores", found=found)
-    if features == "asked" and hasattr(estimator, "predict_proba"):
-        hint = "features='models' predicts each item's outcome."
-        raise SettingError(
-            "features='asked' predicts mean scores.", expected="a regressor", found=str(estimator), hint=hint
-        )
+        expected = "'asked', 'models' or a function of the train scores"
+        raise SettingError("features:", expected=expected, found=repr(features))
     if name is None:
-        name = f"{estimator} on {getattr(features, '__name__', features)}"
-    if features == "asked":
-        return RegressionOverModels(estimator, name)
-    return RegressionOverItems(estimator, features if callable(features) else None, name)
+        name = f"{estimator} on {features if isinstance(features, str) else getattr(features, '__name__', 'features')}"
+    if features != "asked":
+        return RegressionOverItems(estimator, features if callable(features) else None, name)
+    if sklearn("base").is_classifier(estimator):
+        hint = 'features="models" predicts the outcome of each item.'
+        raise SettingError("features='asked':", expected="a regressor", found=repr(estimator), hint=hint)
+    return RegressionOverModels(estimator, name)
 
 
 class RegressionOverModels(PanelPredictor):
@@ -104,6 +107,9 @@ class RegressionOverItems(PanelPredictor):
         self._train = train
         self._item_means = item_means(train)
         self._of_items = filled(train).T if self._features is None else self._features(train)
+        if self._of_items.ndim != 2 or len(self._of_items) != len(train.items):
+            expected = f"an array with a row for each of {len(train.items):,} items"
+            raise SettingError("features:", expected=expected, found=f"one of shape {self._of_items.shape}")
         return self
 
     def predict(self, asked: AskedAnswers) -> PredictedScores:

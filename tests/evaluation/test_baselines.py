@@ -1,20 +1,36 @@
 """The baselines against plain loops and plain scikit-learn, on real scores and on small ones worked out by hand."""
 
+import json
+import sys
+import zlib
+from importlib import resources
+
 import numpy as np
+import polars as pl
 import pytest
 from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 
+import magnet_arrow
 from magnet_arrow.evaluation import (
     BASELINES,
+    AdditiveMean,
     Aipw,
     AskedAnswers,
+    ItemAdjustedMean,
+    NearestModels,
     OneParameterResponse,
+    PanelPredictor,
+    PredictedScores,
     RsLearn,
+    SameModel,
+    SameScenario,
     SampleMean,
+    TrainMean,
     TrainScores,
 )
 from magnet_arrow.evaluation.one_parameter import most_probable_abilities
+from magnet_arrow.evaluation.train_matrix import item_means
 from magnet_arrow.examples.helm_lite import matrix
 
 NAN = np.nan
@@ -156,3 +172,158 @@ def test_scores_that_are_all_equal_have_finite_abilities():
     fitted = OneParameterResponse().fit(train_scores(np.ones((3, 4))))
     assert (fitted.abilities > 0).all()
     assert (fitted.easiness < 10).all()
+
+
+def test_means_worked_out_by_hand():
+    #                       a  a  b  b
+    train = train_scores([[1, 0, 1, 0], [1, 1, 0, NAN]], ["a", "a", "b", "b"])
+    asked = asked_answers([[0, NAN, NAN, 1]], wanted=[[1, 1, 1, 0]])
+    expected = {
+        TrainMean: (1 + 1 / 2 + 1 / 2) / 3,
+        SameScenario: (3 / 4 + 3 / 4 + 1 / 3) / 3,
+        SampleMean: 1 / 2,
+        SameModel: 1 / 2,
+        ItemAdjustedMean: 2 / 3 + ((0 - 1) + (1 - 0)) / 2,
+    }
+    for baseline, score in expected.items():
+        assert baseline().fit(train).predict(asked).scores == pytest.approx([score]), baseline
+
+
+def test_a_held_out_run_of_a_model_in_train():
+    train = train_scores([[1, 0, NAN, NAN], [1, 1, 0, 0], [0, 0, 1, 0]], ["a", "a", "b", "b"])
+    asked = asked_answers([[NAN, NAN, 1, NAN]], wanted=[[0, 0, 1, 1]], train_rows=[0])
+    expected = {
+        TrainMean: (1 / 2 + 0) / 2,
+        SampleMean: 1,  # of the run that is held out
+        SameModel: 2 / 3,
+        ItemAdjustedMean: 1 / 4 + ((1 - 2 / 3) + (0 - 1 / 3) + (1 - 1 / 2)) / 3,
+    }
+    for baseline, score in expected.items():
+        assert baseline().fit(train).predict(asked).scores == pytest.approx([score]), baseline
+
+
+def test_items_that_no_train_model_has():
+    train = train_scores([[1, 0, NAN, NAN], [1, 1, NAN, NAN]], ["a", "a", "a", "b"])
+    assert item_means(train) == pytest.approx([1, 1 / 2, 3 / 4, 3 / 4])
+
+
+def test_additive_is_ordinary_least_squares():
+    rng = np.random.default_rng(3)
+    scores, scenarios = rng.random((6, 24)), [f"s{item // 6}" for item in range(24)]
+    scores[rng.random(scores.shape) < 0.4] = NAN
+    scores[2, 12:18] = NAN  # the held-out run
+    models, items = (~np.isnan(scores)).nonzero()
+    columns = np.hstack([np.eye(6)[models], np.eye(4)[items // 6]])
+    effects = np.linalg.lstsq(columns, scores[models, items], rcond=None)[0]
+    asked = asked_answers(np.full((1, 24), NAN), wanted=[[12 <= item < 18 for item in range(24)]], train_rows=[2])
+    predicted = AdditiveMean().fit(train_scores(scores, scenarios)).predict(asked).scores
+    assert predicted == pytest.approx([effects[2] + effects[6 + 2]], abs=1e-9)
+
+
+def test_additive_of_a_scenario_that_is_new_is_the_mean_of_the_model():
+    train = train_scores([[1, 1, 0, 1, NAN], [1, 0, 0, 0, NAN]], ["a", "a", "b", "b", "c"])
+    asked = asked_answers([[NAN] * 5], wanted=[[0, 0, 0, 0, 1]], train_rows=[0])
+    assert AdditiveMean().fit(train).predict(asked).scores == pytest.approx([3 / 4])
+
+
+def test_nearest_models_by_a_loop():
+    rng = np.random.default_rng(11)
+    train, held_out = (rng.random((7, 20)) < 0.5).astype(float), (rng.random((4, 20)) < 0.5).astype(float)
+    train[rng.random(train.shape) < 0.1] = NAN
+    items = range(0, 20, 2)
+    answers = np.full(held_out.shape, NAN)
+    answers[:, items] = held_out[:, items]
+    predicted = NearestModels(2).fit(train_scores(train)).predict(asked_answers(answers)).outcomes
+    for row in range(4):
+        agreement = []
+        for model in range(7):
+            both = [item for item in items if not np.isnan(train[model, item])]
+            agreement.append(sum(train[model, item] == held_out[row, item] for item in both) / len(both))
+        second = sorted(agreement)[-2]
+        for item in range(20):
+            mean = np.mean([score for score in train[:, item] if not np.isnan(score)])
+            near = [model for model in range(7) if agreement[model] >= second]
+            theirs = [mean if np.isnan(train[model, item]) else train[model, item] for model in near]
+            assert predicted[row, item] == pytest.approx(np.mean(theirs))
+
+
+def test_the_budget_script_prints_what_a_loop_finds(tmp_path, capsys, monkeypatch):
+    """Two seeds of two scenarios in the protocol of arXiv 2506.07673, and the same split of the weaker half."""
+    import budget
+
+    small = tmp_path / "scores.npz"
+    with resources.files("magnet_arrow.examples").joinpath("helm_lite_scores.npz").open("rb") as file:
+        arrays = dict(np.load(file))
+    kept = ("models", "math", "math_items", "mmlu", "mmlu_items")
+    np.savez(small, **{name: arrays[name] for name in kept})
+    monkeypatch.setattr(budget, "BASELINES", (SampleMean, RsLearn, Aipw))
+    for split in ("random", "weaker", "stronger"):
+        arguments = ["budget.py", str(small), "--split", split, "--budget", "20", "--seeds", "3:5", "--workers", "1"]
+        monkeypatch.setattr(sys, "argv", [*arguments, "--json"])
+        budget.main()
+        printed = json.loads(capsys.readouterr().out)["methods"]
+        for scenario in ("math", "mmlu"):
+            errors = [errors_by_hand(scenario, split, seed) for seed in (3, 4)]
+            for method, expected in zip(("sample mean", "rs-learn", "aipw"), np.mean(errors, axis=0), strict=True):
+                assert printed[method][scenario] == pytest.approx(expected, abs=1e-9)
+
+
+def errors_by_hand(scenario, split, seed):
+    scores, _ = matrix(scenario)
+    n, order = len(scores), np.argsort(scores.mean(1))
+    np.random.seed(seed)
+    held_out = np.random.permutation(n)[: int(0.25 * n)]
+    train = [row for row in range(n) if row not in held_out]
+    if split == "weaker":
+        train, held_out = order[: int(0.5 * n)], order[-int(0.3 * n) :]
+    elif split == "stronger":
+        train, held_out = order[-int(0.5 * n) :], order[: int(0.3 * n)]
+    np.random.seed(seed)
+    items = np.random.permutation(scores.shape[1])[:20]
+    unasked = [item for item in range(scores.shape[1]) if item not in items]
+    rs_learn = RidgeCV().fit(scores[train][:, items], scores[train].mean(1))
+    errors = np.zeros(3)
+    for row in held_out:
+        aipw = Ridge(alpha=10).fit(scores[train][:, items].T, scores[row, items])
+        predicted = (
+            scores[row, items].mean(),
+            rs_learn.predict(scores[[row]][:, items])[0],
+            aipw.predict(scores[train][:, unasked].T).mean(),
+        )
+        errors += np.abs(np.array(predicted) - scores[row].mean()) * 100 / len(held_out)
+    return errors
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_the_order_of_baselines_on_runs(shared_dumps):
+    """Leave one run out, as ../shared/BASELINES.md measured it."""
+    runs = magnet_arrow.HelmOutputs(shared_dumps("mmlu") / "benchmark_output").suites("*").runs()
+    predictors = [AdditiveMean, OneParameterResponse, SameModel, SameScenario, GlobalMean, UniformRandom]
+    found = magnet_arrow.evaluate(predictors, runs, target="run", folds="run").predictions
+    errors = found.group_by("predictor").agg((pl.col("predicted") - pl.col("actual")).abs().mean()).rows()
+    of = dict(errors)
+    assert max(of["additive"], of["one-parameter response"]) < of["same model"] < of["GlobalMean"] < of["UniformRandom"]
+    assert of["additive"] == pytest.approx(0.094, abs=0.002)
+    assert of["one-parameter response"] == pytest.approx(0.089, abs=0.002)
+    assert of["same model"] == pytest.approx(0.148, abs=0.002)
+    assert of["same scenario"] == pytest.approx(0.160, abs=0.001)
+    assert of["GlobalMean"] == pytest.approx(0.187, abs=0.001)
+
+
+class GlobalMean(PanelPredictor):
+    def fit(self, train):
+        self.mean = np.nanmean(train.scores)
+        return self
+
+    def predict(self, asked):
+        return PredictedScores(np.full(len(asked.models), self.mean))
+
+
+class UniformRandom(PanelPredictor):
+    def fit(self, train):
+        self.random = np.random.default_rng(zlib.crc32(train.scores.tobytes()))
+        return self
+
+    def predict(self, asked):
+        return PredictedScores(self.random.random(len(asked.models)))
