@@ -1,7 +1,9 @@
 """Fixtures that most tests share: the demo, the larger dumps, a cache of one's own."""
 
+import os
+import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,21 @@ PROFILE = settings(deadline=None, suppress_health_check=[HealthCheck.function_sc
 settings.register_profile("quick", PROFILE, max_examples=10)
 settings.register_profile("thorough", PROFILE, max_examples=50, derandomize=True, print_blob=True)
 settings.load_profile("quick")  # unless --hypothesis-profile names the other
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Saves time that shows nothing: this process flushes nothing to the disk, and others compile modules only once.
+
+    No test cuts the power; those that look at flushes record them. Where the environment forbids bytecode files, each
+    process that a test starts would compile all that it imports, so these files have a temporary folder.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        if sys.dont_write_bytecode:
+            patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+            patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.getbasetemp() / "bytecode"))
+        yield
 
 
 @pytest.fixture(autouse=True)
