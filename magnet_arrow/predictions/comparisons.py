@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from magnet_arrow.predictions.intervals import Booleans, Codes, Floats
 
 POWER = 0.8
+_NO_SPREAD = 1e-9
+"""A standard error below this share of the difference is rounding: all differences are equal."""
+
 COMPARED = pl.Schema(
     {
         "first": pl.String,
@@ -117,6 +120,9 @@ def compare(
     Rows: one per pair. Columns: `first`, `second`; `n` rows that both have; `difference`, first − second, with `stderr`
     and its interval `low` to `high`; `p_value`, and `p_holm` corrected for the number of pairs; `minimum_detectable`;
     `why` there is no interval. An interval is of one pair alone; Holm's p-values hold for all pairs together.
+
+    Beware of losses that are 0 or 1, such as whether a call is right: where few models make the difference, the 95%
+    interval may hold the truth in just 79% of cases. For Brier scores it is 94.6% or more: see `intervals`.
 
     Args:
         losses: one row for each predictor and predicted value. Null or NaN as a loss: it was not answered.
@@ -250,16 +256,25 @@ def holm(p_values: "Floats") -> "Floats":
 
 
 def two_sided(difference: "Floats | float", stderr: "Floats | float", df: "Floats | float") -> "Floats":
-    """The p-value of t = difference ÷ standard error. If the standard error is 0: 1 for no difference, else 0."""
+    """The p-value of t = difference ÷ standard error.
+
+    If all differences are equal, so that t has no spread to go by, it is that of the sign test over df + 1 levels.
+    """
     np = numpy()
+    size = np.abs(difference)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(np.equal(difference, 0), 0.0, np.abs(difference) / stderr)
-    p: Floats = 2 * scipy_special().stdtr(df, -t)
+        of_t = 2 * scipy_special().stdtr(df, -size / stderr)
+    all_equal = np.asarray(stderr) <= _NO_SPREAD * size
+    p: Floats = np.where(all_equal, np.where(size == 0, 1.0, 0.5 ** np.asarray(df)), of_t)
     return p
 
 
 def minimum_detectable(stderr: "Floats | float", df: "Floats | float", level: float = LEVEL) -> "Floats":
-    """The minimum detectable effect: (t at 0.975 + t at 0.80) standard errors, for 80% power at 5%."""
+    """The minimum detectable effect: (t at 0.975 + t at 0.80) standard errors, for 80% power at 5%.
+
+    On pairs of models of HELM Lite whose differences are shifted to it, with 100 items, the power is 80.0 to 80.3% as
+    the mean over 100 pairs of each scenario, and 74.9 to 91.3% for single pairs (`benchmarks/power.py`, seed 0).
+    """
     quantile = scipy_special().stdtrit
     effect: Floats = (quantile(df, (1 + level) / 2) + quantile(df, POWER)) * stderr
     return effect

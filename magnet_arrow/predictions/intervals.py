@@ -7,6 +7,25 @@ Rows of one model share that model, rows of one item share that item, so they ar
 draws from more of their kind; the interval says what would come out with others. `factors` names them: one array with
 a number per row for each; two of them are crossed. With one factor the others are seen as fixed. With none, each row is
 a draw of its own: the interval of this dump alone.
+
+How often 95% intervals hold the truth, in percent, the lowest and highest of six scenarios of HELM Lite
+(`benchmarks/coverage.py`, seed 0, 2,000 draws of models × items with replacement, predictions fitted once to all):
+
+    interval  of                                             5 × 20       10 × 50       20 × 100
+    t         abs(actual − predicted), additive              94.8–98.2    94.0–96.7     95.2–95.8
+    t         Brier score, additive                          94.8–98.0    94.0–96.5     94.4–95.5
+    t         Brier score, item response                     94.9–98.1    93.7–96.5     94.1–95.5
+    t         difference of these two                        99.0–99.9    97.0–98.5     94.6–96.2
+    t         accuracy, additive                             94.6–97.8    93.8–95.5     94.0–95.6
+    Wilson    accuracy, additive: effective rows             98.0–99.1    94.6–96.6     94.8–96.0
+    Wilson    accuracy, additive: all rows (not offered)     78.6–86.5    63.7–73.5     48.2–62.8
+    t         a model's mean score on 20, 50, 100 items      83.2–94.4    90.8–94.6     92.5–95.0
+    Wilson    a model's mean score on 20, 50, 100 items      96.4–97.4    95.0–96.5     94.9–96.0
+    t         difference of accuracies, additive − item mean 96.2–100     83.9–97.3     79.4–94.0
+
+So two fail. t of a model's mean score on few items, where most are right: use `proportion`. And the difference of two
+predictors' accuracies, where few weak models make all the difference: 79 to 89% on commonsense, 84 to 90% on gsm from
+10 × 50 on (at 5 × 20 they have none in 29 to 96% of draws, since fewer than 5 models differ). Compare Brier scores.
 """
 
 from collections.abc import Callable, Sequence
@@ -147,6 +166,9 @@ def clustered(
     cells, and the variance is max(V₁, V₂, V₁ + V₂ − V₁₂); t has min(G) − 1 degrees of freedom (MacKinnon, Nielsen and
     Webb, arXiv 2406.08880). Correlations use Fisher's z, root mean squares the mean square.
 
+    On HELM Lite 95% intervals of errors and Brier scores, and of differences of these, hold the truth in 93.7 to 99.9% of
+    draws. Those of two other statistics do not: figures at the head of this module.
+
     Args:
         sums: float64, rows × s: what the statistic is made of, such as the loss and 1. A row may be the sum over many
             rows of one cell.
@@ -186,7 +208,8 @@ def proportion(
     """Wilson's interval of a mean of scores between 0 and 1, with the effective number of rows.
 
     That is p(1−p)/V · (z/t)², where V is the variance of `clustered`, but at most the number of rows. At p = 0 or 1,
-    where V is 0, it is the smaller number of levels. Over all rows it is right only if they are independent.
+    where V is 0, it is the smaller number of levels. Over all rows it is right only if they are independent: on HELM
+    Lite that would hold the truth in 48 to 87% of draws, this one in 95 to 99% (figures at the head of this module).
 
     Args:
         sums: float64, rows × 2: the sum of the scores and their number.

@@ -88,9 +88,13 @@ def test_one_model_has_no_pairs() -> None:
     assert len(pairwise(np.ones((1, 9))).p_value) == 0
 
 
-def test_always_right_against_always_wrong_is_certain() -> None:
-    found = pairwise(np.array([[1.0] * 6, [0.0] * 6]))
-    assert (found.difference[0], found.stderr[0], found.p_value[0]) == (1.0, 0.0, 0.0)
+def test_equal_differences_have_the_p_value_of_the_sign_test() -> None:
+    found = pairwise(np.array([[1.0] * 6, [0.0] * 6, [0.3, 0.2, 0.1, 0.2, 0.3, 0.1], [0.2, 0.1, 0.0, 0.1, 0.2, 0.0]]))
+    expected = scipy.stats.binomtest(6, 6).pvalue
+    assert (found.difference[0], found.stderr[0], found.p_value[0]) == (1.0, 0.0, expected)
+    assert found.p_value[5] == expected
+    of_clusters = paired(np.array([[0.25, 1.0]] * 42), [np.arange(42) % 6, np.arange(42) // 6], np.ones(42, bool))
+    assert of_clusters.p_value == pytest.approx(expected, rel=1e-12)
     assert two_sided(0.0, 0.0, 5.0) == 1.0
 
 
