@@ -166,7 +166,7 @@ def clustered(
     cells, and the variance is max(V₁, V₂, V₁ + V₂ − V₁₂); t has min(G) − 1 degrees of freedom (MacKinnon, Nielsen and
     Webb, arXiv 2406.08880). Correlations use Fisher's z, root mean squares the mean square.
 
-    On HELM Lite 95% intervals of errors and Brier scores, and of differences of these, hold the truth in 93.7 to 99.9% of
+    On HELM Lite 95% intervals of errors, Brier scores and their differences hold the truth in 93.7 to 99.9% of
     draws. Those of two other statistics do not: figures at the head of this module.
 
     Args:
