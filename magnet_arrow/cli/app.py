@@ -9,6 +9,7 @@ from magnet_arrow.cli.commands.ingest import ingest
 from magnet_arrow.cli.commands.panel import panel
 from magnet_arrow.cli.commands.predict import demo, predict
 from magnet_arrow.cli.commands.query import export, head, ls, schemas
+from magnet_arrow.cli.commands.rank import rank
 from magnet_arrow.cli.commands.scores import scores
 from magnet_arrow.cli.commands.verify import restore, validate, verify
 
@@ -39,7 +40,7 @@ def _build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    for command in (demo, ingest, validate, ls, head, scores, panel, export, schemas, check, compact):
+    for command in (demo, ingest, validate, ls, head, scores, rank, panel, export, schemas, check, compact):
         app.command()(command)
     for other in (predict, verify, restore, rejects):
         app.command()(other)

@@ -16,6 +16,7 @@ from magnet_arrow.helm.layout import Source
 from magnet_arrow.panels import panel
 from magnet_arrow.predictions import comparisons
 from magnet_arrow.predictions.intervals import LEVEL, MIN_LEVELS, Interval, clustered, proportion, t_quantile
+from magnet_arrow.predictions.metrics import metric
 from magnet_arrow.predictions.panel import Panel, numpy
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, SCORE, is_table
 from magnet_arrow.runs.summaries import Summaries
@@ -51,7 +52,7 @@ def rank(
     model: str = "model",
     item: str = "item",
     score: str = "score",
-    lower_is_better: bool = False,
+    lower_is_better: bool | None = None,
     level: float = LEVEL,
 ) -> pl.DataFrame:
     """Models by mean score, with intervals, and with the models that they cannot be told apart from.
@@ -79,7 +80,8 @@ def rank(
         model: the table's column that names the model.
         item: the table's column that names the item: a question, or a scenario.
         score: the table's column with the scores.
-        lower_is_better: the best model is the one with the lowest score.
+        lower_is_better: whether the best model is the one with the lowest score. None: of runs and panels of runs what
+            HELM's schemas say of the metric; no, where they say nothing, and of tables.
         level: the share of intervals that hold the truth; 1 − level is the level of significance.
 
     Raises:
@@ -119,7 +121,7 @@ def pairwise_comparisons(
     model: str = "model",
     item: str = "item",
     score: str = "score",
-    lower_is_better: bool = False,
+    lower_is_better: bool | None = None,
     level: float = LEVEL,
 ) -> pl.DataFrame:
     """The comparisons of all pairs of models that `rank` decides by; the arguments are the same.
@@ -184,13 +186,14 @@ class _Scored:
     lower_is_better: bool
 
     @classmethod
-    def of(cls, data: Rankable, *, model: str, item: str, score: str, lower_is_better: bool) -> "_Scored":
+    def of(cls, data: Rankable, *, model: str, item: str, score: str, lower_is_better: bool | None) -> "_Scored":
         np = numpy()
         scores = _panel_of(data, model, item, score)
         matrix = scores.matrix()[:, np.argsort(scores.items)]  # so that the order of rows changes no last digit
         _check(scores, matrix)
         means = [_mean(row) for row in matrix]
-        sign = 1 if lower_is_better else -1
+        lower = _is_lower_better(scores, lower_is_better)
+        sign = 1 if lower else -1
         known = [place for place, mean in enumerate(means) if mean is not None]
         order = sorted(known, key=lambda place: (sign * cast(float, means[place]), scores.models[place]))
         return cls(
@@ -198,7 +201,7 @@ class _Scored:
             matrix=matrix[order],
             means=[cast(float, means[place]) for place in order],
             unscored=sorted(name for name, mean in zip(scores.models, means, strict=True) if mean is None),
-            lower_is_better=lower_is_better,
+            lower_is_better=lower,
         )
 
     @property
@@ -241,6 +244,21 @@ def _check(scores: Panel, matrix: "Floats") -> None:
         )
     if np.isnan(matrix).all():
         raise PanelError("No model has a score.")
+
+
+def _is_lower_better(scores: Panel, given: bool | None) -> bool:
+    if given is not None:
+        return given
+    directions = {name: metric(name).lower_is_better for name in scores.metrics.get_column("metric")}
+    lower = sorted(name for name, direction in directions.items() if direction)
+    others = sorted(directions.keys() - set(lower))
+    if lower and others:
+        raise PanelError(
+            "Metrics of different directions have no common mean.",
+            found=f"lower is better for {lower[0]}, not for {others[0]}",
+            hint="Name one metric, or rank win rates: rank(win_rates(…)).",
+        )
+    return bool(lower)
 
 
 def _mean(scores: "Floats") -> float | None:
