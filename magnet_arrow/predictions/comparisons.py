@@ -6,8 +6,8 @@ models of a matrix models × items at once, and `differences` those that were na
 k(k−1)/2 of them; of one that was named beforehand, the k−1 with it.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,12 @@ from magnet_arrow.predictions.intervals import (
     LEVEL,
     MIN_LEVELS,
     ROUNDING,
+    Clusters,
     Factors,
     Interval,
     Statistic,
     clustered,
+    clusters_of,
     level_codes,
     mean,
 )
@@ -145,8 +147,8 @@ def compare(
     (6, 0.183, 0.012)
     """
     pairs = _pairs(names, reference)
-    cells = _cells(losses, pairs, row=row, over=over, of=of, loss=loss)
-    found = [_comparison(cells, number, over, level) for number in range(len(pairs))]
+    of_all = _Losses.of(losses, names, row=row, over=over, of=of, loss=loss)
+    found = [of_all.compared(*pair, level) for pair in pairs]
     p_values = numpy().array([float("nan") if one.p_value is None else one.p_value for one in found])
     rows = [
         (
@@ -280,7 +282,7 @@ def minimum_detectable(stderr: "Floats | float", df: "Floats | float", level: fl
     return effect
 
 
-def _or_equal(values: "Floats", rounding: float) -> "Floats":
+def _or_equal(values: "Floats", rounding: "Floats | float") -> "Floats":
     """The differences, 0 where there is just rounding: or rounding alone might be significant."""
     np = numpy()
     found: Floats = np.where(np.abs(values) <= rounding, 0.0, values)
@@ -303,49 +305,46 @@ def _pairs(names: Sequence[str], reference: str | None) -> list[tuple[str, str]]
     return [(reference, name) for name in names if name != reference]
 
 
-def _cells(
-    losses: pl.LazyFrame, pairs: list[tuple[str, str]], *, row: Sequence[str], over: Sequence[str], of: str, loss: str
-) -> pl.DataFrame:
-    """For each combination of levels (or each row, without factors) what `_comparison` needs of each pair."""
-    known = losses.with_columns(pl.col(loss).cast(pl.Float64).fill_nan(None))
-    names = sorted({name for pair in pairs for name in pair})
-    places = {name: f"loss {place}" for place, name in enumerate(names)}
-    wide = known.group_by(list(dict.fromkeys([*row, *over]))).agg(
-        pl.col(loss).filter(pl.col(of) == name).first().alias(place) for name, place in places.items()
-    )
-    between = [_between(pl.col(places[first]), pl.col(places[second])) for first, second in pairs]
-    if not over:
-        return wide.select(one for k, each in enumerate(between) for one in _of_row(each, k)).collect()
-    sums = [one for k, each in enumerate(between) for one in _of_cell(each, k)]
-    return wide.group_by(list(over)).agg(sums).sort(list(over)).collect()
+@dataclass(frozen=True, slots=True, eq=False)
+class _Losses:
+    """The losses of all predictors next to each other, in an order that does not change, so that no last digit does.
 
+    Attributes:
+        values: of each predictor; NaN where it did not answer.
+        codes: for each factor the level of each row.
+    """
 
-def _between(first: pl.Expr, second: pl.Expr) -> pl.Expr:
-    """The difference, 0 where there is just rounding."""
-    rounding = ROUNDING * pl.max_horizontal(first.abs(), second.abs())
-    return (
-        pl.when((first - second).abs() > rounding).then(first - second).when((first - second).is_not_null()).then(0.0)
-    )
+    values: "dict[str, Floats]"
+    codes: "Sequence[Codes]"
+    _clusters: dict[bytes, Clusters] = field(default_factory=dict)
 
+    @classmethod
+    def of(
+        cls, losses: pl.LazyFrame, names: Sequence[str], *, row: Sequence[str], over: Sequence[str], of: str, loss: str
+    ) -> "_Losses":
+        keys = list(dict.fromkeys([*row, *over]))
+        places = {name: f"loss {place}" for place, name in enumerate(names)}
+        columns = [pl.col(loss).filter(pl.col(of) == name).first().alias(place) for name, place in places.items()]
+        wide = losses.with_columns(pl.col(loss).cast(pl.Float64)).group_by(keys).agg(columns).sort(keys).collect()
+        values = {name: wide.get_column(place).fill_null(float("nan")).to_numpy() for name, place in places.items()}
+        return cls(values, [level_codes(wide.get_column(name)) for name in over])
 
-def _of_row(between: pl.Expr, number: int) -> Iterator[pl.Expr]:
-    yield between.fill_null(0).alias(f"sum {number}")
-    yield between.is_not_null().cast(pl.Int64).alias(f"n {number}")
-    yield (between != 0).fill_null(False).alias(f"carries {number}")
+    def compared(self, first: str, second: str, level: float) -> Comparison:
+        np = numpy()
+        with np.errstate(invalid="ignore", over="ignore"):  # losses may be infinite
+            between = self.values[first] - self.values[second]
+        there = ~np.isnan(between)
+        size = np.maximum(np.abs(self.values[first]), np.abs(self.values[second]))
+        between = _or_equal(between, ROUNDING * size)[there]
+        sums = np.stack([between, np.ones(len(between))], axis=1)
+        return paired(sums, self._clusters_of(there), between != 0, level=level)
 
-
-def _of_cell(between: pl.Expr, number: int) -> Iterator[pl.Expr]:
-    yield between.sum().alias(f"sum {number}")
-    yield between.count().cast(pl.Int64).alias(f"n {number}")
-    yield (between != 0).any().alias(f"carries {number}")
-
-
-def _comparison(cells: pl.DataFrame, number: int, over: Sequence[str], level: float) -> Comparison:
-    mine = cells.filter(pl.col(f"n {number}") > 0)
-    sums = mine.select(pl.col(f"sum {number}", f"n {number}").cast(pl.Float64)).to_numpy()
-    factors = [level_codes(mine.get_column(name)) for name in over]
-    carries = mine.get_column(f"carries {number}").to_numpy()
-    return paired(sums, factors, carries, n=int(mine.get_column(f"n {number}").sum()), level=level)
+    def _clusters_of(self, there: "Booleans") -> Clusters:
+        """Made once for all pairs that answered the same rows."""
+        key = there.tobytes()
+        if key not in self._clusters:
+            self._clusters[key] = clusters_of([code[there] for code in self.codes], int(there.sum()))
+        return self._clusters[key]
 
 
 def _interval_cells(found: Interval) -> tuple[float | None, ...]:

@@ -222,3 +222,24 @@ def test_losses_may_be_truth_values_and_levels_null() -> None:
     losses = pl.LazyFrame(rows, schema=["predictor", "model", "loss"], orient="row")
     row = compare(losses, ["x", "y"], row=["model"], over=["model"]).row(0, named=True)
     assert (row["n"], row["difference"]) == (7, pytest.approx(-1 / 7))
+
+
+def test_the_order_of_rows_changes_no_digit() -> None:
+    rng = np.random.default_rng(3)
+    rows = [(name, m, f"q{i}", rng.random()) for m in range(9) for i in range(30) for name in ("x", "y", "z")]
+    losses = pl.DataFrame(rows, schema=["predictor", "model", "item", "loss"], orient="row")
+    for over in (["model", "item"], ["item"], []):
+        first, again = (
+            compare(
+                losses.sample(fraction=1, shuffle=True, seed=seed).lazy(), [*"xyz"], row=["model", "item"], over=over
+            )
+            for seed in (1, 2)
+        )
+        assert first.equals(again)
+
+
+def test_infinite_losses_have_no_interval() -> None:
+    rows = [(name, m, math.inf if m == 0 else m * k) for m in range(8) for k, name in enumerate("xy")]
+    losses = pl.LazyFrame(rows, schema=["predictor", "model", "loss"], orient="row", strict=False)
+    row = compare(losses, ["x", "y"], row=["model"], over=["model"]).row(0, named=True)
+    assert (row["n"], row["difference"]) == (7, -4.0)  # inf − inf is no number
