@@ -4,7 +4,7 @@
 drawn, from more of its kind, are the items: questions, or scenarios where the table has one score per scenario.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import fsum
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -42,8 +42,6 @@ RANKED = pl.Schema(
     }
 )
 _TOO_FEW = f"they differ on fewer than {MIN_LEVELS} items"
-_NO_SPREAD = 1e-9
-"""A standard error below this share of the difference is rounding: all differences are equal."""
 
 
 def rank(
@@ -94,7 +92,7 @@ def rank(
     [(1, 'a', 12, 1, 2, 1), (2, 'b', 12, 1, 2, 1), (3, 'c', 12, 3, 3, 2)]
     """
     scored = _Scored.of(data, model=model, item=item, score=score, lower_is_better=lower_is_better)
-    better = _significantly_better(scored, _compared(scored), level)
+    better = _significantly_better(scored, comparisons.pairwise(scored.matrix), level)
     rank_low = 1 + better.sum(axis=0)
     rank_high = len(scored.models) - better.sum(axis=1)
     intervals = scored.intervals(level)
@@ -140,7 +138,7 @@ def pairwise_comparisons(
     [('a', 'b', 5, 0.46, 0.0008)]
     """
     scored = _Scored.of(data, model=model, item=item, score=score, lower_is_better=lower_is_better)
-    pairs = _compared(scored)
+    pairs = comparisons.pairwise(scored.matrix)
     quantiles = {n: t_quantile(level, max(n - 1, 1)) for n in set(pairs.n.tolist())}
     half = pairs.stderr * [quantiles[n] for n in pairs.n.tolist()]
     known = pl.Series(~numpy().isnan(pairs.p_value))
@@ -278,16 +276,6 @@ def _interval(scores: "Floats", is_proportion: bool, level: float) -> Interval:
     if (scores == scores[0]).all():
         return Interval(estimate, why="all its scores are equal")
     return clustered(sums, [], level=level)
-
-
-def _compared(scored: _Scored) -> comparisons.Pairs:
-    """All pairs, on the items that both have a score on."""
-    np = numpy()
-    pairs = comparisons.pairwise(scored.matrix)
-    all_equal = ~np.isnan(pairs.p_value) & (pairs.stderr <= _NO_SPREAD * np.abs(pairs.difference))
-    is_zero = pairs.difference == 0
-    sign_test = np.where(is_zero, 1.0, np.minimum(2.0 ** (1 - pairs.n), 1.0))
-    return replace(pairs, p_value=np.where(all_equal, sign_test, pairs.p_value))
 
 
 def _significantly_better(scored: _Scored, pairs: comparisons.Pairs, level: float) -> "Booleans":
