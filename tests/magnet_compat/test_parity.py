@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.magnet_compat.data_splits import DataSplit
 from magnet_arrow.magnet_compat.instance_predictor import InstancePrediction, InstancePredictor
 from magnet_arrow.magnet_compat.outputs import HelmSuite
@@ -26,6 +27,20 @@ SEEDS = [
     for suite, golden in json.loads((GOLDEN / "magnet_golden.json").read_bytes()).items()
     for seed in golden["seeds"]
 ]
+
+
+@pytest.fixture(scope="module")
+def demo_cache(demo_outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cache = tmp_path_factory.mktemp("demo") / "cache"
+    ingest(demo_outputs, cache)
+    return cache
+
+
+@pytest.fixture(autouse=True)
+def cache_dir(demo_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The default cache, which has the demo."""
+    monkeypatch.setenv("MAGNET_ARROW_CACHE_DIR", str(demo_cache))
+    return demo_cache
 
 
 def suite_of(demo_outputs: Path, name: str) -> HelmSuite:

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,16 +29,23 @@ REFUSALS: dict[str, Exception] = {
 } | {"no memory": MemoryError(), "no thread": RuntimeError("can't start new thread")}
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    """Two sources in one cache, one run of the first replaced; all that the first has in the cache is there alone."""
-    first, second = tmp_path / "first", tmp_path / "second"
-    write_runs(first, [make_run(f"tide:n={number}") for number in range(6)])
-    ingest(first, tmp_path / "cache")
-    stats = first / "runs" / "made" / "tide:n=1" / "stats.json"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sources, and a cache of the first, of which one run was replaced; not to be changed."""
+    folder = tmp_path_factory.mktemp("made")
+    write_runs(folder / "first", [make_run(f"tide:n={number}") for number in range(6)])
+    ingest(folder / "first", folder / "cache")
+    stats = folder / "first" / "runs" / "made" / "tide:n=1" / "stats.json"
     stats.write_text(stats.read_text().replace("0.5", "0.75"))
-    ingest(first, tmp_path / "cache")
-    write_runs(second, [make_run("moon")])
+    ingest(folder / "first", folder / "cache")
+    write_runs(folder / "second", [make_run("moon")])
+    return folder
+
+
+@pytest.fixture
+def cache(made: Path, tmp_path: Path) -> Path:
+    """A cache of one's own that no process has read."""
+    shutil.copytree(made / "cache", tmp_path / "cache")
     forget_run_lists()
     return tmp_path / "cache"
 
@@ -93,21 +101,21 @@ def test_what_the_system_refuses_is_an_error_and_changes_nothing(
     file: Path,
     cache: Path,
     refuse: Callable[[Path, Exception], None],
-    tmp_path: Path,
+    made: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Neither the ingest of another source, nor a frame, takes anything for damaged."""
     before = files_of(cache)
-    places = find_runs(tmp_path / "first").places
+    places = find_runs(made / "first").places
     refuse(file, error)
     uses: list[Callable[[], object]] = [
         lambda: read(places, "stats", cache),
-        lambda: verify(tmp_path / "first", cache),
+        lambda: verify(made / "first", cache),
         lambda: Cache(cache).check(),
     ]
     if file.parent.name != "stats":
         uses += [lambda: Cache(cache).runs(), lambda: ensure_cached(places, cache)]
-        uses += [lambda: ingest(tmp_path / "second", cache)]
+        uses += [lambda: ingest(made / "second", cache)]
     for use in uses:
         with pytest.raises(CacheNotReadableError) as caught:
             use()
@@ -116,13 +124,13 @@ def test_what_the_system_refuses_is_an_error_and_changes_nothing(
         assert "Nothing was changed" in str(caught.value)
     monkeypatch.undo()
     assert files_of(cache) == before
-    assert ingest(tmp_path / "second", cache).runs == 1
+    assert ingest(made / "second", cache).runs == 1
     assert Cache(cache).runs().height == 7
     assert Cache(cache).check().damages == ()
 
 
 def test_a_page_that_can_not_be_read_is_damage_only_if_the_file_is_another(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    cache: Path, monkeypatch: pytest.MonkeyPatch, made: Path
 ) -> None:
     """What Arrow says does not decide: size and digest do."""
 
@@ -130,7 +138,7 @@ def test_a_page_that_can_not_be_read_is_damage_only_if_the_file_is_another(
         raise pa.ArrowInvalid("it says so")
 
     (path,) = {cache / one.tables["stats"].file.path for one in read_manifest(cache).segments if one.deleted}
-    places = cached_places(tmp_path / "first", cache)[:1]
+    places = cached_places(made / "first", cache)[:1]
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", fail)
     with pytest.raises(CacheNotReadableError, match="it says so"):
         read(places, "stats", cache)
@@ -151,17 +159,17 @@ def test_a_file_of_the_first_caches_has_no_digest_of_its_pages(cache: Path) -> N
     assert isinstance(checksums.explained(cache, entry, OSError("zstd failed")), CacheDamagedError)
 
 
-def test_a_mere_read_drops_no_run(cache: Path, tmp_path: Path) -> None:
+def test_a_mere_read_drops_no_run(cache: Path, made: Path) -> None:
     """With a run list gone, the runs that are read come from their source; all others stay where they are."""
-    ingest(tmp_path / "second", cache)
+    ingest(made / "second", cache)
     held = read_manifest(cache).segments
     (cache / held[0].runs.path).write_bytes(b"")
     forget_run_lists()
-    moon = find_runs(tmp_path / "second").places
+    moon = find_runs(made / "second").places
     with pytest.warns(MagnetWarning, match="cannot be found in it"):
         ensure_cached(moon, cache)
     assert read_manifest(cache).segments == held  # moon is in another segment: there was nothing to do
-    tides = find_runs(tmp_path / "first").places
+    tides = find_runs(made / "first").places
     with pytest.warns(MagnetWarning, match="those of this source are read again"):
         found = ensure_cached(tides, cache).snapshot
     assert sorted(run.entry.folder for run in found.runs.values()) == [
@@ -176,7 +184,7 @@ def test_a_mere_read_drops_no_run(cache: Path, tmp_path: Path) -> None:
     assert read_manifest(cache).segments == now  # not once more
     with pytest.raises(CacheDamagedError, match="Ingest the source again"):
         Cache(cache).runs()
-    report = ingest(tmp_path / "first", cache)  # which does drop it
+    report = ingest(made / "first", cache)  # which does drop it
     assert any("no longer in the cache" in note for note in report.notes)
     assert Cache(cache).runs().height == 7
     assert Cache(cache).check().damages == ()
