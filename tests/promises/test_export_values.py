@@ -105,14 +105,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return outputs, cache
 
 
-@pytest.mark.parametrize("partition_by", [None, "run_spec.name", "stats.name.name"], ids=str)
+@pytest.fixture(scope="module")
+def demo_rows(demo_outputs: Path, demo_cache: Path) -> dict[str, list[Row]]:
+    return source_rows(demo_outputs, demo_cache)
+
+
+@pytest.fixture(scope="module", params=[None, "run_spec.name", "stats.name.name"], ids=str)
+def exported_demo(request: pytest.FixtureRequest, demo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an export, with each way of partitioning."""
+    folder = tmp_path_factory.mktemp("exported") / "out"
+    export_tables(Cache(demo_cache), folder, partition_by=request.param)
+    return folder
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_an_export_of_the_demo_equals_its_source(
-    reader: str, partition_by: str | None, demo_outputs: Path, demo_cache: Path, tmp_path: Path
+    reader: str, exported_demo: Path, demo_rows: dict[str, list[Row]]
 ) -> None:
-    export_tables(Cache(demo_cache), tmp_path / "out", partition_by=partition_by)
-    for table, rows in source_rows(demo_outputs, demo_cache).items():
-        found = READERS[reader](tmp_path / "out" / table).sort(KEY)
+    for table, rows in demo_rows.items():
+        found = READERS[reader](exported_demo / table).sort(KEY)
         assert found.select(KEY).is_unique().all()
         assert compare(rows, found.drop(HIDDEN, strict=False)) == [], table
 

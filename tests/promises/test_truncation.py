@@ -6,19 +6,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from makedump import make_run, write_runs
+from makedump import make_run, write_run, write_runs
 from reading import cached_places, read
 from reference import TABLES, compare, tables
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.helm.layout import RUN_FILES
-from magnet_arrow.ingestion.api import ingest
+from magnet_arrow.ingestion.api import IngestReport, ingest
 
 NAMES = ["tide:n=1", "tide:n=2", "tide:n=3"]
 VICTIM = NAMES[1]
@@ -34,7 +35,7 @@ def victim(outputs: Path) -> Path:
     return outputs / "runs" / "made" / VICTIM
 
 
-def assert_only_the_victim_is_out(outputs: Path, cache: Path) -> None:
+def assert_only_victims_are_out(outputs: Path, cache: Path) -> None:
     """Whole runs in every table, nothing of the other in any."""
     assert Cache(cache).runs()["folder"].to_list() == [NAMES[0], NAMES[2]]
     places = cached_places(outputs, cache)
@@ -66,18 +67,30 @@ CUTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def cut_in_all_ways(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, IngestReport]:
+    """Outputs, cache and report of two sound runs among others, of which one file each is cut in one way."""
+    folder = tmp_path_factory.mktemp("cut")
+    for name, how in product(RUN_FILES, CUTS):
+        file = write_run(folder / "outputs", make_run(f"{VICTIM} {name} {how}")) / name
+        cut(file, CUTS[how](file.read_text()))
+    write_runs(folder / "outputs", [make_run(NAMES[0]), make_run(NAMES[2])])
+    return folder / "outputs", folder / "cache", ingest(folder / "outputs", folder / "cache")
+
+
 @pytest.mark.parametrize("how", CUTS)
 @pytest.mark.parametrize("name", RUN_FILES)
-def test_a_cut_file_rejects_just_its_run(name: str, how: str, outputs: Path, tmp_path: Path) -> None:
-    file = victim(outputs) / name
-    cut(file, CUTS[how](file.read_text()))
-    report = ingest(outputs, tmp_path / "cache")
-    [rejected] = report.rejected
-    assert rejected.run.endswith(VICTIM)
+def test_a_cut_file_rejects_its_run(name: str, how: str, cut_in_all_ways: tuple[Path, Path, IngestReport]) -> None:
+    *_, report = cut_in_all_ways
+    [rejected] = [one for one in report.rejected if one.run.endswith(f"{VICTIM} {name} {how}")]
     assert rejected.file == name
-    assert f"{VICTIM}/{name}" in str(rejected)
-    assert report.runs == 2
-    assert_only_the_victim_is_out(outputs, tmp_path / "cache")
+    assert f"{VICTIM} {name} {how}/{name}" in str(rejected)
+
+
+def test_cut_files_reject_no_other_run(cut_in_all_ways: tuple[Path, Path, IngestReport]) -> None:
+    outputs, cache, report = cut_in_all_ways
+    assert (report.runs, len(report.rejected)) == (2, len(RUN_FILES) * len(CUTS))
+    assert_only_victims_are_out(outputs, cache)
 
 
 @given(data=st.data())
@@ -91,7 +104,7 @@ def test_a_cut_at_any_byte_rejects_just_its_run(data: st.DataObject, tmp_path: P
     report = ingest(work / "outputs", work / "cache")
     assert [(rejected.run.endswith(VICTIM), rejected.file) for rejected in report.rejected] == [(True, f"{table}.json")]
     assert report.runs == 2
-    assert_only_the_victim_is_out(work / "outputs", work / "cache")
+    assert_only_victims_are_out(work / "outputs", work / "cache")
 
 
 @pytest.mark.parametrize(
@@ -160,4 +173,4 @@ def test_a_file_that_is_cut_while_it_is_read_rejects_its_run(
     assert rejected.run.endswith(VICTIM)
     assert rejected.file == name
     monkeypatch.undo()
-    assert_only_the_victim_is_out(outputs, tmp_path / "cache")
+    assert_only_victims_are_out(outputs, tmp_path / "cache")
