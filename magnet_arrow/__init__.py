@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # `typing` itself would take a while to import
     from magnet_arrow.checks.validate import ValidationReport, validate
     from magnet_arrow.checks.verify import VerifyReport, verify
     from magnet_arrow.data_splits import SequesteredTestSplit, TestSplit, TrainSplit
+    from magnet_arrow.evaluation.audit import audit_items
     from magnet_arrow.evaluation.evaluate import evaluate
     from magnet_arrow.evaluation.panel_predictor import AdaptivePredictor, PanelPredictor
     from magnet_arrow.evaluation.ranking import pairwise_comparisons, rank
@@ -60,6 +61,7 @@ __all__ = [
     "ValidationReport",
     "VerifyReport",
     "__version__",
+    "audit_items",
     "data_splits",
     "errors",
     "evaluate",
@@ -104,6 +106,7 @@ _HOMES = {
     "TrainSplit": "data_splits",
     "ValidationReport": "checks.validate",
     "VerifyReport": "checks.verify",
+    "audit_items": "evaluation.audit",
     "evaluate": "evaluation.evaluate",
     "from_sklearn": "evaluation.sklearn_predictor",
     "ingest": "ingestion.api",
