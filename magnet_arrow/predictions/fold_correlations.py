@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from magnet_arrow.predictions.intervals import Clusters, Interval, interval_of, variance_of, why_no_interval
+from magnet_arrow.predictions.intervals import Clusters, Interval, interval_of, renumbered, variance_of, why_no_interval
 from magnet_arrow.predictions.panel import numpy
 
 if TYPE_CHECKING:
@@ -89,7 +89,10 @@ def _changes(
     """What each level changes of the sum of weighted z, and of the sum of weights, if it is left out."""
     np = numpy()
     n_levels = int(codes.max()) + 1
-    pairs, places = np.unique(folds * n_levels + codes, return_inverse=True)
+    combined = folds * n_levels + codes
+    places = renumbered(combined)
+    pairs = np.empty(int(places.max()) + 1, dtype=np.int64)
+    pairs[places] = combined
     of_fold, of_level = pairs // n_levels, pairs % n_levels
     left = sums[of_fold] - _sums_by(places, products, len(pairs))
     z, weight, _ = _fisher(left, tiny[of_fold])

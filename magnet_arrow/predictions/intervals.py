@@ -137,12 +137,23 @@ def clusters_of(factors: "Sequence[Codes]", n_rows: int) -> Clusters:
         SettingError: there are more factors, or one has not a level for each row.
     """
     np = numpy()
-    codes = [np.unique(factor, return_inverse=True)[1] for factor in _checked(n_rows, factors)]
+    codes = [renumbered(np.asarray(factor)) for factor in _checked(n_rows, factors)]
     levels = tuple(int(code.max(initial=-1)) + 1 for code in codes) or (n_rows,)
     parts = list(codes)
     if len(codes) == 2:
-        parts.append(np.unique(codes[0] * levels[1] + codes[1], return_inverse=True)[1])
+        parts.append(renumbered(codes[0] * levels[1] + codes[1]))
     return Clusters(n_rows, codes, parts, levels)
+
+
+def renumbered(codes: "Codes") -> "Codes":
+    """The place of each number among the different ones in order: 0 for the least. Sorts only if numbers are large."""
+    np = numpy()
+    if len(codes) and codes.min() >= 0 and codes.max() < 4 * len(codes) + 1000:
+        there = np.bincount(codes) > 0
+        numbers: Codes = (np.cumsum(there) - 1)[codes]
+        return numbers
+    inverse: Codes = np.unique(codes, return_inverse=True)[1]
+    return inverse
 
 
 def mean(sums: "Floats") -> "Floats":

@@ -8,7 +8,7 @@ import polars as pl
 
 from magnet_arrow.predictions.calibration import Calibration, calibrate
 from magnet_arrow.predictions.fold_correlations import FoldCorrelation, fold_correlation
-from magnet_arrow.predictions.intervals import Clusters, Interval, clusters_of
+from magnet_arrow.predictions.intervals import Clusters, Interval, clusters_of, renumbered
 from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.predictions.prediction_rows import (
     ACTUAL,
@@ -36,45 +36,48 @@ _COUNTED = {"clipped": CLIPPED, "n_crps": HAS_CRPS, "n_wis": HAS_WIS, "n_interva
 
 
 @dataclass(eq=False)
-class _Cells:
-    """All rows, group by group, and the cell of each: rows of a cell agree in group and factors.
+class _Rows:
+    """The rows of all groups.
 
     Attributes:
-        rows: sorted by group.
+        frame: of `loss_rows`.
         codes: for each factor the level of each row.
         folds: the fold of each row; None if there are no folds.
-        cells: the cell of each row; None if each row is a cell of its own.
-        first: a row of each cell.
+        cells: the cell of each row, numbered group by group. Rows of a cell agree in group and factors.
+        examples: a row of each cell.
         why: why there are no intervals.
     """
 
-    rows: pl.DataFrame
+    frame: pl.DataFrame
     codes: "Sequence[Codes]"
     folds: "Codes | None"
-    cells: "Codes | None"
-    first: "Codes"
+    cells: "Codes"
+    examples: "Codes"
     why: str | None
     _sums: "dict[str, Floats]" = field(default_factory=dict)
 
-    def values(self, name: str) -> "Floats":
+    def column(self, name: str) -> "Floats":
         """A column of ours."""
-        values: Floats = self.rows.get_column(name).to_numpy()
+        values: Floats = self.frame.get_column(name).to_numpy()
         return values
 
     def sums(self, name: str) -> "Floats":
         """The sum of a column for each cell. NumPy adds in the order of rows; Polars in one that changes."""
         if name not in self._sums:
-            values = self.values(name)
-            self._sums[name] = values if self.cells is None else numpy().bincount(self.cells, weights=values)
+            self._sums[name] = numpy().bincount(self.cells, weights=self.column(name))
         return self._sums[name]
 
 
 @dataclass(eq=False)
 class Group:
-    """The predictions of one group."""
+    """The predictions of one group.
 
-    _all: _Cells
-    _rows: slice
+    Attributes:
+        rows: which rows of all they are.
+    """
+
+    rows: "Codes"
+    _all: _Rows
     _cells: slice
     _clusters: dict[str, Clusters] = field(default_factory=dict)
     _correlations: dict[bool, FoldCorrelation] = field(default_factory=dict)
@@ -91,7 +94,7 @@ class Group:
 
     def total(self, name: str) -> float:
         """The sum of a column; 0 if there is none of this name."""
-        return float(self._all.sums(name)[self._cells].sum()) if name in self._all.rows.columns else 0.0
+        return float(self._all.sums(name)[self._cells].sum()) if name in self._all.frame.columns else 0.0
 
     def sums(self, names: Sequence[str], has: str) -> "Floats":
         """Sums of columns, for each cell in which `has` is not 0."""
@@ -103,14 +106,14 @@ class Group:
         """The factors of these cells."""
         if has not in self._clusters:
             there = self._all.sums(has)[self._cells] > 0
-            first = self._all.first[self._cells][there]
-            self._clusters[has] = clusters_of([code[first] for code in self._all.codes], len(first))
+            examples = self._all.examples[self._cells][there]
+            self._clusters[has] = clusters_of([code[examples] for code in self._all.codes], len(examples))
         return self._clusters[has]
 
     def scored(self) -> "tuple[Floats, Floats]":
         """Truths and predictions of the scored rows."""
         there = self._scored_rows()
-        return self._all.values(ACTUAL)[there], self._all.values(PREDICTED)[there]
+        return self._all.column(ACTUAL)[there], self._all.column(PREDICTED)[there]
 
     def calibration(self) -> Calibration:
         """Of truths that are 0 or 1."""
@@ -129,7 +132,7 @@ class Group:
     def _correlation(self, all_folds: "Codes", level: float | None, ranks: bool) -> FoldCorrelation:
         there = self._scored_rows()
         actual, predicted = self.scored()
-        folds = numpy().unique(all_folds[there], return_inverse=True)[1]
+        folds = renumbered(all_folds[there])
         if ranks:
             frame = pl.DataFrame({"predicted": predicted, "actual": actual, "fold": folds})
             frame = frame.select(pl.col("predicted", "actual").rank("average").over("fold"))
@@ -144,14 +147,13 @@ class Group:
         if self._all.folds is None:
             return None
         if name == "folds":
-            return len(numpy().unique(self._all.folds[self._rows]))
+            return int(renumbered(self._all.folds[self.rows]).max()) + 1
         found = self.correlation(level, ranks=name.startswith("rank_"))
         assert found is not None
         return found.n_perfect if name.endswith("_perfect") else found.n_folds
 
     def _scored_rows(self) -> "Codes":
-        np = numpy()
-        there: Codes = np.flatnonzero(self._all.values(SCORED)[self._rows]) + self._rows.start
+        there: Codes = self.rows[self._all.column(SCORED)[self.rows] > 0]
         return there
 
 
@@ -172,35 +174,32 @@ def groups_of(
     """
     np = numpy()
     keys, groups = _numbered(rows, columns.by)
-    if len(keys) > 1:
-        order = np.argsort(groups, kind="stable")
-        rows, groups = rows[order], groups[order]
     chosen = _factors(rows, columns) if factors is None else factors
+    why = NO_FACTOR if factors is None and not chosen else None
     codes = [_numbered(rows, (name,))[1] for name in chosen]
-    cells, first = _cells(groups, codes)
-    if cells is None and factors is None:  # no interval can be had: a cell per group will do
-        cells, first = groups, np.searchsorted(groups, np.arange(len(keys)))
     folds = _numbered(rows, columns.fold)[1] if "fold" in columns.fold else None
-    why = NO_FACTOR if factors is None and not codes else None
-    table = _Cells(rows, codes, folds, cells, first, why)
-    ends = np.searchsorted(groups, np.arange(len(keys) + 1))
-    cell_ends = np.searchsorted(groups[first], np.arange(len(keys) + 1))
+    order = np.argsort(groups, kind="stable")
+    if factors == ():  # each row is a cell of its own
+        cells = np.empty_like(order)
+        cells[order] = np.arange(len(order))
+    else:
+        cells = _cells(groups, codes)
+    examples = np.empty(int(cells.max()) + 1, dtype=np.int64)
+    examples[cells] = np.arange(len(cells))
+    everything = _Rows(rows, codes, folds, cells, examples, why)
+    numbers = np.arange(len(keys) + 1)
+    ends, cell_ends = np.searchsorted(groups[order], numbers), np.searchsorted(groups[examples], numbers)
     return keys, [
-        Group(table, slice(*ends[place : place + 2].tolist()), slice(*cell_ends[place : place + 2].tolist()))
-        for place in range(len(keys))
+        Group(order[ends[number] : ends[number + 1]], everything, slice(cell_ends[number], cell_ends[number + 1]))
+        for number in range(len(keys))
     ]
 
 
-def _cells(groups: "Codes", codes: "Sequence[Codes]") -> "tuple[Codes | None, Codes]":
-    """The cell of each row, and the first row of each; None for the first if no rows share a cell."""
-    np = numpy()
-    if not codes:
-        return None, np.arange(len(groups))
-    combined = groups.astype(np.int64)
+def _cells(groups: "Codes", codes: "Sequence[Codes]") -> "Codes":
+    combined = groups
     for code in codes:
         combined = combined * (int(code.max()) + 1) + code
-    _, first, cells = np.unique(combined, return_index=True, return_inverse=True)
-    return cells, first
+    return renumbered(combined)
 
 
 def _factors(rows: pl.DataFrame, columns: Columns) -> tuple[str, ...]:
