@@ -44,7 +44,8 @@ class Spread:
             found.append(pl.col(STDDEV).cast(pl.Float64).alias(" stddev"))
         elif VARIANCE in self.columns:  # MAGNET's predictions have 0.0 where nobody has said anything
             variance = pl.col(VARIANCE).cast(pl.Float64)
-            found.append(pl.when(variance != 0).then(variance.sqrt()).alias(" stddev"))
+            root = variance.sign() * variance.abs().sqrt()  # a negative one is found below
+            found.append(pl.when(variance != 0).then(root).alias(" stddev"))
         return found
 
 
@@ -144,8 +145,7 @@ def _stddev(rows: pl.DataFrame) -> "Floats":
     negative = int((stddev < 0).sum())
     if negative:
         raise PredictionError(
-            f"{negative:,} of {rows.height:,} standard deviations are negative.",
-            found=str(float(stddev[stddev < 0][0])),
+            f"{negative:,} of {rows.height:,} standard deviations or variances are negative.",
             hint="Null is for a prediction that has none.",
         )
     finite: Floats = np.where(np.isfinite(stddev), stddev, np.nan)

@@ -55,6 +55,8 @@ class Columns:
         of_model = pl.col("target") == "model" if "target" in self.known else pl.lit(True)
         if "budget" not in self.known:
             return pl.lit(0.0).alias(" asked")
+        if not (self.known["budget"].is_numeric() or self.known["budget"] == pl.Null):
+            return pl.lit(None, pl.Float64).alias(" asked")  # somebody's own words
         return (
             pl.when(of_model)
             .then(self.number("budget").fill_null(self.number("n_items")))
@@ -92,12 +94,15 @@ def require(known: pl.Schema, columns: Iterable[str]) -> None:
             raise ColumnNotFoundError.among(name, known, table="The frame of predictions")
 
 
-def require_numbers(columns: Columns) -> None:
-    """Raise where a column that is to hold numbers does not.
+def require_types(columns: Columns) -> None:
+    """Raise where a column that is to hold numbers does not, or a key has values that cannot be sorted.
 
     Raises:
-        PredictionError: it does not.
+        PredictionError: there is such a column.
     """
+    for name in (*columns.by, *columns.over, *columns.fold):
+        if columns.known[name] == pl.Object:
+            raise PredictionError(f"Column {name!r} cannot make groups.", found="a column of Python objects")
     for name in (columns.predicted, columns.actual, *_OPTIONAL):
         dtype = columns.known.get(name, pl.Null())
         if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
@@ -126,6 +131,8 @@ def loss_rows(
     )
     if rows.is_empty():
         raise PredictionError("There are no predictions to score.", expected="a row or more", found="none")
+    if unanswered == "train_mean":
+        _require_train_means(rows)
     losses = spread_losses(rows, spread, PREDICTED, ACTUAL) if spread is not None else []
     sums = [*_SUMS, *(_SPREAD_SUMS if spread is not None else ())]
     rows = rows.with_columns(*losses).with_columns(*_losses()).with_columns(*_spread_losses(losses))
@@ -143,6 +150,15 @@ def _answers(unanswered: Unanswered) -> list[pl.Expr]:
         (truth & scored.is_not_null()).alias(SCORED),
         scored.alias(PREDICTED),
     ]
+
+
+def _require_train_means(rows: pl.DataFrame) -> None:
+    lacking = rows.filter(pl.col(TRUE) & ~pl.col(SCORED)).height
+    if lacking:
+        raise PredictionError(
+            f"{lacking:,} of {rows.height:,} rows have neither a prediction nor a train_mean.",
+            hint="Without unanswered='train_mean' they are counted and not scored.",
+        )
 
 
 def _losses() -> list[pl.Expr]:
@@ -173,7 +189,7 @@ def _floors() -> list[pl.Expr]:
     unasked = (n_items - pl.col(" asked")).clip(0)
     by_count = (actual * (1 - actual) * unasked).sqrt() / n_items
     has_floor = scored & (variance >= 0)
-    has_count = scored & actual.is_between(0, 1) & (n_items > 1)
+    has_count = scored & actual.is_between(0, 1) & (n_items > 1) & unasked.is_not_null()
     return [
         pl.when(has_floor).then(_MEAN_OF_NORMAL * variance.sqrt()).alias(FLOOR),
         pl.when(has_count).then(_MEAN_OF_NORMAL * by_count).alias(FLOOR_BY_COUNT),

@@ -7,6 +7,7 @@ import polars as pl
 
 from magnet_arrow.errors import ColumnNotFoundError, SettingError
 from magnet_arrow.predictions.intervals import LEVEL
+from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.predictions.panel_files import lazy_frame
 from magnet_arrow.predictions.predicted_spread import spread_of
 from magnet_arrow.predictions.prediction_rows import (
@@ -16,7 +17,7 @@ from magnet_arrow.predictions.prediction_rows import (
     loss_rows,
     names,
     require,
-    require_numbers,
+    require_types,
 )
 from magnet_arrow.predictions.score_groups import Group, groups_of
 from magnet_arrow.predictions.score_kinds import KINDS, SCORES
@@ -102,7 +103,7 @@ def score(
         predicted: the column of predictions: `predicted_mean` in what a `RunPredictor` gives.
         actual: the column of truths: `actual_mean` in what a `RunPredictor` gives.
         unanswered: what of rows that have no finite prediction: "exclude", or "train_mean" to score the fold's
-            `train_mean` in their place, so that who answers easy rows alone gains nothing.
+            `train_mean` in their place, so that a predictor gains nothing if it answers easy rows alone.
         quantile_levels: the levels of the lists in `quantiles`.
         interval_level: which predicted interval is looked at: by default the outermost pair of quantiles, else 0.95.
 
@@ -127,10 +128,9 @@ def score(
         spread = spread_of(columns.known, quantile_levels, interval_level)
     rows = loss_rows(table, columns, spread, checked_unanswered(unanswered))
     keys, groups = groups_of(rows, columns, factors)
-    values = pl.DataFrame(
-        [_record(group, chosen, level) for group in groups], schema=_schema(chosen, level), orient="row"
-    )
-    return pl.concat([keys, values], how="horizontal")
+    with numpy().errstate(all="ignore"):  # a score that is not finite is null and says so
+        records = [_record(group, chosen, level) for group in groups]
+    return pl.concat([keys, pl.DataFrame(records, schema=_schema(chosen, level), orient="row")], how="horizontal")
 
 
 def _chosen(scores: str | Iterable[str] | None) -> tuple[str, ...]:
@@ -160,7 +160,7 @@ def _columns(
     candidates = ("model", "item", "scenario") if factors is None else factors
     read = tuple(name for name in candidates if name in known and name not in by) if factors is None else factors
     columns = Columns(by, read, tuple(name for name in _FOLD if name in known), *values, known)
-    require_numbers(columns)
+    require_types(columns)
     return columns, factors
 
 
@@ -188,7 +188,9 @@ def _record(group: Group, chosen: Sequence[str], level: float | None) -> dict[st
             record |= {f"{name}_low": found.low, f"{name}_high": found.high}
         for count in kind.counts:
             record[count] = group.count_of(count, level)
-        if found.why is not None and (level is not None or not defined):
-            why.setdefault(("interval of " if defined else "", found.why), []).append(name)
+        if not defined:
+            why.setdefault(("", found.why or "it is not finite"), []).append(name)
+        elif found.why is not None and kind.interval and level is not None:
+            why.setdefault(("interval of ", found.why), []).append(name)
     texts = (f"{what}{', '.join(of)}: {reason}" for (what, reason), of in why.items())
     return record | {"why_null": "; ".join(texts) or None}

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     Codes: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.integer]]"
     Booleans: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]"
 
-NO_FACTOR = "the predictions have no column model, item or scenario; name the factors as over=…"
+NO_FACTOR = (
+    "the predictions do not say of which models, items or scenarios they are, or are all of one; over=… names factors"
+)
 _COUNTED = {"clipped": CLIPPED, "n_crps": HAS_CRPS, "n_wis": HAS_WIS, "n_interval": HAS_ENDS}
 
 
@@ -41,6 +43,7 @@ class _Rows:
 
     Attributes:
         frame: of `loss_rows`.
+        groups: the number of the group of each row.
         codes: for each factor the level of each row.
         folds: the fold of each row; None if there are no folds.
         cells: the cell of each row, numbered group by group. Rows of a cell agree in group and factors.
@@ -49,12 +52,14 @@ class _Rows:
     """
 
     frame: pl.DataFrame
+    groups: "Codes"
     codes: "Sequence[Codes]"
     folds: "Codes | None"
     cells: "Codes"
     examples: "Codes"
     why: str | None
     _sums: "dict[str, Floats]" = field(default_factory=dict)
+    _ranks: "tuple[Floats, Floats] | None" = None
 
     def column(self, name: str) -> "Floats":
         """A column of ours."""
@@ -66,6 +71,17 @@ class _Rows:
         if name not in self._sums:
             self._sums[name] = numpy().bincount(self.cells, weights=self.column(name))
         return self._sums[name]
+
+    def ranks(self) -> "tuple[Floats, Floats]":
+        """Ranks of truths and predictions among the scored rows of each group and fold; NaN for other rows."""
+        if self._ranks is None:
+            keys = pl.DataFrame({"group": self.groups, "fold": self.folds})
+            values = self.frame.select(pl.when(pl.col(SCORED) == 1).then(pl.col(name)) for name in (ACTUAL, PREDICTED))
+            values.columns = ["actual", "predicted"]
+            ranked = keys.hstack(values).select(pl.col("actual", "predicted").rank("average").over("group", "fold"))
+            first, second = (column.fill_null(float("nan")).to_numpy() for column in ranked)
+            self._ranks = first, second
+        return self._ranks
 
 
 @dataclass(eq=False)
@@ -131,12 +147,8 @@ class Group:
 
     def _correlation(self, all_folds: "Codes", level: float | None, ranks: bool) -> FoldCorrelation:
         there = self._scored_rows()
-        actual, predicted = self.scored()
         folds = renumbered(all_folds[there])
-        if ranks:
-            frame = pl.DataFrame({"predicted": predicted, "actual": actual, "fold": folds})
-            frame = frame.select(pl.col("predicted", "actual").rank("average").over("fold"))
-            predicted, actual = frame["predicted"].to_numpy(), frame["actual"].to_numpy()
+        actual, predicted = (column[there] for column in self._all.ranks()) if ranks else self.scored()
         clusters = clusters_of([code[there] for code in self._all.codes], len(there))
         return fold_correlation(predicted, actual, folds, clusters, level)
 
@@ -186,7 +198,7 @@ def groups_of(
         cells = _cells(groups, codes)
     examples = np.empty(int(cells.max()) + 1, dtype=np.int64)
     examples[cells] = np.arange(len(cells))
-    everything = _Rows(rows, codes, folds, cells, examples, why)
+    everything = _Rows(rows, groups, codes, folds, cells, examples, why)
     numbers = np.arange(len(keys) + 1)
     ends, cell_ends = np.searchsorted(groups[order], numbers), np.searchsorted(groups[examples], numbers)
     return keys, [

@@ -136,7 +136,7 @@ _FLOOR_BY_COUNT = _Ratio(
     rows.FLOOR_BY_COUNT,
     rows.HAS_COUNT,
     rows.HAS_COUNT,
-    "not all truths are between 0 and 1, and of several items by n_items",
+    "not all truths are between 0 and 1, of several items (n_items), with a budget that is a number",
 )
 _FOLDS = ("correlation_folds", "correlation_folds_perfect")
 

@@ -180,7 +180,7 @@ def test_what_a_run_predictor_gives_can_be_scored() -> None:
     found = score(comparison, predicted="predicted_mean", actual="actual_mean")
     assert found.select("n", "without_truth").row(0) == (1, 1)
     assert found["mae"][0] == pytest.approx(12 / 14 - 0.5, abs=1e-12)
-    assert "name the factors as over=" in found["why_null"][0]
+    assert "over=… names factors" in found["why_null"][0]
 
 
 # Wrong input
@@ -520,3 +520,55 @@ def test_columns_do_not_depend_on_the_data() -> None:
     whole = score(_frame(50, binary=True))
     assert whole.schema == score(pl.DataFrame({"predicted": [None], "actual": [None]})).schema
     assert magnet_arrow.score is score
+
+
+# Extremes
+
+
+def test_one_row_has_scores_without_intervals() -> None:
+    frame = pl.DataFrame({"predicted": [0.5], "actual": [1], "model": ["a"], "item": ["b"], "fold": [0]})
+    found = _one(frame, level=0.95)
+    assert (found["mae"], found["mae_low"], found["rejection_area"], found["correlation_folds"]) == (0.5, None, None, 0)
+    assert "or are all of one" in found["why_null"]
+
+
+def test_a_truth_that_the_constant_knows_has_no_skill_and_says_why() -> None:
+    frame = pl.DataFrame({"predicted": [0.5, 0.75], "actual": [1, 1], "train_mean": [1, 1], "train_median": [1, 1]})
+    found = _one(frame)
+    assert [found[name] for name in ("q2", "skill", "skill_rmse", "skill_brier")] == [None] * 4
+    assert "q2, skill, skill_rmse, skill_brier: the best constant makes no error" in found["why_null"]
+
+
+def test_scores_that_overflow_are_null() -> None:
+    found = _one(pl.DataFrame({"predicted": [1e200, -1e200, 1.0], "actual": [0, 1, 0], "fold": [0, 0, 0]}))
+    assert (found["mae"], found["mse"]) == (pytest.approx(2e200 / 3), None)
+    assert "rmse, mse" in found["why_null"]
+    assert "it is not finite" in found["why_null"]
+
+
+def test_a_budget_in_words_only_costs_the_noise_floor() -> None:
+    frame = pl.DataFrame({"predicted": [0.5], "actual": [0.25], "n_items": [4], "budget": ["all"]})
+    found = score(frame, by="budget", level=None).row(0, named=True)
+    assert (found["mae"], found["noise_floor_binomial"]) == (0.25, None)
+    assert "a budget that is a number" in found["why_null"]
+
+
+def test_some_rows_without_a_train_mean_have_no_q2() -> None:
+    frame = pl.DataFrame({"predicted": [0.5, 0.5], "actual": [0.25, 0.5], "train_mean": [0.5, None]})
+    assert _one(frame)["q2"] is None
+    with pytest.raises(PredictionError, match="1 of 2 rows have neither a prediction nor a train_mean"):
+        score(frame.with_columns(predicted=pl.lit(None, pl.Float64)), unanswered="train_mean")
+
+
+@pytest.mark.parametrize("name", ["stddev", "variance"])
+def test_a_negative_spread_is_an_error(name: str) -> None:
+    with pytest.raises(PredictionError, match="1 of 2 standard deviations or variances are negative"):
+        score(pl.DataFrame({"predicted": [0.5] * 2, "actual": [1, 0], name: [0.1, -0.1]}))
+
+
+def test_python_objects_make_no_groups() -> None:
+    frame = pl.DataFrame({"predicted": [0.5], "actual": [1]}).with_columns(
+        pl.Series("kind", [object()], dtype=pl.Object)
+    )
+    with pytest.raises(PredictionError, match="'kind' cannot make groups"):
+        score(frame, by="kind")
