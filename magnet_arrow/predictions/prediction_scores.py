@@ -1,6 +1,7 @@
 """`score`: how good predictions are, group by group, with intervals."""
 
 from collections.abc import Iterable, Sequence
+from math import isfinite, isnan
 from typing import Any
 
 import polars as pl
@@ -182,14 +183,14 @@ def _record(group: Group, chosen: Sequence[str], level: float | None) -> dict[st
     for name in chosen:
         kind = KINDS[name]
         found = kind.of(group, level)
-        defined = found.estimate == found.estimate and abs(found.estimate) != float("inf")
+        defined, is_nan = isfinite(found.estimate), isnan(found.estimate)
         record[name] = found.estimate if defined else None
         if kind.interval and level is not None:
             record |= {f"{name}_low": found.low, f"{name}_high": found.high}
         for count in kind.counts:
             record[count] = group.count_of(count, level)
         if not defined:
-            why.setdefault(("", found.why or "it is not finite"), []).append(name)
+            why.setdefault(("", (found.why if is_nan else None) or "it is not finite"), []).append(name)
         elif found.why is not None and kind.interval and level is not None:
             why.setdefault(("interval of ", found.why), []).append(name)
     texts = (f"{what}{', '.join(of)}: {reason}" for (what, reason), of in why.items())

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import nan
+from math import isfinite, nan
 from typing import TYPE_CHECKING, TypeAlias
 
 from magnet_arrow.predictions import prediction_rows as rows
@@ -79,6 +79,8 @@ class _Ratio:
 
     def _value(self, sums: "Floats", why: str | None) -> Interval:
         value = float(self.statistic(sums.sum(axis=0)))
+        if not isfinite(value):
+            return nothing("it is not finite")
         return Interval(value**0.5 if self.scale == "root" else value, why=why)
 
 
