@@ -188,7 +188,8 @@ def _floors() -> list[pl.Expr]:
     variance, n_items = pl.col(" noise_variance"), pl.col(" n_items")
     unasked = (n_items - pl.col(" asked")).clip(0)
     by_count = (actual * (1 - actual) * unasked).sqrt() / n_items
-    has_floor = scored & (variance >= 0)
+    several = n_items.fill_null(2) > 1  # the outcome of one item is far from normal
+    has_floor = scored & (variance >= 0) & several
     has_count = scored & actual.is_between(0, 1) & (n_items > 1) & unasked.is_not_null()
     return [
         pl.when(has_floor).then(_MEAN_OF_NORMAL * variance.sqrt()).alias(FLOOR),

@@ -76,10 +76,10 @@ def score(
     `correlation_folds` those that are in the mean, `correlation_folds_perfect` those with |r| = 1, which are left out;
     the others are too small or constant. Ranks have the same counts, named `rank_…`.
 
-    **Noise**: `noise_variance` is Σ p̂(1−p̂) ÷ M², over the items behind the truth that the predictor was not asked
-    (`noise_variance` of `magnet_arrow.predictions.noise_floor`); M is `n_items`, and k is `budget`. The p̂ are those of
-    an item response model fitted to the same outcomes; where it fits badly, the floor is too high. The binomial floor
-    is for truths that are means of 0 and 1.
+    **Noise**: `noise_variance` is Σ p̂(1−p̂) ÷ M², over the items behind the truth that the predictor was not asked; M
+    is `n_items`, and k is `budget`. So the floor of the M − k others counts (M − k)/M times. The p̂ in
+    `Evaluation.predictions` are those of an item response model fitted to the same outcomes; where it fits badly, the
+    floor is too high. Both floors are for truths that are means of 0 and 1, over more than one item.
 
     **Spread**: `stddev` 0 says that the prediction is certain, null that it has no spread. A column `variance` is read
     in its place if there is no `stddev`; there 0 means no spread, as in MAGNET. `n_crps`, `n_wis`

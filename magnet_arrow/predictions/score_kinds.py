@@ -133,7 +133,7 @@ def _rejection_area(group: Group, level: float | None) -> Interval:
 
 
 _BY_MEAN = _Ratio(rows.SQUARE, rows.BY_MEAN, rows.HAS_MEAN, "not all rows have a train_mean", _explained)
-_FLOOR = _Ratio(rows.FLOOR, rows.HAS_FLOOR, rows.HAS_FLOOR, "not all rows have a noise_variance")
+_FLOOR = _Ratio(rows.FLOOR, rows.HAS_FLOOR, rows.HAS_FLOOR, "not all rows have a noise_variance, of several items")
 _FLOOR_BY_COUNT = _Ratio(
     rows.FLOOR_BY_COUNT,
     rows.HAS_COUNT,

@@ -304,6 +304,11 @@ def test_the_noise_floor_is_that_of_normal_noise() -> None:
     assert found["noise_floor_binomial"] == pytest.approx(by_hand, abs=1e-12)
 
 
+def test_single_items_have_no_noise_floor() -> None:
+    found = _one(pl.DataFrame({"predicted": [0.5], "actual": [1], "noise_variance": [0.25], "n_items": [1]}))
+    assert (found["noise_floor"], found["noise_floor_binomial"]) == (None, None)
+
+
 @pytest.mark.parametrize(("target", "floor"), [("model", 0.0), ("run", sqrt(2 / pi) * 0.5 / 10)])
 def test_no_budget_is_all_items_of_a_model_and_none_of_a_run(target: str, floor: float) -> None:
     budget = pl.Series([None], dtype=pl.Int64)

@@ -12,11 +12,8 @@ from magnet_arrow.predictions.rejection_curve import rejection_area, rejection_c
 
 def _written_out(truths: np.ndarray, predicted: np.ndarray) -> list[float]:
     """Rows strictly above the linear quantile at each of 100 rates; the last point is 1."""
-    curve = []
-    for rate in np.linspace(0, 1, 100)[:-1]:
-        left = truths[predicted > np.quantile(predicted, rate)]
-        curve.append(left.mean())
-    return [*curve, 1.0]
+    thresholds = np.quantile(predicted, np.linspace(0, 1, 100)[:-1])
+    return [*(truths[predicted > threshold].mean() for threshold in thresholds), 1.0]
 
 
 # With 49, 5, 4 or 1 steps between rows, no quantile but the first and last falls on a row, so rounding decides nothing.
