@@ -63,11 +63,17 @@ def test_the_demo_equals_its_source(demo_outputs: Path, tmp_path: Path) -> None:
     assert_equal_to_source(sorted(demo_outputs.glob("runs/*")), tmp_path / "cache")
 
 
-def test_each_run_of_the_demo_alone_equals_its_source(demo_outputs: Path, tmp_path: Path) -> None:
-    ingest(demo_outputs, tmp_path / "cache")
-    for place in cached_places(demo_outputs, tmp_path / "cache"):
+@pytest.fixture(scope="module")
+def demo_cache(demo_outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cache = tmp_path_factory.mktemp("demo") / "cache"
+    ingest(demo_outputs, cache)
+    return cache
+
+
+def test_each_run_of_the_demo_alone_equals_its_source(demo_outputs: Path, demo_cache: Path) -> None:
+    for place in cached_places(demo_outputs, demo_cache):
         for table, rows in tables(place.path).items():
-            frame = read([place], table, tmp_path / "cache")
+            frame = read([place], table, demo_cache)
             assert compare(rows, frame) == [], place
             if table == "run_spec":
                 assert frame.columns == with_arguments_sorted(list(rows[0]))
@@ -78,12 +84,11 @@ def with_arguments_sorted(columns: list[str]) -> list[str]:
     return [next(arguments) if column.startswith(ARGS) else column for column in columns]
 
 
-def test_rows_follow_the_order_in_which_runs_are_given(demo_outputs: Path, tmp_path: Path) -> None:
-    ingest(demo_outputs, tmp_path / "cache")
-    places = cached_places(demo_outputs, tmp_path / "cache")[::-1]
+def test_rows_follow_the_order_in_which_runs_are_given(demo_outputs: Path, demo_cache: Path) -> None:
+    places = cached_places(demo_outputs, demo_cache)[::-1]
     for table in TABLES:
         rows = [row for place in places for row in tables(place.path)[table]]
-        assert compare(rows, read(places, table, tmp_path / "cache")) == []
+        assert compare(rows, read(places, table, demo_cache)) == []
 
 
 @pytest.mark.shared
@@ -249,6 +254,5 @@ def test_a_run_without_instances_takes_nothing_from_the_others(counts: tuple[int
     assert_equal_to_source([tmp_path / "outputs"], tmp_path / "cache")
 
 
-def test_a_frame_of_no_rows_has_no_difference(demo_outputs: Path, tmp_path: Path) -> None:
-    ingest(demo_outputs, tmp_path / "cache")
-    assert read([], "stats", tmp_path / "cache").equals(pl.DataFrame(schema={"run_spec.name": pl.String}))
+def test_a_frame_of_no_rows_has_no_difference(demo_cache: Path) -> None:
+    assert read([], "stats", demo_cache).equals(pl.DataFrame(schema={"run_spec.name": pl.String}))
