@@ -11,6 +11,7 @@ from magnet_arrow.ingestion.execution import Ingestion
 from magnet_arrow.ingestion.parallel.settings import WorkerSettings
 from magnet_arrow.ingestion.plan import Plan, is_same_state
 from magnet_arrow.ingestion.rules import Rules
+from magnet_arrow.query import kept_frames
 from magnet_arrow.storage.manifest import RejectedRun
 from magnet_arrow.storage.snapshot import Snapshot
 
@@ -49,7 +50,8 @@ def ensure_cached(
         CacheLockedError: the same, as another process does not let go of the lock.
     """
     cache = Cache.coerce(cache)
-    ingestion = Ingestion(cache.path, cache.snapshot(), Rules(partial=partial), drops=False)
+    before = cache.snapshot()
+    ingestion = Ingestion(cache.path, before, Rules(partial=partial), drops=False)
     plan = ingestion.plan(places, retry=retry)
     for note in ingestion.repair.notes:
         warn(note)
@@ -59,6 +61,7 @@ def ensure_cached(
             ingestion.execute(plan, WorkerSettings())
         except (CacheNotWritableError, CacheLockedError) as refused:
             error = refused
+        kept_frames.follow(before, ingestion.snapshot)
     rejected = {bad.key: bad for bad in [*plan.rejected, *ingestion.done.rejected]}
     outdated = frozenset() if error is None else _outdated(plan, ingestion.snapshot, rejected, error)
     return Ensured(ingestion.snapshot, rejected, outdated, error)

@@ -1,20 +1,25 @@
 """Frames of small runs that this process has read, kept for the next draw: many seeds draw the same runs.
 
 A frame is kept under the segment that it was read from, which never changes; a run that is ingested again is in another
-one. The caller has a snapshot, so a changed source is noticed before this module is asked.
+one. Where a merge puts runs into another segment, `follow` says so. The caller has a snapshot, so a changed source is
+noticed before this module is asked.
 """
 
 import io
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
+from msgspec import structs
 
 from magnet_arrow.query.frames import CachedRuns
 from magnet_arrow.query.scan_runs import Selection, select_runs
-from magnet_arrow.storage.snapshot import CachedRun
+from magnet_arrow.sources.file import Fingerprint
+from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 MAX_BYTES = 128 << 20
 """Frames are kept up to this size, those that were used last."""
@@ -23,7 +28,25 @@ MAX_RUN_BYTES = 4 << 20
 MAX_TEXT_BYTES = 16 << 20
 """So are tables of a run with more text. A frame that shares a text among rows has it once, a copy in every row."""
 
-_Key: TypeAlias = tuple[object, ...]
+
+class FrameKey(NamedTuple):
+    """Which rows and columns a frame has.
+
+    Attributes:
+        cache: its folder.
+        segment: id of the segment that the run is in.
+        run: its key.
+        fingerprint: of the run's files.
+        table: which table.
+        columns: names, types and values that are the run's own.
+    """
+
+    cache: Path
+    segment: str
+    run: str
+    fingerprint: Fingerprint
+    table: str
+    columns: tuple[object, ...]
 
 
 class KeptFrames:
@@ -32,10 +55,10 @@ class KeptFrames:
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.bytes = 0
-        self._frames: OrderedDict[_Key, tuple[pl.DataFrame, int]] = OrderedDict()
+        self._frames: OrderedDict[FrameKey, tuple[pl.DataFrame, int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: _Key) -> pl.DataFrame | None:
+    def get(self, key: FrameKey) -> pl.DataFrame | None:
         """The frame of this key, if it is kept. It is a new object: columns added to it are not kept."""
         with self._lock:
             if key not in self._frames:
@@ -43,7 +66,7 @@ class KeptFrames:
             self._frames.move_to_end(key)
             return self._frames[key][0].clone()
 
-    def put(self, key: _Key, frame: pl.DataFrame) -> None:
+    def put(self, key: FrameKey, frame: pl.DataFrame) -> None:
         """Keep a frame."""
         size = int(frame.estimated_size())
         with self._lock:
@@ -52,8 +75,42 @@ class KeptFrames:
             while self.bytes > self.max_bytes:
                 self.bytes -= self._frames.popitem(last=False)[1][1]
 
+    def rename(self, new_key: Callable[[FrameKey], FrameKey]) -> None:
+        """Keep each frame under the key that a function gives for its own."""
+        with self._lock:
+            self._frames = OrderedDict((new_key(key), kept) for key, kept in self._frames.items())
+            self.bytes = sum(size for _, size in self._frames.values())
+
 
 _KEPT = KeptFrames(MAX_BYTES)
+
+
+def follow(before: Snapshot, after: Snapshot) -> None:
+    """Keep frames of runs that a merge has put into another segment; of runs that were ingested again they are not.
+
+    Small ingests are merged after every few dozen: 384 draws of `mmlu` read each frame three times without this.
+    """
+    gone = {one.id for one in before.manifest.segments} - {one.id for one in after.manifest.segments}
+    if not gone:
+        return
+    moved = {
+        key: run for key, run in before.runs.items() if run.segment.id in gone and _is_same(run, after.runs.get(key))
+    }
+
+    def new_key(key: FrameKey) -> FrameKey:
+        run = moved.get(key.run)
+        if run is None or (key.cache, key.segment) != (before.path, run.segment.id):
+            return key
+        return key._replace(segment=after.runs[key.run].segment.id)
+
+    _KEPT.rename(new_key)
+
+
+def _is_same(before: CachedRun, after: CachedRun | None) -> bool:
+    """Whether all is the same but where the rows are."""
+    if after is None or before.schema_version != after.schema_version:
+        return False
+    return structs.replace(before.entry, tables={}) == structs.replace(after.entry, tables={})
 
 
 def scan_kept(runs: CachedRuns, table: str) -> pl.LazyFrame:
@@ -124,9 +181,9 @@ def _source_bytes(run: CachedRun) -> int:
     return sum(stamp.size_bytes for stamp in run.fingerprint)
 
 
-def _key(chosen: Selection, run: CachedRun) -> _Key:
+def _key(chosen: Selection, run: CachedRun) -> FrameKey:
     columns = tuple(
         (column.name, column.type, None if column.by_run is None else column.by_run[run.key])
         for column in chosen.projection
     )
-    return (chosen.cache, run.segment.id, run.key, run.fingerprint, chosen.table.name, columns)
+    return FrameKey(chosen.cache, run.segment.id, run.key, run.fingerprint, chosen.table.name, columns)

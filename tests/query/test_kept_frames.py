@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 from makedump import make_run, stat, write_run, write_runs
+from msgspec import structs
 
 from magnet_arrow.ingestion.ensure_cached import ensure_cached
 from magnet_arrow.outputs import HelmRuns
@@ -15,6 +16,8 @@ from magnet_arrow.predictor import Predictor
 from magnet_arrow.query import kept_frames
 from magnet_arrow.query.frames import CachedRuns
 from magnet_arrow.query.kept_frames import KeptFrames, scan_kept
+from magnet_arrow.storage.maintenance import compact
+from magnet_arrow.storage.snapshot import Snapshot
 
 
 def cached(source: Any) -> CachedRuns:
@@ -105,6 +108,54 @@ def test_a_run_that_is_new_is_drawn_and_one_that_is_gone_is_not(tmp_path: Path, 
         predictor.random_seed = seed
         names |= {*predictor.prepare_all_dataframes(tmp_path)[1].run_specs["run_spec.name"]}
     assert names == {"tides a", "tides b"}
+
+
+def test_frames_are_kept_where_a_merge_moves_their_runs(
+    tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(compact, "MAX_SMALL", 1)
+    write_runs(tmp_path, [make_run("tides a", n_instances=1)])
+    first = cached(tmp_path)
+    scan_kept(first, "stats").collect()
+    write_run(tmp_path, make_run("tides b", n_instances=2))
+    both = cached(tmp_path)
+    segments = [{one.id for one in cached.snapshot.manifest.segments} for cached in (first, both)]
+    assert [len(found) for found in segments] == [1, 1]
+    assert segments[0] != segments[1]
+    scan_kept(both, "stats").collect()
+    assert reads == ["stats"] * 2
+    assert kept_frames._KEPT.bytes > 0
+
+
+def test_a_run_that_changes_when_segments_are_merged_is_read_again(
+    tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(compact, "MAX_SMALL", 1)
+    changing, _ = write_runs(tmp_path, [make_run("tides a"), make_run("tides b")])
+    for value in (0.25, 0.5, 0.75):
+        (changing / "stats.json").write_text(json.dumps([stat("exact_match", value)]))
+        os.utime(changing / "stats.json", ns=(0, int(value * 1e9)))
+        runs = cached(tmp_path)
+        means = scan_kept(runs, "stats").filter(pl.col("run_spec.name") == "tides a").collect()["stats.mean"]
+        assert means.to_list() == [value]
+        assert scan_kept(runs, "stats").collect().equals(runs.scan("stats").collect())
+    assert reads == ["stats"] * 4  # that of the other run once
+
+
+def test_only_what_a_merge_leaves_as_it_was_is_followed(tmp_path: Path, reads: list[str]):
+    """Another process may commit another state of a run before the merged state is read."""
+    write_runs(tmp_path, [make_run("tides")])
+    before = cached(tmp_path)
+    scan_kept(before, "stats").collect()
+    (run,) = before.snapshot.runs.values()
+    segment = structs.replace(run.segment, id="another")
+    for elements, kept in (({**run.entry.elements, "stats.json": 7}, False), (run.entry.elements, True)):
+        entry = structs.replace(run.entry, elements=elements)
+        after = Snapshot(before.snapshot.path, structs.replace(before.snapshot.manifest, segments=(segment,)))
+        vars(after)["entries"] = {run.key: structs.replace(run, entry=entry, segment=segment)}
+        kept_frames.follow(before.snapshot, after)
+        (key,) = kept_frames._KEPT._frames
+        assert (key.segment == "another") == kept
 
 
 def test_what_a_user_does_to_a_frame_is_not_kept(tmp_path: Path, reads: list[str]):
