@@ -9,6 +9,10 @@ from magnet_arrow.evaluation.baselines import (
     SampleMean,
     TrainMean,
 )
+from magnet_arrow.evaluation.blend import Blend
+from magnet_arrow.evaluation.item_factors import RidgeOnFactors
+from magnet_arrow.evaluation.item_response import FactorResponse
+from magnet_arrow.evaluation.kriging import Kriging
 from magnet_arrow.evaluation.one_parameter import OneParameterResponse
 from magnet_arrow.evaluation.panel_predictor import (
     AdaptivePredictor,
@@ -26,11 +30,15 @@ __all__ = [
     "AdditiveMean",
     "Aipw",
     "AskedAnswers",
+    "Blend",
+    "FactorResponse",
     "ItemAdjustedMean",
+    "Kriging",
     "NearestModels",
     "OneParameterResponse",
     "PanelPredictor",
     "PredictedScores",
+    "RidgeOnFactors",
     "RsLearn",
     "SameModel",
     "SameScenario",
@@ -51,5 +59,9 @@ BASELINES: tuple[type[PanelPredictor], ...] = (
     RsLearn,
     Aipw,
     OneParameterResponse,
+    RidgeOnFactors,
+    Kriging,
+    FactorResponse,
+    Blend,
 )
 """Every baseline; each is made without arguments."""
