@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from magnet_arrow.errors import SettingError, WorkersLostError
 from magnet_arrow.evaluation.budgets import BUDGETS, Budget, check_budgets
 from magnet_arrow.evaluation.calls import Answer, said
-from magnet_arrow.evaluation.fold_runner import Job, run_folds
+from magnet_arrow.evaluation.fold_runner import Job, each_fold, run_folds
 from magnet_arrow.evaluation.folds import BY_MODEL, Folds, Target, make_folds
 from magnet_arrow.evaluation.panel_predictor import PanelPredictor
 from magnet_arrow.evaluation.prediction_frame import prediction_frame
@@ -143,13 +143,13 @@ def _all_answers(job: Job, executor: Executor | None, progress: Callable[[Evalua
     n_folds = len(job.folds)
     if executor is None:
         found = []
-        for number in range(n_folds):
-            found += run_folds(job, [number])
-            progress(EvaluationProgress(number + 1, n_folds))
+        for number, answers in enumerate(each_fold(job, range(n_folds)), 1):
+            found += answers
+            progress(EvaluationProgress(number, n_folds))
         return found
     n_each = -(-n_folds // _MAX_TASKS)
     tasks = [range(begin, min(begin + n_each, n_folds)) for begin in range(0, n_folds, n_each)]
-    futures: dict[Future[list[Answer]], Sequence[int]] = {}
+    futures: dict[Future[list[list[Answer]]], Sequence[int]] = {}
     try:
         futures.update(_submitted(executor, job, tasks))
         done = 0
@@ -162,12 +162,12 @@ def _all_answers(job: Job, executor: Executor | None, progress: Callable[[Evalua
     finally:
         for future in futures:
             future.cancel()
-    return [answer for future in futures for answer in future.result()]
+    return [answer for future in futures for answers in future.result() for answer in answers]
 
 
 def _submitted(
     executor: Executor, job: Job, tasks: Sequence[Sequence[int]]
-) -> Iterable[tuple[Future[list[Answer]], Sequence[int]]]:
+) -> Iterable[tuple[Future[list[list[Answer]]], Sequence[int]]]:
     for task in tasks:
         try:
             yield executor.submit(run_folds, job, task), task

@@ -50,34 +50,44 @@ class Part:
     calls: list[Call]
 
 
-def run_folds(job: Job, numbers: Sequence[int]) -> list[Answer]:
-    """The predictions of these folds. It can be run in any process, and gives the same there."""
+def run_folds(job: Job, numbers: Sequence[int]) -> list[list[Answer]]:
+    """The predictions of each of these folds. It can be run in any process, and gives the same there."""
+    return list(each_fold(job, numbers))
+
+
+def each_fold(job: Job, numbers: Sequence[int]) -> Iterator[list[Answer]]:
+    """The predictions of each of these folds in turn, by one thread."""
     from threadpoolctl import threadpool_limits
 
     require_threads()
     with threadpool_limits(limits=1):
-        return [answer for number in numbers for answer in _of_fold(job, job.folds[number])]
+        for number in numbers:
+            with _random_states():
+                answers = list(_of_fold(job, job.folds[number]))
+            yield answers
 
 
 def _of_fold(job: Job, fold: Fold) -> Iterator[Answer]:
+    np = numpy()
     left = [job.timeout] * len(job.predictors)
+    numbers = np.random.SeedSequence([job.seed, fold.number]).generate_state(4)
+    np.random.seed(numbers)
+    begin = np.random.get_state()
     for part in _parts(job, fold):
         for index, predictor in enumerate(job.predictors):
-            begin = time.monotonic()
-            with _seeded(job.seed, fold.number):
-                yield from _answers(job, fold, index, predictor, part, left[index])
+            start = time.monotonic()
+            np.random.set_state(begin)  # so that no predictor depends on those before it
+            random.seed(int(numbers[0]))
+            yield from _answers(job, fold, index, predictor, part, left[index])
             seconds = left[index]
-            left[index] = None if seconds is None else max(0.0, seconds - (time.monotonic() - begin))
+            left[index] = None if seconds is None else max(0.0, seconds - (time.monotonic() - start))
 
 
 @contextlib.contextmanager
-def _seeded(seed: int, fold: int) -> Iterator[None]:
-    """A context in which the global generators of random numbers begin anew; they go on as before when it ends."""
+def _random_states() -> Iterator[None]:
+    """A context after which the global generators of random numbers go on as before."""
     np = numpy()
     states = np.random.get_state(), random.getstate()
-    numbers = np.random.SeedSequence([seed, fold]).generate_state(4)
-    np.random.seed(numbers)
-    random.seed(int(numbers[0]))
     try:
         yield
     finally:
