@@ -47,12 +47,14 @@ class Rows:
         items: index of its item; None if it is a mean over items.
         actual: the value itself.
         n_items: the items behind it.
+        noise: the variance of its items that were not asked, of their mean over all its items; NaN if not known.
     """
 
     models: "Integers"
     items: "Integers | None"
     actual: "Floats"
     n_items: "Integers"
+    noise: "Floats"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +64,7 @@ class Call:
     Attributes:
         asked: what the predictor sees.
         truth: float64, held-out models × items.
+        noise: float64, of the same shape: the variance of each score, NaN if it is not known.
         models: indices of the held-out models.
         columns: indices of the items.
         labels: what is the same for all values.
@@ -70,6 +73,7 @@ class Call:
 
     asked: AskedAnswers
     truth: "Floats"
+    noise: "Floats"
     models: "Integers"
     columns: "Integers"
     labels: Labels
@@ -84,14 +88,14 @@ class Call:
     def rows(self) -> Rows:
         """The values to predict."""
         np = numpy()
-        wanted = self.asked.wanted
+        wanted, items = self.asked.wanted, self.items
         if not self.by_item:
             n_items = wanted.sum(axis=1)
-            return Rows(self.models, None, np.where(wanted, self.truth, 0.0).sum(axis=1) / n_items, n_items)
-        items = self.items
+            noise = np.where(items, self.noise, 0.0).sum(axis=1) / n_items**2
+            return Rows(self.models, None, np.where(wanted, self.truth, 0.0).sum(axis=1) / n_items, n_items, noise)
         of_model, of_item = items.nonzero()
         ones = np.ones(len(of_model), dtype=np.int64)
-        return Rows(self.models[of_model], self.columns[of_item], self.truth[items], ones)
+        return Rows(self.models[of_model], self.columns[of_item], self.truth[items], ones, self.noise[items])
 
     def asking(self, answers: "Floats") -> "Call":
         """The call after other items were asked."""
@@ -104,7 +108,7 @@ class Call:
         index = numpy().array(rows, dtype=int)
         models = [asked.models[row] for row in rows]
         chosen = AskedAnswers(asked.answers[index], asked.wanted[index], models, asked.train_rows[index])
-        return replace(self, asked=chosen, truth=self.truth[index], models=self.models[index])
+        return replace(self, asked=chosen, truth=self.truth[index], noise=self.noise[index], models=self.models[index])
 
 
 def frozen(array: "Floats") -> "Floats":

@@ -16,6 +16,7 @@ from magnet_arrow.evaluation.panel_predictor import PanelPredictor
 from magnet_arrow.evaluation.prediction_frame import prediction_frame
 from magnet_arrow.evaluation.record import Evaluation
 from magnet_arrow.evaluation.score_matrix import Families, ScoreMatrix, Scores
+from magnet_arrow.evaluation.score_noise import score_noise
 
 AnyPredictor: TypeAlias = "PanelPredictor | type[PanelPredictor]"
 _MAX_TASKS = 64
@@ -102,7 +103,8 @@ def evaluate(
     made = make_folds(matrix, target, folds, seed)
     if budgets is None:
         budgets = BUDGETS if folds in BY_MODEL and target != "run" else (0,)
-    job = Job(matrix, made, chosen, target, check_budgets(budgets), draws, seed, timeout)
+    noise = score_noise(matrix, alone=made[0].alone)
+    job = Job(matrix, noise, made, chosen, target, check_budgets(budgets), draws, seed, timeout)
     answers = _all_answers(job, executor, progress or _ignore)
     return Evaluation(prediction_frame(job, answers), _provenance(job, folds))
 

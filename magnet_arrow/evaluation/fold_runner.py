@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """What is evaluated, and how; see `evaluate` for the settings."""
+    """What is evaluated, and how; see `evaluate` for the settings, and `score_noise` for `noise`."""
 
     matrix: ScoreMatrix
+    noise: "Floats"
     folds: Sequence[Fold]
     predictors: Sequence[PanelPredictor]
     target: Target
@@ -180,7 +181,8 @@ def _calls(
                 _places(train_rows, held_out),
             )
             labels = Labels(scenario, draw, NO_BUDGET if budget == ALL else budget, *constants)
-            yield Call(asked_answers, truth[rows], held_out, columns, labels, job.target == "item")
+            noise = job.noise[np.ix_(held_out, columns)]
+            yield Call(asked_answers, truth[rows], noise, held_out, columns, labels, job.target == "item")
 
 
 def _before(job: Job, fold: Fold, columns: "Integers", known: "Booleans", draw: int) -> "Integers":

@@ -31,6 +31,7 @@ PREDICTIONS = pl.Schema(
         "train_mean": pl.Float64,
         "train_median": pl.Float64,
         "n_items": pl.Int64,
+        "noise_variance": pl.Float64,
         "stddev": pl.Float64,
         "error": pl.String,
     }
@@ -71,6 +72,7 @@ def prediction_frame(job: "Job", answers: Sequence[Answer]) -> pl.DataFrame:
         "train_mean": pl.Series(each(lambda answer: answer.labels.train_mean)).fill_nan(None),
         "train_median": pl.Series(each(lambda answer: answer.labels.train_median)).fill_nan(None),
         "n_items": np.concatenate([answer.rows.n_items for answer in answers]),
+        "noise_variance": _number([answer.rows.noise for answer in answers]),
         "stddev": _stddev(answers, sizes),
         "error": pl.Series([text for answer in answers for text in _errors(answer)], dtype=pl.String),
     }

@@ -11,6 +11,7 @@ import polars as pl
 
 from magnet_arrow.errors import BadFileError, SettingError, SourceNotFoundError, Where
 from magnet_arrow.evaluation.prediction_frame import PREDICTIONS
+from magnet_arrow.evaluation.predictor_ranking import rank_predictors
 from magnet_arrow.predictions.panel_files import replacing
 
 _METADATA = "magnet_arrow.evaluation"
@@ -25,8 +26,9 @@ class Evaluation:
             and `draw` (from 0), `budget` (number of asked items; null for all), `model`, `scenario`, `item` (null if
             the value is a mean over items), `run` (null if the scores are of no run), `organisation` and `family`,
             `predicted` (null if it was not answered), `actual`, `train_mean` and `train_median` (the best constants of
-            the fold's train part), `n_items` (behind `actual`), `stddev` (null if there is none), `error` (why it was
-            not answered).
+            the fold's train part), `n_items` (behind `actual`), `noise_variance` (of `actual` about what can be known
+            at this budget, by an item response model; null if scores are not 0 and 1), `stddev` (null if there is
+            none), `error` (why it was not answered).
         provenance: seed and other arguments, versions, predictors, folds, and a digest of the scores.
     """
 
@@ -64,10 +66,17 @@ class Evaluation:
         """The predictors by their mean absolute error, the best first.
 
         A value that was not answered counts with the mean of the fold's train part. The error is the mean over the
-        draws of a model (run, item), then over these.
+        draws of a value, then over the values. Differences are tested by the two-way cluster jackknife over models and
+        scenarios (items, if these are predicted; models alone if there are fewer than five scenarios), with Holm's
+        correction for all pairs. Predictors are in the tie group of the best as far down as none is separated from it;
+        the next group begins there.
 
         Rows: one per predictor.
-        Columns: `rank`, `predictor`, `n` (values), `answered`, `mae`.
+        Columns: `rank`, `tie_group`, `predictor`, `n` (predictions), `answered`, `mae`, `skill` (1 − `mae` ÷ that of
+        the best constant, the median of the train part), `noise_floor` (the `mae` of perfect predictions, null if it is
+        not known); then, against the best: `behind` (how much larger its `mae` is), with an interval of 95%
+        `behind_low` to `behind_high`, `p_holm`, `minimum_detectable` (the difference that would be found in 80% of
+        cases), and `why` there is no interval.
 
         Args:
             budget: number of asked items; the largest if None.
@@ -77,17 +86,7 @@ class Evaluation:
         Raises:
             SettingError: there are predictors of several levels and none is named, or no predictions are left.
         """
-        rows = self._at(budget, level)
-        error = (pl.col("predicted").fill_null(pl.col("train_mean")) - pl.col("actual")).abs()
-        value = ("predictor", "fold", "model", "scenario", "item")
-        means = rows.group_by(value, maintain_order=True).agg(
-            error.mean().alias("mae"), pl.len().alias("n"), pl.col("predicted").count().alias("answered")
-        )
-        found = means.group_by("predictor", maintain_order=True).agg(
-            pl.col("n").sum(), pl.col("answered").sum(), pl.col("mae").mean()
-        )
-        ordered = found.sort("mae", "predictor")
-        return ordered.select(pl.int_range(1, pl.len() + 1).alias("rank"), "predictor", "n", "answered", "mae")
+        return rank_predictors(self._at(budget, level))
 
     def _at(self, budget: int | None, level: str | None) -> pl.DataFrame:
         rows = self.predictions if level is None else self.predictions.filter(pl.col("level") == level)

@@ -1,0 +1,75 @@
+"""Predictors by their mean absolute error at one budget, and which of them are not separable from the best."""
+
+from math import pi, sqrt
+
+import polars as pl
+
+from magnet_arrow.predictions.comparisons import compare
+from magnet_arrow.predictions.intervals import MIN_LEVELS
+
+SIGNIFICANT = 0.05
+_VALUE = ("fold", "model", "scenario", "item")
+_LOSS, _CONSTANT, _FLOOR = "loss", "loss of the best constant", "noise floor"
+_OF_NORMAL = sqrt(2 / pi)
+"""The mean absolute deviation of a normal distribution, in standard deviations."""
+
+
+def rank_predictors(predictions: pl.DataFrame) -> pl.DataFrame:
+    """One row for each predictor, the best first; see `Evaluation.ranking`.
+
+    Args:
+        predictions: of one level and budget, as `Evaluation.predictions`.
+    """
+    values = _values(predictions)
+    found = values.group_by("predictor", maintain_order=True).agg(
+        pl.col("n", "answered").sum(),
+        pl.col(_LOSS).mean().alias("mae"),
+        (1 - pl.col(_LOSS).mean() / pl.col(_CONSTANT).mean()).alias("skill"),
+        pl.col(_FLOOR).mean().alias("noise_floor"),
+    )
+    # a constant that is always right leaves no room for skill
+    ordered = found.sort("mae", "predictor").with_columns(pl.when(pl.col("skill").is_finite()).then("skill"))
+    compared = compare(values.lazy(), ordered["predictor"].to_list(), row=_VALUE, over=_factors(values))
+    leader = ordered["predictor"][0]
+    to_leader = compared.filter(first=leader).select(
+        pl.col("second").alias("predictor"),
+        -pl.col("difference").alias("behind"),
+        -pl.col("high").alias("behind_low"),
+        -pl.col("low").alias("behind_high"),
+        "p_holm",
+        "minimum_detectable",
+        "why",
+    )
+    ranked = ordered.join(to_leader, on="predictor", how="left", maintain_order="left")
+    groups = pl.Series("tie_group", _tie_groups(ordered["predictor"].to_list(), compared), dtype=pl.Int64)
+    return ranked.select(pl.int_range(1, pl.len() + 1).alias("rank"), groups, pl.all())
+
+
+def _values(predictions: pl.DataFrame) -> pl.DataFrame:
+    """The mean loss over the draws of each value, for each predictor."""
+    guess = pl.col("predicted").fill_null(pl.col("train_mean"))
+    return predictions.group_by("predictor", *_VALUE, maintain_order=True).agg(
+        pl.len().cast(pl.Int64).alias("n"),
+        pl.col("predicted").count().cast(pl.Int64).alias("answered"),
+        (guess - pl.col("actual")).abs().mean().alias(_LOSS),
+        (pl.col("train_median") - pl.col("actual")).abs().mean().alias(_CONSTANT),
+        (_OF_NORMAL * pl.col("noise_variance").sqrt()).mean().alias(_FLOOR),
+    )
+
+
+def _factors(values: pl.DataFrame) -> list[str]:
+    """What values share: the model; and the item, or the scenario if there are enough."""
+    if values["item"].null_count() < values.height:
+        return ["model", "item"]
+    return ["model", "scenario"] if values["scenario"].n_unique() >= MIN_LEVELS else ["model"]
+
+
+def _tie_groups(names: list[str], compared: pl.DataFrame) -> list[int]:
+    """The number of each predictor's group; one begins at the first that is separated from the first of the last one."""
+    separated = set(compared.filter(pl.col("p_holm") < SIGNIFICANT).select("first", "second").iter_rows())
+    first, group, groups = names[0], 1, []
+    for name in names:
+        if (first, name) in separated:
+            first, group = name, group + 1
+        groups.append(group)
+    return groups
