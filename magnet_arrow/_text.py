@@ -106,7 +106,7 @@ def as_options(hint: str) -> str:
 
 _ARGUMENT = re.compile(
     r"(?<!\S)(retry|partial|strict|pictures|workers|include_partial|skip_damaged|skip_unreadable|metric|items|repeats|"
-    r"threshold)=(True|\d+(?:\.\d+)?|'\w+')(?=[\s.,:;]|$)"
+    r"threshold|target|folds|families|budgets|level)=(True|\d+(?:\.\d+)?|'[\w.]+')(?=[\s.,:;]|$)"
 )
 _DRAW_OPTIONS = {"num_example_runs": "--examples", "num_eval_samples": "--samples", "random_seed": "--seed"}
 _DRAW_ARGUMENT = re.compile(rf"(?<!\S)({'|'.join(_DRAW_OPTIONS)})(?=[\s.,:;]|$)")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from magnet_arrow.cli.commands.cache import cache_clear, cache_info, cache_path, cache_remove, check, compact, rejects
+from magnet_arrow.cli.commands.evaluate import evaluate
 from magnet_arrow.cli.commands.ingest import ingest
 from magnet_arrow.cli.commands.panel import panel
 from magnet_arrow.cli.commands.predict import demo, predict
@@ -42,7 +43,7 @@ def _build() -> typer.Typer:
     app.callback()(_options)
     for command in (demo, ingest, validate, ls, head, scores, rank, panel, export, schemas, check, compact):
         app.command()(command)
-    for other in (predict, verify, restore, rejects):
+    for other in (predict, evaluate, verify, restore, rejects):
         app.command()(other)
     of_cache = typer.Typer(
         help="Look at the cache, or remove what is in it.", rich_markup_mode=None, no_args_is_help=True

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO, TypeAlias, TypeGuard
+from typing import Any, TextIO, TypeAlias, cast
 
 import typer
 from polars.exceptions import PanicException
@@ -44,7 +44,16 @@ def predictors_code(*, leave: tuple[type[Exception], ...] = ()) -> Iterator[None
 
 
 def load_predictor(name: str) -> type[AnyPredictor]:
+    """The class of a `RunPredictor` or `InstancePredictor` that MODULE:CLASS names; see `load_class`."""
+    return cast("type[AnyPredictor]", load_class(name, _BASES))
+
+
+def load_class(name: str, bases: tuple[type, ...]) -> type[Any]:
     """The class that MODULE:CLASS names.
+
+    Args:
+        name: as the user wrote it.
+        bases: it is a subclass of one of these.
 
     Raises:
         typer.BadParameter: there is no such class, or it has abstract methods.
@@ -66,20 +75,16 @@ def load_predictor(name: str) -> type[AnyPredictor]:
             raise
         raise typer.BadParameter(f"there is no module {module_name!r} in this folder or installed.") from None
     found = getattr(module, class_name, None)
-    if not _is_predictor(found):
-        known = [name for name, value in vars(module).items() if _is_predictor(value) and value not in _BASES]
+    if not (isinstance(found, type) and issubclass(found, bases)):
+        classes = [(name, value) for name, value in vars(module).items() if isinstance(value, type)]
+        known = [name for name, value in classes if issubclass(value, bases) and value not in bases]
         others = f" It has {', '.join(known)}." if known else ""
-        raise typer.BadParameter(
-            f"{module_name} has no subclass of RunPredictor or InstancePredictor called {class_name!r}.{others}"
-        )
+        wanted = " or ".join(base.__name__ for base in bases)
+        raise typer.BadParameter(f"{module_name} has no subclass of {wanted} called {class_name!r}.{others}")
     lacking = sorted(getattr(found, "__abstractmethods__", ()))
     if lacking:
         raise typer.BadParameter(f"{name} has no method {' and no '.join(lacking)}.")
     return found
-
-
-def _is_predictor(value: object) -> TypeGuard[type[AnyPredictor]]:
-    return isinstance(value, type) and issubclass(value, _BASES)
 
 
 def with_own_errors(predict: Callable[..., object]) -> Callable[..., object]:

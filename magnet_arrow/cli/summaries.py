@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from magnet_arrow.checks.json_diff import Difference
     from magnet_arrow.checks.validate import Findings, ValidationReport
     from magnet_arrow.checks.verify import VerifyReport
+    from magnet_arrow.evaluation.evaluate import EvaluationProgress
     from magnet_arrow.export.parquet import ExportProgress
     from magnet_arrow.helm.releases import Era
     from magnet_arrow.ingestion.api import IngestReport
@@ -402,6 +403,18 @@ def progress_bar(console: Console) -> "Iterator[Callable[[Progress], None] | Non
             bar.update(task, completed=state.bytes_done, total=state.bytes_total, runs=runs + rejected)
 
         yield show
+
+
+@contextmanager
+def folds_bar(console: Console) -> "Iterator[Callable[[EvaluationProgress], None] | None]":
+    """A bar with folds; None if stderr is no terminal."""
+    if not console.is_terminal:
+        yield None
+        return
+    text = TextColumn("{task.completed} of {task.total} folds")
+    with Bar(BarColumn(), TaskProgressColumn(), text, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda state: bar.update(task, completed=state.done, total=state.folds)
 
 
 @contextmanager

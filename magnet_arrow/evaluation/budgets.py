@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from magnet_arrow.evaluation.panel_predictor import Booleans, Integers
 
 ALL: Literal["all"] = "all"
-Budget: TypeAlias = "int | Literal['all']"
+Budget: TypeAlias = int | Literal["all"]
 """How many items are asked; "all" for all of them."""
 
 BUDGETS: tuple[Budget, ...] = (1, 2, 4, 8, 16, 32, 64, ALL)

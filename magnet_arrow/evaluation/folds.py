@@ -35,6 +35,7 @@ Target: TypeAlias = Literal["model", "item", "run", "extrapolation"]
 """
 TARGETS: tuple[Target, ...] = get_args(Target)
 N_ITEM_GROUPS = 10
+_FINER = "Leave out one model at a time, by folds='model', or runs, by target='run' and folds='run'. Siblings stay."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +74,7 @@ def make_folds(matrix: ScoreMatrix, target: Target, folds: Folds, seed: int) -> 
     if target == "extrapolation":
         return list(_extrapolation(matrix))
     if target == "model" and folds not in BY_MODEL:
-        hint = 'target="run" predicts a model in a scenario of which other runs were seen.'
+        hint = "Predict runs of models whose other runs were seen by target='run'."
         raise SettingError(f"folds={folds!r} leaves no model out.", expected=f"one of {', '.join(BY_MODEL)}", hint=hint)
     if folds in BY_MODEL:
         return list(_by_model(matrix, folds, alone=target != "run"))
@@ -100,7 +101,7 @@ def _by_model(matrix: ScoreMatrix, folds: Folds, *, alone: bool) -> Iterator[Fol
             f"folds={folds!r}: all models are of one {folds}.",
             expected="at least two",
             found=names[0],
-            hint=f"Finer folds are {', '.join(repr(finer) for finer in FOLDS[FOLDS.index(folds) + 1 : 4])}.",
+            hint=None if folds == "model" else _FINER,
         )
     every = np.arange(len(matrix.items))
     wanted = tuple(matrix.columns(scenario) for scenario in range(len(matrix.scenarios)))
@@ -144,9 +145,9 @@ def _without_group(unknown: list[str], folds: Folds, n_models: int) -> FamilyNot
     return FamilyNotFoundError(
         f"{len(unknown):,} of {n_models:,} models without {'an' if folds == 'organization' else 'a'} {folds}: {few}.",
         hint=(
-            'Pass families="families.csv", a file with columns "model", "family" and "organisation", so that no model '
-            "is predicted from its siblings.\n"
-            'Or leave out one model at a time: folds="model". If siblings are among them, errors are too small then.'
+            "Pass families='families.csv', a file with columns model, family and organisation, so that no model is "
+            "predicted from its siblings.\n"
+            "Or leave out one model at a time: folds='model'. If siblings are among them, errors are too small then."
         ),
     )
 

@@ -1,5 +1,6 @@
 """Predictors by their mean absolute error at one budget, and which of them are not separable from the best."""
 
+from collections.abc import Sequence
 from math import pi, sqrt
 
 import polars as pl
@@ -14,11 +15,12 @@ _OF_NORMAL = sqrt(2 / pi)
 """The mean absolute deviation of a normal distribution, in standard deviations."""
 
 
-def rank_predictors(predictions: pl.DataFrame) -> pl.DataFrame:
+def rank_predictors(predictions: pl.DataFrame, over: Sequence[str] | None) -> pl.DataFrame:
     """One row for each predictor, the best first; see `Evaluation.ranking`.
 
     Args:
         predictions: of one level and budget, as `Evaluation.predictions`.
+        over: the factors of the intervals; None for the default.
     """
     values = _values(predictions)
     found = values.group_by("predictor", maintain_order=True).agg(
@@ -29,7 +31,9 @@ def rank_predictors(predictions: pl.DataFrame) -> pl.DataFrame:
     )
     # a constant that is always right leaves no room for skill
     ordered = found.sort("mae", "predictor").with_columns(pl.when(pl.col("skill").is_finite()).then("skill"))
-    compared = compare(values.lazy(), ordered["predictor"].to_list(), row=_VALUE, over=_factors(values))
+    compared = compare(
+        values.lazy(), ordered["predictor"].to_list(), row=_VALUE, over=_factors(values) if over is None else over
+    )
     leader = ordered["predictor"][0]
     to_leader = compared.filter(first=leader).select(
         pl.col("second").alias("predictor"),
@@ -51,7 +55,8 @@ def _values(predictions: pl.DataFrame) -> pl.DataFrame:
     return predictions.group_by("predictor", *_VALUE, maintain_order=True).agg(
         pl.len().cast(pl.Int64).alias("n"),
         pl.col("predicted").count().cast(pl.Int64).alias("answered"),
-        (guess - pl.col("actual")).abs().mean().alias(_LOSS),
+        # rounded, since equal predictions may differ in their last bit, and that is no difference
+        (guess - pl.col("actual")).abs().mean().round(12).alias(_LOSS),
         (pl.col("train_median") - pl.col("actual")).abs().mean().alias(_CONSTANT),
         (_OF_NORMAL * pl.col("noise_variance").sqrt()).mean().alias(_FLOOR),
     )
@@ -65,7 +70,7 @@ def _factors(values: pl.DataFrame) -> list[str]:
 
 
 def _tie_groups(names: list[str], compared: pl.DataFrame) -> list[int]:
-    """The number of each predictor's group; one begins at the first that is separated from the first of the last one."""
+    """The number of each predictor's group; a group ends before one that is separated from its first."""
     separated = set(compared.filter(pl.col("p_holm") < SIGNIFICANT).select("first", "second").iter_rows())
     first, group, groups = names[0], 1, []
     for name in names:

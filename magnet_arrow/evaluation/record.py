@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from magnet_arrow.errors import BadFileError, SettingError, SourceNotFoundError, Where
+from magnet_arrow.evaluation.budgets import ALL, Budget
 from magnet_arrow.evaluation.prediction_frame import PREDICTIONS
 from magnet_arrow.evaluation.predictor_ranking import rank_predictors
 from magnet_arrow.predictions.panel_files import replacing
@@ -62,12 +64,13 @@ class Evaluation:
         named = counted.join(names, on="fold", how="left", maintain_order="left")
         return named.select("predictor", "fold", "name", "error", "values")
 
-    def ranking(self, budget: int | None = None, *, level: str | None = None) -> pl.DataFrame:
+    def ranking(
+        self, budget: Budget | None = None, *, level: str | None = None, over: Sequence[str] | None = None
+    ) -> pl.DataFrame:
         """The predictors by their mean absolute error, the best first.
 
         A value that was not answered counts with the mean of the fold's train part. The error is the mean over the
-        draws of a value, then over the values. Differences are tested by the two-way cluster jackknife over models and
-        scenarios (items, if these are predicted; models alone if there are fewer than five scenarios), with Holm's
+        draws of a value, then over the values. Differences are tested by the two-way cluster jackknife, with Holm's
         correction for all pairs. Predictors are in the tie group of the best as far down as none is separated from it;
         the next group begins there.
 
@@ -79,16 +82,19 @@ class Evaluation:
         cases), and `why` there is no interval.
 
         Args:
-            budget: number of asked items; the largest if None.
+            budget: number of asked items, or "all"; the largest number if None.
             level: only predictors of this level. Those that see completions or tags and those that do not are not
                 compared.
+            over: what is seen as a draw from more: columns of `predictions`, such as `["model"]` for other models on
+                just these scenarios. By default models and scenarios (items, if these are predicted); models alone if
+                there are fewer than five scenarios.
 
         Raises:
             SettingError: there are predictors of several levels and none is named, or no predictions are left.
         """
-        return rank_predictors(self._at(budget, level))
+        return rank_predictors(self._at(budget, level), over)
 
-    def _at(self, budget: int | None, level: str | None) -> pl.DataFrame:
+    def _at(self, budget: Budget | None, level: str | None) -> pl.DataFrame:
         rows = self.predictions if level is None else self.predictions.filter(pl.col("level") == level)
         levels = rows.get_column("level").unique().sort().to_list()
         if len(levels) > 1:
@@ -98,10 +104,10 @@ class Evaluation:
                 hint=f"Choose: level={levels[0]!r}.",
             )
         budgets = rows.get_column("budget")
-        chosen = budgets.max() if budget is None else budget
+        chosen = budgets.max() if budget is None else None if budget == ALL else budget
         rows = rows.filter(pl.col("budget").eq_missing(pl.lit(chosen, pl.Int64)))
         if rows.is_empty():
-            known = ", ".join(map(str, budgets.unique().sort().drop_nulls()))
+            known = ", ".join(ALL if one is None else str(one) for one in budgets.unique().sort(nulls_last=True))
             raise SettingError("There is nothing to rank.", expected=f"a budget among {known}", found=str(budget))
         return rows
 

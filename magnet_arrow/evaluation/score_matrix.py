@@ -72,7 +72,7 @@ class ScoreMatrix:
             return _of_panel(data, families)
         if is_table(data):
             return _of_frame(lazy_frame(data).collect(), families)
-        if isinstance(data, str | os.PathLike) and Path(data).suffix in _FILES and not Path(data).is_dir():
+        if isinstance(data, str | os.PathLike) and is_file_of_scores(data):
             return _of_file(Path(data), families)
         return _of_runs(HelmRuns.coerce(cast(Source, data)), families)
 
@@ -87,6 +87,11 @@ class ScoreMatrix:
         names = [self.models, self.items, self.scenarios, self.scenario_of.tolist()]
         hashed.update(json.dumps(names).encode())
         return hashed.hexdigest()
+
+
+def is_file_of_scores(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is that of a file of scores by its name, and not that of runs."""
+    return Path(path).suffix in _FILES and not Path(path).is_dir()
 
 
 def _of_file(path: Path, families: Families) -> ScoreMatrix:

@@ -1,0 +1,173 @@
+"""`evaluate`: predictors and baselines on held-out models, runs or items."""
+
+import contextlib
+import json as json_text
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from magnet_arrow.cli.commands.store import open_cache
+from magnet_arrow.cli.exit_codes import ExitCode
+from magnet_arrow.cli.options import CacheDir, Json
+from magnet_arrow.cli.printing import complain, stderr
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from magnet_arrow.evaluation.record import Evaluation
+
+
+def evaluate(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[MODULE:CLASS]... SOURCE",
+            help="Predictors of panels, runs or instances; then runs, or a .csv, .parquet or .npz of scores.",
+        ),
+    ],
+    target: Annotated[str, typer.Option(help="What is predicted: model, item, run or extrapolation.")] = "model",
+    folds: Annotated[
+        str,
+        typer.Option(help="What is held out together: organization, family, model, run, scenario or item."),
+    ] = "organization",
+    budgets: Annotated[
+        str | None, typer.Option(metavar="K,K,…", help="Numbers of items asked, such as 4,16,all.")
+    ] = None,
+    level: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="Only predictors of this level: what they see of the answers.")
+    ] = None,
+    over: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="What ties are about: model, or model,scenario; by default by their number."),
+    ] = None,
+    draws: Annotated[int, typer.Option(min=1, metavar="N", help="Random orders of the items.")] = 12,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Decides which items are asked.")] = 0,
+    families: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Says of which family and organisation models are.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="For each predictor in each fold.")] = None,
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Number of processes.")] = 1,
+    no_baselines: Annotated[bool, typer.Option("--no-baselines", help="Just the predictors named.")] = False,
+    cache: CacheDir = None,
+    json: Json = False,
+    parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the evaluation to this file.")] = None,
+) -> None:
+    """Hold predictors and baselines to the truth, and rank them by their errors.
+
+    All models of an organisation are held out together, and predicted from the others and from a few of their answers.
+    SOURCE may also be a table with columns model, item, score and perhaps scenario.
+    """
+    from magnet_arrow.cli.load_predictor import stdout_for_data
+    from magnet_arrow.evaluation.evaluate import evaluate as evaluation_of
+    from magnet_arrow.evaluation.score_matrix import is_file_of_scores
+
+    if parquet is not None and not parquet.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {parquet.parent}.", param_hint="--parquet")
+    *names, source = arguments
+    given = _loaded(names)
+    with stdout_for_data() as data, folds_progress() as progress, _executor(workers) as executor:
+        found = evaluation_of(
+            [*given, *([] if no_baselines else _baselines())],
+            source if is_file_of_scores(source) else _runs(source, cache),
+            target=target,  # type: ignore[arg-type]  # these two are checked there
+            folds=folds,  # type: ignore[arg-type]
+            budgets=None if budgets is None else _budgets(budgets),
+            draws=draws,
+            seed=seed,
+            families=families,
+            timeout=timeout,
+            executor=executor,
+            progress=progress,
+        )
+        factors = None if over is None else over.split(",")
+        if parquet is not None:
+            found.to_parquet(parquet)
+        own = [predictor["name"] for predictor in found.provenance["predictors"][: len(given)]]
+        data.writelines(
+            f"{line}\n" for line in (_as_json(found, level, factors) if json else _as_text(found, own, level, factors))
+        )
+    raise typer.Exit(_report_failures(found))
+
+
+def _loaded(names: list[str]) -> list[type[Any]]:
+    from magnet_arrow.cli.load_predictor import load_class
+    from magnet_arrow.evaluation.panel_predictor import PanelPredictor
+    from magnet_arrow.instance_predictor import InstancePredictor
+    from magnet_arrow.predictor import RunPredictor
+
+    return [load_class(name, (PanelPredictor, RunPredictor, InstancePredictor)) for name in names]
+
+
+def _baselines() -> tuple[type[Any], ...]:
+    from magnet_arrow.evaluation import BASELINES
+
+    return BASELINES
+
+
+def _runs(source: str, cache: Path | None) -> Any:
+    from magnet_arrow.outputs import HelmRuns
+
+    return HelmRuns([source], cache=open_cache(cache))
+
+
+def _budgets(text: str) -> list[Any]:
+    parts = [part.strip() for part in text.split(",")]
+    for part in parts:
+        if part != "all" and not part.isdecimal():
+            raise typer.BadParameter(f"{part!r} is neither a number nor all.", param_hint="--budgets")
+    return [part if part == "all" else int(part) for part in parts]
+
+
+@contextlib.contextmanager
+def folds_progress() -> Iterator[Callable[[Any], None] | None]:
+    """A function that shows progress on stderr; None if that is no terminal."""
+    from magnet_arrow.cli.summaries import folds_bar
+
+    with folds_bar(stderr()) as progress:
+        yield progress
+
+
+@contextlib.contextmanager
+def _executor(workers: int) -> "Iterator[Executor | None]":
+    if workers == 1:
+        yield None
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as executor:
+        yield executor
+
+
+def _as_text(found: "Evaluation", own: list[str], level: str | None, over: list[str] | None) -> Iterator[str]:
+    from magnet_arrow.cli.evaluation_table import table_lines
+
+    return table_lines(found, own, level, over)
+
+
+def _as_json(found: "Evaluation", level: str | None, over: list[str] | None) -> Iterator[str]:
+    from magnet_arrow.cli.evaluation_table import rankings
+
+    facts = {
+        "provenance": found.provenance,
+        "rankings": [
+            {"level": of, "budget": "all" if budget is None else budget, "predictors": ranking.to_dicts()}
+            for of, budget, ranking in rankings(found, level, over)
+        ],
+        "errors": found.errors.to_dicts(),
+    }
+    yield json_text.dumps(facts, indent=2)
+
+
+def _report_failures(found: "Evaluation") -> ExitCode:
+    """Print what was not answered, and why."""
+    from magnet_arrow._text import counted
+
+    errors = found.errors
+    for predictor, name, error, values in errors.select("predictor", "name", "error", "values").head(5).iter_rows():
+        complain(f"{predictor} did not answer {counted(values, 'value')} of fold {name}: {error}")
+    if errors.height > 5:
+        complain(f"… and {counted(errors.height - 5, 'more failure')}; --json and --parquet have all.")
+    return ExitCode.REPORTED if errors.height else ExitCode.DONE

@@ -1,0 +1,104 @@
+"""The ranking of an evaluation as lines for a terminal of 80 columns."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from magnet_arrow._text import counted
+from magnet_arrow.cli.tables import lines
+
+if TYPE_CHECKING:
+    from magnet_arrow.evaluation.record import Evaluation
+
+_MAX_NAME = 24
+
+
+def rankings(
+    found: "Evaluation", level: str | None, over: Sequence[str] | None
+) -> Iterator[tuple[str, int | None, pl.DataFrame]]:
+    """Level, budget and ranking, for each level and each budget at which something was predicted."""
+    rows = found.predictions if level is None else found.predictions.filter(level=level)
+    for of, *_ in rows.select("level").unique(maintain_order=True).iter_rows():
+        budgets = rows.filter(level=of)["budget"].unique().sort(nulls_last=True).to_list()
+        for budget in budgets:
+            yield of, budget, found.ranking("all" if budget is None else budget, level=of, over=over)
+
+
+def table_lines(found: "Evaluation", own: list[str], level: str | None, over: Sequence[str] | None) -> Iterator[str]:
+    """A table for each level: predictors by their error at each budget.
+
+    Args:
+        found: the evaluation.
+        own: the predictors that are marked, as they are no baselines.
+        level: only predictors of this level.
+        over: see `Evaluation.ranking`.
+    """
+    yield from _heading(found)
+    by_level: dict[str, list[tuple[int | None, pl.DataFrame]]] = {}
+    for of, budget, ranking in rankings(found, level, over):
+        by_level.setdefault(of, []).append((budget, ranking))
+    for of, ranked in by_level.items():
+        yield ""
+        yield from _table(of, ranked, own)
+
+
+def _heading(found: "Evaluation") -> Iterator[str]:
+    data, arguments = found.provenance["data"], found.provenance["arguments"]
+    sizes = [
+        counted(data["models"], "model"),
+        counted(data["items"], "item"),
+        counted(len(data["scenarios"]), "scenario"),
+        counted(len(found.provenance["folds"]), "fold"),
+    ]
+    by = f" by {arguments['folds']}" if arguments["folds"] else ""
+    yield f"target {arguments['target']}: {', '.join(sizes)}{by}, {counted(arguments['draws'], 'draw')}"
+
+
+def _table(level: str, ranked: list[tuple[int | None, pl.DataFrame]], own: list[str]) -> Iterator[str]:
+    yield f"Mean absolute error by number of items asked (level {level}); * ties with the best"
+    numbers = [budget for budget, _ in ranked if budget is not None]
+    last_budget, last = next(pair for pair in ranked if pair[0] == (max(numbers) if numbers else None))
+    names = last["predictor"].to_list()
+    columns = {"predictor": [_marked(name, own) for name in names] + ["noise floor"]}
+    for budget, ranking in ranked:
+        rows = {row["predictor"]: row for row in ranking.iter_rows(named=True)}
+        cells = [_error(rows[name]["mae"], tied=rows[name]["tie_group"] == 1) if name in rows else "" for name in names]
+        columns["all" if budget is None else str(budget)] = [*cells, _error(ranking["noise_floor"].mean(), tied=False)]
+    columns["skill"] = [_number(value) for value in last["skill"]] + [""]
+    yield from _aligned(pl.DataFrame(columns))
+    n_tied = last.filter(tie_group=1).height - 1
+    asked = "all items" if last_budget is None else counted(last_budget, "item")
+    leader = f"{last['predictor'][0]} is best, {f'tied with {n_tied:,} others' if n_tied else 'without a tie'}"
+    yield f"Order and skill: with {asked} asked. There {leader}."
+
+
+def _marked(name: str, own: list[str]) -> str:
+    shown = name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
+    return f"> {shown}" if name in own else f"  {shown}"
+
+
+def _error(value: object, *, tied: bool) -> str:
+    return _number(value) + ("*" if tied else " ")
+
+
+def _number(value: object) -> str:
+    """Three decimals, without the 0 before the point; more digits before it leave fewer behind it."""
+    if not isinstance(value, int | float):
+        return "–"
+    if abs(value) >= 10:
+        return f"{value:.4g}"
+    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
+
+
+def _aligned(frame: pl.DataFrame) -> Iterator[str]:
+    """The lines of a frame of text, all columns but the first one at the right."""
+    widths = {name: max(len(name), *(len(cell) for cell in frame[name])) for name in frame.columns}
+    padded = pl.DataFrame(_padded(column, widths[column.name], left=not place) for place, column in enumerate(frame))
+    return (line.rstrip() for line in lines(padded))
+
+
+def _padded(column: pl.Series, width: int, *, left: bool) -> pl.Series:
+    if left:
+        return column.str.pad_end(width).alias(column.name.ljust(width))
+    return column.str.pad_start(width).alias(column.name.rjust(width))
