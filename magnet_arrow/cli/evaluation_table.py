@@ -1,17 +1,17 @@
 """The ranking of an evaluation as lines for a terminal of 80 columns."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from magnet_arrow._text import counted
-from magnet_arrow.cli.tables import lines
+from magnet_arrow._text import counted, for_terminal
 
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.record import Evaluation
 
-_MAX_NAME = 24
+_MAX_NAME = 22
 
 
 def rankings(
@@ -56,24 +56,36 @@ def _heading(found: "Evaluation") -> Iterator[str]:
 
 
 def _table(level: str, ranked: list[tuple[int | None, pl.DataFrame]], own: list[str]) -> Iterator[str]:
-    yield f"Mean absolute error by number of items asked (level {level}); * ties with the best"
+    yield f"Mean absolute error by items asked (level {level}); * ties with the best"
     numbers = [budget for budget, _ in ranked if budget is not None]
     last_budget, last = next(pair for pair in ranked if pair[0] == (max(numbers) if numbers else None))
     names = last["predictor"].to_list()
-    columns = {"predictor": [_marked(name, own) for name in names] + ["noise floor"]}
+    columns = {"  predictor": [_marked(name, own) for name in names] + ["  noise floor"]}
     for budget, ranking in ranked:
         rows = {row["predictor"]: row for row in ranking.iter_rows(named=True)}
-        cells = [_error(rows[name]["mae"], tied=rows[name]["tie_group"] == 1) if name in rows else "" for name in names]
+        tied = ranking.filter(pl.lit(not _untested(ranking)), tie_group=1)["predictor"].to_list()
+        cells = [_error(rows[name]["mae"], tied=name in tied) if name in rows else "" for name in names]
         columns["all" if budget is None else str(budget)] = [*cells, _error(ranking["noise_floor"].mean(), tied=False)]
     columns["skill"] = [_number(value) for value in last["skill"]] + [""]
-    yield from _aligned(pl.DataFrame(columns))
+    yield from _aligned(columns)
+    if why := _untested(last):
+        yield from textwrap.wrap(f"Whether any is better cannot be said: {why}.", 80)
+        return
     n_tied = last.filter(tie_group=1).height - 1
     asked = "all items" if last_budget is None else counted(last_budget, "item")
-    leader = f"{last['predictor'][0]} is best, {f'tied with {n_tied:,} others' if n_tied else 'without a tie'}"
-    yield f"Order and skill: with {asked} asked. There {leader}."
+    ties = f"tied with {counted(n_tied, 'other')}" if n_tied else "without a tie"
+    yield f"Order and skill: with {asked} asked. The best there, {ties}:"
+    yield _marked(last["predictor"][0], own)
+
+
+def _untested(ranking: pl.DataFrame) -> str | None:
+    """Why no predictor was tested against the best; None if one was, or if there is only one."""
+    reasons = ranking["why"].drop_nulls()
+    return reasons[0] if 0 < len(reasons) == ranking.height - 1 else None
 
 
 def _marked(name: str, own: list[str]) -> str:
+    name = for_terminal(name)
     shown = name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
     return f"> {shown}" if name in own else f"  {shown}"
 
@@ -91,14 +103,9 @@ def _number(value: object) -> str:
     return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
 
 
-def _aligned(frame: pl.DataFrame) -> Iterator[str]:
-    """The lines of a frame of text, all columns but the first one at the right."""
-    widths = {name: max(len(name), *(len(cell) for cell in frame[name])) for name in frame.columns}
-    padded = pl.DataFrame(_padded(column, widths[column.name], left=not place) for place, column in enumerate(frame))
-    return (line.rstrip() for line in lines(padded))
-
-
-def _padded(column: pl.Series, width: int, *, left: bool) -> pl.Series:
-    if left:
-        return column.str.pad_end(width).alias(column.name.ljust(width))
-    return column.str.pad_start(width).alias(column.name.rjust(width))
+def _aligned(columns: dict[str, list[str]]) -> Iterator[str]:
+    """Lines of columns of text with their names above, all but the first one at the right."""
+    first, *rest = [[name, *cells] for name, cells in columns.items()]
+    padded = [[cell.ljust(max(map(len, first))) for cell in first]]
+    padded += [[cell.rjust(max(map(len, cells))) for cell in cells] for cells in rest]
+    return (" ".join(cells).rstrip() for cells in zip(*padded, strict=True))

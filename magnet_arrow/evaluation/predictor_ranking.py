@@ -5,6 +5,7 @@ from math import pi, sqrt
 
 import polars as pl
 
+from magnet_arrow.errors import SettingError
 from magnet_arrow.predictions.comparisons import compare
 from magnet_arrow.predictions.intervals import MIN_LEVELS
 
@@ -31,9 +32,8 @@ def rank_predictors(predictions: pl.DataFrame, over: Sequence[str] | None) -> pl
     )
     # a constant that is always right leaves no room for skill
     ordered = found.sort("mae", "predictor").with_columns(pl.when(pl.col("skill").is_finite()).then("skill"))
-    compared = compare(
-        values.lazy(), ordered["predictor"].to_list(), row=_VALUE, over=_factors(values) if over is None else over
-    )
+    factors = _factors(values) if over is None else _checked(over)
+    compared = compare(values.lazy(), ordered["predictor"].to_list(), row=_VALUE, over=factors)
     leader = ordered["predictor"][0]
     to_leader = compared.filter(first=leader).select(
         pl.col("second").alias("predictor"),
@@ -67,6 +67,12 @@ def _factors(values: pl.DataFrame) -> list[str]:
     if values["item"].null_count() < values.height:
         return ["model", "item"]
     return ["model", "scenario"] if values["scenario"].n_unique() >= MIN_LEVELS else ["model"]
+
+
+def _checked(over: Sequence[str]) -> Sequence[str]:
+    if isinstance(over, str) or not 0 < len(over) <= 2 or not set(over) <= set(_VALUE):
+        raise SettingError("over:", expected=f"one or two of {', '.join(_VALUE)}", found=repr(over))
+    return over
 
 
 def _tie_groups(names: list[str], compared: pl.DataFrame) -> list[int]:

@@ -135,7 +135,7 @@ def load_evaluation(path: str | os.PathLike[str]) -> Evaluation:
         raise SourceNotFoundError(f"There is no file {file}.")
     try:
         text = pl.read_parquet_metadata(file).get(_METADATA)
-        predictions = pl.read_parquet(file)
+        predictions = pl.read_parquet(file).rechunk()  # means of one chunk are the same to the last bit
         provenance = json.loads(text or "null")
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise _no_evaluation(file, str(error)) from error
