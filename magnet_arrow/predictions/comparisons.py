@@ -201,6 +201,9 @@ def paired(
 def pairwise(matrix: "Floats") -> Pairs:
     """All pairs of models compared on the items of which both have a score. Items are a draw from more, models fixed.
 
+    With Holm over all pairs of 83 equal models (HELM Lite's answers to each item, shuffled among the models) some pair
+    is separated in 0 to 5.2% of 400 draws of 20 to 400 items (`benchmarks/power.py`, seed 0).
+
     Args:
         matrix: float64, models × items (or scenarios); NaN where a score is missing.
 
