@@ -1,7 +1,7 @@
 """Baselines that are means: of scores known of the held-out model, of train models, or of both.
 
-Each says in its docstring where it comes from. All of them predict the expected score of every item, and fall back to
-the mean over the train models where nothing is known of the held-out model.
+All of them predict the expected score of every item, and fall back to the mean over the train models where nothing is
+known of the held-out model.
 """
 
 from typing import TYPE_CHECKING, Self
@@ -72,7 +72,7 @@ class ItemAdjustedMean(PanelPredictor):
 
 
 class SameScenario(PanelPredictor):
-    """The mean over all train models and all items of the scenario, as MAGNET's example predictors average runs."""
+    """The mean of all scores of the train models in the scenario, whatever the held-out model answered."""
 
     name = "same scenario"
 

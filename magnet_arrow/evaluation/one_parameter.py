@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Self
 
+from magnet_arrow.errors import PanelError
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor, PredictedScores, TrainScores
 from magnet_arrow.evaluation.train_matrix import item_means, scenario_codes, with_own_scores
 from magnet_arrow.predictions.panel import numpy
@@ -34,7 +35,12 @@ class OneParameterResponse(PanelPredictor):
     easiness: "Floats"
 
     def fit(self, train: TrainScores) -> Self:
-        """Fit abilities and easiness together."""
+        """Fit abilities and easiness together.
+
+        Raises:
+            PanelError: a score is not between 0 and 1.
+        """
+        _check_range(train.scores)
         self._train = train
         self._item_means = item_means(train)
         scenarios = scenario_codes(train.scenarios)
@@ -59,6 +65,13 @@ class OneParameterResponse(PanelPredictor):
         probabilities = scipy_special().expit(abilities[:, None] + self.easiness)
         outcomes = numpy().where(some_known, probabilities, self._item_means)
         return PredictedScores.of_outcomes(outcomes, known)
+
+
+def _check_range(scores: "Floats") -> None:
+    outside = scores[(scores < 0) | (scores > 1)]
+    if outside.size:
+        hint = "Panel.binary(threshold) says from which score on an answer is right."
+        raise PanelError("An item response model needs scores from 0 to 1.", found=f"{outside[0]:g}", hint=hint)
 
 
 def most_probable_abilities(answers: "Floats", easiness: "Floats") -> "Floats":

@@ -5,6 +5,7 @@ import sys
 import zlib
 from importlib import resources
 
+import budget
 import numpy as np
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 
 import magnet_arrow
+from magnet_arrow.errors import PanelError
 from magnet_arrow.evaluation import (
     BASELINES,
     AdditiveMean,
@@ -174,6 +176,11 @@ def test_scores_that_are_all_equal_have_finite_abilities():
     assert (fitted.easiness < 10).all()
 
 
+def test_item_response_needs_scores_from_0_to_1():
+    with pytest.raises(PanelError, match=r"from 0 to 1(.|\n)*found 3\.5(.|\n)*threshold"):
+        OneParameterResponse().fit(train_scores([[1, 0, NAN], [3.5, 1, 0]]))
+
+
 def test_means_worked_out_by_hand():
     #                       a  a  b  b
     train = train_scores([[1, 0, 1, 0], [1, 1, 0, NAN]], ["a", "a", "b", "b"])
@@ -247,18 +254,26 @@ def test_nearest_models_by_a_loop():
             assert predicted[row, item] == pytest.approx(np.mean(theirs))
 
 
-def test_the_budget_script_prints_what_a_loop_finds(tmp_path, capsys, monkeypatch):
-    """Two seeds of two scenarios in the protocol of arXiv 2506.07673, and the same split of the weaker half."""
-    import budget
-
-    small = tmp_path / "scores.npz"
+@pytest.fixture
+def two_scenarios(tmp_path):
     with resources.files("magnet_arrow.examples").joinpath("helm_lite_scores.npz").open("rb") as file:
         arrays = dict(np.load(file))
     kept = ("models", "math", "math_items", "mmlu", "mmlu_items")
-    np.savez(small, **{name: arrays[name] for name in kept})
+    np.savez(tmp_path / "scores.npz", **{name: arrays[name] for name in kept})
+    return str(tmp_path / "scores.npz")
+
+
+@pytest.mark.slow
+def test_the_budget_script_finds_the_same_with_any_number_of_workers(two_scenarios):
+    found = [budget.measured(two_scenarios, "random", (5, 20), range(2), workers) for workers in (1, 2)]
+    assert budget.as_json(found[0]) == budget.as_json(found[1])
+
+
+def test_the_budget_script_prints_what_a_loop_finds(two_scenarios, capsys, monkeypatch):
+    """Two seeds of two scenarios in the protocol of arXiv 2506.07673, and the same split of the weaker half."""
     monkeypatch.setattr(budget, "BASELINES", (SampleMean, RsLearn, Aipw))
     for split in ("random", "weaker", "stronger"):
-        arguments = ["budget.py", str(small), "--split", split, "--budget", "20", "--seeds", "3:5", "--workers", "1"]
+        arguments = ["budget.py", two_scenarios, "--split", split, "--budget", "20", "--seeds", "3:5", "--workers", "1"]
         monkeypatch.setattr(sys, "argv", [*arguments, "--json"])
         budget.main()
         printed = json.loads(capsys.readouterr().out)["methods"]
