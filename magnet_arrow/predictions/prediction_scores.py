@@ -127,9 +127,9 @@ def score(
     spread = None
     if any(KINDS[name].spread for name in chosen):
         spread = spread_of(columns.known, quantile_levels, interval_level)
-    rows = loss_rows(table, columns, spread, checked_unanswered(unanswered))
-    keys, groups = groups_of(rows, columns, factors)
     with numpy().errstate(all="ignore"):  # a score that is not finite is null and says so
+        rows = loss_rows(table, columns, spread, checked_unanswered(unanswered))
+        keys, groups = groups_of(rows, columns, factors)
         records = [_record(group, chosen, level) for group in groups]
     return pl.concat([keys, pl.DataFrame(records, schema=_schema(chosen, level), orient="row")], how="horizontal")
 

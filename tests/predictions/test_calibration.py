@@ -79,3 +79,9 @@ def test_logits_of_any_spread_have_a_slope(factor: float) -> None:
     assert found.slope is not None
     assert plain.slope is not None
     assert found.slope * min(factor, 1) == pytest.approx(plain.slope, rel=1e-4)
+
+
+def test_a_fit_that_starts_at_the_optimum_does_not_warn() -> None:
+    # half right at either prediction: no slope at all; Newton's line search finds no better place
+    found = calibrate(np.array([0, 1, 1, 1, 0, 0.0]), np.array([0.5, 0.5, 1e-9, 1e-9, 1e-9, 0.0]))
+    assert (found.slope, found.intercept) == pytest.approx((0, 0), abs=1e-9)

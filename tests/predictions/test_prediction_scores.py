@@ -1,6 +1,6 @@
 """Scores of predictions against scikit-learn, SciPy, statsmodels, loops written out, and cases worked out by hand."""
 
-from math import atanh, log, pi, sqrt, tanh
+from math import atanh, isfinite, log, pi, sqrt, tanh
 from typing import Any
 
 import numpy as np
@@ -499,9 +499,10 @@ def test_scores_do_not_depend_on_the_order_of_columns_or_the_type_of_keys() -> N
 
 
 def test_the_same_again_is_the_same() -> None:
-    frame = _frame(20_000, seed=3, binary=True)
-    first = score(frame, by="predictor")
-    assert all(score(frame, by="predictor").equals(first) for _ in range(3))
+    frame = _frame(20_000, seed=3, binary=True)  # enough that sums in another order are other sums
+    names = ["mae", "log_loss", "q2", "correlation", "rank_correlation"]
+    first, second = (score(frame, by="predictor", scores=names) for _ in range(2))
+    assert first.equals(second)
 
 
 # What comes out
@@ -577,3 +578,37 @@ def test_python_objects_make_no_groups() -> None:
     )
     with pytest.raises(PredictionError, match="'kind' cannot make groups"):
         score(frame, by="kind")
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_of_any_frame_each_row_is_counted_and_each_null_explained(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.choice([1, 4, 9, 40]))
+    odd = [0, 1, 0, 1, 0.5, 0.2, None, float("nan"), float("inf"), 1e-9, 2, -1, 1e200]
+    pool = odd[: int(rng.choice([2, 6, 8, len(odd)]))]
+
+    def column(values: list[Any], dtype: Any = pl.Float64) -> pl.Series:
+        return pl.Series([values[place] for place in rng.integers(0, len(values), n)], dtype=dtype, strict=False)
+
+    columns = {
+        **dict.fromkeys(("model", "item"), (["a", "b", "c", "d", "e", "f", "g", None], pl.String)),
+        **dict.fromkeys(("fold", "draw", "n_items", "budget"), ([0, 1, 2, None], pl.Int64)),
+        **dict.fromkeys(("train_mean", "train_median", "noise_variance"), (pool, pl.Float64)),
+        "stddev": ([0, 0.1, None], pl.Float64),
+        "samples": ([None, [], [0.5], [0.1, 0.2], [None, 0.1], [0.0, 0.0, 1.0]], pl.List(pl.Float64)),
+    }
+    chosen = {name: column(*of) for name, of in columns.items() if rng.random() < 0.7}
+    frame = pl.DataFrame({"predicted": column(pool), "actual": column(pool[:6])} | chosen)
+    by = [name for name in ("model", "fold") if name in chosen and rng.random() < 0.3]
+    found = score(frame, by=by)
+    assert found["n"].sum() + found["without_truth"].sum() == n
+    assert found.height == (frame.n_unique(by) if by else 1)
+    for row in found.rows(named=True):
+        for name in SCORES:
+            low, value, high = (row.get(name + end, 0) for end in ("_low", "", "_high"))
+            assert value is None or isfinite(value), name
+            if value is None or low is None:
+                assert name in row["why_null"], name
+            elif f"{name}_low" in row:
+                assert low <= value + 1e-9 * abs(value), name
+                assert high >= value - 1e-9 * abs(value), name
