@@ -77,7 +77,9 @@ def test_bad_runs_between_good_ones_leave_no_trace(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("indent", [2, None, 1], ids=["helm", "one line", "one blank"])
-@pytest.mark.parametrize("block", [4096, 1500], ids=["4 kB", "1.5 kB"])
+@pytest.mark.parametrize(
+    "block", [pytest.param(4096, id="4 kB", marks=pytest.mark.slow), pytest.param(1500, id="1.5 kB")]
+)
 def test_a_long_run_is_the_same_as_a_short_one(
     block: int, indent: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
