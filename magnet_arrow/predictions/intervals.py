@@ -297,7 +297,9 @@ def variance_of(estimate: float, without: "Sequence[Floats]", levels: tuple[int,
         return Variance(estimate, float("nan"), levels, why)
     with numpy().errstate(invalid="ignore", over="ignore"):
         variance = combined(*(_around(estimate, values) for values in without))
-    why = None if isfinite(variance) else "without one of the levels the statistic is not defined"
+        defined = all(numpy().isfinite(values).all() for values in without)
+    if not isfinite(variance):
+        why = "the values are too large" if defined else "without one of the levels the statistic is not defined"
     return Variance(estimate, variance if why is None else float("nan"), levels, why)
 
 
