@@ -12,6 +12,7 @@ import polars as pl
 
 from magnet_arrow.errors import SettingError
 from magnet_arrow.evaluation.ranking import Rankable
+from magnet_arrow.evaluation.score_files import is_score_file, read_score_file
 from magnet_arrow.panels import panel
 from magnet_arrow.predictions.panel import Panel, numpy
 from magnet_arrow.predictions.panel_files import ITEM, is_table
@@ -42,7 +43,7 @@ WRONG_KEYS = 0.01
 """The share of wrong keys for which `precision` is given."""
 
 _MIN_ITEMS, _MIN_MODELS = 20, 3
-_FOLDS, _COPIES = 5, 3
+_FOLDS, _COPIES = 10, 6
 _MAX_TRAIN_ITEMS = 1500
 """The time to train grows with the square of the number of items."""
 _SUMMARY_WEIGHT = 0.3
@@ -80,11 +81,11 @@ def audit_items(
 
     Method: scikit-learn's support vector classifier with a radial kernel (C = 1, gamma = 1) on an item's scores by
     model, standardised, and with a weight of 0.3 each its mean, its item-rest correlation, and the likelihood ratio of
-    a wrong and a right key by a one-parameter model. Cross-fitted in 5 folds of items, with 3 copies of each item, in
+    a wrong and a right key by a one-parameter model. Cross-fitted in 10 folds of items, with 6 copies of each item, in
     which models that were right are wrong, and those that were wrong are right with the chance `guess`.
 
     Args:
-        data: a panel, a table as for `Panel.from_frame`, or runs or paths of these.
+        data: as for `rank`.
         model: the table's column that names the model.
         item: the table's column that names the item.
         score: the table's column with the scores.
@@ -101,6 +102,8 @@ def audit_items(
         raise SettingError(f"guess={guess!r} is no probability.", expected="a number from 0 to 1")
     if isinstance(data, Panel):
         return _audited(data.binary(threshold), guess, seed)
+    if is_score_file(data):
+        data = read_score_file(data, (model, item))
     if is_table(data):
         scores = Panel.from_frame(data, model=model, item=item, score=score, missing="keep")
         return _audited(scores.binary(threshold), guess, seed)
@@ -111,12 +114,14 @@ def audit_items(
 
 def _texts(runs: Summaries) -> pl.DataFrame:
     """Prompt, right answers and most frequent answer of each item."""
-    samples = runs.samples().filter(pl.col("item_key").is_not_null())
-    return samples.group_by(pl.col("item_key").alias(ITEM), maintain_order=True).agg(
-        pl.col("prompt").first(),
+    samples = runs.scan_samples().filter(pl.col("item_key").is_not_null())
+    chat = pl.col("messages").list.join("\n").alias("prompt")
+    texts = samples.group_by(pl.col("item_key").alias(ITEM), maintain_order=True).agg(
+        pl.when(pl.col("prompt") != "").then("prompt").otherwise(chat).first(),
         pl.col("gold").first(),
         pl.col("answer").drop_nulls().mode(maintain_order=True).first().alias("most_chosen"),
     )
+    return texts.collect()
 
 
 def _audited(scores: Panel, guess: float, seed: int) -> pl.DataFrame:

@@ -12,6 +12,7 @@ import polars as pl
 
 from magnet_arrow._text import counted
 from magnet_arrow.errors import PanelError
+from magnet_arrow.evaluation.score_files import is_score_file, read_score_file
 from magnet_arrow.helm.layout import Source
 from magnet_arrow.panels import panel
 from magnet_arrow.predictions import comparisons
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from magnet_arrow.predictions.intervals import Booleans, Floats
 
 Rankable: TypeAlias = "Panel | Summaries | Source | Any"
-"""What can be ranked: a panel; a table with a row for each model and item; runs, or paths of these."""
+"""What can be ranked: a panel; a table with a row for each model and item, or a .csv, .parquet or .npz file of one; or
+runs or paths of these."""
 
 RANKED = pl.Schema(
     {
@@ -73,14 +75,18 @@ def rank(
     than 5 items have none; two models that differ on fewer than 5 items are tied.
 
     Args:
-        data: a panel; a table as for `Panel.from_frame`, one row for each model and item; runs, suites, an outputs
-            folder or paths of these, whose items are the questions (`panel(runs)`).
+        data: a panel; a table as for `Panel.from_frame`, one row for each model and item, or a .csv, .parquet or .npz
+            file of one; runs, suites, an outputs folder or paths of these: their items are the questions, as in
+            `panel(runs)`.
         model: the table's column that names the model.
         item: the table's column that names the item: a question, or a scenario.
         score: the table's column with the scores.
         lower_is_better: whether the best model is the one with the lowest score. None: of runs and panels of runs what
             HELM's schemas say of the metric; no, where they say nothing, and of tables.
         level: the share of intervals that hold the truth; 1 − level is the level of significance.
+
+    Source of the ranges of ranks: M. Mogstad, J. Romano, A. Shaikh and D. Wilhelm, "Inference for Ranks", Review of
+    Economic Studies 91 (2024).
 
     Raises:
         PanelError: no score at all, two for one model and item, or NaN or infinity.
@@ -225,6 +231,8 @@ class _Scored:
 def _panel_of(data: Rankable, model: str, item: str, score: str) -> Panel:
     if isinstance(data, Panel):
         return data
+    if is_score_file(data):
+        data = read_score_file(data, (model, item))
     if is_table(data):
         return Panel.from_frame(data, model=model, item=item, score=score, missing="keep")
     return panel(data)

@@ -5,17 +5,17 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import polars as pl
 
-from magnet_arrow.errors import BadFileError, PanelError, SourceNotFoundError, Where
+from magnet_arrow.errors import PanelError
 from magnet_arrow.evaluation.panel_predictor import SCENARIO
+from magnet_arrow.evaluation.score_files import is_score_file, read_score_file
 from magnet_arrow.helm.layout import Source
 from magnet_arrow.predictions import panel_of_samples
 from magnet_arrow.predictions.model_families import known_families
-from magnet_arrow.predictions.panel import Panel, load_panel, numpy
+from magnet_arrow.predictions.panel import Panel, numpy
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, SCORE, is_table, lazy_frame, long_rows
 from magnet_arrow.runs.helm_runs import HelmRuns
 from magnet_arrow.runs.summaries import Summaries
@@ -32,7 +32,6 @@ Families: TypeAlias = "str | os.PathLike[str] | None"
 ALL_ITEMS = "all"
 """The scenario of items that have none."""
 RUN = "run"
-_FILES = (".csv", ".npz", ".parquet")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,8 +71,8 @@ class ScoreMatrix:
             return _of_panel(data, families)
         if is_table(data):
             return _of_frame(lazy_frame(data).collect(), families)
-        if isinstance(data, str | os.PathLike) and is_file_of_scores(data):
-            return _of_file(Path(data), families)
+        if is_score_file(data):
+            return _of_frame(read_score_file(data, (MODEL, SCENARIO, ITEM)), families)
         return _of_runs(HelmRuns.coerce(cast(Source, data)), families)
 
     def columns(self, scenario: int) -> "Integers":
@@ -87,28 +86,6 @@ class ScoreMatrix:
         names = [self.models, self.items, self.scenarios, self.scenario_of.tolist()]
         hashed.update(json.dumps(names).encode())
         return hashed.hexdigest()
-
-
-def is_file_of_scores(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is that of a file of scores by its name, and not that of runs."""
-    return Path(path).suffix in _FILES and not Path(path).is_dir()
-
-
-def _of_file(path: Path, families: Families) -> ScoreMatrix:
-    if not path.is_file():
-        raise SourceNotFoundError(f"There is no file {path}.")
-    if path.suffix == ".npz":
-        return _of_panel(load_panel(path), families)
-    try:
-        rows = pl.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-    except pl.exceptions.PolarsError as error:
-        raise BadFileError("It holds no scores.", where=Where(file=path.name), found=str(error)) from error
-    return _of_frame(rows, families)
-
-
-def _read_csv(path: Path) -> pl.DataFrame:
-    names = dict.fromkeys((MODEL, SCENARIO, ITEM), pl.String)
-    return pl.read_csv(path, infer_schema_length=None, schema_overrides=names)
 
 
 def _of_panel(panel: Panel, families: Families) -> ScoreMatrix:

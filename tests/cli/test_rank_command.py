@@ -136,7 +136,7 @@ def test_wrong_use_is_named(run: Run, scores: Path, demo_outputs: Path, tmp_path
         ([scores, "--metric", "scores"], "Did you mean 'score'?"),
         ([scores, "--by", ","], "--by"),
         ([tmp_path / "none.csv"], "There is no file"),
-        ([tmp_path / "empty.csv"], "It holds no table"),
+        ([tmp_path / "empty.csv"], "It holds no scores"),
         ([demo_outputs / "runs" / "my-suite", "--metric", "exact_mach"], "Did you mean 'exact_match'?"),
         ([demo_outputs / "runs" / "my-suite", "--by", "subject"], "args.subject"),
     ]:

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -10,10 +11,12 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
+from magnet_arrow import Panel
 from magnet_arrow.errors import ColumnNotFoundError, PanelError
 from magnet_arrow.evaluation.ranking import _groups, pairwise_comparisons, rank
 from magnet_arrow.evaluation.win_rates import win_rates
 from magnet_arrow.examples.helm_lite import helm_lite, matrix
+from magnet_arrow.predictions.panel import METRICS
 
 
 def table(scores: dict[str, list[float | None]]) -> pl.DataFrame:
@@ -242,12 +245,37 @@ def test_runs_are_ranked_on_their_questions(demo_outputs) -> None:
     ]
 
 
+def test_metrics_say_which_direction_is_better() -> None:
+    scores = table({"a": bits("111110"), "b": bits("000001")})
+    metrics = {"exact_match": "a", "inference_runtime": "b", "no_such_metric": "a"}
+    panels = {
+        name: replace(
+            Panel.from_frame(scores, model="model", item="item", score="score"),
+            metrics=pl.DataFrame({"metric": [name], "split": ["test"], "runs": [2]}, schema=METRICS),
+        )
+        for name in metrics
+    }
+    assert {name: rank(panel).item(0, "model") for name, panel in panels.items()} == metrics
+    assert rank(panels["inference_runtime"], lower_is_better=False).item(0, "model") == "a"
+    both = pl.concat([panels["exact_match"].metrics, panels["inference_runtime"].metrics])
+    with pytest.raises(PanelError, match="lower is better for inference_runtime, not for exact_match"):
+        rank(replace(panels["exact_match"], metrics=both))
+
+
 def test_other_column_names() -> None:
     scores = table({"a": bits("111110"), "b": bits("000001")})
     renamed = scores.rename({"model": "llm", "item": "scenario", "score": "em"})
     assert rank(renamed, model="llm", item="scenario", score="em").equals(rank(scores))
     with pytest.raises(ColumnNotFoundError, match="no column 'model'"):
         rank(renamed)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_files_are_ranked(suffix: str, tmp_path) -> None:
+    scores = table({"01": bits("111110"), "1": bits("000001")})
+    getattr(scores, f"write_{suffix}")(tmp_path / f"scores.{suffix}")
+    assert rank(tmp_path / f"scores.{suffix}").equals(rank(scores))
+    assert pairwise_comparisons(str(tmp_path / f"scores.{suffix}")).equals(pairwise_comparisons(scores))
 
 
 @pytest.mark.parametrize("function", [rank, pairwise_comparisons])

@@ -61,7 +61,7 @@ def evaluate(
     """
     from magnet_arrow.cli.load_predictor import stdout_for_data
     from magnet_arrow.evaluation.evaluate import evaluate as evaluation_of
-    from magnet_arrow.evaluation.score_matrix import is_file_of_scores
+    from magnet_arrow.evaluation.score_files import is_score_file
 
     if parquet is not None and not parquet.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {parquet.parent}.", param_hint="--parquet")
@@ -70,7 +70,7 @@ def evaluate(
     with stdout_for_data() as data, folds_progress() as progress, _executor(workers) as executor:
         found = evaluation_of(
             [*given, *([] if no_baselines else _baselines())],
-            source if is_file_of_scores(source) else _runs(source, cache),
+            source if is_score_file(source) else _runs(source, cache),
             target=target,  # type: ignore[arg-type]  # these two are checked there
             folds=folds,  # type: ignore[arg-type]
             budgets=None if budgets is None else _budgets(budgets),

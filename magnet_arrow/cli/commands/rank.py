@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _MODEL, _ITEM, _SCORE, _MAIN = "model", "item", "score", "main"
 _LABEL = "values of --by"
-_FILES = (".csv", ".npz", ".parquet")
 
 
 def rank(
@@ -64,6 +63,7 @@ def rank(
     """
     from magnet_arrow.cli.rank_table import pairs_lines, ranking_lines
     from magnet_arrow.evaluation import ranking
+    from magnet_arrow.evaluation.score_files import is_score_file
     from magnet_arrow.evaluation.win_rates import win_rates as rates_of
 
     if csv and json:
@@ -71,7 +71,7 @@ def rank(
     columns = [name.strip() for name in by.split(",") if name.strip()]
     if not columns or len(set(columns)) < len(columns):
         raise typer.BadParameter("expected names of columns, each once.", param_hint="--by")
-    if Path(source).suffix in _FILES and not Path(source).is_dir():
+    if is_score_file(source):
         scores = _panel_of_file(Path(source), metric, columns, model)
     else:
         scores = _panel_of_runs(source, metric, columns, partial, cache)
@@ -131,9 +131,10 @@ def _panel_of_file(file: Path, metric: str, by: Sequence[str], model: str) -> "P
     """The panel of a table: by item, or by the values of other columns."""
     import polars as pl
 
+    from magnet_arrow.evaluation.score_files import read_score_file
     from magnet_arrow.predictions.panel import Panel
 
-    table = _table(file, [model, _ITEM, *by])
+    table = read_score_file(file, [model, _ITEM, *by])
     score = _SCORE if metric == _MAIN else metric
     _check_columns(table, [model, *by, score])
     items = [*by, _ITEM] if _ITEM in table.columns and _ITEM not in by else by
@@ -142,25 +143,6 @@ def _panel_of_file(file: Path, metric: str, by: Sequence[str], model: str) -> "P
         return found
     means = table.group_by(pl.col(model).alias(_MODEL), _label(by), maintain_order=True).agg(pl.col(score).mean())
     return Panel.from_frame(means, model=_MODEL, item=_LABEL, score=score, missing="keep")
-
-
-def _table(file: Path, names: Sequence[str]) -> "pl.DataFrame":
-    """The table in a file; what `names` names is text, as it is written there."""
-    import polars as pl
-
-    from magnet_arrow.errors import BadFileError, SourceNotFoundError, Where
-    from magnet_arrow.predictions.panel import load_panel
-
-    if not file.is_file():
-        raise SourceNotFoundError(f"There is no file {file}.")
-    if file.suffix == ".npz":
-        return load_panel(file).frame
-    try:
-        if file.suffix == ".parquet":
-            return pl.read_parquet(file)
-        return pl.read_csv(file, infer_schema_length=None, schema_overrides=dict.fromkeys(names, pl.String))
-    except pl.exceptions.PolarsError as error:
-        raise BadFileError("It holds no table.", where=Where(file=file.name), found=str(error)) from error
 
 
 def _check_columns(table: "pl.DataFrame", names: Sequence[str]) -> None:
