@@ -284,7 +284,11 @@ def test_impossible_settings_are_refused(options: dict[str, object], message: st
         evaluate(Mean, panel(scores()), **settings)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("predictors", [[], [Mean, Mean], [object()], [Panel]], ids=str)
+@pytest.mark.parametrize(
+    "predictors",
+    [[], [Mean, Mean], [object()], [Panel]],
+    ids=["none", "one of them twice", "an object of another class", "another class"],
+)
 def test_impossible_predictors_are_refused(predictors: list[object]) -> None:
     with pytest.raises(SettingError, match="redictors"):
         evaluate(predictors, panel(scores()), folds="model")  # type: ignore[arg-type]
