@@ -12,13 +12,17 @@ from magnet_arrow.evaluation.budgets import BUDGETS, Budget, check_budgets
 from magnet_arrow.evaluation.calls import Answer, said
 from magnet_arrow.evaluation.fold_runner import Job, each_fold, run_folds
 from magnet_arrow.evaluation.folds import BY_MODEL, Folds, Target, make_folds
+from magnet_arrow.evaluation.magnet_adapters import MagnetPredictor, adapted
 from magnet_arrow.evaluation.panel_predictor import PanelPredictor
 from magnet_arrow.evaluation.prediction_frame import prediction_frame
 from magnet_arrow.evaluation.record import Evaluation
 from magnet_arrow.evaluation.score_matrix import Families, ScoreMatrix, Scores
 from magnet_arrow.evaluation.score_noise import score_noise
+from magnet_arrow.instance_predictor import InstancePredictor
+from magnet_arrow.predictor import RunPredictor
 
-AnyPredictor: TypeAlias = "PanelPredictor | type[PanelPredictor]"
+AnyPredictor: TypeAlias = "PanelPredictor | MagnetPredictor | type[PanelPredictor | MagnetPredictor]"
+_KINDS = (PanelPredictor, RunPredictor, InstancePredictor)
 _MAX_TASKS = 64
 _PACKAGES = ("magnet-arrow", "polars", "numpy", "scipy", "scikit-learn")
 
@@ -61,7 +65,9 @@ def evaluate(
     answered; `Evaluation.errors` has the text, and a ranking uses the mean of the train part instead.
 
     Args:
-        predictors: instances or classes of `PanelPredictor`, such as those in `magnet_arrow.evaluation.BASELINES`.
+        predictors: instances or classes of `PanelPredictor`, such as those in `magnet_arrow.evaluation.BASELINES`; and,
+            if the data are runs, of `RunPredictor`, which sees the asked instances at its level, and of
+            `InstancePredictor`, which sees all instances at its level.
         data: runs or their path; a panel; a frame with `model`, `item`, `score` and perhaps `scenario`; or a CSV or
             Parquet file of one.
         target: what is predicted, see `Target`.
@@ -96,10 +102,11 @@ def evaluate(
     >>> found.predictions.select("model", "predicted", "actual", "train_mean").rows()
     [('owl', 0.5, 1.0, 0.25), ('wren', 0.5, 0.5, 0.5), ('finch', 0.5, 0.0, 0.75)]
     """
-    chosen = _instances(predictors)
+    given = _instances(predictors)
     _check_count("draws", draws, 1)
     _check_count("seed", seed, 0)
     matrix = ScoreMatrix.of(data, families=families)
+    chosen = [_of_panels(predictor, matrix, folds) for predictor in given]
     made = make_folds(matrix, target, folds, seed)
     if budgets is None:
         budgets = BUDGETS if folds in BY_MODEL and target != "run" else (0,)
@@ -113,10 +120,10 @@ def _ignore(_: EvaluationProgress) -> None:
     """Report to nobody."""
 
 
-def _instances(predictors: "AnyPredictor | Sequence[AnyPredictor]") -> list[PanelPredictor]:
-    given = [predictors] if isinstance(predictors, PanelPredictor | type) else list(predictors)
+def _instances(predictors: "AnyPredictor | Sequence[AnyPredictor]") -> list[PanelPredictor | MagnetPredictor]:
+    given = [predictors] if isinstance(predictors, (*_KINDS, type)) else list(predictors)
     found = [_instance(predictor) for predictor in given]
-    names = [predictor.name for predictor in found]
+    names = [getattr(predictor, "name", type(predictor).__name__) for predictor in found]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise SettingError(
@@ -127,12 +134,17 @@ def _instances(predictors: "AnyPredictor | Sequence[AnyPredictor]") -> list[Pane
     return found
 
 
-def _instance(predictor: object) -> PanelPredictor:
-    if isinstance(predictor, type) and issubclass(predictor, PanelPredictor):
+def _instance(predictor: object) -> PanelPredictor | MagnetPredictor:
+    if isinstance(predictor, type) and issubclass(predictor, _KINDS):
         predictor = predictor()
-    if not isinstance(predictor, PanelPredictor):
-        raise SettingError("predictors:", expected="instances or classes of PanelPredictor", found=repr(predictor))
+    if not isinstance(predictor, _KINDS):
+        expected = "instances or classes of PanelPredictor, RunPredictor or InstancePredictor"
+        raise SettingError("predictors:", expected=expected, found=repr(predictor))
     return predictor
+
+
+def _of_panels(predictor: PanelPredictor | MagnetPredictor, matrix: ScoreMatrix, folds: Folds) -> PanelPredictor:
+    return predictor if isinstance(predictor, PanelPredictor) else adapted(predictor, matrix, folds)
 
 
 def _check_count(name: str, value: object, least: int) -> None:
@@ -213,5 +225,5 @@ def _versions() -> Iterable[tuple[str, str]]:
 
 
 def _described(predictor: PanelPredictor) -> dict[str, str]:
-    of = type(predictor)
+    of = type(getattr(predictor, "predictor", predictor))  # of an adapted one
     return {"name": predictor.name, "class": f"{of.__module__}:{of.__qualname__}", "level": predictor.level}

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from magnet_arrow.evaluation.calls import NO_BUDGET, Answer
-from magnet_arrow.evaluation.score_matrix import RUN
 from magnet_arrow.predictions.panel import numpy
 
 if TYPE_CHECKING:
@@ -97,13 +96,12 @@ def _items(items: list[str], answers: Sequence[Answer], n_rows: int) -> pl.Serie
 def _runs(job: "Job", models: Any, scenarios: Any) -> pl.Series:
     """The run of each model and scenario; null where the scores are of no runs, or of several."""
     matrix = job.matrix
-    if matrix.runs is None:
+    if matrix.of_runs is None:
         return pl.repeat(None, len(models), dtype=pl.String, eager=True)
-    one = matrix.runs.filter(pl.struct("model", "scenario").is_unique())
-    names = {(model, scenario): run for model, scenario, run in one.select("model", "scenario", RUN).iter_rows()}
-    n = len(matrix.scenarios)
-    table = [names.get((model, scenario)) for model in matrix.models for scenario in matrix.scenarios]
-    return _taken(table, models * n + scenarios)
+    runs = matrix.of_runs
+    pairs = [runs.numbers.get((model, scenario), []) for model in matrix.models for scenario in matrix.scenarios]
+    table = [runs.names[numbers[0]] if len(numbers) == 1 else None for numbers in pairs]
+    return _taken(table, models * len(matrix.scenarios) + scenarios)
 
 
 def _stddev(answers: Sequence[Answer], sizes: Any) -> pl.Series:

@@ -3,7 +3,7 @@
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from magnet_arrow.evaluation.budgets import ALL, Budget
 from magnet_arrow.evaluation.prediction_frame import PREDICTIONS
 from magnet_arrow.evaluation.predictor_ranking import rank_predictors
 from magnet_arrow.predictions.panel_files import replacing
+from magnet_arrow.predictions.prediction_scores import score
 
 _METADATA = "magnet_arrow.evaluation"
 
@@ -63,6 +64,19 @@ class Evaluation:
         counted = failed.group_by("predictor", "fold", "error", maintain_order=True).agg(pl.len().alias("values"))
         named = counted.join(names, on="fold", how="left", maintain_order="left")
         return named.select("predictor", "fold", "name", "error", "values")
+
+    def scores(
+        self, by: str | Iterable[str] = ("predictor", "budget"), *, over: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """How good the predictions are, group by group, by every score that `magnet_arrow.score` has.
+
+        Values that were not answered are excluded; `answered` counts the others.
+
+        Args:
+            by: the columns of `predictions` that make groups.
+            over: the factors that intervals are over.
+        """
+        return score(self.predictions, by, over=over)
 
     def ranking(
         self, budget: Budget | None = None, *, level: str | None = None, over: Sequence[str] | None = None

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -31,7 +31,26 @@ Families: TypeAlias = "str | os.PathLike[str] | None"
 
 ALL_ITEMS = "all"
 """The scenario of items that have none."""
-RUN = "run"
+NUMBER = "number"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunScores:
+    """The runs that scores are of.
+
+    Attributes:
+        source: all runs.
+        numbers: of each pair of model and scenario, which of them: indices.
+        names: of each run, suite and folder.
+        metrics: `number`, `metric`, `split` of each run's score.
+        instances: `number`, `item` (its key), `instance_id`.
+    """
+
+    source: HelmRuns
+    numbers: dict[tuple[str, str], list[int]]
+    names: list[str]
+    metrics: pl.DataFrame
+    instances: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +65,7 @@ class ScoreMatrix:
         scenario_of: int64, for each item the index of its scenario.
         question_of: int64, for each item a number; equal for one question that is in several scenarios.
         families: `model`, `weights`, `family`, `organisation`, a row per model; null where nobody has said.
-        runs: where the scores are of runs, which: `model`, `scenario`, `run`, and `source`, `suite`, `folder`.
+        of_runs: where the scores are of runs, which runs these are.
     """
 
     scores: "Floats"
@@ -56,8 +75,7 @@ class ScoreMatrix:
     scenario_of: "Integers"
     question_of: "Integers"
     families: pl.DataFrame
-    runs: pl.DataFrame | None = None
-    source: HelmRuns | None = field(default=None, repr=False)
+    of_runs: "RunScores | None" = None
 
     @classmethod
     def of(cls, data: Scores, *, families: Families = None) -> "ScoreMatrix":
@@ -148,9 +166,23 @@ def _of_runs(runs: HelmRuns, families: Families) -> ScoreMatrix:
     named = labels.replace_strict(known, [_label(text) for text in known], return_dtype=pl.String)
     rows = samples.with_columns(named.alias(SCENARIO))
     cells = rows.group_by(MODEL, SCENARIO, ITEM, maintain_order=True).agg(pl.col(SCORE).mean())
-    where = rows.select(MODEL, SCENARIO, "source", "suite", pl.col("run").alias("folder")).unique(maintain_order=True)
-    named_runs = where.with_columns(pl.concat_str("suite", "folder", separator="/").alias(RUN))
-    return _of_scenarios(cells, families, runs=named_runs, source=runs)
+    return _of_scenarios(cells, families, of_runs=_run_scores(runs, rows))
+
+
+def _run_scores(runs: HelmRuns, rows: pl.DataFrame) -> RunScores:
+    """Which runs samples are of."""
+    places = [(str(place.source), place.suite, place.folder) for place in runs.places]
+    names = ("source", "suite", "run")
+    numbers = pl.DataFrame(places, schema=dict.fromkeys(names, pl.String), orient="row").with_row_index(NUMBER)
+    numbered = rows.join(numbers.unique(names, keep="first"), on=names, how="left", maintain_order="left")
+    of_pairs = numbered.group_by(MODEL, SCENARIO, maintain_order=True).agg(pl.col(NUMBER).unique().sort())
+    return RunScores(
+        runs,
+        {(model, scenario): found for model, scenario, found in of_pairs.iter_rows()},
+        [f"{suite}/{folder}" for _, suite, folder in places],
+        numbered.select(NUMBER, "metric", "split").unique(maintain_order=True),
+        numbered.select(NUMBER, ITEM, "instance_id").unique(maintain_order=True),
+    )
 
 
 def _label(text: str) -> str:
