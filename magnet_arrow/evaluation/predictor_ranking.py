@@ -58,8 +58,13 @@ def _values(predictions: pl.DataFrame) -> pl.DataFrame:
         # rounded, since equal predictions may differ in their last bit, and that is no difference
         (guess - pl.col("actual")).abs().mean().round(12).alias(_LOSS),
         (pl.col("train_median") - pl.col("actual")).abs().mean().alias(_CONSTANT),
-        (_OF_NORMAL * pl.col("noise_variance").sqrt()).mean().alias(_FLOOR),
+        (_OF_NORMAL * _noise_variance().sqrt()).mean().alias(_FLOOR),
     )
+
+
+def _noise_variance() -> pl.Expr:
+    """Of means over several items, as in `score`: the outcome of one item is far from normal."""
+    return pl.when(pl.col("n_items") > 1).then("noise_variance")
 
 
 def _factors(values: pl.DataFrame) -> list[str]:

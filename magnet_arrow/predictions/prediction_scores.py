@@ -98,7 +98,8 @@ def score(
             value, as `Evaluation.predictions`. Only `predicted`, `actual` and what `by` and `over` name must be there.
         by: the columns that make groups, such as `predictor` and `budget`. None: all rows are one group.
         over: the factors that intervals are over: one column or two, or `()` if each row is a draw of its own. None:
-            `model` and `item`, or `scenario` if there are no items, those of them that are there and not in `by`.
+            `model` and `item`, those of them that are there and not in `by`; for want of items `scenario`, if there are
+            5 or more.
         scores: which of the scores are computed; all if None.
         level: the share of intervals that hold the truth; None for no intervals, which takes less time.
         predicted: the column of predictions: `predicted_mean` in what a `RunPredictor` gives.

@@ -8,7 +8,7 @@ import polars as pl
 
 from magnet_arrow.predictions.calibration import Calibration, calibrate
 from magnet_arrow.predictions.fold_correlations import FoldCorrelation, fold_correlation
-from magnet_arrow.predictions.intervals import Clusters, Interval, clusters_of, renumbered
+from magnet_arrow.predictions.intervals import MIN_LEVELS, Clusters, Interval, clusters_of, renumbered
 from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.predictions.prediction_rows import (
     ACTUAL,
@@ -215,9 +215,10 @@ def _cells(groups: "Codes", codes: "Sequence[Codes]") -> "Codes":
 
 
 def _factors(rows: pl.DataFrame, columns: Columns) -> tuple[str, ...]:
-    """Models and items, else scenarios, of which there is more than one."""
+    """Models and items, of which there is more than one; for want of items scenarios, if there are enough."""
     levels = {name: rows.get_column(name).n_unique() for name in columns.over}
-    second = next((name for name in ("item", "scenario") if levels.get(name, 0) > 1), None)
+    least = {"item": 2, "scenario": MIN_LEVELS}
+    second = next((name for name in least if levels.get(name, 0) >= least[name]), None)
     return tuple(name for name in ("model", second) if name is not None and levels.get(name, 0) > 1)
 
 
