@@ -22,7 +22,7 @@ import argparse
 import json
 import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
@@ -94,16 +94,24 @@ def errors_of_task(task: Task) -> "dict[tuple[int, str], Array]":
     sums: dict[tuple[int, str], Array] = {}
     for position, seed in enumerate(task.seeds):
         folds = folds_of(scores, models, task.split, seed)
+        n_held_out = sum(len(held_out) for _, held_out in folds)
         for train, held_out in folds:
             if train.tobytes() not in fits:
                 fits[train.tobytes()] = fitted(scores[train])
             for budget in task.budgets:
-                asked = asked_answers(scores[held_out], budget, seed)
-                for predictor in fits[train.tobytes()]:
-                    errors = np.abs(predictor.predict(asked).scores - scores[held_out].mean(1))
-                    of_seeds = sums.setdefault((budget, predictor.name), np.zeros(len(task.seeds)))
-                    of_seeds[position] += 100 * errors.sum() / sum(len(fold[1]) for fold in folds)
+                for method, error in summed_errors(fits[train.tobytes()], scores[held_out], budget, seed):
+                    of_seeds = sums.setdefault((budget, method), np.zeros(len(task.seeds)))
+                    of_seeds[position] += 100 * error / n_held_out
     return sums
+
+
+def summed_errors(
+    predictors: list[PanelPredictor], scores: "Array", budget: int, seed: int
+) -> Iterator[tuple[str, float]]:
+    """The name of each predictor and the sum of its absolute errors over held-out models with these scores."""
+    asked, actual = asked_answers(scores, budget, seed), scores.mean(1)
+    for predictor in predictors:
+        yield predictor.name, np.abs(predictor.predict(asked).scores - actual).sum()
 
 
 def folds_of(scores: "Array", models: Sequence[str], split: str, seed: int) -> "list[Fold]":
@@ -192,11 +200,8 @@ def table(budget: int, methods: "dict[str, dict[str, Array]]") -> str:
     for method, by_scenario in methods.items():
         of_seeds = np.mean(list(by_scenario.values()), axis=0)
         ratio = of_seeds.mean() / reference.mean()
-        error = (
-            np.std(of_seeds - ratio * reference, ddof=1) / len(of_seeds) ** 0.5 / reference.mean()
-            if len(of_seeds) > 1
-            else np.nan
-        )
+        differences = of_seeds - ratio * reference
+        error = np.std(differences, ddof=1) / len(differences) ** 0.5 / reference.mean() if len(differences) > 1 else 0
         cells = [f"{by_scenario[name].mean():{max(6, len(name))}.2f}" for name in names]
         lines.append("  ".join([method.ljust(width), f"{of_seeds.mean():5.2f}", f"{ratio:5.3f} ± {error:.3f}", *cells]))
     return "\n".join(lines)

@@ -283,6 +283,16 @@ def test_the_budget_script_prints_what_a_loop_finds(two_scenarios, capsys, monke
                 assert printed[method][scenario] == pytest.approx(expected, abs=1e-9)
 
 
+def test_the_budget_script_holds_each_organisation_out_once():
+    scores, models = matrix("mmlu")
+    folds = budget.folds_of(scores, models, "organization", seed=0)
+    assert sorted(row for _, held_out in folds for row in held_out) == list(range(83))
+    for train, held_out in folds:
+        assert sorted([*train, *held_out]) == list(range(83))
+        makers = {models[row].partition("_")[0] for row in held_out}
+        assert not makers & {models[row].partition("_")[0] for row in train}
+
+
 def errors_by_hand(scenario, split, seed):
     scores, _ = matrix(scenario)
     n, order = len(scores), np.argsort(scores.mean(1))
