@@ -1,5 +1,6 @@
 """`FactorResponse`: item response theory with a level, a slope and factors for each model."""
 
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
@@ -20,22 +21,27 @@ class FactorResponse(PanelPredictor):
     """Logistic regression of a model's answers on the items' easiness and factors, with the train models as its prior.
 
     Item j has the features [1, eⱼ − ē, uⱼ]: e is the easiness of the one-parameter model (`one_parameter`), u are the
-    first `FACTORS` right singular vectors of the train models' Pearson residuals (x − p) ÷ √(p(1 − p)), × √items. A
+    first `factors` right singular vectors of the train models' Pearson residuals (x − p) ÷ √(p(1 − p)), × √items. A
     model answers right with probability σ(β · features). Each train model's β is its posterior mode given the prior
-    N((ē, 1, 0, …), diag(9, 1, 1, …)); mean and covariance of these β, with `LEVEL_VARIANCE` added to the level's, are a
+    N((ē, 1, 0, …), diag(9, 1, 1, …)); mean and covariance of these β, with `level_variance` added to the level's, are a
     held-out model's prior. Its unasked items have the expected score σ(f ÷ √(1 + πv/8)), f and v being the mean and
     variance of β · features (Laplace's approximation; MacKay 1992, "The evidence framework applied to classification
     networks"). A model that was asked nothing has the train means. Multidimensional item response theory: Reckase 2009.
 
-    `LEVEL_VARIANCE` lets a held-out model be better or worse than all train models. None would be 3% better where
-    models are held out at random, and has twice the error where they are better than the train models.
-
     Scores between 0 and 1 count as that share of a right answer; those of another range are scaled to it.
+
+    Args:
+        factors: how many factors items have.
+        level_variance: lets a held-out model be better or worse than all train models. 0 is 3% better where models are
+            held out at random, and has up to twice the error where they are better than the train models
+            (`benchmarks/budget.py`, seeds 200 to 219, and splits that it does not have).
     """
 
     name = "item response with factors"
-    FACTORS = 2
-    LEVEL_VARIANCE = 2.0
+
+    def __init__(self, factors: int = 1, level_variance: float = 4.0) -> None:
+        self.factors = factors
+        self.level_variance = level_variance
 
     def fit(self, train: TrainScores) -> Self:
         """Features of the items; mean and covariance of the train models' coefficients."""
@@ -46,16 +52,20 @@ class FactorResponse(PanelPredictor):
         self._low = min(scores.min(), 0.0)
         self._span = max(scores.max(), 1.0) - self._low
         shares = (scores - self._low) / self._span
-        self._features, easiness = item_features(shares, self.FACTORS)
+        self._features, easiness = item_features(shares, self.factors)
         mean = np.array([easiness] + [1.0] + [0.0] * (self._features.shape[1] - 2))
         precision = np.diag([1 / ABILITY_VARIANCE] + [1.0] * (len(mean) - 1))
         coefficients, _ = posterior_modes(self._features, shares, mean, precision)
         self._mean = coefficients.mean(0)
         covariance = np.cov(coefficients.T) if len(coefficients) > 1 else np.linalg.inv(precision)
-        covariance += 0.001 * np.eye(len(mean))
-        covariance[0, 0] += self.LEVEL_VARIANCE
-        self._precision = np.linalg.inv(covariance)
+        self._covariance = covariance + 0.001 * np.eye(len(mean))
         return self
+
+    def with_level_variance(self, level_variance: float) -> Self:
+        """The same fit with another prior of the level."""
+        other = copy(self)
+        other.level_variance = level_variance
+        return other
 
     def predict(self, asked: AskedAnswers) -> PredictedScores:
         """Expected scores under the posterior, and the standard deviation of the mean score."""
@@ -64,7 +74,10 @@ class FactorResponse(PanelPredictor):
         shares = ((known.answers - self._low) / self._span).clip(0, 1)
         columns = ~np.isnan(shares).all(0)
         features = self._features
-        modes, covariances = posterior_modes(features[columns], shares[:, columns], self._mean, self._precision)
+        covariance = self._covariance.copy()
+        covariance[0, 0] += self.level_variance
+        precision = np.linalg.inv(covariance)
+        modes, covariances = posterior_modes(features[columns], shares[:, columns], self._mean, precision)
         variances = np.einsum("mi,nij,mj->nm", features, covariances, features, optimize=True)
         expected = scipy_special().expit(modes @ features.T / np.sqrt(1 + np.pi * variances / 8))
         nothing = np.isnan(shares).all(1, keepdims=True)

@@ -4,35 +4,41 @@ import numpy as np
 import pytest
 from panel_data import asked_answers, real_panel, train_scores
 
-from magnet_arrow.evaluation import Blend, FactorResponse, Kriging, RidgeOnFactors, RsLearn
+from magnet_arrow.evaluation import Aipw, Blend, FactorResponse, Kriging, RidgeOnFactors, RsLearn
 
 OURS = (RidgeOnFactors, Kriging, FactorResponse, Blend)
 
 
-def test_rs_learn_joins_within_the_range_of_the_train_models_only():
+def test_members_that_regress_have_no_weight_beyond_the_train_models():
     train, held_out, _ = real_panel(n_train=40, n_held_out=20)
     answers = np.where(np.arange(120) < 30, held_out, np.nan)
     answers[0, :30], answers[1, :30] = 1, 0  # beyond the best and the worst
-    scores, stddev = {}, None
-    for predictor in (Kriging(), FactorResponse(), RsLearn(), Blend()):
-        predictions = predictor.fit(train_scores(train)).predict(asked_answers(answers))
-        scores[predictor.name] = predictions.scores
-        stddev = predictions.stddev if isinstance(predictor, FactorResponse) else stddev
-    both = (scores["kriging"] + scores["item response with factors"]) / 2
+    members = (
+        Kriging(),
+        FactorResponse(level_variance=0),
+        RsLearn(),
+        FactorResponse(level_variance=4),
+        Aipw(),
+        Blend(),
+    )
+    predicted = [member.fit(train_scores(train)).predict(asked_answers(answers)) for member in members]
+    kriging, response, rs_learn, wide, aipw, ours = (predictions.scores for predictions in predicted)
+    near, far = (kriging + response + rs_learn) / 3, (wide + aipw) / 2
     low, high = train.mean(1).min(), train.mean(1).max()
-    for row, (middle, rs_learn, ours) in enumerate(zip(both, scores["rs-learn"], scores["ours"], strict=True)):
-        weight = min(max(min(middle - low, high - middle) / (2 * stddev[row]), 0), 1)
-        assert ours == pytest.approx((2 * middle + weight * rs_learn) / (2 + weight), abs=1e-9)
-        assert row > 1 or weight == 0
-    assert np.sum((both > low) & (both < high)) > 10
+    weights = [
+        min(max(min(score - low, high - score) / (2 * stddev), 0), 1)
+        for score, stddev in zip(far, predicted[3].stddev, strict=True)
+    ]
+    assert ours == pytest.approx([w * a + (1 - w) * b for w, a, b in zip(weights, near, far, strict=True)], abs=1e-9)
+    assert weights[:2] == [0, 0]
+    assert max(weights) == 1
 
 
 @pytest.mark.parametrize("predictor", OURS)
 def test_all_asked_gives_the_truth(predictor):
     train, held_out, _ = real_panel()
     predictions = predictor().fit(train_scores(train)).predict(asked_answers(held_out))
-    tolerance = 0.12 if predictor is Blend else 1e-12  # RS-Learn, one of its members, regresses
-    assert predictions.scores == pytest.approx(held_out.mean(1), abs=tolerance)
+    assert predictions.scores == pytest.approx(held_out.mean(1), abs=1e-12)
 
 
 @pytest.mark.parametrize("predictor", OURS)

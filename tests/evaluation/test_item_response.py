@@ -62,7 +62,7 @@ def test_standard_deviation_covers_and_shrinks_with_the_number_of_asked_items():
     rng = np.random.default_rng(3)
     abilities, easiness = rng.normal(0.5, 1, 300), rng.normal(0, 1, 150)
     scores = (rng.random((300, 150)) < expit(abilities[:, None] + easiness)).astype(float)
-    predictor = FactorResponse().fit(train_scores(scores[:60]))
+    predictor = FactorResponse(factors=2, level_variance=2).fit(train_scores(scores[:60]))
     stddev = []
     for n_asked in (10, 40):
         answers = np.where(np.arange(150) < n_asked, scores[60:], np.nan)
