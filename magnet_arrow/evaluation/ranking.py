@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import polars as pl
 
 from magnet_arrow._text import counted
-from magnet_arrow.errors import PanelError
+from magnet_arrow.errors import PanelError, SettingError
 from magnet_arrow.evaluation.score_files import is_score_file, read_score_file
 from magnet_arrow.helm.layout import Source
 from magnet_arrow.panels import panel
@@ -97,6 +97,7 @@ def rank(
     >>> rank(table).select("rank", "model", "n", "rank_low", "rank_high", "group").rows()
     [(1, 'a', 12, 1, 2, 1), (2, 'b', 12, 1, 2, 1), (3, 'c', 12, 3, 3, 2)]
     """
+    t_quantile(level, 1)  # checks the level before anything is read
     scored = _Scored.of(data, model=model, item=item, score=score, lower_is_better=lower_is_better)
     better = _significantly_better(scored, comparisons.pairwise(scored.matrix), level)
     rank_low = 1 + better.sum(axis=0)
@@ -143,6 +144,7 @@ def pairwise_comparisons(
     >>> pairwise_comparisons(table).select("first", "second", "n", pl.col("difference", "p_holm").round(4)).rows()
     [('a', 'b', 5, 0.46, 0.0008)]
     """
+    t_quantile(level, 1)  # checks the level before anything is read
     scored = _Scored.of(data, model=model, item=item, score=score, lower_is_better=lower_is_better)
     pairs = comparisons.pairwise(scored.matrix)
     quantiles = {n: t_quantile(level, max(n - 1, 1)) for n in set(pairs.n.tolist())}
@@ -253,8 +255,10 @@ def _check(scores: Panel, matrix: "Floats") -> None:
 
 
 def _is_lower_better(scores: Panel, given: bool | None) -> bool:
-    if given is not None:
+    if isinstance(given, bool):
         return given
+    if given is not None:
+        raise SettingError("lower_is_better:", expected="a bool or None", found=repr(given))
     directions = {name: metric(name).lower_is_better for name in scores.metrics.get_column("metric")}
     lower = sorted(name for name, direction in directions.items() if direction)
     others = sorted(directions.keys() - set(lower))

@@ -12,7 +12,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from magnet_arrow import Panel
-from magnet_arrow.errors import ColumnNotFoundError, PanelError
+from magnet_arrow.errors import ColumnNotFoundError, PanelError, SettingError
 from magnet_arrow.evaluation.ranking import _groups, pairwise_comparisons, rank
 from magnet_arrow.evaluation.win_rates import win_rates
 from magnet_arrow.examples.helm_lite import helm_lite, matrix
@@ -288,3 +288,7 @@ def test_what_cannot_be_ranked_is_named(function) -> None:
         function(pl.concat([table({"a": [1.0]})] * 2))
     with pytest.raises(PanelError, match="No model has a score"):
         function(table({"a": [None]}))
+    with pytest.raises(SettingError, match="level=95 is no confidence level"):
+        function(table({"a": [1.0], "b": [0.0]}), level=95)
+    with pytest.raises(SettingError, match="expected a bool or None, found 'no'"):
+        function(table({"a": [1.0], "b": [0.0]}), lower_is_better="no")
