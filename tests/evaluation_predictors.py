@@ -95,6 +95,7 @@ class Fails(Mean):
             "infinite": lambda: PredictedScores(np.full(n, np.inf)),
             "shape": lambda: PredictedScores(np.zeros(n + 1)),
             "number": lambda: 0.5,
+            "spread": lambda: PredictedScores(good.scores, stddev=np.full(n, -1.0)),
             "words": lambda: PredictedScores(["half"] * n),
             "no outcomes": lambda: PredictedScores(good.scores),
         }

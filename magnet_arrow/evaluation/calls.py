@@ -178,6 +178,8 @@ def _values(found: PredictedScores, call: Call) -> "tuple[Floats, Floats | None]
     if not call.by_item:
         shape = (len(call.models),)
         stddev = None if found.stddev is None else _array("stddev", found.stddev, shape)
+        if stddev is not None and (stddev < 0).any():
+            raise PredictionError("", expected="stddev of 0 or more from predict()", found=str(stddev.min()))
         return _array("scores", found.scores, shape), stddev
     if found.outcomes is None:
         raise PredictionError("", expected="outcomes of items from predict()", found="None")

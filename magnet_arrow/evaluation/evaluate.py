@@ -19,6 +19,7 @@ from magnet_arrow.evaluation.record import Evaluation
 from magnet_arrow.evaluation.score_matrix import Families, ScoreMatrix, Scores
 from magnet_arrow.evaluation.score_noise import score_noise
 from magnet_arrow.instance_predictor import InstancePredictor
+from magnet_arrow.predictions.levels import check_level
 from magnet_arrow.predictor import RunPredictor
 
 AnyPredictor: TypeAlias = "PanelPredictor | MagnetPredictor | type[PanelPredictor | MagnetPredictor]"
@@ -105,6 +106,8 @@ def evaluate(
     given = _instances(predictors)
     _check_count("draws", draws, 1)
     _check_count("seed", seed, 0)
+    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+        raise SettingError("timeout:", expected="seconds above 0, or None", found=repr(timeout))
     matrix = ScoreMatrix.of(data, families=families)
     chosen = [_of_panels(predictor, matrix, folds) for predictor in given]
     made = make_folds(matrix, target, folds, seed)
@@ -140,6 +143,7 @@ def _instance(predictor: object) -> PanelPredictor | MagnetPredictor:
     if not isinstance(predictor, _KINDS):
         expected = "instances or classes of PanelPredictor, RunPredictor or InstancePredictor"
         raise SettingError("predictors:", expected=expected, found=repr(predictor))
+    check_level(f"level of {type(predictor).__name__}", predictor.level)
     return predictor
 
 

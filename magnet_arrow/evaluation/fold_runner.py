@@ -18,6 +18,7 @@ from magnet_arrow.evaluation.panel_predictor import AdaptivePredictor, AskedAnsw
 from magnet_arrow.evaluation.score_matrix import ScoreMatrix
 from magnet_arrow.evaluation.time_limits import TimeIsUp, time_limit
 from magnet_arrow.predictions.panel import numpy
+from magnet_arrow.predictions.stats_packages import threadpoolctl
 
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.panel_predictor import Booleans, Floats, Integers
@@ -58,10 +59,8 @@ def run_folds(job: Job, numbers: Sequence[int]) -> list[list[Answer]]:
 
 def each_fold(job: Job, numbers: Sequence[int]) -> Iterator[list[Answer]]:
     """The predictions of each of these folds in turn, by one thread."""
-    from threadpoolctl import threadpool_limits
-
     require_threads()
-    with threadpool_limits(limits=1):
+    with threadpoolctl().threadpool_limits(limits=1):
         for number in numbers:
             with _random_states():
                 answers = list(_of_fold(job, job.folds[number]))

@@ -73,7 +73,8 @@ class _Adapter(PanelPredictor):
         seen = train.lazy().select("model", "scenario").unique(maintain_order=True).collect()
         self.scenarios = train.scenarios
         self.items = train.items
-        self.train_runs = [number for pair in seen.iter_rows() for number in self.runs.numbers[pair]]
+        self.train_runs = sorted(number for pair in seen.iter_rows() for number in self.runs.numbers[pair])
+        self.train_split: TrainSplit | None = None
         return self
 
     @cached_property
@@ -90,15 +91,13 @@ class _Adapter(PanelPredictor):
         return runs[0]
 
     def splits(self, run: int, instances: Iterable[str] | None) -> tuple[TrainSplit, TestSplit]:
-        """The frames of the train runs, and of some instances of the held-out run."""
-        ids = None if instances is None else list(instances)
-        return draw(
-            self.runs.source,
-            train=sorted(set(self.train_runs) - {run}),
-            test=[run],
-            items=ids,
-            keep_others=self.predictor.level_of_others != "plan",
-        )
+        """The frames of the train runs, which are read once, and of some instances of the held-out run."""
+        keep_others = self.predictor.level_of_others != "plan"
+        items = None if instances is None else list(instances)
+        train = self.train_runs if self.train_split is None else []
+        found, test = draw(self.runs.source, train=train, test=[run], items=items, keep_others=keep_others)
+        self.train_split = self.train_split or found
+        return self.train_split, test
 
     def sequestered(self, split: TestSplit) -> SequesteredTestSplit:
         """What the predictor sees of a test split."""

@@ -60,6 +60,15 @@ def sklearn(submodule: str) -> Any:
     return _module(f"sklearn.{submodule}", "scikit-learn")
 
 
+def threadpoolctl() -> Any:
+    """The module `threadpoolctl`, which comes with scikit-learn.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    return _module("threadpoolctl", "scikit-learn")
+
+
 def scoringrules() -> Any:
     """The module `scoringrules`.
 

@@ -154,6 +154,7 @@ def test_random_numbers_of_others_go_on() -> None:
 
 
 FAILURES = {
+    "spread": "PredictionError: expected stddev of 0 or more from predict(), found -1.0.",
     "fit": "ValueError: no fit today",
     "predict": "ZeroDivisionError: division by zero",
     "exit": "SystemExit: 3",
@@ -177,6 +178,34 @@ def test_a_failure_counts_as_not_answered(how: str) -> None:
     constant = [np.delete(matrix, row, axis=0).mean() - matrix[row].mean() for row in range(6)]
     mae = dict(ranking.select("predictor", "mae").iter_rows())
     assert mae["Fails"] == pytest.approx(np.abs(constant).mean(), abs=1e-12)
+
+
+def test_scores_are_those_of_a_plain_loop() -> None:
+    matrix = scores()
+    found = evaluate([Mean, Sample], panel(matrix), folds="model", budgets=[0, 3], draws=2, seed=5)
+    table = found.scores(over=["model"])
+    assert table.select("predictor", "budget", "n", "answered").rows() == [
+        (name, budget, 6 * (1 + (budget > 0)), 6 * (1 + (budget > 0)))
+        for name in ("Mean", "Sample")
+        for budget in (0, 3)
+    ]
+    for row in table.iter_rows(named=True):
+        mine = found.predictions.filter(predictor=row["predictor"], budget=row["budget"])
+        off = [abs(one["predicted"] - one["actual"]) for one in mine.iter_rows(named=True)]
+        assert row["mae"] == pytest.approx(sum(off) / len(off), abs=1e-12)
+        assert row["mae_low"] < row["mae"] < row["mae_high"]
+        assert 0 < row["noise_floor"] < 0.2
+        assert dict(found.ranking(row["budget"]).select("predictor", "mae").iter_rows())[
+            row["predictor"]
+        ] == pytest.approx(row["mae"])
+
+
+def test_a_level_that_does_not_exist_is_refused() -> None:
+    class Psychic(Mean):
+        level = "mind"  # type: ignore[assignment]
+
+    with pytest.raises(SettingError, match="level of Psychic"):
+        evaluate(Psychic, panel(scores()), folds="model")
 
 
 def test_one_value_may_be_missing() -> None:
@@ -273,6 +302,7 @@ def test_twins_are_held_out_together(tmp_path: Path) -> None:
         ({"budgets": [-1]}, "expected numbers of items or 'all', found -1"),
         ({"budgets": []}, "expected at least one"),
         ({"draws": 0}, "expected a whole number from 1 on, found 0"),
+        ({"timeout": 0}, "expected seconds above 0, or None, found 0"),
         ({"seed": -1}, "expected a whole number from 0 on"),
         ({"seed": None}, "expected a whole number from 0 on, found None"),
     ],
