@@ -70,7 +70,7 @@ def fold_correlation(
         return FoldCorrelation(Interval(float(np.tanh(estimate)), why=why), used, n_perfect)
     without = []
     for codes in clusters.parts or [np.arange(len(x))]:
-        changes, weight_changes = _changes(folds, codes, products, sums, tiny, z * weights, weights)
+        changes, weight_changes = _changes(folds, codes, products, sums, tiny)
         with np.errstate(divide="ignore", invalid="ignore"):
             without.append((total + changes) / (weight + weight_changes))
     found = variance_of(estimate, without, clusters.levels, None)
@@ -78,13 +78,7 @@ def fold_correlation(
 
 
 def _changes(
-    folds: "Codes",
-    codes: "Codes",
-    products: "Floats",
-    sums: "Floats",
-    tiny: "Floats",
-    weighted: "Floats",
-    weights: "Floats",
+    folds: "Codes", codes: "Codes", products: "Floats", sums: "Floats", tiny: "Floats"
 ) -> "tuple[Floats, Floats]":
     """What each level changes of the sum of weighted z, and of the sum of weights, if it is left out."""
     np = numpy()
@@ -95,9 +89,10 @@ def _changes(
     pairs[places] = combined
     of_fold, of_level = pairs // n_levels, pairs % n_levels
     left = sums[of_fold] - _sums_by(places, products, len(pairs))
-    z, weight, _ = _fisher(left, tiny[of_fold])
-    changes = np.bincount(of_level, weights=z * weight - weighted[of_fold], minlength=n_levels)
-    return changes, np.bincount(of_level, weights=weight - weights[of_fold], minlength=n_levels)
+    all_z, all_weights, _ = _fisher(sums, tiny)
+    z, weights, _ = _fisher(left, tiny[of_fold])
+    changes = np.bincount(of_level, weights=z * weights - (all_z * all_weights)[of_fold], minlength=n_levels)
+    return changes, np.bincount(of_level, weights=weights - all_weights[of_fold], minlength=n_levels)
 
 
 def _fisher(sums: "Floats", tiny: "Floats") -> "tuple[Floats, Floats, Booleans]":
