@@ -84,6 +84,9 @@ def audit_items(
     a wrong and a right key by a one-parameter model. Cross-fitted in 10 folds of items, with 6 copies of each item, in
     which models that were right are wrong, and those that were wrong are right with the chance `guess`.
 
+    Recall of 1% of keys made wrong among the 2% most suspicious items (`benchmarks/flipped_keys.py`, seeds 0 to 19):
+    math 1.00, gsm .985, commonsense 1.00, med_qa .51, mmlu .38; by item-rest correlation 1.00, .985, .84, .42 and .22.
+
     Args:
         data: as for `rank`.
         model: the table's column that names the model.
