@@ -80,6 +80,10 @@ class Fails(Mean):
             time.sleep(30)
         if self.how == "write":
             train.scores[:] = 0
+        if self.how == "unlock":
+            train.scores.setflags(write=True)
+        if self.how == "rename":
+            train.models.append("m9")  # type: ignore[attr-defined]
         if self.how == "stop":
             raise KeyboardInterrupt
         if self.how == "die":
@@ -89,6 +93,12 @@ class Fails(Mean):
     def predict(self, asked: AskedAnswers) -> PredictedScores:
         good = super().predict(asked)
         n = len(asked.models)
+        if self.how == "want less":
+            asked.wanted[:, 1:] = False
+        if self.how == "answer":
+            asked.answers.setflags(write=True)
+        if self.how == "move":
+            asked.train_rows[:] = 0
         made: dict[str, Any] = {
             "predict": lambda: 1 / 0,
             "nan": lambda: PredictedScores(np.where(np.arange(n) == 0, np.nan, good.scores)),
@@ -97,9 +107,29 @@ class Fails(Mean):
             "number": lambda: 0.5,
             "spread": lambda: PredictedScores(good.scores, stddev=np.full(n, -1.0)),
             "words": lambda: PredictedScores(["half"] * n),
+            "text": lambda: PredictedScores(["0.5"] * n),
+            "complex": lambda: PredictedScores(np.full(n, 0.5 + 1j)),
+            "masked": lambda: PredictedScores(np.ma.masked_array(np.full(n, 0.5), mask=True)),
+            "negative": lambda: PredictedScores(good.scores, stddev=np.full(n, -1)),
             "no outcomes": lambda: PredictedScores(good.scores),
         }
         return made.get(self.how, lambda: good)()
+
+
+class Rewrites(Mean):
+    """Writes to the records that it gets, and to what it returned before."""
+
+    def fit(self, train: TrainScores) -> Self:
+        self.returned = np.zeros(1)
+        super().fit(train)
+        object.__setattr__(train, "scores", np.zeros_like(train.scores))
+        return self
+
+    def predict(self, asked: AskedAnswers) -> PredictedScores:
+        self.returned[:] = super().predict(asked).scores
+        object.__setattr__(asked, "answers", np.ones_like(asked.answers))
+        object.__setattr__(asked, "wanted", ~asked.wanted)
+        return PredictedScores(self.returned)
 
 
 class InOrder(AdaptivePredictor, Mean):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from polars.exceptions import PanicException
 
@@ -11,7 +11,11 @@ from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor
 from magnet_arrow.predictions.panel import numpy
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from magnet_arrow.evaluation.panel_predictor import Booleans, Floats, Integers
+
+_DType = TypeVar("_DType", bound="np.dtype[Any]")
 
 NO_BUDGET = -1
 """How the budget "all" is written in arrays."""
@@ -106,15 +110,16 @@ class Call:
         """The call for some of the models."""
         asked = self.asked
         index = numpy().array(rows, dtype=int)
-        models = [asked.models[row] for row in rows]
-        chosen = AskedAnswers(asked.answers[index], asked.wanted[index], models, asked.train_rows[index])
+        models = tuple(asked.models[row] for row in rows)
+        arrays = (frozen(array[index]) for array in (asked.answers, asked.wanted, asked.train_rows))
+        answers, wanted, train_rows = arrays
+        chosen = AskedAnswers(answers, wanted, models, train_rows)
         return replace(self, asked=chosen, truth=self.truth[index], noise=self.noise[index], models=self.models[index])
 
 
-def frozen(array: "Floats") -> "Floats":
-    """The array, which nobody can write to from now on: all predictors get the same one."""
-    array.setflags(write=False)
-    return array
+def frozen(array: "np.ndarray[tuple[int, ...], _DType]") -> "np.ndarray[tuple[int, ...], _DType]":
+    """A copy that cannot be made writable again: all predictors get the same one, and are scored by it."""
+    return numpy().ndarray(array.shape, array.dtype, buffer=array.tobytes())  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,7 +165,9 @@ def ask(predictor: PanelPredictor, call: Call, fold: int, index: int) -> Answer:
         Exception: whatever `predict` raised.
     """
     np = numpy()
-    found = predictor.predict(call.asked)
+    found = predictor.predict(
+        replace(call.asked)
+    )  # a copy, as a frozen dataclass is not safe from `object.__setattr__`
     rows = call.rows()
     predicted, stddev = _values(found, call)
     is_number = np.isfinite(predicted)
@@ -187,9 +194,13 @@ def _values(found: PredictedScores, call: Call) -> "tuple[Floats, Floats | None]
 
 
 def _array(name: str, value: object, shape: tuple[int, ...]) -> "Floats":
+    """A copy, as the predictor may write to its own array later; NaN where a value is masked."""
     np = numpy()
     try:
-        array: Floats = np.asarray(value, dtype=np.float64)
+        given = np.array(value) if not isinstance(value, np.ma.MaskedArray) else value.astype(float).filled(np.nan)
+        if given.dtype.kind in "cSU":  # complex numbers and strings, which NumPy would convert
+            raise TypeError
+        array: Floats = given.astype(np.float64)
     except (TypeError, ValueError):
         raise PredictionError("", expected=f"numbers as {name} from predict()", found=repr(value)[:100]) from None
     if array.shape != shape:

@@ -139,12 +139,25 @@ def _instances(predictors: "AnyPredictor | Sequence[AnyPredictor]") -> list[Pane
 
 def _instance(predictor: object) -> PanelPredictor | MagnetPredictor:
     if isinstance(predictor, type) and issubclass(predictor, _KINDS):
-        predictor = predictor()
+        predictor = _made(predictor)
     if not isinstance(predictor, _KINDS):
         expected = "instances or classes of PanelPredictor, RunPredictor or InstancePredictor"
         raise SettingError("predictors:", expected=expected, found=repr(predictor))
     check_level(f"level of {type(predictor).__name__}", predictor.level)
+    name = getattr(predictor, "name", "its class")
+    if not isinstance(name, str) or not name:
+        raise SettingError(f"{type(predictor).__name__}.name:", expected="a string", found=repr(name))
     return predictor
+
+
+def _made(predictor: type[PanelPredictor | MagnetPredictor]) -> PanelPredictor | MagnetPredictor:
+    try:
+        return predictor()
+    except TypeError as error:
+        expected = "an instance, or a class that needs no arguments"
+        raise SettingError(
+            f"predictors: {predictor.__name__} cannot be made.", expected=expected, found=said(error)
+        ) from error
 
 
 def _of_panels(predictor: PanelPredictor | MagnetPredictor, matrix: ScoreMatrix, folds: Folds) -> PanelPredictor:

@@ -5,7 +5,7 @@ import copy
 import random
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from magnet_arrow._forks import require_threads
@@ -113,9 +113,9 @@ def _part(job: Job, fold: Fold, columns: "Integers", wanted: "Sequence[Integers]
     train_rows = fold.train[has_scores]
     train = TrainScores(
         frozen(seen[has_scores]),
-        [matrix.models[row] for row in train_rows],
-        [matrix.items[column] for column in columns],
-        [matrix.scenarios[of] for of in matrix.scenario_of[columns]],
+        tuple(matrix.models[row] for row in train_rows),
+        tuple(matrix.items[column] for column in columns),
+        tuple(matrix.scenarios[of] for of in matrix.scenario_of[columns]),
     )
     constants = _constants(job, train.scores, matrix.scenario_of[columns])
     calls = [call for of in wanted for call in _calls(job, fold, columns, of, train_rows, constants)]
@@ -175,9 +175,9 @@ def _calls(
             held_out = fold.held_out[rows]
             asked_answers = AskedAnswers(
                 frozen(np.where(asked[rows], truth[rows], np.nan)),
-                known[rows],
-                [matrix.models[row] for row in held_out],
-                _places(train_rows, held_out),
+                frozen(known[rows]),
+                tuple(matrix.models[row] for row in held_out),
+                frozen(_places(train_rows, held_out)),
             )
             labels = Labels(scenario, draw, NO_BUDGET if budget == ALL else budget, *constants)
             noise = job.noise[np.ix_(held_out, columns)]
@@ -229,7 +229,7 @@ def _made(
     """The answers, as long as `fit` and the code around `predict` raise nothing."""
     if not len(train.models) or numpy().isnan(train.scores).all():
         raise PredictionError("No train model has a score.")
-    fitted = predictor.fit(train)
+    fitted = predictor.fit(replace(train))
     if not isinstance(fitted, PanelPredictor):
         raise PredictionError("", expected="the predictor itself from fit()", found=type(fitted).__name__)
     interviews = Interviews(fitted) if isinstance(fitted, AdaptivePredictor) else None

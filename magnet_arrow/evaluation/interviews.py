@@ -95,12 +95,14 @@ class Interviews:
         np = numpy()
         fine = [row for row, key in enumerate(keys) if key not in self._failed]
         whole = call.rows()
-        predicted = np.full(len(whole.actual), np.nan)
+        predicted, stddev = np.full((2, len(whole.actual)), np.nan)
         errors = [self._failed.get((call.labels.scenario, int(model))) for model in whole.models]
         if fine:
             of_them = ask(self._predictor, call.of(fine), fold, index)
-            predicted[np.array([error is None for error in errors])] = of_them.predicted
+            answered = np.array([error is None for error in errors])
+            predicted[answered] = of_them.predicted
+            stddev[answered] = np.nan if of_them.stddev is None else of_them.stddev
             if isinstance(of_them.errors, list):
                 rest = iter(of_them.errors)
                 errors = [next(rest) if error is None else error for error in errors]
-        return Answer(fold, index, call.labels, whole, predicted, None, errors)
+        return Answer(fold, index, call.labels, whole, predicted, stddev, errors)

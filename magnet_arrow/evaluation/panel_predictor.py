@@ -26,7 +26,7 @@ SCENARIO = "scenario"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainScores:
-    """The scores that a predictor learns from.
+    """The scores that a predictor learns from. The arrays are read-only: copy what you change.
 
     Attributes:
         scores: float64, models × items; NaN where a score is missing or held out.
@@ -52,7 +52,7 @@ class TrainScores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AskedAnswers:
-    """What a predictor sees of the held-out models.
+    """What a predictor sees of the held-out models. The arrays are read-only: copy what you change.
 
     Attributes:
         answers: float64, held-out models × items of the train scores; NaN where an item was not asked.

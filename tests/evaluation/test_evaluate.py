@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from evaluation_predictors import CopiesTwin, Fails, InOrder, Mean, Noise, Sample
+from evaluation_predictors import CopiesTwin, Fails, InOrder, Mean, Noise, Rewrites, Sample
 
 import magnet_arrow
 from magnet_arrow import Evaluation, Panel, evaluate, load_evaluation
@@ -163,7 +163,16 @@ FAILURES = {
     "shape": "PredictionError: expected scores of shape (1,) from predict(), found shape (2,).",
     "number": "PredictionError: expected PredictedScores from predict(), found float.",
     "words": "PredictionError: expected numbers as scores from predict(), found ['half'].",
+    "text": "PredictionError: expected numbers as scores from predict(), found ['0.5'].",
+    "complex": "PredictionError: expected numbers as scores from predict(), found array([0.5+1.j]).",
+    "masked": "predicted nan",
+    "negative": "PredictionError: expected stddev of 0 or more from predict(), found -1.0.",
     "write": "ValueError: assignment destination is read-only",
+    "unlock": "ValueError: cannot set WRITEABLE flag to True of this array",
+    "rename": "AttributeError: 'tuple' object has no attribute 'append'",
+    "want less": "ValueError: assignment destination is read-only",
+    "answer": "ValueError: cannot set WRITEABLE flag to True of this array",
+    "move": "ValueError: assignment destination is read-only",
 }
 
 
@@ -206,6 +215,12 @@ def test_a_level_that_does_not_exist_is_refused() -> None:
 
     with pytest.raises(SettingError, match="level of Psychic"):
         evaluate(Psychic, panel(scores()), folds="model")
+
+
+def test_a_predictor_changes_nothing_of_others_and_no_answer_of_its_own() -> None:
+    found = evaluate([Rewrites, Mean], panel(scores()), folds="model", budgets=[1, 4], draws=2).predictions
+    of_each = [found.filter(predictor=name).drop("predictor") for name in ("Rewrites", "Mean")]
+    assert of_each[0].equals(of_each[1])
 
 
 def test_one_value_may_be_missing() -> None:
@@ -322,6 +337,23 @@ def test_impossible_settings_are_refused(options: dict[str, object], message: st
 def test_impossible_predictors_are_refused(predictors: list[object]) -> None:
     with pytest.raises(SettingError, match="redictors"):
         evaluate(predictors, panel(scores()), folds="model")  # type: ignore[arg-type]
+
+
+class Nameless(Mean):
+    name = ""
+
+
+@pytest.mark.parametrize(
+    ("predictor", "message"),
+    [
+        (Fails, "Fails cannot be made.\n  expected an instance, or a class that needs no arguments, found TypeError"),
+        (magnet_arrow.PanelPredictor, "PanelPredictor cannot be made"),  # it is abstract
+        (Nameless, "Nameless.name:\n  expected a string, found ''"),
+    ],
+)
+def test_predictors_with_impossible_attributes_are_refused(predictor: type[Mean], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        evaluate(predictor, panel(scores()), folds="model")
 
 
 def test_levels_are_not_mixed_in_a_ranking() -> None:
