@@ -23,8 +23,8 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from magnet_arrow.examples.helm_lite import SCENARIOS, Scenario, matrix
-from magnet_arrow.predictions.comparisons import paired
-from magnet_arrow.predictions.intervals import Clusters, Interval, clustered, clusters_of, proportion, wilson
+from magnet_arrow.statistics.comparisons import paired
+from magnet_arrow.statistics.intervals import Clusters, Interval, clustered, clusters_of, proportion, wilson
 
 Array: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.float64]]"
 Method: TypeAlias = Callable[[Array, Clusters], Interval]

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from magnet_arrow.examples.helm_lite import SCENARIOS, Scenario, matrix
-from magnet_arrow.predictions.comparisons import differences, holm, minimum_detectable, pairwise
-from magnet_arrow.predictions.intervals import MIN_LEVELS
+from magnet_arrow.statistics.comparisons import differences, holm, minimum_detectable, pairwise
+from magnet_arrow.statistics.intervals import MIN_LEVELS
 
 N_ITEMS = 100
 FALSE_ALARMS_OF = (20, 50, 100, 400)

@@ -20,7 +20,7 @@ import polars as pl
 
 from magnet_arrow import pairwise_comparisons, rank
 from magnet_arrow.examples.helm_lite import helm_lite
-from magnet_arrow.predictions.stats_packages import scipy_special
+from magnet_arrow.statistics.stats_packages import scipy_special
 
 ROUNDS = 9
 

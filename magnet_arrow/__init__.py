@@ -17,9 +17,9 @@ if TYPE_CHECKING:  # `typing` itself would take a while to import
     from magnet_arrow.evaluation.audit import audit_items
     from magnet_arrow.evaluation.evaluate import evaluate
     from magnet_arrow.evaluation.panel_predictor import AdaptivePredictor, PanelPredictor
+    from magnet_arrow.evaluation.predictors.sklearn_predictor import from_sklearn
     from magnet_arrow.evaluation.ranking import pairwise_comparisons, rank
     from magnet_arrow.evaluation.record import Evaluation, load_evaluation
-    from magnet_arrow.evaluation.sklearn_predictor import from_sklearn
     from magnet_arrow.evaluation.win_rates import win_rates
     from magnet_arrow.ingestion.api import IngestReport, ingest
     from magnet_arrow.instance_predictor import InstancePredictor
@@ -29,9 +29,9 @@ if TYPE_CHECKING:  # `typing` itself would take a while to import
     from magnet_arrow.predictions.joins import InstanceJoin, join_instances
     from magnet_arrow.predictions.model_families import model_families
     from magnet_arrow.predictions.panel import Panel, load_panel
-    from magnet_arrow.predictions.prediction_scores import score
     from magnet_arrow.predictions.records import RunPrediction
     from magnet_arrow.predictor import Predictor, RunPredictor
+    from magnet_arrow.statistics.prediction_scores import score
 
 del TYPE_CHECKING
 
@@ -108,7 +108,7 @@ _HOMES = {
     "VerifyReport": "checks.verify",
     "audit_items": "evaluation.audit",
     "evaluate": "evaluation.evaluate",
-    "from_sklearn": "evaluation.sklearn_predictor",
+    "from_sklearn": "evaluation.predictors.sklearn_predictor",
     "ingest": "ingestion.api",
     "join_instances": "predictions.joins",
     "load_evaluation": "evaluation.record",
@@ -117,7 +117,7 @@ _HOMES = {
     "pairwise_comparisons": "evaluation.ranking",
     "panel": "panels",
     "rank": "evaluation.ranking",
-    "score": "predictions.prediction_scores",
+    "score": "statistics.prediction_scores",
     "validate": "checks.validate",
     "verify": "checks.verify",
     "win_rates": "evaluation.win_rates",

@@ -1,6 +1,13 @@
 """Panels and predictors -> predictions of held-out models and runs, their scores, and rankings."""
 
-from magnet_arrow.evaluation.baselines import (
+from magnet_arrow.evaluation.panel_predictor import (
+    AdaptivePredictor,
+    AskedAnswers,
+    PanelPredictor,
+    PredictedScores,
+    TrainScores,
+)
+from magnet_arrow.evaluation.predictors.baselines import (
     AdditiveMean,
     ItemAdjustedMean,
     NearestModels,
@@ -9,20 +16,13 @@ from magnet_arrow.evaluation.baselines import (
     SampleMean,
     TrainMean,
 )
-from magnet_arrow.evaluation.blend import Blend
-from magnet_arrow.evaluation.item_factors import RidgeOnFactors
-from magnet_arrow.evaluation.item_response import FactorResponse
-from magnet_arrow.evaluation.kriging import Kriging
-from magnet_arrow.evaluation.one_parameter import OneParameterResponse
-from magnet_arrow.evaluation.panel_predictor import (
-    AdaptivePredictor,
-    AskedAnswers,
-    PanelPredictor,
-    PredictedScores,
-    TrainScores,
-)
-from magnet_arrow.evaluation.regressions import Aipw, RsLearn
-from magnet_arrow.evaluation.sklearn_predictor import from_sklearn
+from magnet_arrow.evaluation.predictors.blend import Blend
+from magnet_arrow.evaluation.predictors.item_factors import RidgeOnFactors
+from magnet_arrow.evaluation.predictors.item_response import FactorResponse
+from magnet_arrow.evaluation.predictors.kriging import Kriging
+from magnet_arrow.evaluation.predictors.one_parameter import OneParameterResponse
+from magnet_arrow.evaluation.predictors.regressions import Aipw, RsLearn
+from magnet_arrow.evaluation.predictors.sklearn_predictor import from_sklearn
 
 __all__ = [
     "BASELINES",

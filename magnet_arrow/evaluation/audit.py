@@ -16,9 +16,9 @@ from magnet_arrow.evaluation.score_files import is_score_file, read_score_file
 from magnet_arrow.panels import panel
 from magnet_arrow.predictions.panel import Panel, numpy
 from magnet_arrow.predictions.panel_files import ITEM, is_table
-from magnet_arrow.predictions.stats_packages import sklearn
 from magnet_arrow.runs.helm_runs import HelmRuns
 from magnet_arrow.runs.summaries import Summaries
+from magnet_arrow.statistics.stats_packages import sklearn
 
 if TYPE_CHECKING:
     import numpy as np

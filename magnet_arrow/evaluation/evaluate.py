@@ -8,13 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeAlias
 
 from magnet_arrow.errors import SettingError, WorkersLostError
-from magnet_arrow.evaluation.budgets import BUDGETS, Budget, check_budgets
-from magnet_arrow.evaluation.calls import Answer, said
-from magnet_arrow.evaluation.fold_runner import Job, each_fold, run_folds
-from magnet_arrow.evaluation.folds import BY_MODEL, Folds, Target, make_folds
-from magnet_arrow.evaluation.magnet_adapters import MagnetPredictor, adapted
+from magnet_arrow.evaluation.harness.budgets import BUDGETS, Budget, check_budgets
+from magnet_arrow.evaluation.harness.calls import Answer, said
+from magnet_arrow.evaluation.harness.fold_runner import Job, each_fold, run_folds
+from magnet_arrow.evaluation.harness.folds import BY_MODEL, Folds, Target, make_folds
+from magnet_arrow.evaluation.harness.prediction_frame import prediction_frame
 from magnet_arrow.evaluation.panel_predictor import PanelPredictor
-from magnet_arrow.evaluation.prediction_frame import prediction_frame
+from magnet_arrow.evaluation.predictors.magnet_adapters import MagnetPredictor, adapted
 from magnet_arrow.evaluation.record import Evaluation
 from magnet_arrow.evaluation.score_matrix import Families, ScoreMatrix, Scores
 from magnet_arrow.evaluation.score_noise import score_noise

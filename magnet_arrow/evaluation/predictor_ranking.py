@@ -6,8 +6,8 @@ from math import pi, sqrt
 import polars as pl
 
 from magnet_arrow.errors import SettingError
-from magnet_arrow.predictions.comparisons import compare
-from magnet_arrow.predictions.intervals import MIN_LEVELS
+from magnet_arrow.statistics.comparisons import compare
+from magnet_arrow.statistics.intervals import MIN_LEVELS
 
 SIGNIFICANT = 0.05
 _VALUE = ("fold", "model", "scenario", "item")

@@ -15,15 +15,15 @@ from magnet_arrow.errors import PanelError, SettingError
 from magnet_arrow.evaluation.score_files import is_score_file, read_score_file
 from magnet_arrow.helm.layout import Source
 from magnet_arrow.panels import panel
-from magnet_arrow.predictions import comparisons
-from magnet_arrow.predictions.intervals import LEVEL, MIN_LEVELS, Interval, clustered, proportion, t_quantile
 from magnet_arrow.predictions.metrics import metric
 from magnet_arrow.predictions.panel import Panel, numpy
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, SCORE, is_table
 from magnet_arrow.runs.summaries import Summaries
+from magnet_arrow.statistics import comparisons
+from magnet_arrow.statistics.intervals import LEVEL, MIN_LEVELS, Interval, clustered, proportion, t_quantile
 
 if TYPE_CHECKING:
-    from magnet_arrow.predictions.intervals import Booleans, Floats
+    from magnet_arrow.statistics.intervals import Booleans, Floats
 
 Rankable: TypeAlias = "Panel | Summaries | Source | Any"
 """What can be ranked: a panel; a table with a row for each model and item, or a .csv, .parquet or .npz file of one; or

@@ -11,11 +11,11 @@ from typing import Any
 import polars as pl
 
 from magnet_arrow.errors import BadFileError, SettingError, SourceNotFoundError, Where
-from magnet_arrow.evaluation.budgets import ALL, Budget
-from magnet_arrow.evaluation.prediction_frame import PREDICTIONS
+from magnet_arrow.evaluation.harness.budgets import ALL, Budget
+from magnet_arrow.evaluation.harness.prediction_frame import PREDICTIONS
 from magnet_arrow.evaluation.predictor_ranking import rank_predictors
 from magnet_arrow.predictions.panel_files import replacing
-from magnet_arrow.predictions.prediction_scores import score
+from magnet_arrow.statistics.prediction_scores import score
 
 _METADATA = "magnet_arrow.evaluation"
 

@@ -31,8 +31,8 @@ from magnet_arrow.evaluation import (
     TrainMean,
     TrainScores,
 )
-from magnet_arrow.evaluation.one_parameter import most_probable_abilities
-from magnet_arrow.evaluation.train_matrix import item_means
+from magnet_arrow.evaluation.predictors.one_parameter import most_probable_abilities
+from magnet_arrow.evaluation.predictors.train_matrix import item_means
 from magnet_arrow.examples.helm_lite import matrix
 
 NAN = np.nan

@@ -5,7 +5,7 @@ from evaluation_predictors import CopiesTwin, Mean
 
 from magnet_arrow import evaluate
 from magnet_arrow.errors import FamilyNotFoundError, SettingError
-from magnet_arrow.evaluation.folds import make_folds, model_groups
+from magnet_arrow.evaluation.harness.folds import make_folds, model_groups
 from magnet_arrow.evaluation.score_matrix import ScoreMatrix
 
 

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from magnet_arrow.evaluation import FactorResponse
-from magnet_arrow.evaluation.item_response import item_features, one_parameter, posterior_modes
+from magnet_arrow.evaluation.predictors.item_response import item_features, one_parameter, posterior_modes
 
 
 def log_loss(logits, shares):

@@ -1,0 +1,1 @@
+"""Predictors of panels: baselines, our own, and those of other libraries."""

@@ -1,0 +1,1 @@
+"""Predicted and actual values -> scores with intervals, and comparisons of models and predictors."""

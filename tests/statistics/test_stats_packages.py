@@ -1,0 +1,43 @@
+"""Optional packages: they come as they are, and a user without them is told the command."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import scipy.special
+import sklearn.linear_model
+
+from magnet_arrow.errors import MissingPackageError
+from magnet_arrow.statistics import stats_packages
+
+
+def test_the_packages_own_modules_come() -> None:
+    assert stats_packages.scipy_special() is scipy.special
+    assert stats_packages.sklearn("linear_model") is sklearn.linear_model
+
+
+@pytest.mark.parametrize(
+    ("module", "get"),
+    [
+        ("scipy.special", stats_packages.scipy_special),
+        ("scipy.stats", stats_packages.scipy_stats),
+        ("scipy.integrate", stats_packages.scipy_integrate),
+        ("scipy.optimize", stats_packages.scipy_optimize),
+        ("scipy.sparse", stats_packages.scipy_sparse),
+        ("sklearn.linear_model", lambda: stats_packages.sklearn("linear_model")),
+        ("scoringrules", stats_packages.scoringrules),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_missing_package_is_named_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, module: str, get: Callable[[], Any]
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'magnet-arrow\[stats\]'") as caught:
+        get()
+    assert caught.value.message == f"Scores, intervals and rankings need {package(module)}."
+
+
+def package(module: str) -> str:
+    return {"scipy": "SciPy", "sklearn": "scikit-learn", "scoringrules": "scoringrules"}[module.split(".")[0]]
