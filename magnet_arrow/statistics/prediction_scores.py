@@ -117,8 +117,9 @@ def score(
 
     >>> frame = pl.DataFrame({"predictor": ["a", "a", "b", "b"], "predicted": [0.5, 0.7, 0.1, None],
     ...                       "actual": [0.4, 0.9, 0.2, 0.4]})
-    >>> score(frame, by="predictor", scores=["mae", "bias"], level=None).drop("why_null").rows()
-    [('a', 2, 2, 0, 0.15, -0.05), ('b', 2, 1, 0, 0.1, -0.1)]
+    >>> scores = score(frame, by="predictor", scores=["mae", "bias"], level=None)
+    >>> scores.select("predictor", "n", "answered", pl.col("mae", "bias").round(3)).rows()
+    [('a', 2, 2, 0.15, -0.05), ('b', 2, 1, 0.1, -0.1)]
     """
     chosen = _chosen(scores)
     if level is not None and not (isinstance(level, int | float) and 0 < level < 1):
