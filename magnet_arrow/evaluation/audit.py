@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import SettingError
 from magnet_arrow.evaluation.ranking import Rankable
 from magnet_arrow.evaluation.score_files import is_score_file, read_score_file
 from magnet_arrow.panels import panel
-from magnet_arrow.predictions.panel import Panel, numpy
+from magnet_arrow.predictions.panel import Panel
 from magnet_arrow.predictions.panel_files import ITEM, is_table
 from magnet_arrow.runs.helm_runs import HelmRuns
 from magnet_arrow.runs.summaries import Summaries

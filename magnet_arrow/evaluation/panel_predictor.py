@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 import polars as pl
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.predictions.levels import Level
-from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, SCORE
 
 if TYPE_CHECKING:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import polars as pl
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow._text import counted
 from magnet_arrow.errors import PanelError, SettingError
 from magnet_arrow.evaluation.score_files import is_score_file, read_score_file
 from magnet_arrow.helm.layout import Source
 from magnet_arrow.panels import panel
 from magnet_arrow.predictions.metrics import metric
-from magnet_arrow.predictions.panel import Panel, numpy
+from magnet_arrow.predictions.panel import Panel
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, SCORE, is_table
 from magnet_arrow.runs.summaries import Summaries
 from magnet_arrow.statistics import comparisons

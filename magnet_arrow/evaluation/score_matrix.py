@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import polars as pl
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import PanelError
 from magnet_arrow.evaluation.panel_predictor import SCENARIO
 from magnet_arrow.evaluation.score_files import is_score_file, read_score_file
 from magnet_arrow.helm.layout import Source
 from magnet_arrow.predictions import panel_of_samples
 from magnet_arrow.predictions.model_families import known_families
-from magnet_arrow.predictions.panel import Panel, numpy
+from magnet_arrow.predictions.panel import Panel
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, SCORE, is_table, lazy_frame, long_rows
 from magnet_arrow.runs.helm_runs import HelmRuns
 from magnet_arrow.runs.summaries import Summaries

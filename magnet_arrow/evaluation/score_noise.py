@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.evaluation.panel_predictor import TrainScores
 from magnet_arrow.evaluation.predictors.one_parameter import OneParameterResponse
 from magnet_arrow.evaluation.score_matrix import ScoreMatrix
-from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.statistics.stats_packages import scipy_special
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import polars as pl
 
-from magnet_arrow.errors import MissingPackageError, PanelError, SettingError
+from magnet_arrow._numpy import numpy
+from magnet_arrow.errors import PanelError, SettingError
 from magnet_arrow.predictions import panel_files
 from magnet_arrow.predictions.asked import check_name
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, RESPONSE, SCORE
@@ -227,19 +228,6 @@ def load_panel(path: str | os.PathLike[str]) -> Panel:
         case _:
             rows, threshold = panel_files.read_csv(file), None
     return replace(Panel._of_rows(rows, "refuse"), threshold=threshold)
-
-
-def numpy() -> Any:
-    """NumPy's module.
-
-    Raises:
-        MissingPackageError: it is not installed.
-    """
-    try:
-        import numpy as module
-    except ImportError as error:
-        raise MissingPackageError("Matrices need NumPy.", hint="pip install numpy") from error
-    return module
 
 
 def _check_rows(rows: pl.DataFrame) -> None:

@@ -4,7 +4,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from magnet_arrow.predictions.panel import numpy
+from magnet_arrow._numpy import numpy
 from magnet_arrow.statistics.stats_packages import scipy_optimize, scipy_special, sklearn
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import SettingError
-from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.statistics.intervals import (
     LEVEL,
     MIN_LEVELS,

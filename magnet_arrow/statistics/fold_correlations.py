@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from magnet_arrow.predictions.panel import numpy
+from magnet_arrow._numpy import numpy
 from magnet_arrow.statistics.intervals import Clusters, Interval, interval_of, renumbered, variance_of, why_no_interval
 
 if TYPE_CHECKING:

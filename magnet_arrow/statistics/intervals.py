@@ -35,8 +35,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import polars as pl
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import SettingError
-from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.statistics.stats_packages import scipy_special
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import PredictionError, SettingError
-from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.statistics.proper_scores import MIN_SAMPLES, crps_normal, crps_samples, weighted_interval_score
 from magnet_arrow.statistics.stats_packages import scipy_special
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import ColumnNotFoundError, SettingError
-from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.predictions.panel_files import lazy_frame
 from magnet_arrow.statistics.intervals import LEVEL
 from magnet_arrow.statistics.predicted_spread import spread_of

@@ -6,7 +6,7 @@ They are scoringrules' functions, with a gap closed. Of a prediction that is cer
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from magnet_arrow.predictions.panel import numpy
+from magnet_arrow._numpy import numpy
 from magnet_arrow.statistics.stats_packages import scoringrules
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import PredictionError
-from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.statistics.stats_packages import scipy_integrate
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
 
-from magnet_arrow.predictions.panel import numpy
+from magnet_arrow._numpy import numpy
 from magnet_arrow.statistics.calibration import Calibration, calibrate
 from magnet_arrow.statistics.fold_correlations import FoldCorrelation, fold_correlation
 from magnet_arrow.statistics.intervals import MIN_LEVELS, Clusters, Interval, clusters_of, renumbered

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite, nan
 from typing import TYPE_CHECKING, TypeAlias
 
-from magnet_arrow.predictions.panel import numpy
+from magnet_arrow._numpy import numpy
 from magnet_arrow.statistics import prediction_rows as rows
 from magnet_arrow.statistics.calibration import Calibration
 from magnet_arrow.statistics.intervals import Interval, Scale, Statistic, clustered, mean, proportion

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import SettingError
-from magnet_arrow.predictions.panel import numpy
 
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.panel_predictor import Booleans, Integers

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from polars.exceptions import PanicException
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import PredictionError
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor, PredictedScores
-from magnet_arrow.predictions.panel import numpy
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from magnet_arrow._forks import require_threads
+from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import PredictionError
 from magnet_arrow.evaluation.harness.budgets import ALL, Budget, permutation, ranks
 from magnet_arrow.evaluation.harness.calls import NO_BUDGET, OF_OTHERS, Answer, Call, Labels, ask, frozen, said
@@ -17,7 +18,6 @@ from magnet_arrow.evaluation.harness.interviews import Interviews
 from magnet_arrow.evaluation.harness.time_limits import TimeIsUp, time_limit
 from magnet_arrow.evaluation.panel_predictor import AdaptivePredictor, AskedAnswers, PanelPredictor, TrainScores
 from magnet_arrow.evaluation.score_matrix import ScoreMatrix
-from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.statistics.stats_packages import threadpoolctl
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import polars as pl
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import FamilyNotFoundError, SettingError
 from magnet_arrow.evaluation.score_matrix import ScoreMatrix
-from magnet_arrow.predictions.panel import numpy
 
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.panel_predictor import Integers

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import PredictionError
 from magnet_arrow.evaluation.harness.calls import NO_BUDGET, OF_OTHERS, Answer, Call, ask, said
 from magnet_arrow.evaluation.panel_predictor import AdaptivePredictor, AskedAnswers
-from magnet_arrow.predictions.panel import numpy
 
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.panel_predictor import Booleans, Floats

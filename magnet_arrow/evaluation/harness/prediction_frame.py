@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.evaluation.harness.calls import NO_BUDGET, Answer
-from magnet_arrow.predictions.panel import numpy
 
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.harness.fold_runner import Job

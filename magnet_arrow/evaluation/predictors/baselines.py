@@ -6,6 +6,7 @@ known of the held-out model.
 
 from typing import TYPE_CHECKING, Self
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor, PredictedScores, TrainScores
 from magnet_arrow.evaluation.predictors.train_matrix import (
     filled,
@@ -15,7 +16,6 @@ from magnet_arrow.evaluation.predictors.train_matrix import (
     scenario_codes,
     with_own_scores,
 )
-from magnet_arrow.predictions.panel import numpy
 
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.panel_predictor import Floats

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor, PredictedScores, TrainScores
 from magnet_arrow.evaluation.predictors.item_response import FactorResponse
 from magnet_arrow.evaluation.predictors.kriging import Kriging
 from magnet_arrow.evaluation.predictors.regressions import Aipw, RsLearn
 from magnet_arrow.evaluation.predictors.train_matrix import filled
-from magnet_arrow.predictions.panel import numpy
 
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.panel_predictor import Floats

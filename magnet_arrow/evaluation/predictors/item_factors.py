@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Self
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor, PredictedScores, TrainScores
 from magnet_arrow.evaluation.predictors.train_matrix import alike, filled, item_means, with_own_scores
-from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.statistics.stats_packages import sklearn
 
 if TYPE_CHECKING:

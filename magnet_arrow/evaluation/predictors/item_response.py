@@ -4,9 +4,9 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor, PredictedScores, TrainScores
 from magnet_arrow.evaluation.predictors.train_matrix import filled, item_means, with_own_scores
-from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.statistics.stats_packages import scipy_special
 
 if TYPE_CHECKING:

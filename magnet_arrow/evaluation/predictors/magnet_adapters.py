@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 import polars as pl
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.data_splits import INSTANCE_ID, SequesteredTestSplit, TestSplit, TrainSplit, draw
 from magnet_arrow.errors import PredictionError, SettingError
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor, PredictedScores, TrainScores
@@ -16,7 +17,6 @@ from magnet_arrow.predictions.instance_ids import PREDICT_ID
 from magnet_arrow.predictions.instance_records import instance_frame
 from magnet_arrow.predictions.joins import STAT_NAME as INSTANCE_STAT_NAME
 from magnet_arrow.predictions.joins import STAT_VALUE as INSTANCE_STAT_MEAN
-from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.predictions.records import PERTURBATION, STAT_MEAN, STAT_NAME, STAT_SPLIT, frame
 from magnet_arrow.predictor import RunPredictor, listed
 from magnet_arrow.schema.registry import TABLES

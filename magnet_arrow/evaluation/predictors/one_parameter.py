@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any, Self
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import PanelError
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor, PredictedScores, TrainScores
 from magnet_arrow.evaluation.predictors.train_matrix import item_means, scenario_codes, with_own_scores
-from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.statistics.stats_packages import scipy_sparse, scipy_special, sklearn
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ code is https://github.com/socialfoundations/benchmark-prediction.
 
 from typing import TYPE_CHECKING, Self
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor, PredictedScores, TrainScores
 from magnet_arrow.evaluation.predictors.sklearn_predictor import RegressionOverModels
 from magnet_arrow.evaluation.predictors.train_matrix import (
@@ -16,7 +17,6 @@ from magnet_arrow.evaluation.predictors.train_matrix import (
     others,
     with_own_scores,
 )
-from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.statistics.stats_packages import sklearn
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import SettingError
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor, PredictedScores, TrainScores
 from magnet_arrow.evaluation.predictors.train_matrix import alike, filled, item_means, others, with_own_scores
-from magnet_arrow.predictions.panel import numpy
 from magnet_arrow.statistics.stats_packages import sklearn
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from magnet_arrow._numpy import numpy
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, TrainScores
-from magnet_arrow.predictions.panel import numpy
 
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.panel_predictor import Booleans, Floats, Integers
