@@ -38,6 +38,8 @@ def table_lines(found: "Evaluation", own: list[str], level: str | None, over: Se
     by_level: dict[str, list[tuple[int | None, pl.DataFrame]]] = {}
     for of, budget, ranking in rankings(found, level, over):
         by_level.setdefault(of, []).append((budget, ranking))
+    if level is not None and not by_level:
+        yield f"No predictor has level {level}."
     for of, ranked in by_level.items():
         yield ""
         yield from _table(of, ranked, own)

@@ -82,6 +82,13 @@ def test_a_predictor_that_does_not_answer_is_reported(run: Run, scores: Path) ->
     assert "> Broken" in ended.out
 
 
+def test_a_level_that_no_predictor_has_is_said(run: Run, scores: Path) -> None:
+    options = ["--folds", "model", "--budgets", 2, "--draws", 1, "--no-baselines"]
+    ended = run("evaluate", "mine_for_test:Half", scores, *options, "--level", "outputs")
+    assert ended.code == 0
+    assert ended.out.splitlines()[1:] == ["No predictor has level outputs."]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -89,6 +96,7 @@ def test_a_predictor_that_does_not_answer_is_reported(run: Run, scores: Path) ->
         (["scores.csv"], "--folds model"),
         (["scores.csv", "--folds", "models"], "expected one of organization, family, model"),
         (["scores.csv", "--budgets", "1,many"], "'many' is neither a number nor all"),
+        (["scores.csv", "--level", "mind"], "expected one of plan, items, outputs, outcomes, found 'mind'"),
         (["scores.csv", "--parquet", "no/such.parquet"], "there is no folder no"),
         (["mine_for_test:Hlf", "scores.csv"], "called 'Hlf'. It has Half, Broken"),
         (["missing.csv"], "There is no file missing.csv"),

@@ -19,40 +19,50 @@ if TYPE_CHECKING:
     from magnet_arrow.evaluation.record import Evaluation
 
 
+PredictorsAndSource = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[MODULE:CLASS]... SOURCE",
+        help="Predictors of panels, runs or instances; then runs, or a .csv, .parquet or .npz of scores.",
+    ),
+]
+Target = Annotated[str, typer.Option(help="What is predicted: model, item, run or extrapolation.")]
+Folds = Annotated[
+    str, typer.Option(help="What is held out together: organization, family, model, run, scenario or item.")
+]
+Budgets = Annotated[str | None, typer.Option(metavar="K,K,…", help="Numbers of items asked, such as 4,16,all.")]
+Level = Annotated[
+    str | None, typer.Option(metavar="LEVEL", help="Only predictors of this level: what they see of the answers.")
+]
+Over = Annotated[
+    str | None,
+    typer.Option(metavar="A,B", help="What ties are about: model, or model,scenario; by default by their number."),
+]
+Draws = Annotated[int, typer.Option(min=1, metavar="N", help="Random orders of the items.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Decides which items are asked.")]
+Families = Annotated[Path | None, typer.Option(metavar="CSV", help="Says of which family and organisation models are.")]
+Timeout = Annotated[float | None, typer.Option(metavar="SECONDS", help="For each predictor in each fold.")]
+Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Number of processes.")]
+NoBaselines = Annotated[bool, typer.Option("--no-baselines", help="Just the predictors named.")]
+ParquetFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the evaluation to this file.")]
+
+
 def evaluate(
-    arguments: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[MODULE:CLASS]... SOURCE",
-            help="Predictors of panels, runs or instances; then runs, or a .csv, .parquet or .npz of scores.",
-        ),
-    ],
-    target: Annotated[str, typer.Option(help="What is predicted: model, item, run or extrapolation.")] = "model",
-    folds: Annotated[
-        str,
-        typer.Option(help="What is held out together: organization, family, model, run, scenario or item."),
-    ] = "organization",
-    budgets: Annotated[
-        str | None, typer.Option(metavar="K,K,…", help="Numbers of items asked, such as 4,16,all.")
-    ] = None,
-    level: Annotated[
-        str | None, typer.Option(metavar="LEVEL", help="Only predictors of this level: what they see of the answers.")
-    ] = None,
-    over: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="What ties are about: model, or model,scenario; by default by their number."),
-    ] = None,
-    draws: Annotated[int, typer.Option(min=1, metavar="N", help="Random orders of the items.")] = 12,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Decides which items are asked.")] = 0,
-    families: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Says of which family and organisation models are.")
-    ] = None,
-    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="For each predictor in each fold.")] = None,
-    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Number of processes.")] = 1,
-    no_baselines: Annotated[bool, typer.Option("--no-baselines", help="Just the predictors named.")] = False,
+    arguments: PredictorsAndSource,
+    target: Target = "model",
+    folds: Folds = "organization",
+    budgets: Budgets = None,
+    level: Level = None,
+    over: Over = None,
+    draws: Draws = 12,
+    seed: Seed = 0,
+    families: Families = None,
+    timeout: Timeout = None,
+    workers: Workers = 1,
+    no_baselines: NoBaselines = False,
     cache: CacheDir = None,
     json: Json = False,
-    parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the evaluation to this file.")] = None,
+    parquet: ParquetFile = None,
 ) -> None:
     """Hold predictors and baselines to the truth, and rank them by their errors.
 
@@ -61,16 +71,14 @@ def evaluate(
     """
     from magnet_arrow.cli.load_predictor import stdout_for_data
     from magnet_arrow.evaluation.evaluate import evaluate as evaluation_of
-    from magnet_arrow.evaluation.score_files import is_score_file
 
-    if parquet is not None and not parquet.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {parquet.parent}.", param_hint="--parquet")
+    _check(level, parquet)
     *names, source = arguments
-    given = _loaded(names)
+    own = _loaded(names)
     with stdout_for_data() as data, folds_progress() as progress, _executor(workers) as executor:
         found = evaluation_of(
-            [*given, *([] if no_baselines else _baselines())],
-            source if is_score_file(source) else _runs(source, cache),
+            own if no_baselines else [*own, *_baselines()],
+            _scores(source, cache),
             target=target,  # type: ignore[arg-type]  # these two are checked there
             folds=folds,  # type: ignore[arg-type]
             budgets=None if budgets is None else _budgets(budgets),
@@ -81,14 +89,22 @@ def evaluate(
             executor=executor,
             progress=progress,
         )
-        factors = None if over is None else over.split(",")
         if parquet is not None:
             found.to_parquet(parquet)
-        own = [predictor["name"] for predictor in found.provenance["predictors"][: len(given)]]
-        data.writelines(
-            f"{line}\n" for line in (_as_json(found, level, factors) if json else _as_text(found, own, level, factors))
-        )
+        factors = None if over is None else over.split(",")
+        lines = _as_json(found, level, factors) if json else _as_text(found, len(own), level, factors)
+        data.writelines(f"{line}\n" for line in lines)
     raise typer.Exit(_report_failures(found))
+
+
+def _check(level: str | None, parquet: Path | None) -> None:
+    """Refuse what would be noticed only after the evaluation."""
+    from magnet_arrow.predictions.levels import check_level
+
+    if level is not None:
+        check_level("--level", level)
+    if parquet is not None and not parquet.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {parquet.parent}.", param_hint="--parquet")
 
 
 def _loaded(names: list[str]) -> list[type[Any]]:
@@ -106,10 +122,12 @@ def _baselines() -> tuple[type[Any], ...]:
     return BASELINES
 
 
-def _runs(source: str, cache: Path | None) -> Any:
+def _scores(source: str, cache: Path | None) -> Any:
+    """The path of a table, or the runs of a source."""
+    from magnet_arrow.evaluation.score_files import is_score_file
     from magnet_arrow.outputs import HelmRuns
 
-    return HelmRuns([source], cache=open_cache(cache))
+    return source if is_score_file(source) else HelmRuns([source], cache=open_cache(cache))
 
 
 def _budgets(text: str) -> list[Any]:
@@ -141,9 +159,10 @@ def _executor(workers: int) -> "Iterator[Executor | None]":
         yield executor
 
 
-def _as_text(found: "Evaluation", own: list[str], level: str | None, over: list[str] | None) -> Iterator[str]:
+def _as_text(found: "Evaluation", n_own: int, level: str | None, over: list[str] | None) -> Iterator[str]:
     from magnet_arrow.cli.evaluation_table import table_lines
 
+    own = [predictor["name"] for predictor in found.provenance["predictors"][:n_own]]
     return table_lines(found, own, level, over)
 
 
