@@ -57,11 +57,11 @@ def pairs_lines(pairs: pl.DataFrame, width: int) -> Iterator[str]:
 
 
 def fitting(frame: pl.DataFrame, names: list[str], width: int) -> Iterator[str]:
-    """A frame as lines of text no wider than `width`, as far as shorter texts in some columns reach.
+    """A frame as lines of text, made to fit `width` by shortening the texts in some columns, to 12 characters at least.
 
     Args:
         frame: the frame.
-        names: the columns whose texts may be shortened, alike in all of them.
+        names: the columns whose texts may be shortened; equal texts stay equal in all of them.
         width: of the terminal.
     """
     taken = max(map(cell_len, lines(frame.drop(names))))
@@ -71,10 +71,10 @@ def fitting(frame: pl.DataFrame, names: list[str], width: int) -> Iterator[str]:
 
 
 def shortened(names: Iterable[str], width: int) -> dict[str, str]:
-    """Each name without its middle if it is wider than `width`, and different ones still different.
+    """Each name; without its middle if it is wider than `width`.
 
-    Begin and end are as long, or the begin is shorter if that tells names apart that would else be alike. Names that
-    differ in the middle alone may be alike.
+    As much is kept of its beginning as of its end, or less of the beginning where otherwise two names would become
+    equal. Names that differ only in the middle may still become equal.
 
     >>> list(shortened(["org/llama-3-70b-chat", "org/llama-3-8b-chat", "gpt"], 10).values())
     ['or…0b-chat', 'or…8b-chat', 'gpt']
@@ -85,7 +85,7 @@ def shortened(names: Iterable[str], width: int) -> dict[str, str]:
 
 
 def _without_middle(text: str, width: int, parts: int) -> str:
-    """One of so many parts of what is kept is the begin."""
+    """The text with its middle replaced by …; of the characters that are kept, 1 of `parts` is at the beginning."""
     if cell_len(text) <= width:
         return text
     for kept in range(len(text) - 1, 0, -1):
