@@ -103,6 +103,16 @@ def test_pairs(run: Run, scores: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("options", [["--pairs"], []], ids=["pairs", "ranking"])
+def test_parquet_has_the_rows_that_are_printed(options: list[str], run: Run, scores: Path, tmp_path: Path) -> None:
+    given = ("--by", "scenario,item", *options, "--parquet", tmp_path / "found.parquet")
+    code, out, _ = run("rank", scores, *given, "--json")
+    assert (code, out.count("\n")) == (0, 1 if options else 2)
+    assert pl.read_parquet(tmp_path / "found.parquet").rows(named=True) == [
+        json.loads(line) for line in out.splitlines()
+    ]
+
+
 def test_win_rates(run: Run, scores: Path) -> None:
     _, out, _ = run("rank", scores, "--by", "scenario", "--win-rates", "--json")
     assert [json.loads(line)["score"] for line in out.splitlines()] == [1.0, 0.0]
@@ -135,6 +145,7 @@ def test_wrong_use_is_named(run: Run, scores: Path, demo_outputs: Path, tmp_path
         ([scores, "--by", "scenarios"], "Did you mean 'scenario'?"),
         ([scores, "--metric", "scores"], "Did you mean 'score'?"),
         ([scores, "--by", ","], "--by"),
+        ([scores, "--parquet", "no/such.parquet"], "there is no folder no"),
         ([tmp_path / "none.csv"], "There is no file"),
         ([tmp_path / "empty.csv"], "It holds no scores"),
         ([demo_outputs / "runs" / "my-suite", "--metric", "exact_mach"], "Did you mean 'exact_match'?"),

@@ -23,70 +23,92 @@ _MODEL, _ITEM, _SCORE, _MAIN = "model", "item", "score", "main"
 _LABEL = "values of --by"
 
 
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE|CSV", help="An outputs folder, a suite or a pattern; or a table as .csv, .parquet or .npz."
+    ),
+]
+Metric = Annotated[
+    str, typer.Option(metavar="NAME", help="A stat, or a table's column of scores. main: each run's, or `score`.")
+]
+By = Annotated[
+    str,
+    typer.Option(
+        metavar="A,B", help="What models are compared on: each item, or the mean scores by columns such as scenario."
+    ),
+]
+Model = Annotated[str, typer.Option(metavar="COLUMN", help="The table's column that names the model.")]
+LowerIsBetter = Annotated[
+    bool | None,
+    typer.Option("--lower-is-better/--higher-is-better", help="The direction, if not the one that HELM says."),
+]
+WinRates = Annotated[
+    bool, typer.Option("--win-rates", help="Rank by mean win rate over what --by says, as HELM's leaderboards.")
+]
+Pairs = Annotated[bool, typer.Option("--pairs", help="Print the comparison of each pair of models instead.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print all columns as CSV.")]
+ParquetFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Write all columns to this file, too.")]
+
+
 def rank(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE|CSV", help="An outputs folder, a suite or a pattern; or a table as .csv, .parquet or .npz."
-        ),
-    ],
-    metric: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="A stat; of a table, its column of scores. main: each run's, or `score`."),
-    ] = _MAIN,
-    by: Annotated[
-        str,
-        typer.Option(
-            metavar="A,B", help="What a score is of: item, or columns such as scenario, and the mean of each."
-        ),
-    ] = _ITEM,
-    model: Annotated[str, typer.Option(metavar="COLUMN", help="The table's column that names the model.")] = _MODEL,
-    lower_is_better: Annotated[
-        bool | None,
-        typer.Option("--lower-is-better/--higher-is-better", help="The direction, if not the one that HELM says."),
-    ] = None,
-    win_rates: Annotated[
-        bool, typer.Option("--win-rates", help="Rank by mean win rate over what --by says, as HELM's leaderboards.")
-    ] = False,
-    pairs: Annotated[
-        bool, typer.Option("--pairs", help="Print the comparison of each pair of models instead.")
-    ] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print all columns as CSV.")] = False,
+    source: Source,
+    metric: Metric = _MAIN,
+    by: By = _ITEM,
+    model: Model = _MODEL,
+    lower_is_better: LowerIsBetter = None,
+    win_rates: WinRates = False,
+    pairs: Pairs = False,
+    csv: Csv = False,
     partial: Partial = False,
     cache: CacheDir = None,
     json: JsonLines = False,
+    parquet: ParquetFile = None,
 ) -> None:
     """Rank models by score, with intervals, ranges of ranks and groups of tied models.
 
     Which models differ is decided by comparing all pairs on the items that both have, with Holm's correction. A table
     has a row for each model and item; the runs of a source are ingested where the cache lacks them.
     """
-    from magnet_arrow.cli.rank_table import pairs_lines, ranking_lines
     from magnet_arrow.evaluation import ranking
     from magnet_arrow.evaluation.score_files import is_score_file
     from magnet_arrow.evaluation.win_rates import win_rates as rates_of
 
     if csv and json:
         raise typer.BadParameter("--csv and --json exclude each other.")
-    columns = [name.strip() for name in by.split(",") if name.strip()]
-    if not columns or len(set(columns)) < len(columns):
-        raise typer.BadParameter("expected names of columns, each once.", param_hint="--by")
+    if parquet is not None and not parquet.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {parquet.parent}.", param_hint="--parquet")
+    columns = _names(by)
     if is_score_file(source):
         scores = _panel_of_file(Path(source), metric, columns, model)
     else:
         scores = _panel_of_runs(source, metric, columns, partial, cache)
     if win_rates:
         scores, lower_is_better = rates_of(scores, lower_is_better=bool(lower_is_better)), False
-    function = ranking.pairwise_comparisons if pairs else ranking.rank
-    found = function(scores, lower_is_better=lower_is_better)
+    found = (ranking.pairwise_comparisons if pairs else ranking.rank)(scores, lower_is_better=lower_is_better)
+    if parquet is not None:
+        found.write_parquet(parquet)
     if csv:
         sys.stdout.write(found.write_csv())
     elif json:
         print_rows(found, json=True)
     else:
-        width = shutil.get_terminal_size().columns
-        print(*(pairs_lines if pairs else ranking_lines)(found, width), sep="\n")
+        _print_table(found, of_pairs=pairs)
         complain(_caption(found, scores, win_rates))
+
+
+def _names(by: str) -> list[str]:
+    columns = [name.strip() for name in by.split(",") if name.strip()]
+    if not columns or len(set(columns)) < len(columns):
+        raise typer.BadParameter("expected names of columns, each once.", param_hint="--by")
+    return columns
+
+
+def _print_table(found: "pl.DataFrame", *, of_pairs: bool) -> None:
+    from magnet_arrow.cli.rank_table import pairs_lines, ranking_lines
+
+    lines = pairs_lines if of_pairs else ranking_lines
+    print(*lines(found, shutil.get_terminal_size().columns), sep="\n")
 
 
 def _panel_of_runs(source: str, metric: str, by: Sequence[str], partial: bool, cache: Path | None) -> "Panel":
