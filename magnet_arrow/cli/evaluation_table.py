@@ -1,4 +1,4 @@
-"""The ranking of an evaluation as lines for a terminal of 80 columns."""
+"""The ranking of an evaluation as lines for a terminal."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,8 @@ from magnet_arrow._text import counted, for_terminal
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.record import Evaluation
 
-_MAX_NAME = 22
+_MIN_NAME = 22
+"""That much of a name is shown in a narrow terminal too; at the default budgets it fits in 80 columns."""
 
 
 def rankings(
@@ -25,7 +26,9 @@ def rankings(
             yield of, budget, found.ranking("all" if budget is None else budget, level=of, over=over)
 
 
-def table_lines(found: "Evaluation", own: list[str], level: str | None, over: Sequence[str] | None) -> Iterator[str]:
+def table_lines(
+    found: "Evaluation", own: list[str], level: str | None, over: Sequence[str] | None, *, width: int = 80
+) -> Iterator[str]:
     """A table for each level: predictors by their error at each budget.
 
     Args:
@@ -33,8 +36,9 @@ def table_lines(found: "Evaluation", own: list[str], level: str | None, over: Se
         own: the predictors that are marked, as they are no baselines.
         level: only predictors of this level.
         over: see `Evaluation.ranking`.
+        width: of the terminal, in columns.
     """
-    yield from _heading(found)
+    yield from textwrap.wrap(_heading(found), width)
     by_level: dict[str, list[tuple[int | None, pl.DataFrame]]] = {}
     for of, budget, ranking in rankings(found, level, over):
         by_level.setdefault(of, []).append((budget, ranking))
@@ -42,10 +46,10 @@ def table_lines(found: "Evaluation", own: list[str], level: str | None, over: Se
         yield f"No predictor has level {level}."
     for of, ranked in by_level.items():
         yield ""
-        yield from _table(of, ranked, own)
+        yield from _table(of, ranked, own, width)
 
 
-def _heading(found: "Evaluation") -> Iterator[str]:
+def _heading(found: "Evaluation") -> str:
     data, arguments = found.provenance["data"], found.provenance["arguments"]
     sizes = [
         counted(data["models"], "model"),
@@ -54,30 +58,32 @@ def _heading(found: "Evaluation") -> Iterator[str]:
         counted(len(found.provenance["folds"]), "fold"),
     ]
     by = f" by {arguments['folds']}" if arguments["folds"] else ""
-    yield f"target {arguments['target']}: {', '.join(sizes)}{by}, {counted(arguments['draws'], 'draw')}"
+    return f"target {arguments['target']}: {', '.join(sizes)}{by}, {counted(arguments['draws'], 'draw')}"
 
 
-def _table(level: str, ranked: list[tuple[int | None, pl.DataFrame]], own: list[str]) -> Iterator[str]:
-    yield f"Mean absolute error by items asked (level {level}); * ties with the best"
+def _table(level: str, ranked: list[tuple[int | None, pl.DataFrame]], own: list[str], width: int) -> Iterator[str]:
+    yield from textwrap.wrap(f"Mean absolute error by items asked (level {level}); * ties with the best", width)
     numbers = [budget for budget, _ in ranked if budget is not None]
     last_budget, last = next(pair for pair in ranked if pair[0] == (max(numbers) if numbers else None))
     names = last["predictor"].to_list()
-    columns = {"  predictor": [_marked(name, own) for name in names] + ["  noise floor"]}
+    columns = {}
     for budget, ranking in ranked:
         rows = {row["predictor"]: row for row in ranking.iter_rows(named=True)}
         tied = ranking.filter(pl.lit(not _untested(ranking)), tie_group=1)["predictor"].to_list()
         cells = [_error(rows[name]["mae"], tied=name in tied) if name in rows else "" for name in names]
         columns["all" if budget is None else str(budget)] = [*cells, _error(ranking["noise_floor"].mean(), tied=False)]
     columns["skill"] = [_number(value) for value in last["skill"]] + [""]
-    yield from _aligned(columns)
+    room = width - sum(1 + max(map(len, (title, *cells))) for title, cells in columns.items())
+    first = [_marked(name, own, room) for name in names]
+    yield from _aligned({"  predictor": [*first, "  noise floor"], **columns})
     if why := _untested(last):
-        yield from textwrap.wrap(f"Whether any is better cannot be said: {why}.", 80)
+        yield from textwrap.wrap(f"Whether any is better cannot be said: {why}.", width)
         return
     n_tied = last.filter(tie_group=1).height - 1
     asked = "all items" if last_budget is None else counted(last_budget, "item")
     ties = f"tied with {counted(n_tied, 'other')}" if n_tied else "without a tie"
-    yield f"Order and skill: with {asked} asked. The best there, {ties}:"
-    yield _marked(last["predictor"][0], own)
+    yield from textwrap.wrap(f"Order and skill: with {asked} asked. The best there, {ties}:", width)
+    yield _marked(last["predictor"][0], own, width)
 
 
 def _untested(ranking: pl.DataFrame) -> str | None:
@@ -86,9 +92,11 @@ def _untested(ranking: pl.DataFrame) -> str | None:
     return reasons[0] if 0 < len(reasons) == ranking.height - 1 else None
 
 
-def _marked(name: str, own: list[str]) -> str:
-    name = for_terminal(name)
-    shown = name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
+def _marked(name: str, own: list[str], room: int) -> str:
+    """A predictor's name in so many columns, with a mark if it is no baseline."""
+    shown = for_terminal(name)
+    length = max(_MIN_NAME, room - len("> "))
+    shown = shown if len(shown) <= length else f"{shown[: length - 1]}…"
     return f"> {shown}" if name in own else f"  {shown}"
 
 

@@ -106,6 +106,8 @@ def evaluate(
     given = _instances(predictors)
     _check_count("draws", draws, 1)
     _check_count("seed", seed, 0)
+    if executor is not None and not hasattr(executor, "submit"):
+        raise SettingError("executor:", expected="one of concurrent.futures, or None", found=repr(executor))
     if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
         raise SettingError("timeout:", expected="seconds above 0, or None", found=repr(timeout))
     matrix = ScoreMatrix.of(data, families=families)
@@ -116,6 +118,13 @@ def evaluate(
     noise = score_noise(matrix, alone=made[0].alone)
     job = Job(matrix, noise, made, chosen, target, check_budgets(budgets), draws, seed, timeout)
     answers = _all_answers(job, executor, progress or _ignore)
+    if not answers:
+        more = " and more" if target == "item" else ""
+        raise SettingError(
+            "There is nothing to predict.",
+            expected=f"a budget of as many items as a held-out model has scores on in a scenario{more}",
+            found=", ".join(map(str, job.budgets)),
+        )
     return Evaluation(prediction_frame(job, answers), _provenance(job, folds))
 
 

@@ -14,11 +14,12 @@ from magnet_arrow._numpy import numpy
 from magnet_arrow._text import counted
 from magnet_arrow.errors import PanelError, SettingError
 from magnet_arrow.evaluation.score_files import is_score_file, read_score_file
+from magnet_arrow.evaluation.score_matrix import require_scores
 from magnet_arrow.helm.layout import Source
 from magnet_arrow.panels import panel
 from magnet_arrow.predictions.metrics import metric
 from magnet_arrow.predictions.panel import Panel
-from magnet_arrow.predictions.panel_files import ITEM, MODEL, SCORE, is_table
+from magnet_arrow.predictions.panel_files import MODEL, SCORE, is_table
 from magnet_arrow.runs.summaries import Summaries
 from magnet_arrow.statistics import comparisons
 from magnet_arrow.statistics.intervals import LEVEL, MIN_LEVELS, Interval, clustered, proportion, t_quantile
@@ -197,7 +198,7 @@ class _Scored:
         np = numpy()
         scores = _panel_of(data, model, item, score)
         matrix = scores.matrix()[:, np.argsort(scores.items)]  # so that the order of rows changes no last digit
-        _check(scores, matrix)
+        require_scores(scores)
         means = [_mean(row) for row in matrix]
         lower = _is_lower_better(scores, lower_is_better)
         sign = 1 if lower else -1
@@ -239,20 +240,6 @@ def _panel_of(data: Rankable, model: str, item: str, score: str) -> Panel:
     if is_table(data):
         return Panel.from_frame(data, model=model, item=item, score=score, missing="keep")
     return panel(data)
-
-
-def _check(scores: Panel, matrix: "Floats") -> None:
-    np = numpy()
-    infinite = scores.frame.filter(pl.col(SCORE).is_infinite())
-    if infinite.height:
-        model, item, score = infinite.select(MODEL, ITEM, SCORE).row(0)
-        raise PanelError(
-            f"{infinite.height:,} scores are infinite, so their means would be too.",
-            found=f"{score} for model {model!r}, item {item!r}",
-            hint="Filter these rows out, or rank win rates: rank(win_rates(…)).",
-        )
-    if np.isnan(matrix).all():
-        raise PanelError("No model has a score.")
 
 
 def _is_lower_better(scores: Panel, given: bool | None) -> bool:

@@ -10,14 +10,16 @@ from typing import Any
 
 import polars as pl
 
-from magnet_arrow.errors import BadFileError, SettingError, SourceNotFoundError, Where
+from magnet_arrow.errors import BadFileError, SettingError, Where
 from magnet_arrow.evaluation.harness.budgets import ALL, Budget
 from magnet_arrow.evaluation.harness.prediction_frame import PREDICTIONS
 from magnet_arrow.evaluation.predictor_ranking import rank_predictors
 from magnet_arrow.predictions.panel_files import replacing
+from magnet_arrow.sources.paths import readable_file
 from magnet_arrow.statistics.prediction_scores import score
 
 _METADATA = "magnet_arrow.evaluation"
+_PROVENANCE = {"versions", "arguments", "predictors", "data", "folds"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,21 +111,23 @@ class Evaluation:
         return rank_predictors(self._at(budget, level), over)
 
     def _at(self, budget: Budget | None, level: str | None) -> pl.DataFrame:
+        levels = self.predictions.get_column("level").unique().sort().to_list()
+        if level is not None and level not in levels:
+            raise SettingError("There is nothing to rank.", expected=f"level {' or '.join(levels)}", found=repr(level))
         rows = self.predictions if level is None else self.predictions.filter(pl.col("level") == level)
-        levels = rows.get_column("level").unique().sort().to_list()
-        if len(levels) > 1:
+        if len(levels) > 1 and level is None:
             raise SettingError(
                 "A ranking holds predictors of one level.",
                 found=" and ".join(levels),
                 hint=f"Choose: level={levels[0]!r}.",
             )
         budgets = rows.get_column("budget")
+        known = [ALL if one is None else one for one in budgets.unique().sort(nulls_last=True)]
+        if budget is not None and budget not in known:
+            expected = f"a budget among {', '.join(map(str, known))}"
+            raise SettingError("There is nothing to rank.", expected=expected, found=str(budget))
         chosen = budgets.max() if budget is None else None if budget == ALL else budget
-        rows = rows.filter(pl.col("budget").eq_missing(pl.lit(chosen, pl.Int64)))
-        if rows.is_empty():
-            known = ", ".join(ALL if one is None else str(one) for one in budgets.unique().sort(nulls_last=True))
-            raise SettingError("There is nothing to rank.", expected=f"a budget among {known}", found=str(budget))
-        return rows
+        return rows.filter(pl.col("budget").eq_missing(pl.lit(chosen, pl.Int64)))
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
         """Writes `predictions` as Parquet, with the provenance as metadata; `load_evaluation` reads it.
@@ -144,17 +148,17 @@ def load_evaluation(path: str | os.PathLike[str]) -> Evaluation:
         SourceNotFoundError: there is no such file.
         BadFileError: it holds no evaluation.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise SourceNotFoundError(f"There is no file {file}.")
+    file = readable_file(path)
     try:
         text = pl.read_parquet_metadata(file).get(_METADATA)
         predictions = pl.read_parquet(file).rechunk()  # means of one chunk are the same to the last bit
         provenance = json.loads(text or "null")
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise _no_evaluation(file, str(error)) from error
-    if not isinstance(provenance, dict) or dict(predictions.schema) != dict(PREDICTIONS):
+    if dict(predictions.schema) != dict(PREDICTIONS):
         raise _no_evaluation(file, f"columns {', '.join(predictions.columns)}")
+    if not isinstance(provenance, dict) or not provenance.keys() >= _PROVENANCE:
+        raise _no_evaluation(file, "no provenance in its metadata")
     return Evaluation(predictions, provenance)
 
 

@@ -7,15 +7,16 @@ from typing import Any, TypeGuard
 
 import polars as pl
 
-from magnet_arrow.errors import BadFileError, SourceNotFoundError, Where
+from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.predictions.panel import load_panel
+from magnet_arrow.sources.paths import readable_file
 
 _SUFFIXES = (".csv", ".npz", ".parquet")
 
 
 def is_score_file(data: Any) -> "TypeGuard[str | os.PathLike[str]]":
     """Whether it is the path of such a file, by its name; a folder may be named so, too."""
-    return isinstance(data, str | os.PathLike) and Path(data).suffix in _SUFFIXES and not Path(data).is_dir()
+    return isinstance(data, str | os.PathLike) and Path(data).suffix.lower() in _SUFFIXES and not Path(data).is_dir()
 
 
 def read_score_file(path: str | os.PathLike[str], names: Iterable[str]) -> pl.DataFrame:
@@ -29,14 +30,20 @@ def read_score_file(path: str | os.PathLike[str], names: Iterable[str]) -> pl.Da
         SourceNotFoundError: there is no such file.
         BadFileError: it holds no table.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise SourceNotFoundError(f"There is no file {file}.")
+    file = readable_file(path)
     if file.suffix == ".npz":
         return load_panel(file).frame
     try:
-        if file.suffix == ".parquet":
+        if file.suffix.lower() == ".parquet":
             return pl.read_parquet(file)
-        return pl.read_csv(file, infer_schema_length=None, schema_overrides=dict.fromkeys(names, pl.String))
+        return _read_csv(file, set(names))
     except pl.exceptions.PolarsError as error:
-        raise BadFileError("It holds no scores.", where=Where(file=file.name), found=str(error)) from error
+        found = str(error).partition("\n")[0].removeprefix("found ")  # later lines name arguments of Polars
+        raise BadFileError("It holds no scores.", where=Where(file=file.name), found=found) from error
+
+
+def _read_csv(file: Path, names: set[str]) -> pl.DataFrame:
+    """The table in a CSV. Columns without any value are null, not text."""
+    found = pl.read_csv(file, infer_schema_length=None, schema_overrides=dict.fromkeys(names, pl.String))
+    empty = [column.name for column in found if column.null_count() == found.height and column.name not in names]
+    return found.with_columns(pl.col(empty).cast(pl.Null))

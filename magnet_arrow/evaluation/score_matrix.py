@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import polars as pl
 
 from magnet_arrow._numpy import numpy
+from magnet_arrow._text import counted
 from magnet_arrow.errors import PanelError
 from magnet_arrow.evaluation.panel_predictor import SCENARIO
 from magnet_arrow.evaluation.score_files import is_score_file, read_score_file
@@ -32,6 +33,7 @@ Families: TypeAlias = "str | os.PathLike[str] | None"
 
 ALL_ITEMS = "all"
 """The scenario of items that have none."""
+_MAX_SCORE = 1e100
 NUMBER = "number"
 
 
@@ -107,8 +109,29 @@ class ScoreMatrix:
         return hashed.hexdigest()
 
 
+def require_scores(panel: Panel) -> None:
+    """Raise if there is no mean or no variance of the scores.
+
+    Raises:
+        PanelError: there is no score, or one whose square would be infinite.
+    """
+    scores = panel.frame.filter(pl.col(SCORE).is_not_null())
+    if scores.is_empty():
+        raise PanelError("No model has a score.")
+    wrong = scores.filter(~pl.col(SCORE).is_between(-_MAX_SCORE, _MAX_SCORE))
+    if wrong.height:
+        model, item, score = wrong.select(MODEL, ITEM, SCORE).row(0)
+        raise PanelError(
+            f"{counted(wrong.height, 'score')} too large to average.",
+            expected=f"numbers from {-_MAX_SCORE:g} to {_MAX_SCORE:g}",
+            found=f"{score} for model {model!r}, item {item!r}",
+            hint="Filter these rows out first.",
+        )
+
+
 def _of_panel(panel: Panel, families: Families) -> ScoreMatrix:
     np = numpy()
+    require_scores(panel)
     n_items = len(panel.items)
     return ScoreMatrix(
         scores=panel.matrix(),
@@ -139,6 +162,7 @@ def _of_scenarios(rows: pl.DataFrame, families: Families, **of_runs: Any) -> Sco
     is_shared = pl.col(ITEM).is_in(items.filter(pl.col(ITEM).is_duplicated()).get_column(ITEM).implode())
     name = pl.when(is_shared).then(pl.concat_str(SCENARIO, ITEM, separator="/")).otherwise(ITEM)
     panel = Panel.from_frame(rows.with_columns(name.alias(ITEM)), model=MODEL, item=ITEM, score=SCORE, missing="keep")
+    require_scores(panel)
     # Items are in order of first appearance, there as here.
     scenarios = items.get_column(SCENARIO).unique(maintain_order=True)
     codes = items.get_column(SCENARIO).replace_strict(scenarios, range(len(scenarios)), return_dtype=pl.Int64)

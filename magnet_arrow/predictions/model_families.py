@@ -59,7 +59,7 @@ def known_families(models: Sequence[str], *, file: str | os.PathLike[str] | None
     >>> known_families(["groq/llama3-70b-8192", "owl"])["family"].to_list()
     ['Llama', None]
     """
-    known = _known(None if file is None else Path(file))
+    known = _known(None if file is None else readable_file(file))
     return _found(models, known).select(pl.col("asked").alias("model"), *_COLUMNS[1:-1])
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 import polars as pl
 
 from magnet_arrow._numpy import numpy
+from magnet_arrow._text import counted
 from magnet_arrow.errors import PanelError, SettingError
 from magnet_arrow.predictions import panel_files
 from magnet_arrow.predictions.asked import check_name
@@ -242,13 +243,13 @@ def _check_rows(rows: pl.DataFrame) -> None:
         raise PanelError(
             f"{nan.height:,} of {rows.height:,} scores are NaN.",
             found=f"NaN for {_cell_text(nan)}",
-            hint="If it means that there is no score, write null.",
+            hint="If it means that there is no score, write null, or nothing in a CSV.",
         )
     twice = rows.filter(pl.struct(_CELL).is_duplicated())
     if twice.height:
         first = twice.filter(*(pl.col(name) == twice.item(0, name) for name in _CELL))
         raise PanelError(
-            f"{twice.n_unique(_CELL):,} pairs of model and item are there more than once.",
+            f"{counted(twice.n_unique(_CELL), 'pair')} of model and item in more than one row.",
             found=f"{first.height} rows for {_cell_text(first)}",
             hint="Average or choose first: a cell of a panel has one score.",
         )

@@ -50,6 +50,8 @@ def long_rows(frame: Any, columns: dict[str, str]) -> pl.DataFrame:
         check_name(ours, name)
         if name not in known:
             raise ColumnNotFoundError.among(str(name), list(known), table="The frame")
+    if known[columns[SCORE]] == pl.String:
+        raise _no_number(table, columns[SCORE])
     return table.select(_typed(ours, name, known[name]) for ours, name in columns.items()).collect()
 
 
@@ -80,6 +82,19 @@ def lazy_frame(frame: Any) -> pl.LazyFrame:
         raise PanelError(message, hint="Give each column one type first, such as by astype(str).") from error
     assert isinstance(found, pl.DataFrame)
     return found.lazy()
+
+
+def _no_number(table: pl.LazyFrame, name: str) -> PanelError:
+    """The error for scores that are text, with the first one that is no number."""
+    text = pl.col(name).drop_nulls()
+    is_number = text.cast(pl.Float64, strict=False).is_not_null()
+    wrong = table.select(text.filter(~is_number).head(1)).collect()
+    return PanelError(
+        f"Column {name!r} cannot be the score.",
+        expected="numbers or booleans",
+        found=repr(wrong.item()) if wrong.height else "numbers as strings",
+        hint="If it means that there is no score, write null, or nothing in a CSV." if wrong.height else None,
+    )
 
 
 def _typed(ours: str, name: str, dtype: pl.DataType) -> pl.Expr:

@@ -1,5 +1,7 @@
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +59,29 @@ def test_a_table_of_errors_fits_80_columns(run: Run, scores: Path) -> None:
     assert lines[-1] == lines[lines.index(header) + 1].partition(".")[0].rstrip()
 
 
+def test_names_are_cut_only_where_there_is_no_room(run: Run, scores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ["--folds", "model", "--draws", 1, "--budgets"]
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "  item response with factors ." in run("evaluate", scores, *options, "4,16").out
+    narrow = run("evaluate", scores, *options, "1,2,4,8,16,17,18,19,20").out
+    assert "  item response with fa… ." in narrow
+
+
+def test_progress_ends_before_the_table_begins(
+    run: Run, scores: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = []
+
+    @contextlib.contextmanager
+    def progress() -> Iterator[None]:
+        yield None
+        before.append(capsys.readouterr().out)
+
+    monkeypatch.setattr("magnet_arrow.cli.commands.evaluate.folds_progress", progress)
+    ended = run("evaluate", scores, "--folds", "model", "--draws", 1, "--budgets", 4)
+    assert (ended.code, before) == (0, [""])
+
+
 def test_json_has_every_budget_and_parquet_the_evaluation(run: Run, scores: Path) -> None:
     options = ["--folds", "model", "--budgets", "0,4,all", "--draws", 2, "--no-baselines", "--over", "model"]
     ended = run("evaluate", "mine_for_test:Half", scores, *options, "--json", "--parquet", "found.parquet")
@@ -99,7 +124,9 @@ def test_a_level_that_no_predictor_has_is_said(run: Run, scores: Path) -> None:
         (["scores.csv", "--level", "mind"], "expected one of plan, items, outputs, outcomes, found 'mind'"),
         (["scores.csv", "--parquet", "no/such.parquet"], "there is no folder no"),
         (["mine_for_test:Hlf", "scores.csv"], "called 'Hlf'. It has Half, Broken"),
-        (["missing.csv"], "There is no file missing.csv"),
+        (["missing.csv"], "There is no file "),
+        (["scores.csv", "--families", "no.csv"], "There is no file "),
+        (["scores.csv", "--folds", "model", "--budgets", "99"], "There is nothing to predict"),
         (["scores.csv", "--folds", "model", "--over", "weather"], "expected one or two of"),
         ([], "Missing argument"),
     ],

@@ -9,7 +9,7 @@ from evaluation_predictors import CopiesTwin, Fails, InOrder, Mean, Noise, Rewri
 
 import magnet_arrow
 from magnet_arrow import Evaluation, Panel, evaluate, load_evaluation
-from magnet_arrow.errors import BadFileError, SettingError, SourceNotFoundError, WorkersLostError
+from magnet_arrow.errors import BadFileError, PanelError, SettingError, SourceNotFoundError, WorkersLostError
 
 
 def scores(n_models: int = 6, n_items: int = 20, missing: float = 0.0) -> np.ndarray:
@@ -317,8 +317,14 @@ def test_twins_are_held_out_together(tmp_path: Path) -> None:
         ({"budgets": [-1]}, "expected numbers of items or 'all', found -1"),
         ({"budgets": []}, "expected at least one"),
         ({"draws": 0}, "expected a whole number from 1 on, found 0"),
-        ({"timeout": 0}, "expected seconds above 0, or None, found 0"),
         ({"seed": -1}, "expected a whole number from 0 on"),
+        ({"timeout": 0}, "expected seconds above 0, or None, found 0"),
+        ({"executor": 4}, "expected one of concurrent.futures, or None, found 4"),
+        (
+            {"budgets": [21]},
+            "a budget of as many items as a held-out model has scores on",
+        ),
+        ({"target": "item", "budgets": [20, "all"]}, "in a scenario and more, found 20, all"),
         ({"seed": None}, "expected a whole number from 0 on, found None"),
     ],
     ids=str,
@@ -356,6 +362,31 @@ def test_predictors_with_impossible_attributes_are_refused(predictor: type[Mean]
         evaluate(predictor, panel(scores()), folds="model")
 
 
+def test_what_was_not_evaluated_cannot_be_ranked() -> None:
+    found = evaluate(Mean, panel(scores()), folds="model", budgets=[1, "all"])
+    for options, message in (
+        ({"budget": 2}, "expected a budget among 1, all, found 2"),
+        ({"budget": "many"}, "expected a budget among 1, all, found many"),
+        ({"level": "plan"}, "expected level outcomes, found 'plan'"),
+    ):
+        with pytest.raises(SettingError, match=message):
+            found.ranking(**options)  # type: ignore[arg-type]
+
+
+def test_a_time_limit_may_be_longer_than_any_timer() -> None:
+    assert evaluate(Mean, panel(scores()), folds="model", budgets=[0], timeout=1e300).errors.is_empty()
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), 1e308], ids=str)
+def test_scores_without_a_mean_or_a_variance_are_refused(value: float) -> None:
+    matrix = scores()
+    matrix[2, 7] = value
+    with pytest.raises(PanelError, match=r"found .* for model 'm2', item '7'"):
+        evaluate(Mean, panel(matrix), folds="model")
+    with pytest.raises(PanelError, match="No model has a score"):
+        evaluate(Mean, panel(np.full((2, 3), np.nan)), folds="model")
+
+
 def test_levels_are_not_mixed_in_a_ranking() -> None:
     class SeesOutputs(Mean):
         level = "outputs"
@@ -371,11 +402,15 @@ def test_levels_are_not_mixed_in_a_ranking() -> None:
 def test_a_file_without_an_evaluation_is_refused(tmp_path: Path) -> None:
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "a.parquet")
     (tmp_path / "b.parquet").write_bytes(b"PAR1")
-    for name in ("a", "b"):
+    good = evaluate(Mean, panel(scores()), folds="model", budgets=[1])
+    good.predictions.write_parquet(tmp_path / "c.parquet", metadata={"magnet_arrow.evaluation": "{}"})
+    good.to_parquet(tmp_path / "d.parquet")
+    (tmp_path / "d.parquet").write_bytes((tmp_path / "d.parquet").read_bytes()[:-100])
+    for name in "abcd":
         with pytest.raises(BadFileError, match="no evaluation"):
             load_evaluation(tmp_path / f"{name}.parquet")
     with pytest.raises(SourceNotFoundError):
-        load_evaluation(tmp_path / "c.parquet")
+        load_evaluation(tmp_path / "e.parquet")
 
 
 def test_progress_ends_with_all_folds() -> None:

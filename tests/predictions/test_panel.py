@@ -106,12 +106,12 @@ def test_integers_and_booleans() -> None:
 @pytest.mark.parametrize(
     ("rows", "parts"),
     [
-        ({"llm": ["a", "a", "b"], "question": [1, 1, 1], "right": [0, 0, 1]}, ["1 pairs", "2 rows", "'a'", "item '1'"]),
+        ({"llm": ["a", "a", "b"], "question": [1, 1, 1], "right": [0, 0, 1]}, ["1 pair ", "2 rows", "'a'", "item '1'"]),
         ({"llm": ["a", "a", "b"], "question": [1, 2, 2], "right": [0, 0, 1]}, ["1 of 2", "b without 1 of 2", "'1'"]),
         ({"llm": ["a", "b"], "question": [1, 1], "right": [0.5, math.nan]}, ["1 of 2", "NaN", "'b'", "null"]),
         ({"llm": ["a", None], "question": [1, 1], "right": [0, 1]}, ["1 of 2 rows have no model"]),
         ({"llm": ["a", "b"], "question": [None, 1], "right": [0, 1]}, ["1 of 2 rows have no item"]),
-        ({"llm": ["a"], "question": [1], "right": ["C"]}, ["'right'", "the score", "numbers or booleans", "String"]),
+        ({"llm": ["a"], "question": [1], "right": ["C"]}, ["'right'", "the score", "numbers or booleans", "'C'"]),
         ({"llm": ["a"], "question": [1.0], "right": [1]}, ["'question'", "the item", "strings or integers", "Float64"]),
         ({"llm": [["a"]], "question": [1], "right": [1]}, ["'llm'", "the model", "List(String)"]),
         ({"llm": [], "question": [], "right": []}, ["no rows"]),
@@ -330,7 +330,7 @@ def test_an_npz_that_holds_no_panel_is_refused(changed: dict[str, Any], tmp_path
 
 def test_two_models_of_one_name_are_refused_in_files_too(tmp_path: Path) -> None:
     np.savez(tmp_path / "panel.npz", **GOOD | {"items": np.array(["p", "p"])})
-    with pytest.raises(PanelError, match="more than once"):
+    with pytest.raises(PanelError, match="more than one row"):
         load_panel(tmp_path / "panel.npz")
 
 

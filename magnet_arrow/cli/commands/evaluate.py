@@ -2,6 +2,7 @@
 
 import contextlib
 import json as json_text
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,20 +76,21 @@ def evaluate(
     _check(level, parquet)
     *names, source = arguments
     own = _loaded(names)
-    with stdout_for_data() as data, folds_progress() as progress, _executor(workers) as executor:
-        found = evaluation_of(
-            own if no_baselines else [*own, *_baselines()],
-            _scores(source, cache),
-            target=target,  # type: ignore[arg-type]  # these two are checked there
-            folds=folds,  # type: ignore[arg-type]
-            budgets=None if budgets is None else _budgets(budgets),
-            draws=draws,
-            seed=seed,
-            families=families,
-            timeout=timeout,
-            executor=executor,
-            progress=progress,
-        )
+    with stdout_for_data() as data:
+        with folds_progress() as progress, _executor(workers) as executor:
+            found = evaluation_of(
+                own if no_baselines else [*own, *_baselines()],
+                _scores(source, cache),
+                target=target,  # type: ignore[arg-type]  # these two are checked there
+                folds=folds,  # type: ignore[arg-type]
+                budgets=None if budgets is None else _budgets(budgets),
+                draws=draws,
+                seed=seed,
+                families=families,
+                timeout=timeout,
+                executor=executor,
+                progress=progress,
+            )
         if parquet is not None:
             found.to_parquet(parquet)
         factors = None if over is None else over.split(",")
@@ -163,7 +165,7 @@ def _as_text(found: "Evaluation", n_own: int, level: str | None, over: list[str]
     from magnet_arrow.cli.evaluation_table import table_lines
 
     own = [predictor["name"] for predictor in found.provenance["predictors"][:n_own]]
-    return table_lines(found, own, level, over)
+    return table_lines(found, own, level, over, width=shutil.get_terminal_size().columns)
 
 
 def _as_json(found: "Evaluation", level: str | None, over: list[str] | None) -> Iterator[str]:

@@ -36,7 +36,7 @@ def time_limit(seconds: float | None) -> Iterator[Callable[[], None]]:
         return
     before = signal.signal(signal.SIGALRM, _raise)
     try:
-        signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
+        signal.setitimer(signal.ITIMER_REAL, min(max(seconds, 1e-6), threading.TIMEOUT_MAX))
         yield check
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
