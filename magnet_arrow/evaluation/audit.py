@@ -24,7 +24,7 @@ from magnet_arrow.statistics.stats_packages import sklearn
 if TYPE_CHECKING:
     import numpy as np
 
-    from magnet_arrow.evaluation.panel_predictor import Booleans, Floats, Integers
+    from magnet_arrow._numpy import Booleans, Floats, Integers
 
 AUDITED = pl.Schema(
     {

@@ -6,7 +6,7 @@ Arrays need NumPy: `pip install 'magnet-arrow[stats]'`.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
@@ -15,11 +15,7 @@ from magnet_arrow.predictions.levels import Level
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, SCORE
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.float64]]"
-    Booleans: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]"
-    Integers: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.int64]]"
+    from magnet_arrow._numpy import Booleans, Floats, Integers
 
 SCENARIO = "scenario"
 

@@ -25,7 +25,7 @@ from magnet_arrow.statistics import comparisons
 from magnet_arrow.statistics.intervals import LEVEL, MIN_LEVELS, Interval, clustered, proportion, t_quantile
 
 if TYPE_CHECKING:
-    from magnet_arrow.statistics.intervals import Booleans, Floats
+    from magnet_arrow._numpy import Booleans, Floats
 
 Rankable: TypeAlias = "Panel | Summaries | Source | Any"
 """What can be ranked: a panel; a table with a row for each model and item, or a .csv, .parquet or .npz file of one; or

@@ -23,7 +23,7 @@ from magnet_arrow.runs.helm_runs import HelmRuns
 from magnet_arrow.runs.summaries import Summaries
 
 if TYPE_CHECKING:
-    from magnet_arrow.evaluation.panel_predictor import Floats, Integers
+    from magnet_arrow._numpy import Floats, Integers
 
 Scores: TypeAlias = "Panel | Summaries | Source | Any"
 """What can be evaluated: runs or paths of them; a panel; a frame with `model`, `item`, `score` and perhaps `scenario`;

@@ -10,7 +10,7 @@ from magnet_arrow.evaluation.score_matrix import ScoreMatrix
 from magnet_arrow.statistics.stats_packages import scipy_special
 
 if TYPE_CHECKING:
-    from magnet_arrow.evaluation.panel_predictor import Floats, Integers
+    from magnet_arrow._numpy import Floats, Integers
 
 
 def score_noise(matrix: ScoreMatrix, *, alone: bool) -> "Floats":

@@ -2,15 +2,13 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from magnet_arrow._numpy import numpy
 from magnet_arrow.statistics.stats_packages import scipy_optimize, scipy_special, sklearn
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.float64]]"
+    from magnet_arrow._numpy import Floats
 
 CLIP = 1e-6
 """Probabilities are clipped to [1e-6, 1 − 1e-6] before a logarithm: 0 and 1 would count as infinitely sure."""

@@ -31,7 +31,7 @@ from magnet_arrow.statistics.intervals import (
 from magnet_arrow.statistics.stats_packages import scipy_special
 
 if TYPE_CHECKING:
-    from magnet_arrow.statistics.intervals import Booleans, Codes, Floats
+    from magnet_arrow._numpy import Booleans, Codes, Floats
 
 POWER = 0.8
 _NO_SPREAD = 1e-9

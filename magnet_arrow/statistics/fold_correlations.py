@@ -1,17 +1,13 @@
 """Correlations of predictions and truths within folds, averaged on Fisher's z scale."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from magnet_arrow._numpy import numpy
 from magnet_arrow.statistics.intervals import Clusters, Interval, interval_of, renumbered, variance_of, why_no_interval
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.float64]]"
-    Codes: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.integer]]"
-    Booleans: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]"
+    from magnet_arrow._numpy import Booleans, Codes, Floats
 
 MIN_ROWS = 4
 """Fisher's z of n rows has the variance 1/(n − 3)."""

@@ -40,11 +40,7 @@ from magnet_arrow.errors import SettingError
 from magnet_arrow.statistics.stats_packages import scipy_special
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.float64]]"
-    Codes: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.integer]]"
-    Booleans: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]"
+    from magnet_arrow._numpy import Booleans, Codes, Floats
 
 Statistic: TypeAlias = "Callable[[Floats], Floats]"
 """From sums (…, s) to values (…): it is called with the sums of all rows, and with those of many parts at once."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -12,10 +12,7 @@ from magnet_arrow.statistics.proper_scores import MIN_SAMPLES, crps_normal, crps
 from magnet_arrow.statistics.stats_packages import scipy_special
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.float64]]"
-    Rows: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.int64]]"
+    from magnet_arrow._numpy import Floats, Integers
 
 CRPS, WIS, COVERED, WIDTH = " crps", " wis", " covered", " width"
 STDDEV, VARIANCE, QUANTILES, SAMPLES = "stddev", "variance", "quantiles", "samples"
@@ -152,7 +149,7 @@ def _stddev(rows: pl.DataFrame) -> "Floats":
     return finite
 
 
-def _lists(rows: pl.DataFrame, name: str, spread: Spread) -> "Iterator[tuple[Rows, Floats]]":
+def _lists(rows: pl.DataFrame, name: str, spread: Spread) -> "Iterator[tuple[Integers, Floats]]":
     """The rows that have lists of each length, and these lists as an array; not those with a null or NaN in it."""
     np = numpy()
     lists = rows.get_column(name)

@@ -4,15 +4,13 @@ They are scoringrules' functions, with a gap closed. Of a prediction that is cer
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from magnet_arrow._numpy import numpy
 from magnet_arrow.statistics.stats_packages import scoringrules
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.float64]]"
+    from magnet_arrow._numpy import Floats
 
 MIN_SAMPLES = 2
 """The fair form divides by m(m − 1)."""

@@ -1,15 +1,13 @@
 """The accuracy–rejection curve: how right the models are where a predictor is most confident that they are."""
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import PredictionError
 from magnet_arrow.statistics.stats_packages import scipy_integrate
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.float64]]"
+    from magnet_arrow._numpy import Floats
 
 N_RATES = 100
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -25,11 +25,7 @@ from magnet_arrow.statistics.prediction_rows import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.float64]]"
-    Codes: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.integer]]"
-    Booleans: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]"
+    from magnet_arrow._numpy import Codes, Floats
 
 NO_FACTOR = (
     "the predictions do not say of which models, items or scenarios they are, or are all of one; over=… names factors"

@@ -14,7 +14,7 @@ from magnet_arrow.statistics.rejection_curve import rejection_area
 from magnet_arrow.statistics.score_groups import Group, nothing
 
 if TYPE_CHECKING:
-    from magnet_arrow.statistics.intervals import Floats
+    from magnet_arrow._numpy import Floats
 
 Of: TypeAlias = Callable[[Group, "float | None"], Interval]
 _NOT_BINARY = "a truth is neither 0 nor 1, or of several items"

@@ -7,7 +7,7 @@ from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import SettingError
 
 if TYPE_CHECKING:
-    from magnet_arrow.evaluation.panel_predictor import Booleans, Integers
+    from magnet_arrow._numpy import Booleans, Integers
 
 ALL: Literal["all"] = "all"
 Budget: TypeAlias = int | Literal["all"]

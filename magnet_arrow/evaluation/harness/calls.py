@@ -13,7 +13,7 @@ from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor
 if TYPE_CHECKING:
     import numpy as np
 
-    from magnet_arrow.evaluation.panel_predictor import Booleans, Floats, Integers
+    from magnet_arrow._numpy import Booleans, Floats, Integers
 
 _DType = TypeVar("_DType", bound="np.dtype[Any]")
 

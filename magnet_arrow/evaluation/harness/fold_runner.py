@@ -21,7 +21,7 @@ from magnet_arrow.evaluation.score_matrix import ScoreMatrix
 from magnet_arrow.statistics.stats_packages import threadpoolctl
 
 if TYPE_CHECKING:
-    from magnet_arrow.evaluation.panel_predictor import Booleans, Floats, Integers
+    from magnet_arrow._numpy import Booleans, Floats, Integers
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ from magnet_arrow.errors import FamilyNotFoundError, SettingError
 from magnet_arrow.evaluation.score_matrix import ScoreMatrix
 
 if TYPE_CHECKING:
-    from magnet_arrow.evaluation.panel_predictor import Integers
+    from magnet_arrow._numpy import Integers
 
 Folds: TypeAlias = Literal["organization", "family", "model", "run", "scenario", "item"]
 """What is held out together.

@@ -8,7 +8,7 @@ from magnet_arrow.evaluation.harness.calls import NO_BUDGET, OF_OTHERS, Answer, 
 from magnet_arrow.evaluation.panel_predictor import AdaptivePredictor, AskedAnswers
 
 if TYPE_CHECKING:
-    from magnet_arrow.evaluation.panel_predictor import Booleans, Floats
+    from magnet_arrow._numpy import Booleans, Floats
 
 
 class Interview:

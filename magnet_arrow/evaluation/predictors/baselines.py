@@ -18,7 +18,7 @@ from magnet_arrow.evaluation.predictors.train_matrix import (
 )
 
 if TYPE_CHECKING:
-    from magnet_arrow.evaluation.panel_predictor import Floats
+    from magnet_arrow._numpy import Floats
 
 
 class TrainMean(PanelPredictor):

@@ -11,7 +11,7 @@ from magnet_arrow.evaluation.predictors.regressions import Aipw, RsLearn
 from magnet_arrow.evaluation.predictors.train_matrix import filled
 
 if TYPE_CHECKING:
-    from magnet_arrow.evaluation.panel_predictor import Floats
+    from magnet_arrow._numpy import Floats
 
 
 class Blend(PanelPredictor):

@@ -10,7 +10,7 @@ from magnet_arrow.evaluation.predictors.train_matrix import filled, item_means, 
 from magnet_arrow.statistics.stats_packages import scipy_special
 
 if TYPE_CHECKING:
-    from magnet_arrow.evaluation.panel_predictor import Floats
+    from magnet_arrow._numpy import Floats
 
 ABILITY_VARIANCE = 9.0
 EASINESS_VARIANCE = 4.0

@@ -8,7 +8,7 @@ from magnet_arrow.evaluation.predictors.train_matrix import alike, filled, item_
 from magnet_arrow.statistics.stats_packages import sklearn
 
 if TYPE_CHECKING:
-    from magnet_arrow.evaluation.panel_predictor import Floats
+    from magnet_arrow._numpy import Floats
 
 
 class Kriging(PanelPredictor):

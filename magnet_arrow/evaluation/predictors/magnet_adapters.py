@@ -22,7 +22,7 @@ from magnet_arrow.predictor import RunPredictor, listed
 from magnet_arrow.schema.registry import TABLES
 
 if TYPE_CHECKING:
-    from magnet_arrow.evaluation.panel_predictor import Floats
+    from magnet_arrow._numpy import Floats
 
 MagnetPredictor: TypeAlias = RunPredictor | InstancePredictor
 _STATE = TABLES["scenario_state"]

@@ -9,7 +9,7 @@ from magnet_arrow.evaluation.predictors.train_matrix import item_means, scenario
 from magnet_arrow.statistics.stats_packages import scipy_sparse, scipy_special, sklearn
 
 if TYPE_CHECKING:
-    from magnet_arrow.evaluation.panel_predictor import Booleans, Floats, Integers
+    from magnet_arrow._numpy import Booleans, Floats, Integers
 
 ABILITY_SD = 3.0
 LEVEL_SD = 3.0

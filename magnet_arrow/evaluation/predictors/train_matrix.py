@@ -12,7 +12,7 @@ from magnet_arrow._numpy import numpy
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, TrainScores
 
 if TYPE_CHECKING:
-    from magnet_arrow.evaluation.panel_predictor import Booleans, Floats, Integers
+    from magnet_arrow._numpy import Booleans, Floats, Integers
 
 
 def item_means(train: TrainScores) -> "Floats":
