@@ -16,6 +16,7 @@ from typing import NamedTuple
 import polars as pl
 from msgspec import structs
 
+from magnet_arrow.errors import CacheError
 from magnet_arrow.query.frames import CachedRuns
 from magnet_arrow.query.scan_runs import Selection, select_runs
 from magnet_arrow.sources.file import Fingerprint
@@ -93,15 +94,17 @@ def follow(before: Snapshot, after: Snapshot) -> None:
     gone = {one.id for one in before.manifest.segments} - {one.id for one in after.manifest.segments}
     if not gone:
         return
-    moved = {
-        key: run for key, run in before.runs.items() if run.segment.id in gone and _is_same(run, after.runs.get(key))
-    }
+    try:
+        was, now = before.runs, after.runs
+    except CacheError:
+        return  # a run list is damaged or cannot be read: the ingest has said so, and frames are read again
+    moved = {key: run for key, run in was.items() if run.segment.id in gone and _is_same(run, now.get(key))}
 
     def new_key(key: FrameKey) -> FrameKey:
         run = moved.get(key.run)
         if run is None or (key.cache, key.segment) != (before.path, run.segment.id):
             return key
-        return key._replace(segment=after.runs[key.run].segment.id)
+        return key._replace(segment=now[key.run].segment.id)
 
     _KEPT.rename(new_key)
 
