@@ -88,7 +88,7 @@ def over_rows(sums: Array, _: Clusters) -> Interval:
 
 def difference(sums: Array, clusters: Clusters) -> Interval:
     """The interval of a paired difference."""
-    return paired(sums, clusters, sums[:, 0] != 0).difference
+    return paired(sums[:, 0], clusters).difference
 
 
 METHODS: dict[str, dict[str, Method]] = {

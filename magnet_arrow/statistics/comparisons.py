@@ -1,7 +1,7 @@
 """Comparisons of two models or predictors on the rows that both have, and of many, two by two.
 
-`compare` compares predictors by their losses, in a table; `paired` two of them by any statistic of sums; `pairwise` all
-models of a matrix models × items at once, and `differences` those that were named.
+`compare` compares predictors by their losses, in a table; `paired` makes one such comparison; `pairwise` compares all
+models of a matrix models × items at once, and `differences` one that was named with others.
 `holm` corrects the p-values of several comparisons (Holm 1979): of the best in the data with all others, all
 k(k−1)/2 of them; of one that was named beforehand, the k−1 with it.
 """
@@ -22,11 +22,9 @@ from magnet_arrow.statistics.intervals import (
     Clusters,
     Factors,
     Interval,
-    Statistic,
     clustered,
     clusters_of,
     level_codes,
-    mean,
 )
 from magnet_arrow.statistics.stats_packages import scipy_special
 
@@ -165,33 +163,22 @@ def compare(
     return pl.DataFrame(rows, schema=COMPARED, orient="row").with_columns(pl.col("difference", "p_holm").fill_nan(None))
 
 
-def paired(
-    sums: "Floats",
-    factors: Factors,
-    carries: "Booleans",
-    statistic: Statistic = mean,
-    *,
-    n: int | None = None,
-    level: float = LEVEL,
-) -> Comparison:
-    """Two predictors or models compared on the rows that both answered.
+def paired(between: "Floats", factors: Factors, *, level: float = LEVEL) -> Comparison:
+    """The mean difference of two predictors or models on the rows that both answered.
 
     Args:
-        sums: as for `clustered`; for a mean the difference of the two and 1.
+        between: float64, for each of these rows first minus second.
         factors: as for `clustered`.
-        carries: the rows in which the two differ.
-        statistic: the difference of the two, of the sums.
-        n: the number of rows behind the sums; the number of sums if None.
         level: the share of intervals that hold the truth.
 
     >>> import numpy as np
-    >>> differences = np.array([0.1, 0.2, -0.1, 0.3, 0.2, 0.1])
-    >>> found = paired(np.stack([differences, np.ones(6)], axis=1), [], differences != 0)
+    >>> found = paired(np.array([0.1, 0.2, -0.1, 0.3, 0.2, 0.1]), [])
     >>> round(found.difference.estimate, 3), round(found.p_value, 3), round(found.minimum_detectable, 3)
     (0.133, 0.062, 0.195)
     """
-    found = clustered(sums, factors, statistic, carries=carries, level=level)
-    n = len(sums) if n is None else n
+    np = numpy()
+    n = len(between)
+    found = clustered(np.stack([between, np.ones(n)], axis=1), factors, carries=between != 0, level=level)
     if found.stderr is None or found.df is None:
         return Comparison(found, n, None, None)
     p_value = float(two_sided(found.estimate, found.stderr, found.df))
@@ -274,14 +261,14 @@ def two_sided(difference: "Floats | float", stderr: "Floats | float", df: "Float
     return p
 
 
-def minimum_detectable(stderr: "Floats | float", df: "Floats | float", level: float = LEVEL) -> "Floats":
-    """The minimum detectable effect: (t at 0.975 + t at 0.80) standard errors, for 80% power at 5%.
+def minimum_detectable(stderr: "Floats | float", df: "Floats | float") -> "Floats":
+    """The minimum detectable effect: (t at 0.975 + t at 0.80) standard errors, for 80% power at 5% (Bloom 1995).
 
     On pairs of models of HELM Lite whose differences are shifted to it, with 100 items, the power is 80.0 to 80.3% as
     the mean over 100 pairs of each scenario, and 74.9 to 91.3% for single pairs (`benchmarks/power.py`, seed 0).
     """
     quantile = scipy_special().stdtrit
-    effect: Floats = (quantile(df, (1 + level) / 2) + quantile(df, POWER)) * stderr
+    effect: Floats = (quantile(df, (1 + LEVEL) / 2) + quantile(df, POWER)) * stderr
     return effect
 
 
@@ -339,8 +326,7 @@ class _Losses:
         there = ~np.isnan(between)
         size = np.maximum(np.abs(self.values[first]), np.abs(self.values[second]))
         between = _or_equal(between, ROUNDING * size)[there]
-        sums = np.stack([between, np.ones(len(between))], axis=1)
-        return paired(sums, self._clusters_of(there), between != 0, level=level)
+        return paired(between, self._clusters_of(there), level=level)
 
     def _clusters_of(self, there: "Booleans") -> Clusters:
         """Made once for all pairs that answered the same rows."""

@@ -4,13 +4,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from magnet_arrow._numpy import numpy
-from magnet_arrow.statistics.intervals import Clusters, Interval, interval_of, renumbered, variance_of, why_no_interval
+from magnet_arrow.statistics.intervals import (
+    Clusters,
+    Interval,
+    interval_of,
+    renumbered,
+    sums_by,
+    variance_of,
+    why_no_interval,
+)
 
 if TYPE_CHECKING:
     from magnet_arrow._numpy import Booleans, Codes, Floats
 
 MIN_ROWS = 4
-"""Fisher's z of n rows has the variance 1/(n − 3)."""
+"""Fisher's z of n rows has the variance 1/(n − 3), so that 3 rows would have none."""
 
 _PERFECT = 1 - 1e-12
 _CONSTANT = 1e-12
@@ -34,7 +42,9 @@ class FoldCorrelation:
 def fold_correlation(
     first: "Floats", second: "Floats", folds: "Codes", clusters: Clusters, level: float | None
 ) -> FoldCorrelation:
-    """Pearson's r within each fold, as the mean of Fisher's z with weights n − 3 (Hedges and Olkin 1985, ch. 11).
+    """Pearson's r within each fold, averaged on the scale of Fisher's z with weights n − 3.
+
+    Source: L. Hedges and I. Olkin, "Statistical Methods for Meta-Analysis" (1985), chapter 11.
 
     Folds with fewer than 4 rows, with equal predictions or with equal truths have no r. Across folds r would mislead:
     the mean of a train part is the higher, the lower the truths of its held-out part are, so predictions by it have
@@ -55,7 +65,7 @@ def fold_correlation(
     # Rounding leaves a little variance in a fold of equal values.
     sizes = np.stack([np.bincount(folds, weights=np.abs(values)) for values in (first, second)], axis=1)
     products = np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)
-    sums = _sums_by(folds, products, len(n))
+    sums = sums_by(folds, products, len(n))
     tiny = np.maximum(_CONSTANT * sums[:, 3:5], (_CONSTANT * sizes) ** 2)
     z, weights, perfect = _fisher(sums, tiny)
     total, weight = float((weights * z).sum()), float(weights.sum())
@@ -84,7 +94,7 @@ def _changes(
     pairs = np.empty(int(places.max()) + 1, dtype=np.int64)
     pairs[places] = combined
     of_fold, of_level = pairs // n_levels, pairs % n_levels
-    left = sums[of_fold] - _sums_by(places, products, len(pairs))
+    left = sums[of_fold] - sums_by(places, products, len(pairs))
     all_z, all_weights, _ = _fisher(sums, tiny)
     z, weights, _ = _fisher(left, tiny[of_fold])
     changes = np.bincount(of_level, weights=z * weights - (all_z * all_weights)[of_fold], minlength=n_levels)
@@ -102,9 +112,3 @@ def _fisher(sums: "Floats", tiny: "Floats") -> "tuple[Floats, Floats, Booleans]"
     perfect = defined & (np.abs(r) >= _PERFECT)
     used = defined & ~perfect
     return np.arctanh(np.where(used, r, 0.0)), np.where(used, n - 3, 0.0), perfect
-
-
-def _sums_by(codes: "Codes", products: "Floats", n: int) -> "Floats":
-    np = numpy()
-    found: Floats = np.stack([np.bincount(codes, weights=column, minlength=n) for column in products.T], axis=1)
-    return found

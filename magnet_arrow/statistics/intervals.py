@@ -107,20 +107,18 @@ class Clusters:
     """Which rows share a level of a factor; made once, by `clusters_of`, for many statistics of the same rows.
 
     Attributes:
-        n_rows: the number of rows.
         codes: for each factor the level of each row, counted from 0.
         parts: the codes, and with two factors the cell of each row.
         levels: the number of levels of each factor; of rows if there is no factor.
     """
 
-    n_rows: int
     codes: "Sequence[Codes]"
     parts: "Sequence[Codes]"
     levels: tuple[int, ...]
 
     def sums(self, sums: "Floats") -> "Sequence[Floats]":
         """The sums of each level of each factor, and of each cell; those of each row if there is no factor."""
-        return [_sums_by(code, sums) for code in self.parts] if self.parts else [sums]
+        return [sums_by(code, sums) for code in self.parts] if self.parts else [sums]
 
 
 Factors: TypeAlias = "Sequence[Codes] | Clusters"
@@ -138,7 +136,7 @@ def clusters_of(factors: "Sequence[Codes]", n_rows: int) -> Clusters:
     parts = list(codes)
     if len(codes) == 2:
         parts.append(renumbered(codes[0] * levels[1] + codes[1]))
-    return Clusters(n_rows, codes, parts, levels)
+    return Clusters(codes, parts, levels)
 
 
 def renumbered(codes: "Codes") -> "Codes":
@@ -209,9 +207,7 @@ def interval_of(found: Variance, scale: Scale = "plain", level: float = LEVEL) -
     return Interval(estimate, _stderr(found, estimate, scale), float(ends[0]), float(ends[1]), found.df)
 
 
-def proportion(
-    sums: "Floats", factors: Factors, *, carries: "Booleans | None" = None, level: float = LEVEL
-) -> Interval:
+def proportion(sums: "Floats", factors: Factors, *, level: float = LEVEL) -> Interval:
     """Wilson's interval of a mean of scores between 0 and 1, with the effective number of rows.
 
     That is p(1−p)/V · (z/t)², where V is the variance of `clustered`, but at most the number of rows. At p = 0 or 1,
@@ -221,7 +217,6 @@ def proportion(
     Args:
         sums: float64, rows × 2: the sum of the scores and their number.
         factors: as for `clustered`.
-        carries: as for `clustered`.
         level: the share of intervals that hold the truth.
 
     Returns:
@@ -232,7 +227,7 @@ def proportion(
     >>> found.estimate, round(found.low, 3), found.high
     (1.0, 0.61, 1.0)
     """
-    found = jackknife(sums, factors, mean, carries)
+    found = jackknife(sums, factors, mean)
     if found.why is not None:
         return Interval(found.estimate, df=found.df if min(found.levels) >= MIN_LEVELS else None, why=found.why)
     found = replace(found, estimate=_at_the_end(found.estimate))
@@ -350,10 +345,10 @@ def why_no_interval(clusters: Clusters, carries: "Booleans | None" = None) -> st
     return None
 
 
-def _sums_by(code: "Codes", sums: "Floats") -> "Floats":
-    """The sums of the rows of each level."""
+def sums_by(codes: "Codes", columns: "Floats", n_levels: int = 0) -> "Floats":
+    """The sums of the rows of each level, levels × columns; of `n_levels` levels at least."""
     np = numpy()
-    found: Floats = np.stack([np.bincount(code, weights=column) for column in sums.T], axis=1)
+    found: Floats = np.stack([np.bincount(codes, weights=column, minlength=n_levels) for column in columns.T], axis=1)
     return found
 
 

@@ -7,21 +7,14 @@ from magnet_arrow.errors import MissingPackageError
 
 
 def scipy_special() -> Any:
-    """The module `scipy.special`: distribution functions (`stdtr`, `stdtrit`, `ndtri`), quick to import.
+    """The module `scipy.special`: distribution functions (`stdtr`, `stdtrit`, `ndtri`).
+
+    `scipy.stats` has them, too, but its import takes a second.
 
     Raises:
         MissingPackageError: it is not installed.
     """
     return _module("scipy.special", "SciPy")
-
-
-def scipy_stats() -> Any:
-    """The module `scipy.stats`. Its import takes a second: where `scipy_special` has it, use that.
-
-    Raises:
-        MissingPackageError: it is not installed.
-    """
-    return _module("scipy.stats", "SciPy")
 
 
 def scipy_integrate() -> Any:

@@ -26,9 +26,8 @@ def test_rows_that_are_their_own_clusters_give_the_paired_t_test() -> None:
     first, second = rng.normal(size=30), rng.normal(size=30) + 0.3
     expected = scipy.stats.ttest_rel(first, second)
     ends = expected.confidence_interval()
-    sums = np.stack([first - second, np.ones(30)], axis=1)
     for factors in ([], [np.arange(30)]):
-        found = paired(sums, factors, first != second)
+        found = paired(first - second, factors)
         assert found.n == 30
         assert found.p_value == pytest.approx(expected.pvalue, rel=1e-12)
         assert found.difference.low == pytest.approx(ends.low, rel=1e-12)
@@ -43,8 +42,8 @@ def test_the_minimum_detectable_effect_is_two_quantiles_of_standard_errors() -> 
 
 
 def test_too_few_levels_have_neither_p_value_nor_detectable_effect() -> None:
-    found = paired(np.ones((4, 2)), [], np.ones(4, bool), n=40)
-    assert (found.n, found.p_value, found.minimum_detectable) == (40, None, None)
+    found = paired(np.ones(4), [])
+    assert (found.n, found.p_value, found.minimum_detectable) == (4, None, None)
     assert found.difference.why == "4 rows, fewer than 5"
 
 
@@ -93,7 +92,7 @@ def test_equal_differences_have_the_p_value_of_the_sign_test() -> None:
     expected = scipy.stats.binomtest(6, 6).pvalue
     assert (found.difference[0], found.stderr[0], found.p_value[0]) == (1.0, 0.0, expected)
     assert found.p_value[5] == expected
-    of_clusters = paired(np.array([[0.25, 1.0]] * 42), [np.arange(42) % 6, np.arange(42) // 6], np.ones(42, bool))
+    of_clusters = paired(np.full(42, 0.25), [np.arange(42) % 6, np.arange(42) // 6])
     assert of_clusters.p_value == pytest.approx(expected, rel=1e-12)
     assert two_sided(0.0, 0.0, 5.0) == 1.0
 
@@ -154,7 +153,7 @@ def test_predictors_are_compared_on_the_rows_that_both_answered(over: list[str])
         between = answered(row["first"], row["second"])
         codes = [np.array([cell[name == "item"] for cell in between]) for name in over]
         values = np.array(list(between.values()))
-        expected = paired(np.stack([values, np.ones(len(values))], axis=1), codes, values != 0)
+        expected = paired(values, codes)
         assert row["n"] == len(between)
         assert row["difference"] == pytest.approx(values.mean(), rel=1e-12)
         assert row["why"] == expected.difference.why

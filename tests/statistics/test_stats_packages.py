@@ -21,11 +21,11 @@ def test_the_packages_own_modules_come() -> None:
     ("module", "get"),
     [
         ("scipy.special", stats_packages.scipy_special),
-        ("scipy.stats", stats_packages.scipy_stats),
         ("scipy.integrate", stats_packages.scipy_integrate),
         ("scipy.optimize", stats_packages.scipy_optimize),
         ("scipy.sparse", stats_packages.scipy_sparse),
         ("sklearn.linear_model", lambda: stats_packages.sklearn("linear_model")),
+        ("threadpoolctl", stats_packages.threadpoolctl),
         ("scoringrules", stats_packages.scoringrules),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -40,4 +40,5 @@ def test_a_missing_package_is_named_with_the_command(
 
 
 def package(module: str) -> str:
-    return {"scipy": "SciPy", "sklearn": "scikit-learn", "scoringrules": "scoringrules"}[module.split(".")[0]]
+    names = {"scipy": "SciPy", "sklearn": "scikit-learn", "threadpoolctl": "scikit-learn"}
+    return names.get(module.split(".")[0], module)
