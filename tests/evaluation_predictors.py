@@ -5,6 +5,7 @@ import time
 from typing import Any, Self
 
 import numpy as np
+import threadpoolctl
 
 from magnet_arrow import AdaptivePredictor, PanelPredictor
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PredictedScores, TrainScores
@@ -45,6 +46,14 @@ class Noise(PanelPredictor):
 
     def predict(self, asked: AskedAnswers) -> PredictedScores:
         return PredictedScores(np.random.rand(len(asked.models)))
+
+
+class CountsThreads(Mean):
+    """The largest number of threads that a library for linear algebra may use while it predicts."""
+
+    def predict(self, asked: AskedAnswers) -> PredictedScores:
+        n_threads = max(library["num_threads"] for library in threadpoolctl.threadpool_info())
+        return PredictedScores(np.full(len(asked.models), float(n_threads)))
 
 
 class CopiesTwin(PanelPredictor):
@@ -137,10 +146,8 @@ class InOrder(AdaptivePredictor, Mean):
 
     def __init__(self, how: str = "backwards") -> None:
         self.how = how
-        self.n_chosen = 0
 
     def choose(self, asked: AskedAnswers) -> int:
-        self.n_chosen += 1
         assert asked.answers.shape == (1, len(self.means))
         open_items = (asked.wanted[0] & np.isnan(asked.answers[0])).nonzero()[0]
         if self.how == "twice" and len(open_items) < asked.wanted.sum():

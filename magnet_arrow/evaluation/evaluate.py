@@ -55,7 +55,7 @@ def evaluate(
     executor: Executor | None = None,
     progress: Callable[[EvaluationProgress], None] | None = None,
 ) -> Evaluation:
-    """What predictors predict of models, runs or items that they have not seen, next to what is the case.
+    """What predictors predict of models, runs or items that they have not seen, next to the actual scores.
 
     Everything in a fold is held out together. Each predictor is fitted once for each fold, and predicts at each budget
     and draw. At budget k it sees the answers of the held-out model to the first k items of a random order, which is the

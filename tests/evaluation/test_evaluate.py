@@ -5,11 +5,20 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from evaluation_predictors import CopiesTwin, Fails, InOrder, Mean, Noise, Rewrites, Sample
+import threadpoolctl
+from evaluation_predictors import CopiesTwin, CountsThreads, Fails, InOrder, Mean, Noise, Rewrites, Sample
 
 import magnet_arrow
 from magnet_arrow import Evaluation, Panel, evaluate, load_evaluation
-from magnet_arrow.errors import BadFileError, PanelError, SettingError, SourceNotFoundError, WorkersLostError
+from magnet_arrow.errors import (
+    BadFileError,
+    PanelError,
+    PredictionError,
+    SettingError,
+    SourceNotFoundError,
+    WorkersLostError,
+)
+from magnet_arrow.evaluation.harness.interviews import Interview
 
 
 def scores(n_models: int = 6, n_items: int = 20, missing: float = 0.0) -> np.ndarray:
@@ -135,6 +144,13 @@ def test_results_are_equal_with_any_number_of_workers(workers: int, first: Evalu
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as executor:
         assert of_workers(executor) == first
+
+
+def test_linear_algebra_has_one_thread() -> None:
+    with threadpoolctl.threadpool_limits(limits=2):
+        found = evaluate(CountsThreads, panel(scores()), folds="model", budgets=[0]).predictions
+        assert max(library["num_threads"] for library in threadpoolctl.threadpool_info()) == 2
+    assert set(found["predicted"]) == {1.0}
 
 
 def test_an_evaluation_is_the_same_after_it_was_saved(first: Evaluation, tmp_path: Path) -> None:
@@ -273,6 +289,16 @@ def test_an_adaptive_predictor_is_asked_what_it_chooses() -> None:
 def test_an_adaptive_predictor_predicts_the_items_that_it_did_not_choose() -> None:
     found = evaluate(InOrder(), panel(scores(4, 6)), target="item", folds="model", budgets=[4]).predictions
     assert found.select("model", "item").rows() == [(f"m{m}", str(i)) for m in range(4) for i in range(2)]
+
+
+def test_an_interview_refuses_the_question_after_the_last() -> None:
+    interview = Interview(np.array([1.0, 0.0, 1.0]), np.ones(3, dtype=np.bool_))
+    for item in (2, 1):
+        interview.ask(item, budget=2)
+    with pytest.raises(PredictionError, match=r"choose\(\) asks question 3\.\n  expected at most 2"):
+        interview.ask(0, budget=2)
+    np.testing.assert_array_equal(interview.answers, [np.nan, 0, 1])
+    assert interview.n_asked == 2
 
 
 ADAPTIVE_FAILURES = {

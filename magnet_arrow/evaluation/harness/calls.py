@@ -165,9 +165,8 @@ def ask(predictor: PanelPredictor, call: Call, fold: int, index: int) -> Answer:
         Exception: whatever `predict` raised.
     """
     np = numpy()
-    found = predictor.predict(
-        replace(call.asked)
-    )  # a copy, as a frozen dataclass is not safe from `object.__setattr__`
+    # A copy, as a frozen dataclass is not safe from `object.__setattr__`.
+    found = predictor.predict(replace(call.asked))
     rows = call.rows()
     predicted, stddev = _values(found, call)
     is_number = np.isfinite(predicted)

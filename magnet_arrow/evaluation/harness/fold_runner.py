@@ -204,7 +204,7 @@ def _places(train_rows: "Integers", held_out: "Integers") -> "Integers":
 def _answers(
     job: Job, fold: Fold, index: int, predictor: PanelPredictor, part: Part, seconds: float | None
 ) -> Iterator[Answer]:
-    """One answer for each call; those that are not made, since there was an error before, too."""
+    """One answer for each call. After an error of `fit` or the time limit, the rest are answers without values."""
     calls = part.calls
     if isinstance(predictor, AdaptivePredictor):
         calls = [call for call in calls if call.labels.draw == 0]  # it asks what it asks, whatever the draw

@@ -18,7 +18,7 @@ Folds: TypeAlias = Literal["organization", "family", "model", "run", "scenario",
 
 - "organization", "family": all models of one, and all other names of the same weights.
 - "model": a model, and all other names of the same weights.
-- "run": a model in a scenario; its other runs stay.
+- "run": a model in a scenario; its other runs stay, and so do other names of the same weights.
 - "scenario": a scenario of all models.
 - "item": a tenth of the items of all models, drawn by the seed.
 """

@@ -32,6 +32,8 @@ _PERTURBATION = _STATE.named("request_states.instance.perturbation.name")
 def adapted(predictor: MagnetPredictor, matrix: ScoreMatrix, folds: str) -> PanelPredictor:
     """A predictor of runs or of instances as one of panels.
 
+    Its train runs are whole: where a question is in two scenarios, the train run that has it too shows its score.
+
     Raises:
         SettingError: the scores are of no runs, the folds cut runs in two, or the predictor would see what it is to
             predict.
