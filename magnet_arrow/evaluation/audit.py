@@ -1,7 +1,7 @@
 """`audit_items`: which items of a panel behave as if their key, the answer that counts as right, were wrong.
 
-An item with a wrong key is failed by models that know the answer. That shows in which models pass it; so a classifier
-is trained to tell the items of the panel from copies of the same items whose key was made wrong.
+Models that know the answer fail an item with a wrong key, so others pass it than pass an item with a right one. A
+classifier is trained to tell the items of the panel from copies of the same items whose key was made wrong.
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,8 @@ import polars as pl
 
 from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import SettingError
-from magnet_arrow.evaluation.ranking import Rankable
-from magnet_arrow.evaluation.score_files import is_score_file, read_score_file
-from magnet_arrow.panels import panel
+from magnet_arrow.evaluation.ranking import Rankable, panel_of
+from magnet_arrow.evaluation.score_files import is_score_file
 from magnet_arrow.predictions.panel import Panel
 from magnet_arrow.predictions.panel_files import ITEM, is_table
 from magnet_arrow.runs.helm_runs import HelmRuns
@@ -104,16 +103,12 @@ def audit_items(
     """
     if not 0 <= guess <= 1:
         raise SettingError(f"guess={guess!r} is no probability.", expected="a number from 0 to 1")
-    if isinstance(data, Panel):
-        return _audited(data.binary(threshold), guess, seed)
-    if is_score_file(data):
-        data = read_score_file(data, (model, item))
-    if is_table(data):
-        scores = Panel.from_frame(data, model=model, item=item, score=score, missing="keep")
-        return _audited(scores.binary(threshold), guess, seed)
-    runs = data if isinstance(data, Summaries) else HelmRuns.coerce(data)
-    found = _audited(panel(runs).binary(threshold), guess, seed)
-    return found.join(_texts(runs), on=ITEM, how="left", maintain_order="left")
+    if not (isinstance(data, Panel | Summaries) or is_score_file(data) or is_table(data)):
+        data = HelmRuns.coerce(data)
+    found = _audited(panel_of(data, model, item, score).binary(threshold), guess, seed)
+    if not isinstance(data, Summaries):
+        return found
+    return found.join(_texts(data), on=ITEM, how="left", maintain_order="left")
 
 
 def _texts(runs: Summaries) -> pl.DataFrame:
@@ -213,7 +208,7 @@ _ROUNDING = 1e-12
 
 
 def _share_reversed(passing: "Floats", failing: "Floats") -> float:
-    """Of all pairs of one that passes and one that fails, the share in which that one is stronger; ties are half."""
+    """Of all pairs of a passing and a failing model, the share where the failing one is stronger; ties count half."""
     np = numpy()
     if not len(passing) or not len(failing):
         return float("nan")

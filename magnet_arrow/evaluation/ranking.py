@@ -196,7 +196,7 @@ class _Scored:
     @classmethod
     def of(cls, data: Rankable, *, model: str, item: str, score: str, lower_is_better: bool | None) -> "_Scored":
         np = numpy()
-        scores = _panel_of(data, model, item, score)
+        scores = panel_of(data, model, item, score)
         matrix = scores.matrix()[:, np.argsort(scores.items)]  # so that the order of rows changes no last digit
         require_scores(scores)
         means = [_mean(row) for row in matrix]
@@ -232,7 +232,8 @@ class _Scored:
         return [_interval(scores, all_binary, level) for scores in known]
 
 
-def _panel_of(data: Rankable, model: str, item: str, score: str) -> Panel:
+def panel_of(data: Rankable, model: str, item: str, score: str) -> Panel:
+    """The panel of what can be ranked; `model`, `item` and `score` are a table's columns."""
     if isinstance(data, Panel):
         return data
     if is_score_file(data):

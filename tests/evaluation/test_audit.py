@@ -71,7 +71,7 @@ def test_few_items_or_models_have_no_suspicion() -> None:
 
 
 def test_wrong_keys_are_the_most_suspicious(flipped: tuple[pl.DataFrame, set[str]], audited: pl.DataFrame) -> None:
-    assert flipped[1] == set(audited.head(8)["item"]) & flipped[1]
+    assert flipped[1] <= set(audited.head(8)["item"])
     assert audited["suspicion"].is_sorted(descending=True)
     assert audited.filter(pl.col("item").is_in(flipped[1]))["suspicion"].min() > 0
 
