@@ -125,6 +125,13 @@ class Fails(Mean):
         return made.get(self.how, lambda: good)()
 
 
+class Breaks(Mean):
+    """Cannot be made."""
+
+    def __init__(self) -> None:
+        raise OSError("no weights here")
+
+
 class Rewrites(Mean):
     """Writes to the records that it gets, and to what it returned before."""
 

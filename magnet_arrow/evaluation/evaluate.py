@@ -1,15 +1,17 @@
 """`evaluate`: predictors on every fold, draw and budget, and what they predict there."""
 
+import pickle
 import platform
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeAlias
 
 from magnet_arrow.errors import SettingError, WorkersLostError
 from magnet_arrow.evaluation.harness.budgets import BUDGETS, Budget, check_budgets
-from magnet_arrow.evaluation.harness.calls import Answer, said
+from magnet_arrow.evaluation.harness.calls import OF_OTHERS, Answer, said
 from magnet_arrow.evaluation.harness.fold_runner import Job, each_fold, run_folds
 from magnet_arrow.evaluation.harness.folds import BY_MODEL, Folds, Target, make_folds
 from magnet_arrow.evaluation.harness.prediction_frame import prediction_frame
@@ -162,7 +164,7 @@ def _instance(predictor: object) -> PanelPredictor | MagnetPredictor:
 def _made(predictor: type[PanelPredictor | MagnetPredictor]) -> PanelPredictor | MagnetPredictor:
     try:
         return predictor()
-    except TypeError as error:
+    except OF_OTHERS as error:
         expected = "an instance, or a class that needs no arguments"
         raise SettingError(
             f"predictors: {predictor.__name__} cannot be made.", expected=expected, found=said(error)
@@ -187,6 +189,8 @@ def _all_answers(job: Job, executor: Executor | None, progress: Callable[[Evalua
             found += answers
             progress(EvaluationProgress(number, n_folds))
         return found
+    if isinstance(executor, ProcessPoolExecutor):
+        _check_pickles(job.predictors)
     n_each = -(-n_folds // _MAX_TASKS)
     tasks = [range(begin, min(begin + n_each, n_folds)) for begin in range(0, n_folds, n_each)]
     futures: dict[Future[list[list[Answer]]], Sequence[int]] = {}
@@ -198,11 +202,25 @@ def _all_answers(job: Job, executor: Executor | None, progress: Callable[[Evalua
             done += len(futures[future])
             progress(EvaluationProgress(done, n_folds))
     except (BrokenExecutor, CancelledError) as error:
-        raise WorkersLostError(f"The executor has lost its workers: {said(error)}.") from error
+        text = f"The executor has lost its workers: {said(error).rstrip('.')}."
+        hint = "Worker processes import predictors: write their classes into a file, not into a script or notebook."
+        raise WorkersLostError(text, hint=hint if isinstance(error, BrokenProcessPool) else None) from error
     finally:
         for future in futures:
             future.cancel()
     return [answer for future in futures for answers in future.result() for answer in answers]
+
+
+def _check_pickles(predictors: Sequence[PanelPredictor]) -> None:
+    for predictor in predictors:
+        try:
+            pickle.dumps(predictor)
+        except OF_OTHERS as error:
+            raise SettingError(
+                f"{predictor.name} cannot be sent to a worker process.",
+                expected="a predictor that pickle can write, of a class that can be imported",
+                found=said(error),
+            ) from error
 
 
 def _submitted(

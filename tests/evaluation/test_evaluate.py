@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 import threadpoolctl
-from evaluation_predictors import CopiesTwin, CountsThreads, Fails, InOrder, Mean, Noise, Rewrites, Sample
+from evaluation_predictors import Breaks, CopiesTwin, CountsThreads, Fails, InOrder, Mean, Noise, Rewrites, Sample
 
 import magnet_arrow
 from magnet_arrow import Evaluation, Panel, evaluate, load_evaluation
@@ -267,6 +267,17 @@ def test_an_executor_that_is_shut_down_is_an_error_of_ours() -> None:
         evaluate(Mean, panel(scores()), folds="model", executor=executor)
 
 
+def test_a_predictor_that_does_not_reach_a_worker_process_is_refused() -> None:
+    class Local(Mean):
+        """A class in a function, which no other process can import."""
+
+    with (
+        concurrent.futures.ProcessPoolExecutor(1) as executor,
+        pytest.raises(SettingError, match="cannot be sent"),
+    ):
+        evaluate(Local, panel(scores()), folds="model", executor=executor)
+
+
 @pytest.mark.slow
 def test_a_worker_that_dies_is_an_error_of_ours() -> None:
     context = multiprocessing.get_context("spawn")
@@ -379,6 +390,7 @@ class Nameless(Mean):
     ("predictor", "message"),
     [
         (Fails, "Fails cannot be made.\n  expected an instance, or a class that needs no arguments, found TypeError"),
+        (Breaks, "Breaks cannot be made.\n  .*, found OSError: no weights here"),
         (magnet_arrow.PanelPredictor, "PanelPredictor cannot be made"),  # it is abstract
         (Nameless, "Nameless.name:\n  expected a string, found ''"),
     ],
