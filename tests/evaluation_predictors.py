@@ -48,6 +48,25 @@ class Noise(PanelPredictor):
         return PredictedScores(np.random.rand(len(asked.models)))
 
 
+class ReachesBases(Mean):
+    """How many bytes can be reached through the arrays that it gets, less those of the arrays themselves."""
+
+    def fit(self, train: TrainScores) -> Self:
+        self.more = _bytes_beyond(train.scores)
+        return super().fit(train)
+
+    def predict(self, asked: AskedAnswers) -> PredictedScores:
+        more = self.more + sum(map(_bytes_beyond, (asked.answers, asked.wanted, asked.train_rows)))
+        return PredictedScores(np.full(len(asked.models), float(more)))
+
+
+def _bytes_beyond(array: Any) -> int:
+    base = array
+    while getattr(base, "base", None) is not None:
+        base = base.base
+    return memoryview(base).nbytes - int(array.nbytes)
+
+
 class CountsThreads(Mean):
     """The largest number of threads that a library for linear algebra may use while it predicts."""
 

@@ -89,6 +89,9 @@ class PredictedScores:
 class PanelPredictor(ABC):
     """Predicts the scores of held-out models. `evaluate` calls `fit` once for each fold, and then `predict` often.
 
+    Each call of `predict` is a problem of its own: do not use what an earlier call showed, since other draws show other
+    answers of the same models. Nothing prevents it.
+
     A predictor that chooses which items to ask has a method `choose`, see `AdaptivePredictor`.
 
     >>> class TrainMean(PanelPredictor):

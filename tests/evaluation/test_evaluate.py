@@ -6,7 +6,18 @@ import numpy as np
 import polars as pl
 import pytest
 import threadpoolctl
-from evaluation_predictors import Breaks, CopiesTwin, CountsThreads, Fails, InOrder, Mean, Noise, Rewrites, Sample
+from evaluation_predictors import (
+    Breaks,
+    CopiesTwin,
+    CountsThreads,
+    Fails,
+    InOrder,
+    Mean,
+    Noise,
+    ReachesBases,
+    Rewrites,
+    Sample,
+)
 
 import magnet_arrow
 from magnet_arrow import Evaluation, Panel, evaluate, load_evaluation
@@ -237,6 +248,11 @@ def test_a_predictor_changes_nothing_of_others_and_no_answer_of_its_own() -> Non
     found = evaluate([Rewrites, Mean], panel(scores()), folds="model", budgets=[1, 4], draws=2).predictions
     of_each = [found.filter(predictor=name).drop("predictor") for name in ("Rewrites", "Mean")]
     assert of_each[0].equals(of_each[1])
+
+
+def test_the_memory_behind_the_arrays_has_nothing_more() -> None:
+    found = evaluate(ReachesBases, panel(scores()), folds="model", budgets=[0, 1, "all"], draws=2)
+    assert set(found.predictions["predicted"]) == {0.0}
 
 
 def test_one_value_may_be_missing() -> None:

@@ -29,7 +29,7 @@ def test_is_scikit_learns_gaussian_process_with_the_residuals_covariance():
         process.fit(features[items], row[items] - means[items])
         expected.append(np.clip(means + process.predict(features), 0, 1))
     assert Kriging().fit(train_scores(train)).predict(asked_answers(answers)).outcomes == pytest.approx(
-        np.array(expected), abs=1e-8
+        np.array(expected), abs=1e-12
     )
 
 
@@ -44,5 +44,5 @@ def test_is_the_dense_solve_for_models_that_are_asked_different_items():
         items = ~np.isnan(row)
         weights = np.linalg.solve(covariance[np.ix_(items, items)] + 0.3 * np.eye(items.sum()), (row - means)[items])
         expected = np.clip(means + covariance[:, items] @ weights, 0, 1)
-        assert outcomes == pytest.approx(expected, abs=1e-9)
-        assert score == pytest.approx(np.where(items, row, expected).mean(), abs=1e-9)
+        assert outcomes == pytest.approx(expected, abs=1e-12)
+        assert score == pytest.approx(np.where(items, row, expected).mean(), abs=1e-12)
