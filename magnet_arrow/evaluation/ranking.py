@@ -62,7 +62,8 @@ def rank(
     Rows: one per model, the best first; equal scores by name. Columns: `rank`, equal for equal scores; `model`;
     `score`, the mean over the items that the model has a score on, `n` of them; its interval `low` to `high`, by
     Wilson's formula where all scores are 0 or 1, else by t; `rank_low` to `rank_high`; `group`; `why` there is no
-    interval. Models without any score come last, without rank.
+    interval. Scores are Float64, in the unit of the data; ranks, `n` and `group` are Int64. Models without any score
+    come last, without rank.
 
     All pairs of models are compared on the items that both have a score on, and Holm's correction over all pairs
     decides which differ (`pairwise_comparisons` has them). The ranks that a model may have are those from

@@ -64,7 +64,7 @@ def score(
     | `rejection_area` | area under the accuracy–rejection curve of PredictaBoard (arXiv 2502.14445), ties at random |
     | `crps` | of `samples`, in the fair form (Ferro 2014); else of normal distributions with `stddev` |
     | `wis` | weighted interval score: twice the mean pinball loss of `quantiles` (Bracher and others 2021) |
-    | `interval_coverage` | how many truths are in the predicted interval; it claims `interval_level` |
+    | `interval_coverage` | the share of truths in the predicted interval, which claims `interval_level` |
     | `interval_width` | mean width of that interval |
 
     **Truths 0 and 1**, each of one item (`n_items` 1 or null), have the scores from `brier` to `rejection_area`; if one
@@ -91,7 +91,8 @@ def score(
     correlations on Fisher's z (of ranks that stay as they are), `interval_coverage` has Wilson's.
 
     Columns: `by`; `n`, `answered`, `without_truth`; each score, and its interval if it may have one, followed by the
-    counts that belong to it; `why_null`.
+    counts that belong to it; `why_null`. Counts are Int64, scores Float64; errors, noise floors, `crps`, `wis` and
+    `interval_width` are in the unit of the truth, `mse` in its square.
 
     Args:
         predictions: a Polars frame, lazy or not, or a table of PyArrow, pandas or the like, with one row per predicted
