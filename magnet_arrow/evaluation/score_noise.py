@@ -1,4 +1,4 @@
-"""How far single scores vary about what can be known of them: the floor below which no error goes."""
+"""The variance of scores that nobody can predict, by an item response model: errors have their noise floor from it."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

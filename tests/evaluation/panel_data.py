@@ -5,10 +5,10 @@ import numpy as np
 from magnet_arrow.evaluation import AskedAnswers, TrainScores
 
 
-def train_scores(scores):
+def train_scores(scores, scenarios=None):
     scores = np.array(scores, np.float64)
     models, items = ([f"{kind}{number}" for number in range(n)] for kind, n in zip("mi", scores.shape, strict=True))
-    return TrainScores(scores, models, items, ["s"] * len(items))
+    return TrainScores(scores, models, items, scenarios or ["s"] * len(items))
 
 
 def asked_answers(answers, wanted=None, train_rows=None):

@@ -9,6 +9,7 @@ import budget
 import numpy as np
 import polars as pl
 import pytest
+from panel_data import asked_answers, train_scores
 from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 
@@ -18,7 +19,6 @@ from magnet_arrow.evaluation import (
     BASELINES,
     AdditiveMean,
     Aipw,
-    AskedAnswers,
     ItemAdjustedMean,
     NearestModels,
     OneParameterResponse,
@@ -29,30 +29,12 @@ from magnet_arrow.evaluation import (
     SameScenario,
     SampleMean,
     TrainMean,
-    TrainScores,
 )
 from magnet_arrow.evaluation.predictors.one_parameter import most_probable_abilities
 from magnet_arrow.evaluation.predictors.train_matrix import item_means
 from magnet_arrow.examples.helm_lite import matrix
 
 NAN = np.nan
-
-
-def train_scores(scores, scenarios=None):
-    scores = np.array(scores, np.float64)
-    models, items = ([f"{kind}{number}" for number in range(n)] for kind, n in zip("mi", scores.shape, strict=True))
-    return TrainScores(scores, models, items, scenarios or ["s"] * len(items))
-
-
-def asked_answers(answers, wanted=None, train_rows=None):
-    answers = np.array(answers, np.float64)
-    rows = len(answers)
-    return AskedAnswers(
-        answers,
-        np.ones(answers.shape, np.bool_) if wanted is None else np.array(wanted, np.bool_),
-        [f"h{row}" for row in range(rows)],
-        np.full(rows, -1) if train_rows is None else np.array(train_rows),
-    )
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,8 @@ class Rows:
         items: index of its item; None if it is a mean over items.
         actual: the value itself.
         n_items: the items behind it.
-        noise: the variance of its items that were not asked, of their mean over all its items; NaN if not known.
+        noise: the variance that nobody can predict: the sum over its items that were not asked, ÷ `n_items`²; NaN if it
+            is not known.
     """
 
     models: "Integers"

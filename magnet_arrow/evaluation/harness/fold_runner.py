@@ -185,7 +185,7 @@ def _calls(
 
 
 def _before(job: Job, fold: Fold, columns: "Integers", known: "Booleans", draw: int) -> "Integers":
-    """How many items are asked before each one; the order in a scenario is that of all items."""
+    """How many items are asked before each one. One order of all items serves every scenario."""
     np = numpy()
     order = permutation(len(job.matrix.items), job.seed, fold.number, draw)
     place = np.empty(len(order), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Answers of predictors to the frame of predictions."""
+"""The frame of predictions, made from the answers of predictors."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
