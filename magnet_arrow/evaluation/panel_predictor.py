@@ -5,7 +5,7 @@ Arrays need NumPy: `pip install 'magnet-arrow[stats]'`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import polars as pl
@@ -35,6 +35,10 @@ class TrainScores:
     models: Sequence[str]
     items: Sequence[str]
     scenarios: Sequence[str]
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """A copy with the same arrays, which nobody writes to."""
+        return replace(self)
 
     def lazy(self) -> pl.LazyFrame:
         """The known scores: `model`, `item`, `scenario`, `score`, one row for each, model by model."""
@@ -90,7 +94,8 @@ class PanelPredictor(ABC):
     """Predicts the scores of held-out models. `evaluate` calls `fit` once for each fold, and then `predict` often.
 
     Each call of `predict` is a problem of its own: do not use what an earlier call showed, since other draws show other
-    answers of the same models. Nothing prevents it.
+    answers of the same models. Each draw and scenario has a copy of the fitted predictor, so that it forgets them; one
+    that `copy.deepcopy` cannot copy is shared.
 
     A predictor that chooses which items to ask has a method `choose`, see `AdaptivePredictor`.
 

@@ -15,6 +15,7 @@ from evaluation_predictors import (
     Mean,
     Noise,
     ReachesBases,
+    Remembers,
     Rewrites,
     Sample,
 )
@@ -253,6 +254,12 @@ def test_a_predictor_changes_nothing_of_others_and_no_answer_of_its_own() -> Non
 def test_the_memory_behind_the_arrays_has_nothing_more() -> None:
     found = evaluate(ReachesBases, panel(scores()), folds="model", budgets=[0, 1, "all"], draws=2)
     assert set(found.predictions["predicted"]) == {0.0}
+
+
+def test_a_predictor_remembers_no_answers_of_another_draw() -> None:
+    found = evaluate([Remembers, Mean], panel(scores()), folds="model", budgets=[1, 4, "all"], draws=3).predictions
+    of_each = [found.filter(predictor=name)["predicted"].to_list() for name in ("Remembers", "Mean")]
+    assert of_each[0] == pytest.approx(of_each[1], abs=1e-12)
 
 
 def test_one_value_may_be_missing() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import itertools
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -232,9 +233,19 @@ def _made(
     fitted = predictor.fit(replace(train))
     if not isinstance(fitted, PanelPredictor):
         raise PredictionError("", expected="the predictor itself from fit()", found=type(fitted).__name__)
-    interviews = Interviews(fitted) if isinstance(fitted, AdaptivePredictor) else None
-    for call in calls:
-        try:
-            yield interviews.ask(call, fold, index) if interviews else ask(fitted, call, fold, index)
-        except OF_OTHERS as error:
-            yield Answer.of_none(fold, index, call, said(error))
+    for _, of_draw in itertools.groupby(calls, lambda call: (call.labels.scenario, call.labels.draw)):
+        forgetful = _copied(fitted)
+        interviews = Interviews(forgetful) if isinstance(forgetful, AdaptivePredictor) else None
+        for call in of_draw:
+            try:
+                yield interviews.ask(call, fold, index) if interviews else ask(forgetful, call, fold, index)
+            except OF_OTHERS as error:
+                yield Answer.of_none(fold, index, call, said(error))
+
+
+def _copied(fitted: PanelPredictor) -> PanelPredictor:
+    """A copy for each draw, so that no answers are remembered from one to the next; itself if it cannot be copied."""
+    try:
+        return copy.deepcopy(fitted)
+    except Exception:
+        return fitted
