@@ -25,7 +25,7 @@ class Spread:
     """Which spread the predictions of a frame carry, and how it is read.
 
     Attributes:
-        columns: of `stddev`, `variance`, `quantiles` and `samples` those that there are.
+        columns: those of `stddev`, `variance`, `quantiles` and `samples` that there are.
         quantile_levels: the levels of the quantiles, in the order of each list.
         interval_level: how much the predicted intervals claim to cover.
     """
@@ -35,7 +35,7 @@ class Spread:
     interval_level: float
 
     def expressions(self) -> list[pl.Expr]:
-        """The columns that are read, under names of ours, with the types that they are to have."""
+        """The columns that are read, as float64 or lists of it, under names of ours."""
         found = [pl.col(name).cast(pl.List(pl.Float64)).alias(f" {name}") for name in self.columns if name in _LISTS]
         if STDDEV in self.columns:
             found.append(pl.col(STDDEV).cast(pl.Float64).alias(" stddev"))
@@ -50,8 +50,8 @@ def spread_of(known: pl.Schema, quantile_levels: Sequence[float] | None, interva
     """The spread that a frame of these columns has; None if it has none.
 
     Raises:
-        PredictionError: a column has another type than it must have.
-        SettingError: a level is none, or there are quantiles without levels.
+        PredictionError: a column has a wrong type.
+        SettingError: a level is not between 0 and 1, levels do not ascend, or there are quantiles without levels.
     """
     columns = tuple(name for name in (STDDEV, VARIANCE, QUANTILES, SAMPLES) if known.get(name, pl.Null()) != pl.Null())
     for name in columns:
@@ -77,7 +77,7 @@ def _levels(given: Sequence[float] | None) -> tuple[float, ...]:
     if not found or not all(isinstance(level, int | float) and 0 < level < 1 for level in found):
         raise SettingError(f"quantile_levels={given!r}.", expected="a list of numbers between 0 and 1")
     if list(found) != sorted(set(found)):
-        raise SettingError(f"quantile_levels={given!r} are in no order.", expected="each level above the one before")
+        raise SettingError(f"quantile_levels={given!r} are in no order.", expected="ascending levels, each once")
     return found
 
 

@@ -33,7 +33,7 @@ class Columns:
     Attributes:
         by: the columns that make the groups.
         over: the factors.
-        fold: what tells folds apart: `fold` and `draw`, those of them that there are.
+        fold: those of `fold` and `draw` that there are; together they tell folds apart.
         predicted: the predictions.
         actual: the truths.
         known: all names and types of the frame.
@@ -66,10 +66,10 @@ class Columns:
 
 
 def names(given: str | Iterable[str], what: str) -> tuple[str, ...]:
-    """The names of columns that an argument has.
+    """The columns that an argument names: one, or several.
 
     Raises:
-        SettingError: it is no name, and no list of names, or has one of them twice.
+        SettingError: it is neither a name nor a list of names, or has a name twice.
     """
     found = (given,) if isinstance(given, str) else given
     if not isinstance(found, Iterable) or isinstance(found, pl.DataFrame | pl.LazyFrame):
@@ -84,10 +84,10 @@ def names(given: str | Iterable[str], what: str) -> tuple[str, ...]:
 
 
 def require(known: pl.Schema, columns: Iterable[str]) -> None:
-    """Raise where a column is missing.
+    """Check that columns are there.
 
     Raises:
-        ColumnNotFoundError: it is.
+        ColumnNotFoundError: one is missing.
     """
     for name in columns:
         if name not in known:
@@ -95,10 +95,10 @@ def require(known: pl.Schema, columns: Iterable[str]) -> None:
 
 
 def require_types(columns: Columns) -> None:
-    """Raise where a column that is to hold numbers does not, or a key has values that cannot be sorted.
+    """Check that predictions, truths and the like are numbers, and that keys can be sorted.
 
     Raises:
-        PredictionError: there is such a column.
+        PredictionError: a column has a wrong type.
     """
     for name in (*columns.by, *columns.over, *columns.fold):
         if columns.known[name] == pl.Object:

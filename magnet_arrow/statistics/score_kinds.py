@@ -49,6 +49,7 @@ class _Ratio:
         lacking: why a group has no value if not all scored rows have it; None if the score is of those that have it.
         statistic: the function, of sums (…, 2).
         scale: of the interval.
+        is_share: whether it is a share of rows, whose interval is Wilson's.
         binary: whether all truths must be 0 or 1.
     """
 
@@ -58,6 +59,7 @@ class _Ratio:
     lacking: str | None = None
     statistic: Statistic = mean
     scale: Scale = "plain"
+    is_share: bool = False
     binary: bool = False
 
     def __call__(self, group: Group, level: float | None) -> Interval:
@@ -73,7 +75,7 @@ class _Ratio:
             return nothing("the best constant makes no error")
         if level is None or group.why is not None:
             return self._value(sums, group.why)
-        if self.statistic is _share:
+        if self.is_share:
             return proportion(sums, group.clusters(self.has), level=level)
         return clustered(sums, group.clusters(self.has), self.statistic, scale=self.scale, level=level)
 
@@ -91,10 +93,6 @@ def _explained(sums: "Floats") -> "Floats":
 def _explained_root(sums: "Floats") -> "Floats":
     root: Floats = 1 - numpy().sqrt(sums[..., 0] / sums[..., 1])
     return root
-
-
-def _share(sums: "Floats") -> "Floats":
-    return mean(sums)
 
 
 def _max_error(group: Group, level: float | None) -> Interval:
@@ -171,7 +169,7 @@ KINDS: dict[str, Kind] = {
     "crps": Kind(_Ratio(CRPS, rows.HAS_CRPS, rows.HAS_CRPS), counts=("n_crps",), spread=True),
     "wis": Kind(_Ratio(WIS, rows.HAS_WIS, rows.HAS_WIS), counts=("n_wis",), spread=True),
     "interval_coverage": Kind(
-        _Ratio(COVERED, rows.HAS_ENDS, rows.HAS_ENDS, statistic=_share), counts=("n_interval",), spread=True
+        _Ratio(COVERED, rows.HAS_ENDS, rows.HAS_ENDS, is_share=True), counts=("n_interval",), spread=True
     ),
     "interval_width": Kind(_Ratio(WIDTH, rows.HAS_ENDS, rows.HAS_ENDS), counts=("n_interval",), spread=True),
 }
