@@ -44,6 +44,7 @@ class RunScores:
     Attributes:
         source: all runs.
         numbers: of each pair of model and scenario, which of them: indices.
+        n_scores: of each pair, on how many items there are scores.
         names: of each run, suite and folder.
         metrics: `number`, `metric`, `split` of each run's score.
         instances: `number`, `item` (its key), `instance_id`.
@@ -51,6 +52,7 @@ class RunScores:
 
     source: HelmRuns
     numbers: dict[tuple[str, str], list[int]]
+    n_scores: dict[tuple[str, str], int]
     names: list[str]
     metrics: pl.DataFrame
     instances: pl.DataFrame
@@ -200,10 +202,13 @@ def _run_scores(runs: HelmRuns, rows: pl.DataFrame) -> RunScores:
     names = ("source", "suite", "run")
     numbers = pl.DataFrame(places, schema=dict.fromkeys(names, pl.String), orient="row").with_row_index(NUMBER)
     numbered = rows.join(numbers.unique(names, keep="first"), on=names, how="left", maintain_order="left")
-    of_pairs = numbered.group_by(MODEL, SCENARIO, maintain_order=True).agg(pl.col(NUMBER).unique().sort())
+    of_pairs = numbered.group_by(MODEL, SCENARIO, maintain_order=True).agg(
+        pl.col(NUMBER).unique().sort(), pl.col(ITEM).filter(pl.col(SCORE).is_not_null()).n_unique().alias("n_scores")
+    )
     return RunScores(
         runs,
-        {(model, scenario): found for model, scenario, found in of_pairs.iter_rows()},
+        {(model, scenario): found for model, scenario, found, _ in of_pairs.iter_rows()},
+        {(model, scenario): n_scores for model, scenario, _, n_scores in of_pairs.iter_rows()},
         [f"{suite}/{folder}" for _, suite, folder in places],
         numbered.select(NUMBER, "metric", "split").unique(maintain_order=True),
         numbered.select(NUMBER, ITEM, "instance_id").unique(maintain_order=True),

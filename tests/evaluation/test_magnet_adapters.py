@@ -3,11 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from magnet_arrow import HelmRuns, InstancePrediction, InstancePredictor, RunPrediction, RunPredictor, evaluate
 from magnet_arrow.errors import SettingError
+from magnet_arrow.evaluation import TrainScores
+from magnet_arrow.evaluation.predictors.magnet_adapters import adapted
+from magnet_arrow.evaluation.score_matrix import ScoreMatrix
 from magnet_arrow.instance_predictor import PREDICT_ID
 
 MODEL = "run_spec.adapter_spec.model"
@@ -73,6 +77,25 @@ def test_runs_of_a_held_out_model_are_hidden_together(runs: HelmRuns) -> None:
     ]
     assert all(len(train) == 1 and held_out not in train for train, held_out in models)
     assert len(models) == 4
+
+
+def test_a_run_with_one_hidden_score_is_no_train_run(runs: HelmRuns) -> None:
+    matrix = ScoreMatrix.of(runs)
+    items = [(item, matrix.scenarios[of]) for item, of in zip(matrix.items, matrix.scenario_of, strict=True)]
+    adapter = adapted(SeenRuns(), matrix, "run")
+    for row, model in enumerate(matrix.models):
+        for column in (0, 13):  # of the first scenario and of the second
+            scores = matrix.scores.copy()
+            scores[row, column] = np.nan
+            fitted = adapter.fit(TrainScores(scores, matrix.models, *zip(*items, strict=True)))
+            subject = items[column][1].partition("subject=")[2]
+            hidden = [
+                number
+                for number, place in enumerate(runs.places)
+                if subject in place.folder and place.folder.endswith(model.replace("/", "_"))
+            ]
+            assert len(hidden) == 1
+            assert fitted.train_runs == sorted({0, 1, 2, 3} - {*hidden})
 
 
 class Right(InstancePredictor):

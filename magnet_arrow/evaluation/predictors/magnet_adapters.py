@@ -32,7 +32,7 @@ _PERTURBATION = _STATE.named("request_states.instance.perturbation.name")
 def adapted(predictor: MagnetPredictor, matrix: ScoreMatrix, folds: str) -> PanelPredictor:
     """A predictor of runs or of instances as one of panels.
 
-    Its train runs are whole: where a question is in two scenarios, the train run that has it too shows its score.
+    A run is a train run if none of its scores is hidden: a question that is in two scenarios is hidden in both.
 
     Raises:
         SettingError: the scores are of no runs, the folds cut runs in two, or the predictor would see what it is to
@@ -72,10 +72,13 @@ class _Adapter(PanelPredictor):
 
     def fit(self, train: TrainScores) -> Self:
         """Note which runs have train scores; they are read when a run is predicted."""
-        seen = train.lazy().select("model", "scenario").unique(maintain_order=True).collect()
+        seen = train.lazy().group_by("model", "scenario").len().collect()
+        pairs = [
+            (model, scenario) for model, scenario, n in seen.iter_rows() if n == self.runs.n_scores[model, scenario]
+        ]
         self.scenarios = train.scenarios
         self.items = train.items
-        self.train_runs = sorted(number for pair in seen.iter_rows() for number in self.runs.numbers[pair])
+        self.train_runs = sorted(number for pair in pairs for number in self.runs.numbers[pair])
         self.train_split: TrainSplit | None = None
         return self
 
