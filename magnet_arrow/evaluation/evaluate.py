@@ -25,7 +25,8 @@ from magnet_arrow.predictions.levels import check_level
 from magnet_arrow.predictor import RunPredictor
 
 AnyPredictor: TypeAlias = "PanelPredictor | MagnetPredictor | type[PanelPredictor | MagnetPredictor]"
-_KINDS = (PanelPredictor, RunPredictor, InstancePredictor)
+KINDS = (PanelPredictor, RunPredictor, InstancePredictor)
+"""The classes of predictors that can be evaluated."""
 _MAX_TASKS = 64
 _PACKAGES = ("magnet-arrow", "polars", "numpy", "scipy", "scikit-learn")
 
@@ -135,7 +136,7 @@ def _ignore(_: EvaluationProgress) -> None:
 
 
 def _instances(predictors: "AnyPredictor | Sequence[AnyPredictor]") -> list[PanelPredictor | MagnetPredictor]:
-    given = [predictors] if isinstance(predictors, (*_KINDS, type)) else list(predictors)
+    given = [predictors] if isinstance(predictors, (*KINDS, type)) else list(predictors)
     found = [_instance(predictor) for predictor in given]
     names = [getattr(predictor, "name", type(predictor).__name__) for predictor in found]
     twice = {name for name in names if names.count(name) > 1}
@@ -149,9 +150,9 @@ def _instances(predictors: "AnyPredictor | Sequence[AnyPredictor]") -> list[Pane
 
 
 def _instance(predictor: object) -> PanelPredictor | MagnetPredictor:
-    if isinstance(predictor, type) and issubclass(predictor, _KINDS):
+    if isinstance(predictor, type) and issubclass(predictor, KINDS):
         predictor = _made(predictor)
-    if not isinstance(predictor, _KINDS):
+    if not isinstance(predictor, KINDS):
         expected = "instances or classes of PanelPredictor, RunPredictor or InstancePredictor"
         raise SettingError("predictors:", expected=expected, found=repr(predictor))
     check_level(f"level of {type(predictor).__name__}", predictor.level)

@@ -111,11 +111,9 @@ def _check(level: str | None, parquet: Path | None) -> None:
 
 def _loaded(names: list[str]) -> list[type[Any]]:
     from magnet_arrow.cli.load_predictor import load_class
-    from magnet_arrow.evaluation.panel_predictor import PanelPredictor
-    from magnet_arrow.instance_predictor import InstancePredictor
-    from magnet_arrow.predictor import RunPredictor
+    from magnet_arrow.evaluation.evaluate import KINDS
 
-    return [load_class(name, (PanelPredictor, RunPredictor, InstancePredictor)) for name in names]
+    return [load_class(name, KINDS) for name in names]
 
 
 def _baselines() -> tuple[type[Any], ...]:
