@@ -98,9 +98,12 @@ def as_options(hint: str) -> str:
     'Read it again with --retry, or with --workers 1.'
     >>> as_options("Average over them: repeats='mean'.")
     'Average over them: --repeats mean.'
+    >>> as_options("Or rank win rates: rank(win_rates(…)).")
+    'Or rank win rates: --win-rates.'
     >>> as_options("Did you mean runs/v1/toy:partial=True,n=2?")
     'Did you mean runs/v1/toy:partial=True,n=2?'
     """
+    hint = hint.replace("rank(win_rates(…))", "--win-rates")
     return _DRAW_ARGUMENT.sub(lambda found: _DRAW_OPTIONS[found[0]], _ARGUMENT.sub(_option, hint))
 
 

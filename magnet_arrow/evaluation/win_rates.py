@@ -57,10 +57,11 @@ def win_rates(
     rows = panel.frame.select(MODEL, ITEM, SCORE).join(directions, on=ITEM, maintain_order="left")
     rated = rows.filter(n_scores >= 2).with_columns(_win_rate(ties).alias(SCORE)).drop(_LOWER_IS_BETTER)
     if rated.is_empty():
+        by_item = not isinstance(lower_is_better, bool)
         raise PanelError(
             "No item can be compared.",
-            expected="an item with scores of two models and a known direction",
-            hint="lower_is_better={'gsm': False, …} says the direction of each item.",
+            expected=f"an item with scores of two models{' and a known direction' if by_item else ''}",
+            hint="lower_is_better={'gsm': False, …} says the direction of each item." if by_item else None,
         )
     items = rated.get_column(ITEM).unique(maintain_order=True).to_list()
     return replace(Panel(rated, panel.models, items), metrics=panel.metrics)

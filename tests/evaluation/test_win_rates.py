@@ -64,10 +64,11 @@ def test_infinity_is_the_largest_score() -> None:
 
 
 def test_nothing_to_compare() -> None:
-    with pytest.raises(PanelError, match="expected an item with scores of two models"):
+    with pytest.raises(PanelError, match=r"expected an item with scores of two models\."):
         win_rates(table({"ant": {"em": 1.0}, "bee": {"em": None}}))
-    with pytest.raises(PanelError, match="No item can be compared"):
+    with pytest.raises(PanelError, match="scores of two models and a known direction") as caught:
         win_rates(table(ROWS), lower_is_better={})
+    assert caught.value.hint == "lower_is_better={'gsm': False, …} says the direction of each item."
 
 
 def test_wrong_arguments() -> None:
