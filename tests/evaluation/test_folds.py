@@ -4,7 +4,7 @@ import pytest
 from evaluation_predictors import CopiesTwin, Mean
 
 from magnet_arrow import evaluate
-from magnet_arrow.errors import FamilyNotFoundError, SettingError
+from magnet_arrow.errors import FamilyNotFoundError, PanelError, SettingError
 from magnet_arrow.evaluation.harness.folds import make_folds, model_groups
 from magnet_arrow.evaluation.score_matrix import ScoreMatrix
 
@@ -109,8 +109,5 @@ def test_a_model_without_scores_is_not_predicted() -> None:
     found = evaluate(Mean, data, folds="model", budgets=[0])
     assert found.predictions["model"].to_list() == ["m0", "m1", "m3"]
     nothing = data.with_columns(score=pl.lit(None, pl.Float64))
-    empty = evaluate(Mean, nothing, folds="model", budgets=[0])
-    assert empty.predictions.height == 0
-    assert empty.errors.height == 0
-    with pytest.raises(SettingError, match="nothing to rank"):
-        empty.ranking()
+    with pytest.raises(PanelError, match="No model has a score"):
+        evaluate(Mean, nothing, folds="model", budgets=[0])

@@ -40,8 +40,6 @@ PREDICTIONS = pl.Schema(
 
 def prediction_frame(job: "Job", answers: Sequence[Answer]) -> pl.DataFrame:
     """One row for each value that a predictor was to predict: by fold, then predictor, then as it was called."""
-    if not answers:
-        return pl.DataFrame(schema=PREDICTIONS)
     np = numpy()
     matrix = job.matrix
     sizes = np.array([len(answer.predicted) for answer in answers])
