@@ -32,7 +32,7 @@ def rank_predictors(predictions: pl.DataFrame, over: Sequence[str] | None) -> pl
     )
     # a constant that is always right leaves no room for skill
     ordered = found.sort("mae", "predictor").with_columns(pl.when(pl.col("skill").is_finite()).then("skill"))
-    factors = _factors(values) if over is None else _checked(over)
+    factors = _factors(values) if over is None else checked_factors(over)
     compared = compare(values.lazy(), ordered["predictor"].to_list(), row=_VALUE, over=factors)
     leader = ordered["predictor"][0]
     to_leader = compared.filter(first=leader).select(
@@ -74,7 +74,12 @@ def _factors(values: pl.DataFrame) -> list[str]:
     return ["model", "scenario"] if values["scenario"].n_unique() >= MIN_LEVELS else ["model"]
 
 
-def _checked(over: Sequence[str]) -> Sequence[str]:
+def checked_factors(over: Sequence[str]) -> Sequence[str]:
+    """The factors of intervals, if they are one or two of those that values have.
+
+    Raises:
+        SettingError: they are not.
+    """
     if isinstance(over, str) or not 0 < len(over) <= 2 or not set(over) <= set(_VALUE):
         raise SettingError("over:", expected=f"one or two of {', '.join(_VALUE)}", found=repr(over))
     return over

@@ -151,7 +151,8 @@ def test_results_are_equal_twice(first: Evaluation) -> None:
     assert of_workers(None, seed=1) != first
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 4])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 4])
 def test_results_are_equal_with_any_number_of_workers(workers: int, first: Evaluation) -> None:
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as executor:

@@ -73,7 +73,8 @@ def evaluate(
     from magnet_arrow.cli.load_predictor import stdout_for_data
     from magnet_arrow.evaluation.evaluate import evaluate as evaluation_of
 
-    _check(level, parquet)
+    factors = None if over is None else over.split(",")
+    _check(level, parquet, factors)
     *names, source = arguments
     own = _loaded(names)
     with stdout_for_data() as data:
@@ -93,16 +94,18 @@ def evaluate(
             )
         if parquet is not None:
             found.to_parquet(parquet)
-        factors = None if over is None else over.split(",")
         lines = _as_json(found, level, factors) if json else _as_text(found, len(own), level, factors)
         data.writelines(f"{line}\n" for line in lines)
     raise typer.Exit(_report_failures(found))
 
 
-def _check(level: str | None, parquet: Path | None) -> None:
+def _check(level: str | None, parquet: Path | None, factors: list[str] | None) -> None:
     """Refuse what would be noticed only after the evaluation."""
+    from magnet_arrow.evaluation.predictor_ranking import checked_factors
     from magnet_arrow.predictions.levels import check_level
 
+    if factors is not None:
+        checked_factors(factors)
     if level is not None:
         check_level("--level", level)
     if parquet is not None and not parquet.parent.is_dir():
