@@ -73,6 +73,7 @@ def test_models_are_asked_the_same_and_answer_for_themselves(tmp_path: Path) -> 
     assert all(one != said[0] for one in said[1:])
 
 
+@pytest.mark.slow
 def test_it_recurs_about_as_often_as_real_dumps_do(tmp_path: Path) -> None:
     ours, real = measure(generate(tmp_path, runs=50)), REAL["mmlu"]
     assert ours.distinct_instances == 1 / 5

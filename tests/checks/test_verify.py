@@ -403,6 +403,7 @@ def test_progress_is_told_file_by_file(outputs: Path, cache: Path) -> None:
     assert (told[-1].bytes_done, told[-1].bytes_total, told[-1].runs_done) == (total, total, 2)
 
 
+@pytest.mark.slow
 def test_several_processes_find_what_one_finds(outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in (outputs / "runs" / "made").iterdir():
         stats = json.loads((folder / "stats.json").read_text())
@@ -419,6 +420,7 @@ def test_several_processes_find_what_one_finds(outputs: Path, cache: Path, monke
     assert (len(told), told[-1].runs_done) == (10, 2)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_pool, "cores", lambda: 2)
     with pytest.raises(WorkersLostError, match="A worker process died"):

@@ -48,6 +48,7 @@ def outputs(tmp_path: Path) -> Path:
     return tmp_path / "outputs"
 
 
+@pytest.mark.slow
 def test_all_that_a_predictor_prints_goes_to_stderr(outputs: Path, tmp_path: Path) -> None:
     (tmp_path / "loud.py").write_text(LOUD)
     script = "from magnet_arrow.cli.start import main; main()"

@@ -92,7 +92,7 @@ def test_a_file_is_no_module(file: str, run: Run, outputs: Path) -> None:
     assert "write my_predictors:Nonsense" in ended.err
 
 
-@pytest.mark.parametrize("is_warm", [False, True], ids=["cold", "warm"])
+@pytest.mark.parametrize("is_warm", [pytest.param(False, marks=pytest.mark.slow), True], ids=["cold", "warm"])
 def test_a_drawn_run_that_is_broken_is_3_unless_such_runs_are_skipped(
     run: Run, broken: Path, tmp_path: Path, is_warm: bool
 ) -> None:

@@ -390,7 +390,9 @@ def assert_whole(cache: Path, *, strays: bool = False) -> None:
 
 
 @pytest.mark.parametrize("batch_bytes", [pytest.param(0, marks=pytest.mark.slow), 1 << 20], ids=["singly", "together"])
-@pytest.mark.parametrize("segment_bytes", [1, 1 << 30], ids=["a commit a run", "one commit"])
+@pytest.mark.parametrize(
+    "segment_bytes", [pytest.param(1, marks=pytest.mark.slow), 1 << 30], ids=["a commit a run", "one commit"]
+)
 def test_ctrl_c_at_any_moment_leaves_what_was_committed(
     segment_bytes: int, batch_bytes: int, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,6 +131,7 @@ def test_a_segment_is_handed_over_in_time(
     assert executor.tasks == [["", *NAMES], *(NAMES[number:] for number in range(8))]
 
 
+@pytest.mark.slow
 def test_any_executor_will_do(outputs: Path, tmp_path: Path) -> None:
     ingest(outputs, tmp_path / "alone", workers=1)
     told: list[Progress] = []

@@ -114,7 +114,7 @@ def test_nested_values_are_those_of_the_files(demo_outputs: Path):
             assert [None if value is pd.NA or value != value else value for value in values] == expected
 
 
-@pytest.mark.parametrize("suite", ["my-suite", "perturbed"])
+@pytest.mark.parametrize("suite", ["my-suite", pytest.param("perturbed", marks=pytest.mark.slow)])
 def test_users_code_runs(demo_outputs: Path, suite: str, capsys: pytest.CaptureFixture[str]):
     tables = importlib.import_module("magnet_users").tables_of(str(demo_outputs / "runs" / suite))
     for name, table in tables.items():

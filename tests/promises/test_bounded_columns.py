@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 from makedump import make_run, write_runs
 from reading import cached_places, read
 from reference import ARGS, STATE, TABLES, compare, tables
@@ -99,6 +100,7 @@ def test_of_1500_arguments_1024_are_columns_and_the_rest_is_kept(tmp_path: Path)
     assert values_of(second, ARGS) == {"k0000": 1, "k1499": 2}
 
 
+@pytest.mark.slow
 def test_the_bound_holds_over_many_runs_and_several_ingests(tmp_path: Path) -> None:
     """Each run is far below the bound; together they invent 1,800 arguments, and as much extra data.
 

@@ -81,6 +81,7 @@ def assert_scan_equals_frames(folders: Sequence[Path], cache: Path) -> None:
         assert scanned.sort(place).equals(frame.sort(place)), table
 
 
+@pytest.mark.slow
 @given(data=st.data(), by_run=values_by_run())
 def test_frames_of_any_runs_have_the_type_that_their_values_call_for(
     data: st.DataObject, by_run: list[list[Any]], tmp_path: Path

@@ -198,6 +198,7 @@ def drawn_kinds() -> set[str]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_unexpected_field_is_drawn(kind: str, drawn_kinds: set[str]) -> None:
     assert kind in drawn_kinds

@@ -98,7 +98,12 @@ def arrow_peak(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
     pa.set_memory_pool(before)
 
 
-@pytest.mark.parametrize("case", CASES)
+FEW = ("instructions", "its own parameter", "its own object")
+
+
+@pytest.mark.parametrize(
+    "case", [case if case in FEW else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def test_it_is_kept_once(case: str, tmp_path: Path, arrow_peak: Callable[[], int]) -> None:
     table, change, column, expected = CASES[case]
     outputs, cache = tmp_path / "benchmark_output", tmp_path / "cache"
