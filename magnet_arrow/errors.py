@@ -27,6 +27,7 @@
     ├── RestoreError           (ValueError)           a run cannot be restored to this folder
     ├── ColumnNotFoundError    (ValueError)           there is no such column; offers a similar name
     ├── FolderNotEmptyError    (FileExistsError)      the folder to write exists and is not empty
+    ├── FileNotReplacedError   (FileExistsError)      the file to write exists and is something else
     ├── FolderNotWritableError (OSError)              the folder cannot be written: permissions, disk full
     └── UnsupportedError       (NotImplementedError)  MAGNET has this, this package does not
 
@@ -243,6 +244,10 @@ class ColumnNotFoundError(MagnetError, ValueError):
 
 class FolderNotEmptyError(MagnetError, FileExistsError):
     """The folder to write exists and is not empty, or is a file."""
+
+
+class FileNotReplacedError(MagnetError, FileExistsError):
+    """The file to write exists and is not of the kind that would take its place."""
 
 
 class FolderNotWritableError(MagnetError, OSError):

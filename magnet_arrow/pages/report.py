@@ -1,0 +1,61 @@
+"""A report: a page that is shown in a notebook and saved as a file."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from magnet_arrow import _durable
+from magnet_arrow._text import for_html, of_system, where_to_write
+from magnet_arrow.errors import FileNotReplacedError, FolderNotWritableError
+from magnet_arrow.pages.page import GENERATOR
+
+_BEGIN_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A page of HTML that is complete in itself.
+
+    Attributes:
+        html: the page. It loads nothing from elsewhere, and forbids scripts.
+    """
+
+    html: str = field(repr=False)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the page to a file, which is complete or not there; returns its path.
+
+        A report that is there already is replaced, any other file is not.
+
+        Raises:
+            FileNotReplacedError: the file is there, and is no report.
+            FolderNotWritableError: it cannot be written.
+        """
+        path = Path(path)
+        try:
+            _check_replaceable(path)
+            with _durable.replacing_file(path) as file:
+                file.write(self.html.encode())
+        except FileNotReplacedError:
+            raise
+        except OSError as error:
+            text = f"{path} cannot be written: {of_system(error)}."
+            raise FolderNotWritableError(text, hint=where_to_write(error, "for the report")) from error
+        return path
+
+    def _repr_html_(self) -> str:
+        """The page in a frame of its own, so that its style stays inside."""
+        style = "width:100%;height:80vh;border:1px solid rgba(128,128,128,.45);border-radius:6px"
+        return f'<iframe sandbox title="Report" style="{style}" srcdoc="{for_html(self.html)}"></iframe>'
+
+
+def _check_replaceable(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            begin = file.read(_BEGIN_BYTES)
+    except FileNotFoundError:
+        return
+    if begin and GENERATOR.encode() not in begin:
+        raise FileNotReplacedError(
+            f"{path} is there already, and is no report.", hint="Name another file, or remove this one first."
+        )
