@@ -58,6 +58,22 @@ def counted(count: int, one: str) -> str:
     return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
 
 
+def as_size(size_bytes: int) -> str:
+    """A number of bytes with three digits and a unit; units are decimal, as everywhere: 1 MB is 1,000,000 bytes.
+
+    >>> as_size(1), as_size(999), as_size(1234), as_size(999_999), as_size(120_400_000), as_size(2_100_000_000)
+    ('1 byte', '999 bytes', '1.23 kB', '1 MB', '120 MB', '2.1 GB')
+    """
+    if size_bytes < 1000:
+        return counted(size_bytes, "byte")
+    size = float(f"{size_bytes:.3g}")
+    power = min((len(str(int(size))) - 1) // 3, len(_UNITS))
+    return f"{size / 1000**power:.10g} {_UNITS[power - 1]}"
+
+
+_UNITS = ("kB", "MB", "GB", "TB", "PB")
+
+
 def of_system(error: OSError) -> str:
     """The system's own message of an error, without what a library added.
 

@@ -20,6 +20,8 @@ CacheDir = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print all columns as CSV, for spreadsheets and scripts.")]
+Full = Annotated[bool, typer.Option("--full", help="Print the whole table, though it is wider than the terminal.")]
 Partial = Annotated[bool, typer.Option("--partial", help="Read what is complete of partial runs too.")]
 FollowLinks = Annotated[
     bool,
@@ -31,6 +33,17 @@ SkipDamaged = Annotated[
     bool,
     typer.Option("--skip-damaged", help="Exclude runs that damage of the cache affects; reads the whole cache first."),
 ]
+
+
+def one_form(*, json: bool, csv: bool = False, full: bool = False) -> None:
+    """Refuse two forms of output at once.
+
+    Raises:
+        typer.BadParameter: there are two.
+    """
+    named = [name for name, given in (("--json", json), ("--csv", csv), ("--full", full)) if given]
+    if len(named) > 1:
+        raise typer.BadParameter(f"{' and '.join(named)} exclude each other.")
 
 
 def table_name(name: str) -> str:

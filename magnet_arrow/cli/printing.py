@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
 
+    from magnet_arrow.cli.tables import Layout
+
 
 def stdout() -> "Console":
     """Where data goes; in a file or a pipe no line is cut or folded."""
@@ -45,30 +47,66 @@ def wrapped(line: str, width: int) -> str:
     return "\n".join(parts)
 
 
-def print_frame(frame: "pl.DataFrame", *, title: str = "", fold: bool = False) -> None:
-    """Print a frame, one line per row, which a narrow terminal wraps; with `fold`, fold cells on a terminal."""
-    if title:
-        print(title)
-    if fold and sys.stdout.isatty():
-        from magnet_arrow.cli.summaries import table
+def terminal_width() -> int | None:
+    """How many columns the terminal has that stdout is; None for a file or a pipe, where nothing is cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
-        stdout().print(table(frame))
-    else:
-        from magnet_arrow.cli.tables import lines
 
-        for line in lines(frame):
+def print_rows(
+    frame: "pl.DataFrame",
+    *,
+    json: bool,
+    csv: bool = False,
+    full: bool = False,
+    layout: "Layout | None" = None,
+    others: str = "--full or --json",
+) -> None:
+    """Print a frame: as one JSON object per line, as CSV, or as a table, which is made to fit a terminal.
+
+    Args:
+        frame: the frame.
+        json: print one JSON object per line, with all columns.
+        csv: print CSV, with all columns.
+        full: print the whole table on a terminal too, as in a pipe.
+        layout: what of the table gives way on a terminal.
+        others: the options that show columns for which the terminal has no room.
+    """
+    from magnet_arrow.cli.summaries import csv_text, rows_as_json
+
+    if json:
+        for line in rows_as_json(frame):
             print(line)
+    elif csv:
+        _write_csv(csv_text(frame))
+    else:
+        print_table(frame, layout, full=full, others=others)
 
 
-def print_rows(frame: "pl.DataFrame", *, json: bool) -> None:
-    """Print a frame, as one JSON object per line if `json` says so."""
-    if not json:
-        print_frame(frame)
+def _write_csv(text: str) -> None:
+    """Write CSV: as it is to a file or a pipe, escaped to a terminal."""
+    from magnet_arrow._text import for_terminal
+
+    sys.stdout.write("\n".join(map(for_terminal, text.split("\n"))) if sys.stdout.isatty() else text)
+
+
+def print_table(
+    frame: "pl.DataFrame", layout: "Layout | None" = None, *, full: bool = False, others: str = "--full or --json"
+) -> None:
+    """Print a frame as a table; of the arguments see `print_rows`."""
+    from magnet_arrow.cli.tables import PLAIN, fitted, lines
+
+    width = None if full else terminal_width()
+    if width is None:
+        for line in lines(frame, layout or PLAIN):
+            print(line)
         return
-    from magnet_arrow.cli.summaries import rows_as_json
-
-    for line in rows_as_json(frame):
+    table = fitted(frame, width, layout or PLAIN)
+    for line in table.lines:
         print(line)
+    if table.left_out:
+        complain(
+            f"Left out: {', '.join(table.left_out)} ({others} shows {'it' if len(table.left_out) == 1 else 'them'})."
+        )
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import polars as pl
 from rich.cells import cell_len
 
 from magnet_arrow._text import for_terminal
-from magnet_arrow.cli.tables import cell_text, lines
+from magnet_arrow.cli.tables import Layout, cell_text, lines
 from magnet_arrow.errors import ColumnNotFoundError, SettingError
 
 METRIC, SPLIT, SCORE, RUNS = "metric", "split", "score", "runs"
@@ -52,7 +52,7 @@ def as_lines(groups: pl.DataFrame, by: Sequence[str], width: int | None) -> list
     orders = [by, [*by[1:], by[0]]] if len(by) > 1 else []
     tables = (*(_pivot(groups, order) for order in orders), _long(groups, by))
     for table in tables:
-        text = list(lines(table, _DECIMALS))
+        text = list(lines(table, Layout(decimals=_DECIMALS)))
         if width is None or max(map(cell_len, text)) <= width:
             return text
     return _paragraphs(groups, by)

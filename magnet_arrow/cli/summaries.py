@@ -97,6 +97,16 @@ def rows_as_json(frame: pl.DataFrame) -> Iterator[str]:
     return map(as_json, frame.iter_rows(named=True))
 
 
+def csv_text(frame: pl.DataFrame) -> str:
+    """A frame as CSV; lists and structs are JSON in it."""
+    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
+    texts = [
+        pl.Series(name, [None if value is None else as_json(value) for value in frame[name].to_list()], pl.String)
+        for name in nested
+    ]
+    return frame.with_columns(texts).write_csv()
+
+
 def ingest_summary(report: "IngestReport") -> str:
     """What was ingested, in a few lines."""
     rows = ", ".join(f"{name} {count:,}" for name, count in shown_rows(report.rows).items())

@@ -1,28 +1,91 @@
-"""Frames as lines of text, one line per row."""
+"""Frames as lines of text: whole, or fitted to the width of a terminal.
 
-from collections.abc import Iterator
-from typing import Any
+In a pipe a table is whole: every column, and one line per row. On a terminal no line is wider. What gives way, in this
+order: headers, which take two lines; names, which lose what most of them share, or their middle; columns.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
-from rich.cells import cell_len
 
-from magnet_arrow._text import for_terminal
+from magnet_arrow._text import as_size, for_terminal
+from magnet_arrow.cli.short_names import cells_of, shortened, without_middle
+
+_GAP = "  "
+_LEAST = {"whole": 0, "name": 12, "prose": 24}
+"""A text is made so narrow before a column is left out, unless the layout says another width."""
+_LEAST_HEADER = 12
+_NUMBER = re.compile(r"[-+]?[0-9][0-9.,:eE+-]{0,24}")
+"""Of a text such as a number or a date no digit is lost either."""
+_SHORTENED = (pl.String, pl.Categorical, pl.Enum, pl.List, pl.Array, pl.Struct, pl.Binary, pl.Object)
 
 
-def lines(frame: pl.DataFrame, decimals: int | None = None) -> Iterator[str]:
-    """A frame as a header and one line per row, however long; floats with so many decimals, or those they need.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What a command says about its table.
+
+    Attributes:
+        heading: columns whose values a terminal shows above their rows, once for all neighbours.
+        drop: columns to leave out of a narrow table, the first one first; then the others, the last one first.
+        least: how narrow the texts of a column become before others are left out.
+        whole: columns of text that is never shortened, such as ranges of numbers.
+        right: columns of text that is aligned right, such as numbers in words of their own.
+        prose: columns whose text is wrapped between words on a terminal.
+        sizes: columns of numbers of bytes; they are shown with units, and without `_bytes` in their name.
+        decimals: how many decimals floats have; by default those that they need.
+    """
+
+    heading: Sequence[str] = ()
+    drop: Sequence[str] = ()
+    least: Mapping[str, int] = field(default_factory=dict)
+    whole: Sequence[str] = ()
+    right: Sequence[str] = ()
+    prose: Sequence[str] = ()
+    sizes: Sequence[str] = ()
+    decimals: int | None = None
+
+
+PLAIN = Layout()
+
+
+class Fitted(NamedTuple):
+    """A table for a terminal, and the columns that have no room in it."""
+
+    lines: Iterator[str]
+    left_out: list[str]
+
+
+def lines(frame: pl.DataFrame, layout: Layout = PLAIN) -> Iterator[str]:
+    """A frame as a header and one line per row, however long.
 
     rich needs seven seconds for a table of 10,000 rows, this function a tenth of a second.
     """
-    padded = []
-    for column in frame:
-        cells = [for_terminal(text) for text in (column.name, *(cell_text(value, decimals) for value in column))]
-        widths = [len(cell) if cell.isascii() else cell_len(cell) for cell in cells]
-        widest = max(widths)
-        spaces = [" " * (widest - width) for width in widths]
-        is_number = column.dtype.is_numeric()
-        padded.append([space + cell if is_number else cell + space for cell, space in zip(cells, spaces, strict=True)])
-    return ("  ".join(row).rstrip() for row in zip(*padded, strict=True))
+    return _joined([_column(one, layout) for one in frame])
+
+
+def fitted(frame: pl.DataFrame, width: int, layout: Layout = PLAIN) -> Fitted:
+    """A frame as lines that fit a terminal, which has at least 40 columns.
+
+    Args:
+        frame: the frame.
+        width: of the terminal.
+        layout: what gives way first.
+    """
+    columns = [_column(one, layout) for one in frame if one.name not in layout.heading]
+    above = [name for name in layout.heading if name in frame.columns and columns]
+    headings = _headings(frame.select(above), width)
+    indent = _GAP if len(set(headings)) > 1 else ""
+    kept = _kept(columns, width - len(indent), layout.drop)
+    widths = _widths(kept, width - len(indent))
+    shown, heights = _one_line_each([_fit(column, room) for column, room in zip(kept, widths, strict=True)])
+    rows = (f"{indent}{line}" for line in _joined(shown))
+    names = {column.name for column in kept}
+    left_out = [column.name for column in columns if column.name not in names]
+    return Fitted(_under_headings(rows, len(shown[0].header) if shown else 0, heights, headings), left_out)
 
 
 def cell_text(value: Any, decimals: int | None = None) -> str:
@@ -32,3 +95,185 @@ def cell_text(value: Any, decimals: int | None = None) -> str:
     if isinstance(value, float):
         return f"{value:.6g}" if decimals is None else f"{value:.{decimals}f}"
     return str(value.to_list() if isinstance(value, pl.Series) else value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column as text: its header, on one line or on two, and its cells, each on one line unless it is prose."""
+
+    name: str
+    header: list[str]
+    cells: list[str]
+    is_right: bool
+    kind: Literal["whole", "name", "prose"]
+    least: int
+
+    @property
+    def widest(self) -> int:
+        return max(map(cells_of, self.cells), default=0)
+
+
+def _column(series: pl.Series, layout: Layout) -> _Column:
+    name, is_name = series.name, isinstance(series.dtype, _SHORTENED) and series.name not in layout.whole
+    kind: Literal["whole", "name", "prose"] = "prose" if name in layout.prose else "name" if is_name else "whole"
+    is_size = name in layout.sizes
+    header = for_terminal(name.removesuffix("_bytes") if is_size else name)
+    texts = map(_size_text, series) if is_size else (cell_text(value, layout.decimals) for value in series)
+    return _Column(
+        name,
+        [header],
+        list(map(for_terminal, texts)),
+        is_right=series.dtype.is_numeric() or name in layout.right,
+        kind=kind,
+        least=layout.least.get(name, _LEAST[kind]),
+    )
+
+
+def _size_text(value: int | None) -> str:
+    return cell_text(None) if value is None else as_size(value)
+
+
+def _kept(columns: list[_Column], width: int, drop: Sequence[str]) -> list[_Column]:
+    """The columns that have room when their texts are as short as may be."""
+    last_first = [column.name for column in reversed(columns) if column.name not in drop]
+    names = {column.name for column in columns}
+    order = [name for name in (*drop, *last_first) if name in names]
+    least = {column.name: _limits(column, width)[0] + len(_GAP) for column in columns}
+    while len(least) > 1 and sum(least.values()) - len(_GAP) > width:
+        del least[order.pop(0)]
+    return [column for column in columns if column.name in least]
+
+
+def _widths(columns: list[_Column], width: int) -> list[int]:
+    """How wide each column is: texts have what is left, and then headers that would be on two lines."""
+    room = width - len(_GAP) * (len(columns) - 1)
+    limits = [_limits(column, width) for column in columns]
+    if not limits:
+        return []
+    least, enough, most = map(list, zip(*limits, strict=True))
+    return _raised(_raised(least, enough, room), most, room)
+
+
+def _limits(column: _Column, width: int) -> tuple[int, int, int]:
+    """The least width; that of its cells, with the header on two lines; and that with the header on one."""
+    (header,) = column.header
+    one_line = cells_of(header)
+    two_lines = max(map(cells_of, _on_two_lines(header)))
+    widest = min(column.widest, width) if column.kind != "whole" else column.widest
+    least = widest
+    if column.kind == "name":
+        numbers = (cells_of(cell) for cell in column.cells if _NUMBER.fullmatch(cell))
+        least = min(widest, max(column.least, max(numbers, default=0)))
+    elif column.kind == "prose":
+        least = min(widest, column.least)
+    return (
+        max(least, min(two_lines, _LEAST_HEADER)),
+        max(widest, min(two_lines, width)),
+        max(widest, min(one_line, width)),
+    )
+
+
+def _raised(low: list[int], high: list[int], room: int) -> list[int]:
+    """Widths between low and high that take the room, the narrowest raised first."""
+    widths, left = list(low), room - sum(low)
+    for level in range(max(high, default=0) + 1):
+        for index, most in enumerate(high):
+            if left > 0 and widths[index] < min(level, most):
+                widths[index] += 1
+                left -= 1
+    return widths
+
+
+def _on_two_lines(header: str) -> list[str]:
+    """A header, broken where both lines are shortest; on one line if it has no such place."""
+    breaks = [match.end() for match in re.finditer(r"[ _./:,-]", header[:-1])]
+    halves = [[header[:at].rstrip(), header[at:]] for at in breaks]
+    return min([[header], *halves], key=lambda half: max(map(cells_of, half)))
+
+
+def _fit(column: _Column, room: int) -> _Column:
+    """The column, made so narrow."""
+    (header,) = column.header
+    fits = [[header], _on_two_lines(header), [without_middle(header, room)]]
+    header_lines = next(lines for lines in fits if max(map(cells_of, lines)) <= max(room, 1))
+    cells = column.cells
+    if column.kind == "prose":
+        cells = ["\n".join(_wrapped(cell, room)) for cell in cells]
+    elif column.kind == "name":
+        short = shortened([cell for cell in cells if not _is_whole(cell, room)], room)
+        cells = [short.get(cell, cell) for cell in cells]
+    return replace(column, header=header_lines, cells=cells)
+
+
+def _is_whole(cell: str, room: int) -> bool:
+    return len(cell) <= room and _NUMBER.fullmatch(cell) is not None
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """A text on lines of at most so many cells, broken between words; a longer word is shortened."""
+    found = [""]
+    for word in text.split():
+        short = without_middle(word, width)
+        line = f"{found[-1]} {short}".lstrip()
+        if cells_of(line) <= width:
+            found[-1] = line
+        else:
+            found.append(short)
+    return found
+
+
+def _one_line_each(columns: list[_Column]) -> tuple[list[_Column], list[int]]:
+    """The columns with headers of equal height, and prose broken into cells; and how many lines each row takes."""
+    n_header = max((len(column.header) for column in columns), default=0)
+    level = [replace(one, header=[""] * (n_header - len(one.header)) + one.header) for one in columns]
+    n_rows = len(columns[0].cells) if columns else 0
+    if not any(column.kind == "prose" for column in columns):
+        return level, [1] * n_rows
+    heights = [1 + max(cell.count("\n") for cell in row) for row in zip(*(one.cells for one in columns), strict=True)]
+    broken = []
+    for one in level:
+        cells = [cell.split("\n") for cell in one.cells]
+        filled = [[*cell, *[""] * (height - len(cell))] for cell, height in zip(cells, heights, strict=True)]
+        broken.append(replace(one, cells=[line for cell in filled for line in cell]))
+    return broken, heights
+
+
+def _joined(columns: list[_Column]) -> Iterator[str]:
+    """Lines of columns that are padded to equal width."""
+    padded = []
+    for column in columns:
+        cells = [*column.header, *column.cells]
+        widths = list(map(cells_of, cells))
+        widest = max(widths)
+        spaces = [" " * (widest - width) for width in widths]
+        pairs = zip(cells, spaces, strict=True)
+        padded.append([space + cell if column.is_right else cell + space for cell, space in pairs])
+    return (_GAP.join(row).rstrip() for row in zip(*padded, strict=True))
+
+
+def _headings(values: pl.DataFrame, width: int) -> list[str]:
+    """For each row what is above it: names of columns with their values."""
+    if not values.width:
+        return []
+    texts = [
+        ", ".join(f"{name} {cell_text(value)}" for name, value in row.items()) for row in values.iter_rows(named=True)
+    ]
+    short = shortened(texts, width)
+    return [short[text] for text in texts]
+
+
+def _under_headings(rows: Iterator[str], n_header: int, heights: list[int], headings: list[str]) -> Iterator[str]:
+    """The lines of a table, with a heading above each group of neighbours; a single one is above the whole table."""
+    groups = len(set(headings))
+    if groups == 1:
+        yield headings[0]
+    yield from islice(rows, n_header)
+    if groups < 2:
+        yield from rows
+        return
+    above = None
+    for heading, height in zip(headings, heights, strict=True):
+        if heading != above:
+            above = heading
+            yield heading
+        yield from islice(rows, height)

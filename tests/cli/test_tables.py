@@ -1,8 +1,18 @@
-"""Frames as lines: aligned by what a terminal shows, escaped, never folded."""
+"""Frames as lines: whole in a pipe, and no wider than a terminal, whatever they hold."""
+
+import re
 
 import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
-from magnet_arrow.cli.tables import lines
+from magnet_arrow._text import for_terminal
+from magnet_arrow.cli.short_names import shortened
+from magnet_arrow.cli.tables import Layout, fitted, lines
+
+LONG = "mmlu:subject={},method=multiple_choice_joint,model=made_{},data_augmentation=canonical"
 
 
 def test_rows_are_lines_and_columns_are_aligned() -> None:
@@ -15,11 +25,142 @@ def test_rows_are_lines_and_columns_are_aligned() -> None:
         r"b\x1b[2J\n" + " " * 10 + "0.3  []",
         "日本" + " " * 8 + "1.23457e+06  –",
     ]
+    assert list(fitted(frame, 80).lines) == list(lines(frame))
 
 
 def test_long_rows_stay_one_line() -> None:
     assert list(lines(pl.DataFrame({"t": ["x" * 20_000]}))) == ["t", "x" * 20_000]
 
 
-def test_a_frame_without_rows_is_its_header() -> None:
-    assert list(lines(pl.DataFrame(schema={"a": pl.String, "b": pl.Int64}))) == ["a  b"]
+@pytest.mark.parametrize("rows", [lines, lambda frame: fitted(frame, 80).lines], ids=["whole", "fitted"])
+def test_a_frame_without_rows_is_its_header(rows: object) -> None:
+    assert list(rows(pl.DataFrame(schema={"a": pl.String, "b": pl.Int64}))) == ["a  b"]  # type: ignore[operator]
+    assert list(rows(pl.DataFrame())) == []  # type: ignore[operator]
+
+
+TEXTS = st.text(max_size=60) | st.sampled_from(
+    ["日本語" * 12, "👨‍👩‍👧" * 20, "é" * 50, "1234567890.5", "", "a\x1b[2J" * 9]
+)
+NAMES = st.sampled_from(["a", "per_instance_stats", "stats.name.perturbation.name", "日本語の名前" * 5, "x" * 70])
+NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.none()
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> pl.DataFrame:
+    """Up to eight columns of texts, whole numbers, floats and lists."""
+    n_rows = draw(st.integers(0, 5))
+    columns = []
+    for index in range(draw(st.integers(1, 8))):
+        dtype, values = draw(
+            st.sampled_from(
+                [
+                    (pl.String, TEXTS | st.none()),
+                    (pl.Int64, NUMBERS),
+                    (pl.Float64, st.floats() | st.none()),
+                    (pl.List(pl.String), st.lists(TEXTS, max_size=3)),
+                    (pl.Boolean, st.booleans()),
+                ]
+            )
+        )
+        name = f"{draw(NAMES)}{index or ''}"
+        columns.append(pl.Series(name, draw(st.lists(values, min_size=n_rows, max_size=n_rows)), dtype))
+    return pl.DataFrame(columns)
+
+
+@given(frames(), st.integers(40, 200), st.booleans())
+def test_no_line_is_wider_than_the_terminal_and_no_number_is_broken(
+    frame: pl.DataFrame, width: int, with_layout: bool
+) -> None:
+    first, last = frame.columns[0], frame.columns[-1]
+    layout = Layout(drop=[first], prose=[last]) if with_layout else Layout()
+    table = fitted(frame, width, layout)
+    text = list(table.lines)
+    assert all(cell_len(line) <= width for line in text)
+    assert len(table.left_out) < frame.width
+    for column in frame.drop(table.left_out):
+        if column.dtype == pl.Int64:
+            words = {word for line in text for word in line.split()}
+            assert {str(number) for number in column if number is not None} <= words
+
+
+@given(frames(), st.integers(40, 200))
+def test_a_heading_is_above_its_rows(frame: pl.DataFrame, width: int) -> None:
+    text = list(fitted(frame, width, Layout(heading=frame.columns[:1])).lines)
+    assert all(cell_len(line) <= width for line in text)
+
+
+@given(
+    st.lists(TEXTS | st.sampled_from(["ab" * 30, "ab" * 29 + "c", "a…b", "a/" * 20 + "b"]), max_size=30),
+    st.integers(8, 60),
+)
+def test_short_names_fit_and_differ_where_the_names_do(names: list[str], width: int) -> None:
+    short = shortened(names, width)
+    assert set(short) == set(names)
+    assert all(cell_len(text) <= width for text in short.values())
+    assert len(set(short.values())) == len(set(map(for_terminal, names)))
+
+
+def test_what_most_names_share_goes_first() -> None:
+    names = [LONG.format(subject, model) for subject in ("anatomy", "law") for model in ("owl", "finch")]
+    assert list(shortened(names, 50).values()) == [
+        "mmlu:subject=anatomy,…model=made_owl,…",
+        "mmlu:subject=anatomy,…model=made_finch,…",
+        "mmlu:subject=law,…model=made_owl,…",
+        "mmlu:subject=law,…model=made_finch,…",
+    ]
+
+
+def test_what_differs_in_the_middle_is_seen() -> None:
+    names = ["a" * 30 + letter + "z" * 30 for letter in "xy"]
+    assert list(shortened(names, 20).values()) == ["aaaaa…xzzzzzzzzzzzz…", "aaaaa…yzzzzzzzzzzzz…"]
+
+
+def test_names_that_cannot_be_told_apart_are_numbered() -> None:
+    names = [f"{'a' * 30}{begin}{'m' * 30}{end}{'z' * 30}" for begin in "xy" for end in "uv"]
+    short = list(shortened(names, 12).values())
+    assert len(set(short)) == 4
+    assert sum(re.search(r"#\d$", text) is not None for text in short) == 2
+
+
+def test_columns_give_way_in_the_order_of_the_layout() -> None:
+    frame = pl.DataFrame({"name": ["a" * 60, "b" * 60], "note": ["n" * 30] * 2, "rows_of_samples": [1, 22]})
+    # 60 and 30 and 15 cells and two gaps are 109.
+    assert fitted(frame, 109).left_out == []
+    table = fitted(frame, 40, Layout(drop=["note"], least={"name": 29}))
+    assert table.left_out == ["note"]
+    assert list(table.lines) == [
+        " " * 32 + "rows_of_",
+        "name" + " " * 29 + "samples",
+        "a" * 14 + "…" + "a" * 15 + " " * 9 + "1",
+        "b" * 14 + "…" + "b" * 15 + " " * 8 + "22",
+    ]
+
+
+def test_a_heading_stands_once_above_its_rows() -> None:
+    frame = pl.DataFrame({"source": ["s", "s", "t"], "run": ["a", "b", "c"], "n": [1, 2, 3]})
+    layout = Layout(heading=["source", "suite"])
+    assert list(fitted(frame, 80, layout).lines) == [
+        "  run  n",
+        "source s",
+        "  a    1",
+        "  b    2",
+        "source t",
+        "  c    3",
+    ]
+    assert list(fitted(frame.head(2), 80, layout).lines) == ["source s", "run  n", "a    1", "b    2"]
+
+
+def test_prose_is_wrapped_between_words() -> None:
+    frame = pl.DataFrame({"name": ["a", "b"], "text": ["one two three four five six seven", "–"]})
+    assert list(fitted(frame, 20, Layout(prose=["text"], least={"text": 10})).lines) == [
+        "name  text",
+        "a     one two three",
+        "      four five six",
+        "      seven",
+        "b     –",
+    ]
+
+
+def test_sizes_have_units() -> None:
+    frame = pl.DataFrame({"size_bytes": [1, 1234567, None]})
+    assert list(lines(frame, Layout(sizes=["size_bytes"]))) == ["   size", " 1 byte", "1.23 MB", "      –"]

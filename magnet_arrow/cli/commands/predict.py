@@ -9,7 +9,7 @@ from magnet_arrow.cli.commands.ingest import ingest_code, print_ingest, run_inge
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, JsonLines, Sources
-from magnet_arrow.cli.printing import complain, print_frame, stdout
+from magnet_arrow.cli.printing import complain, print_table, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,8 @@ def _print_split(title: str, split: "TrainSplit | SequesteredTestSplit") -> None
     from magnet_arrow.data_splits import frames_of
 
     sizes = [(name, frame.height, frame.width) for name, frame in frames_of(split).items()]
-    print_frame(pl.DataFrame(sizes, schema=["frame", "rows", "columns"], orient="row"), title=f"\n{title}")
+    print(f"\n{title}")
+    print_table(pl.DataFrame(sizes, schema=["frame", "rows", "columns"], orient="row"))
 
 
 def _compared(
@@ -114,7 +115,8 @@ def _print_comparison(comparison: "pl.DataFrame", *, title: str = "", json_to: "
     if comparison.is_empty():
         complain("The predictor made no predictions.")
     if json_to is None:
-        print_frame(without_empty(comparison, keep="actual_mean"), title=title)
+        print(*filter(None, [title]), sep="", end="\n" if title else "")
+        print_table(without_empty(comparison, keep="actual_mean"))
     else:
         json_to.writelines(f"{line}\n" for line in rows_as_json(comparison))
     return without_truth(comparison.lazy()).collect().height

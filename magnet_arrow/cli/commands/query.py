@@ -8,7 +8,7 @@ import typer
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, Json, JsonLines, SkipDamaged, table_name
-from magnet_arrow.cli.printing import complain, print_frame, print_rows, stderr, stdout
+from magnet_arrow.cli.printing import complain, print_rows, print_table, stderr, stdout
 
 
 def ls(
@@ -123,6 +123,8 @@ def schemas(
         print(as_json(published))
     else:
         from magnet_arrow.cli.listing import columns
+        from magnet_arrow.cli.tables import Layout
 
         for number, name in enumerate(published):
-            print_frame(columns(name), title=f"\n{name}" if number else name, fold=True)
+            print(f"\n{name}" if number else name)
+            print_table(columns(name), Layout(drop=["nullable", "type"], least={"name": 24}, prose=["description"]))
