@@ -106,7 +106,7 @@ def where_to_write(error: OSError, other: str) -> str:
 
 
 def as_options(hint: str) -> str:
-    """A hint with Python arguments, rewritten with options for users of a shell.
+    """A hint, or the message of a wrong setting, rewritten with options for users of a shell.
 
     Only whole words are replaced: a run's name, or a path with one, stays as it is.
 
@@ -116,10 +116,12 @@ def as_options(hint: str) -> str:
     'Average over them: --repeats mean.'
     >>> as_options("Or rank win rates: rank(win_rates(…)).")
     'Or rank win rates: --win-rates.'
+    >>> as_options("folds:")
+    '--folds:'
     >>> as_options("Did you mean runs/v1/toy:partial=True,n=2?")
     'Did you mean runs/v1/toy:partial=True,n=2?'
     """
-    hint = hint.replace("rank(win_rates(…))", "--win-rates")
+    hint = _SETTING.sub(lambda found: f"--{found[1]}:", hint.replace("rank(win_rates(…))", "--win-rates"))
     return _DRAW_ARGUMENT.sub(lambda found: _DRAW_OPTIONS[found[0]], _ARGUMENT.sub(_option, hint))
 
 
@@ -127,6 +129,7 @@ _ARGUMENT = re.compile(
     r"(?<!\S)(retry|partial|strict|pictures|workers|include_partial|skip_damaged|skip_unreadable|metric|items|repeats|"
     r"threshold|target|folds|families|budgets|level)=(True|\d+(?:\.\d+)?|'[\w.]+')(?=[\s.,:;]|$)"
 )
+_SETTING = re.compile(r"^(target|folds|budgets|level|over|draws|seed|families|timeout|items|split|threshold):")
 _DRAW_OPTIONS = {"num_example_runs": "--examples", "num_eval_samples": "--samples", "random_seed": "--seed"}
 _DRAW_ARGUMENT = re.compile(rf"(?<!\S)({'|'.join(_DRAW_OPTIONS)})(?=[\s.,:;]|$)")
 

@@ -36,7 +36,6 @@
 Bad data in a dump is a value (`Rejected`); misuse of the package is an exception.
 """
 
-import difflib
 import sys
 import warnings
 from collections.abc import Iterable
@@ -45,6 +44,7 @@ from typing import Self
 
 import msgspec
 
+from magnet_arrow._near_names import did_you_mean
 from magnet_arrow._text import for_terminal
 
 
@@ -166,6 +166,19 @@ class RunNotCachedError(CacheError):
 class SettingError(MagnetError, ValueError):
     """A setting has an impossible value: too little memory, no workers, a negative number of runs."""
 
+    @classmethod
+    def among(cls, setting: str, value: object, choices: Iterable[str]) -> Self:
+        """The error for a value that is none of the choices, with the most similar of them.
+
+        >>> print(SettingError.among("folds", "modle", ["model", "run"]))
+        folds:
+          expected one of model, run, found 'modle'.
+          Did you mean 'model'?
+        """
+        choices = list(choices)
+        hint = did_you_mean(value, choices) if isinstance(value, str) else ""
+        return cls(f"{setting}:", expected=f"one of {', '.join(choices)}", found=repr(value), hint=hint or None)
+
 
 class WorkersLostError(MagnetError, RuntimeError):
     """Worker processes have ended, or cannot be started. What was committed stays."""
@@ -201,10 +214,7 @@ class PanelError(MagnetError, ValueError):
     @classmethod
     def among(cls, name: str, known: Iterable[str], what: str) -> Self:
         """The error for a model or an item that is not in a panel, with the nearest of those that are."""
-        known = sorted(known)
-        near = _near(str(name), known)
-        hint = f"Did you mean {near}?" if near else f"It has {len(known)} others: {_first(known)}."
-        return cls(f"The panel has no {what} {name!r}.", hint=hint)
+        return cls(f"The panel has no {what} {name!r}.", hint=_nearest_or_first(str(name), sorted(known)))
 
 
 class FamilyNotFoundError(MagnetError, LookupError):
@@ -230,16 +240,13 @@ class ColumnNotFoundError(MagnetError, ValueError):
     def among(cls, name: str, known: Iterable[str], *, table: str, what: str = "column") -> Self:
         """The error for `name`, with the most similar of the `known` names; `what` says what is named.
 
-        Similar are names that end with `name`, the shortest first; else names that are spelled alike.
+        `_near_names` says which names are similar.
 
         >>> print(ColumnNotFoundError.among("stats.maen", ["stats.mean", "stats.sum"], table="stats"))
         stats has no column 'stats.maen'.
           Did you mean 'stats.mean'?
         """
-        known = sorted(known)
-        near = _near(name, known)
-        hint = f"Did you mean {near}?" if near else f"It has {len(known)} others: {_first(known)}."
-        return cls(f"{table} has no {what} {name!r}.", hint=hint)
+        return cls(f"{table} has no {what} {name!r}.", hint=_nearest_or_first(name, sorted(known)))
 
 
 class FolderNotEmptyError(MagnetError, FileExistsError):
@@ -351,15 +358,11 @@ def _paragraph(where: Where | None, sentences: Iterable[str], hint: str | None) 
     return "\n  ".join(filter(None, [place, *lines]))
 
 
-def _near(name: str, known: list[str]) -> str:
-    """The names that may have been meant, the shortest first; empty if there are none."""
-    ends = sorted((other for other in known if other.endswith(f".{name}")), key=len)
-    if not ends:
-        ends = difflib.get_close_matches(name, known, n=1)
-    if not ends:
-        last = {other.rpartition(".")[2]: other for other in reversed(known)}
-        ends = [last[end] for end in difflib.get_close_matches(name.rpartition(".")[2], last, n=1)]
-    return " or ".join(map(repr, ends[:3]))
+def _nearest_or_first(name: str, known: list[str]) -> str:
+    """A hint with the names that may have been meant; without any, with the first ones that there are."""
+    if not known:
+        return "It has none."
+    return did_you_mean(name, known) or f"It has {len(known)} others: {_first(known)}."
 
 
 def _first(names: list[str], count: int = 5) -> str:

@@ -13,6 +13,7 @@ from typing import Self, cast, overload
 
 import polars as pl
 
+from magnet_arrow._near_names import did_you_mean_pattern
 from magnet_arrow._text import counted, for_terminal, html_list
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import NoRunsError
@@ -231,10 +232,11 @@ class HelmOutputs(_OfRuns):
         """
         paths, notes = find_suites(self._root, pattern)
         if not paths:
+            names = [path.name for path in find_suites(self._root)[0]]
             raise NoRunsError(
                 f"No suite in {self.path} matches {pattern!r}.",
-                found=", ".join(path.name for path in find_suites(self._root)[0]) or "no suite at all",
-                hint=" ".join(notes) or None,
+                found=", ".join(names) or "no suite at all",
+                hint=" ".join(filter(None, [did_you_mean_pattern(pattern, names), *notes])) or None,
             )
         return HelmSuites([HelmSuite(path) for path in paths], **self._options.arguments)
 

@@ -97,10 +97,7 @@ class Predictor:
     ) -> None:
         check_levels(level, level_of_others)
         if insufficient_eval_sample_policy not in _POLICIES:
-            raise SettingError(
-                f"insufficient_eval_sample_policy is one of {', '.join(_POLICIES)}, "
-                f"not {insufficient_eval_sample_policy!r}."
-            )
+            raise SettingError.among("insufficient_eval_sample_policy", insufficient_eval_sample_policy, _POLICIES)
         if num_example_runs < 0 or num_eval_samples < 0:
             raise SettingError(
                 f"num_example_runs and num_eval_samples are 0 or more, not {num_example_runs} and {num_eval_samples}."

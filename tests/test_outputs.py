@@ -336,6 +336,21 @@ def test_a_column_or_a_table_by_a_part_of_its_name_is_guessed(dump: Path):
         runs.scan("stat")
 
 
+def test_a_pattern_that_matches_nothing_is_answered_with_one_that_does(dump: Path):
+    outputs = HelmOutputs(dump)
+    suite = outputs.list_suites()[0]
+    folder = outputs.list_run_specs()[0]
+    for ask, offered in (
+        (lambda: outputs.suites(suite.upper()), suite),
+        (lambda: outputs.suites(f"x{suite}"), suite),
+        (lambda: outputs.suites().runs(folder[:-1]), f"*{folder[:-1]}*"),
+        (lambda: outputs.suites().runs(folder.upper()), folder),
+    ):
+        with pytest.raises(NoRunsError) as caught:
+            ask()
+        assert f"Did you mean {offered!r}?" in str(caught.value)
+
+
 def test_an_empty_choice_gives_empty_frames(dump: Path):
     none = HelmRuns(dump)[:0]
     assert len(none) == 0

@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 import polars as pl
 
+from magnet_arrow._near_names import did_you_mean_pattern
 from magnet_arrow._text import counted
 from magnet_arrow.cache import Cache, runs_frame
 from magnet_arrow.errors import NoRunsError
@@ -191,7 +192,7 @@ def first_rows(
         raise NoRunsError(
             f"No {TABLES[table].of} in the cache matches {runs!r}.",
             found=f"{known.height} others, such as {known['folder'][0]}" if known.height else "none at all",
-            hint="`magnet-arrow ls` shows all.",
+            hint=did_you_mean_pattern(runs, set(known["folder"])) or "`magnet-arrow ls` shows all.",
         )
     # As few runs as have that many rows; the others need not be opened.
     before = kept[f"rows.{table}"].cum_sum().shift(1, fill_value=0)

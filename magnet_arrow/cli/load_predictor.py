@@ -14,6 +14,7 @@ from typing import Any, TextIO, TypeAlias, cast
 import typer
 from polars.exceptions import PanicException
 
+from magnet_arrow._near_names import did_you_mean
 from magnet_arrow.instance_predictor import InstancePredictor
 from magnet_arrow.predictor import RunPredictor
 
@@ -78,9 +79,11 @@ def load_class(name: str, bases: tuple[type, ...]) -> type[Any]:
     if not (isinstance(found, type) and issubclass(found, bases)):
         classes = [(name, value) for name, value in vars(module).items() if isinstance(value, type)]
         known = [name for name, value in classes if issubclass(value, bases) and value not in bases]
-        others = f" It has {', '.join(known)}." if known else ""
+        others = did_you_mean(class_name, known) or (known and f"It has {', '.join(known)}.")
         wanted = " or ".join(base.__name__ for base in bases)
-        raise typer.BadParameter(f"{module_name} has no subclass of {wanted} called {class_name!r}.{others}")
+        raise typer.BadParameter(
+            f"{module_name} has no subclass of {wanted} called {class_name!r}. {others or ''}".rstrip()
+        )
     lacking = sorted(getattr(found, "__abstractmethods__", ()))
     if lacking:
         raise typer.BadParameter(f"{name} has no method {' and no '.join(lacking)}.")

@@ -98,6 +98,8 @@ def _failed(err: Exception) -> ExitCode:
             return _predictor_failed(err.__cause__)
         case errors.MagnetError():
             err.hint = err.hint and as_options(err.hint)
+            if isinstance(err, errors.SettingError):
+                err.message = as_options(err.message)
             complain(str(err))
             return ExitCode.STOPPED if _stops(err) else ExitCode.WRONG_USE
         case OSError(strerror=str(reason)):

@@ -48,12 +48,10 @@ def one_form(*, json: bool, csv: bool = False, full: bool = False) -> None:
 
 def table_name(name: str) -> str:
     """The name of a table, checked."""
-    import difflib
-
+    from magnet_arrow._near_names import did_you_mean
     from magnet_arrow.schema.registry import TABLES
 
     if name in TABLES:
         return name
-    near = difflib.get_close_matches(name, TABLES, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(TABLES)}."
+    hint = did_you_mean(name, TABLES) or f"There are {', '.join(TABLES)}."
     raise typer.BadParameter(f"there is no table {name!r}. {hint}")

@@ -48,7 +48,7 @@ def matrix(scenario: Scenario) -> tuple[Any, list[str]]:
         SettingError: there is no such scenario.
     """
     if scenario not in SCENARIOS:
-        raise SettingError("scenario:", expected=f"one of {', '.join(SCENARIOS)}", found=repr(scenario))
+        raise SettingError.among("scenario", scenario, SCENARIOS)
     try:
         import numpy as np
     except ImportError as error:

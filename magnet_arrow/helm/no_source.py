@@ -1,11 +1,11 @@
 """Errors for a source that does not exist or is no dump: what was found instead, and what to do."""
 
-import difflib
 import os
 import re
 import shlex
 from pathlib import Path
 
+from magnet_arrow._near_names import did_you_mean_pattern, near_names
 from magnet_arrow.errors import NoRunsError, SourceNotFoundError
 from magnet_arrow.helm.run_place import MARK, RUNS
 from magnet_arrow.sources import filesystem
@@ -130,7 +130,7 @@ def _not_there(path: str) -> SourceNotFoundError:
         names = sorted(filesystem.names(missing.parent))
     except (OSError, ValueError):
         names = []
-    near = difflib.get_close_matches(missing.name, names, n=1)
+    near = near_names(missing.name, names)[:1]
     return SourceNotFoundError(
         f"There is no {path!r}.",
         expected="a path to an outputs folder, its runs, a suite or a run, or a glob pattern",
@@ -159,6 +159,7 @@ def no_runs_left(pattern: str, folders: list[str], rejected: list[str]) -> NoRun
         f"No run matches {pattern!r}.",
         expected="a pattern of run folders' names",
         found=in_words(folders, "run"),
+        hint=did_you_mean_pattern(pattern, set(folders)) or None,
     )
 
 

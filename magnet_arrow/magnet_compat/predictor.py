@@ -134,7 +134,7 @@ class Predictor:
         if policy == Policy.ERROR:
             raise NotEnoughSamplesError("", expected=expected, found=str(n_states))
         if policy != Policy.WARN:
-            raise SettingError(f"insufficient_eval_sample_policy is one of {', '.join(Policy)}, not {policy!r}.")
+            raise SettingError.among("insufficient_eval_sample_policy", policy, Policy)
         _log.warning("Expected %s, found %d: all of its instances are used.", expected, n_states)
 
     def _source(self, args: tuple[Any, ...], helm_runs: Any, helm_suites: Any) -> HelmRuns:

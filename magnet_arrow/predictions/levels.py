@@ -44,7 +44,7 @@ def check_level(name: str, level: str) -> None:
         SettingError: there is none.
     """
     if level not in LEVELS:
-        raise SettingError(f"{name}:", expected=f"one of {', '.join(LEVELS)}", found=repr(level))
+        raise SettingError.among(name, level, LEVELS)
 
 
 def sees(level: Level, what: Level) -> bool:

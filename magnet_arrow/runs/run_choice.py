@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import polars as pl
 
+from magnet_arrow._near_names import did_you_mean_pattern
 from magnet_arrow.errors import SettingError
 from magnet_arrow.runs.helm_runs import HelmRun, HelmRuns
 
@@ -36,7 +37,8 @@ def chosen_indices(runs: HelmRuns, choice: RunChoice, name: str) -> list[int]:
     for one in [choice] if isinstance(choice, HelmRun) else choice:
         found = _indices(runs, index_of, one)
         if not found:
-            raise SettingError(f"{name}:", expected="runs among those given", found=repr(one))
+            hint = did_you_mean_pattern(one, {place.folder for place in runs.places}) if isinstance(one, str) else ""
+            raise SettingError(f"{name}:", expected="runs among those given", found=repr(one), hint=hint or None)
         chosen.update(found)
     return sorted(chosen)
 

@@ -291,7 +291,7 @@ def _pairs(names: Sequence[str], reference: str | None) -> list[tuple[str, str]]
     if reference is None:
         return list(combinations(names, 2))
     if reference not in names:
-        raise SettingError(f"reference={reference!r} is none of them.", expected=f"one of {', '.join(names)}")
+        raise SettingError.among("reference", reference, names)
     return [(reference, name) for name in names if name != reference]
 
 

@@ -1,10 +1,11 @@
 """Finds cached runs by what a user calls them: a run, a suite or a source, which may be gone."""
 
-import difflib
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from magnet_arrow._near_names import did_you_mean
 from magnet_arrow.errors import RunNotCachedError
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
@@ -46,9 +47,20 @@ def _not_one(snapshot: Snapshot, name: str, chosen: Sequence[CachedRun]) -> RunN
     if chosen:
         keys = ", ".join(run.key for run in chosen)
         return RunNotCachedError(f"{len(chosen)} cached runs are called {name!r}.", hint=f"Name one of them: {keys}.")
-    near = difflib.get_close_matches(name, [run.entry.folder for run in snapshot.runs.values()], n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else "`magnet-arrow ls` shows which there are."
+    hint = did_you_mean(name, _names(snapshot)) or "`magnet-arrow ls` shows which there are."
     return RunNotCachedError(f"The cache {snapshot.path} has no run {name!r}.", hint=hint)
+
+
+def _names(snapshot: Snapshot) -> list[str]:
+    """A name for each cached run that stands for it alone: its folder, its suite and folder, or its key."""
+    runs = snapshot.runs.values()
+    folders = Counter(run.entry.folder for run in runs)
+    with_suites = Counter(f"{run.entry.suite}/{run.entry.folder}" for run in runs)
+    names = []
+    for run in runs:
+        folder, with_suite = run.entry.folder, f"{run.entry.suite}/{run.entry.folder}"
+        names.append(folder if folders[folder] == 1 else with_suite if with_suites[with_suite] == 1 else run.key)
+    return names
 
 
 def find_all(snapshot: Snapshot, name: str) -> list[str]:

@@ -129,6 +129,12 @@ def test_a_wrong_name_is_answered_by_a_near_one(cache: Path) -> None:
         find_cached(Cache(cache).snapshot(), "tde:n=1")
 
 
+def test_a_near_name_of_two_runs_is_offered_with_their_suites(cache: Path) -> None:
+    with pytest.raises(RunNotCachedError) as error:
+        find_cached(Cache(cache).snapshot(), "TIDE:n=2")
+    assert "Did you mean 'v1/tide:n=2' or 'v2/tide:n=2'?" in str(error.value)
+
+
 def test_nothing_is_overwritten(cache: Path, tmp_path: Path) -> None:
     snapshot = Cache(cache).snapshot()
     run = find_cached(snapshot, "tide:n=1")

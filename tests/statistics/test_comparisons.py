@@ -189,7 +189,7 @@ def test_predictors_without_common_rows_have_no_difference() -> None:
 
 @pytest.mark.parametrize(
     ("names", "reference", "message"),
-    [(["a", "b"], "c", "reference='c' is none of them"), (["a", "b", "a"], None, "one is there twice")],
+    [(["a", "b"], "c", "reference:"), (["a", "b", "a"], None, "one is there twice")],
 )
 def test_names_must_be_sound(names: list[str], reference: str | None, message: str) -> None:
     with pytest.raises(SettingError, match=message):

@@ -89,7 +89,7 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
         SettingError: it is none.
     """
     if value not in choices:
-        raise SettingError(f"{name}:", expected=f"one of {', '.join(choices)}", found=repr(value))
+        raise SettingError.among(name, value, choices)
 
 
 def _by_model(matrix: ScoreMatrix, folds: Folds, *, alone: bool) -> Iterator[Fold]:
