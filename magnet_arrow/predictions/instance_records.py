@@ -40,7 +40,7 @@ class InstancePrediction:
         stddev: its root.
 
     Raises:
-        PredictionError: a value has a wrong type, or the mean is NaN.
+        PredictionError: a value has a wrong type, or the mean is NaN or infinite.
 
     >>> InstancePrediction("mmlu:subject=anatomy", 0, "exact_match", 1).mean
     1
@@ -78,7 +78,7 @@ def instance_frame(predictions: pl.DataFrame | pl.LazyFrame | Iterable[InstanceP
 
     Raises:
         PredictionError: something is no `InstancePrediction`; a frame has a column of a wrong type, a null or a mean
-            that is NaN; or two predictions are of one stat of one request state.
+            that is NaN or infinite; or two predictions are of one stat of one request state.
         ColumnNotFoundError: a frame lacks a column.
 
     >>> instance_frame([InstancePrediction("mmlu:subject=anatomy", 0, "exact_match", 1)]).width
@@ -120,7 +120,7 @@ def _given(predictions: pl.LazyFrame) -> pl.DataFrame:
     frame = predictions.select(pl.col(name).cast(_TYPES[name]) for name in order).collect()
     nulls = frame.select(pl.any_horizontal(pl.all().is_null())).to_series()
     _require_none(frame, nulls, "a null")
-    _require_none(frame, frame[STAT_VALUE].is_nan(), "a mean that is NaN")
+    _require_none(frame, ~frame[STAT_VALUE].is_finite(), "a mean that is NaN or infinite")
     return frame
 
 

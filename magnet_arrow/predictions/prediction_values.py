@@ -14,14 +14,14 @@ def set_moments(prediction: Any) -> None:
     """Check the numbers of a frozen prediction, and fill in `sum_squared` where only a sum is given.
 
     Raises:
-        PredictionError: one has a wrong type, or is an integer of more than 64 bits; or the mean is NaN.
+        PredictionError: one has a wrong type, or is an integer of more than 64 bits; or the mean is NaN or infinite.
     """
     checked("count", prediction.count, numbers.Integral, "an integer")
     checked("mean", prediction.mean, numbers.Real, "a number")
     for name in MOMENTS:
         object.__setattr__(prediction, name, number(name, getattr(prediction, name)))
-    if math.isnan(prediction.mean):
-        raise wrong("mean", prediction.mean, "a number")
+    if not math.isfinite(prediction.mean):
+        raise wrong("mean", prediction.mean, "a finite number")
     require_64_bits("count", prediction.count)
     if prediction.sum is not None and prediction.sum_squared is None:
         object.__setattr__(prediction, "sum_squared", _squared(prediction.sum))

@@ -65,7 +65,7 @@ class RunPrediction:
         sub_split: part of the split; None matches any, and each match is a row of the comparison.
 
     Raises:
-        PredictionError: a value has a wrong type, or the mean is NaN.
+        PredictionError: a value has a wrong type, or the mean is NaN or infinite.
 
     >>> RunPrediction("mmlu:subject=anatomy", "test", "exact_match", 0.5, sum=3).sum_squared
     9

@@ -35,7 +35,7 @@ def test_numbers_of_any_type_are_python_numbers():
         ({"number": 1.5}, ["instance_predict_id", "expected an integer", "found 1.5"]),
         ({"number": None}, ["instance_predict_id", "found None"]),
         ({"number": 2**64}, ["instance_predict_id", "64 bits"]),
-        ({"mean": math.nan}, ["mean", "expected a number", "found nan"]),
+        ({"mean": math.nan}, ["mean", "expected a finite number", "found nan"]),
         ({"mean": "1"}, ["mean", "expected a number", "found '1'"]),
         ({"run_spec_name": 1}, ["run_spec_name", "expected a string"]),
         ({"stat_name": None}, ["stat_name", "expected a string"]),
@@ -77,6 +77,7 @@ def test_predictions_may_be_a_frame():
     ("changes", "words"),
     [
         ({MEAN: [0.5, math.nan]}, ["1 of 2 predictions has a mean that is NaN", "found 1, tides, f1, nan in row 1"]),
+        ({MEAN: [math.inf, 0.5]}, ["has a mean that is NaN or infinite", "found 0, tides, f1, inf in row 0"]),
         ({MEAN: [None, 0.5]}, ["1 of 2 predictions has a null", "found 0, tides, f1, None in row 0"]),
         ({RUN: [None, None]}, ["run_spec.name", "expected String", "found Null"]),
         ({ID: [0.0, 1.0]}, [ID, "expected Int64", "found Float64"]),
@@ -84,7 +85,7 @@ def test_predictions_may_be_a_frame():
         ({STAT: [1, 2]}, [STAT, "expected String", "found Int64"]),
         ({ID: [4, 4]}, ["1 stat of a request state has several", "found 2 of f1 of request state 4 of tides"]),
     ],
-    ids=["NaN", "null", "no run", "float id", "text", "stat", "twice"],
+    ids=["NaN", "infinite", "null", "no run", "float id", "text", "stat", "twice"],
 )
 def test_a_frame_that_is_wrong_is_refused(changes: dict[str, Any], words: list[str]):
     with pytest.raises(PredictionError) as caught:

@@ -64,7 +64,8 @@ def test_predictions_can_be_sent_to_another_process():
     ("changes", "words"),
     [
         ({"mean": None}, ["mean", "expected a number", "found None"]),
-        ({"mean": math.nan}, ["mean", "expected a number", "found nan"]),
+        ({"mean": math.nan}, ["mean", "expected a finite number", "found nan"]),
+        ({"mean": -math.inf}, ["mean", "expected a finite number", "found -inf"]),
         ({"mean": "0.5"}, ["mean", "expected a number", "found '0.5'"]),
         ({"stat_name": 1}, ["stat_name", "expected a string", "found 1"]),
         ({"split": 1}, ["split", "expected a string or None"]),
