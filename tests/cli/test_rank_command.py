@@ -166,3 +166,10 @@ def test_names_that_differ_stay_different_if_they_can() -> None:
     assert list(begins.values()) == ["an-…8b-of-2026", "an-…7b-of-2026"]
     assert all(cell_len(text) <= 12 for text in shortened(["模型模型模型模型模型模型", "b"], 12).values())
     assert shortened(["\x1b[31mred"], 30) == {"\x1b[31mred": "\\x1b[31mred"}
+
+
+def test_one_scenario_of_several_subjects_is_pointed_out(run: Run, demo_outputs: Path, cache: Path) -> None:
+    source = demo_outputs / "runs" / "my-suite"
+    hint = "All runs have one scenario. They differ in args.subject: try --by args.subject."
+    assert hint in run("rank", source, "--by", "scenario", "--cache", cache).err.splitlines()
+    assert "All runs" not in run("rank", source, "--by", "args.subject", "--cache", cache).err

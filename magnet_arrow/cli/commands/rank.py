@@ -125,8 +125,17 @@ def _panel_of_runs(source: str, metric: str, by: Sequence[str], partial: bool, c
         for name, reason, rows in found.excluded.iter_rows():
             complain(f"{name}: {rows:,} samples excluded: {reason}.")
         return found
-    groups = grouped(runs.scores(metric), [_MODEL, *by])
-    return _panel_of_groups(groups, by)
+    scores = runs.scores(metric)
+    found = _panel_of_groups(grouped(scores, [_MODEL, *by]), by)
+    if len(found.items) == 1 and (finer := _varying_arguments(scores)):
+        complain(f"All runs have one {' and '.join(by)}. They differ in {', '.join(finer)}: try --by {finer[0]}.")
+    return found
+
+
+def _varying_arguments(scores: "pl.DataFrame") -> list[str]:
+    """The scenario's arguments that have several values, those with most values first."""
+    values = {name: scores.get_column(name).n_unique() for name in scores.columns if name.startswith("args.")}
+    return sorted((name for name, n in values.items() if n > 1), key=lambda name: (-values[name], name))
 
 
 def _panel_of_groups(groups: "pl.DataFrame", by: Sequence[str]) -> "Panel":
