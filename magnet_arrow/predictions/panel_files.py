@@ -1,8 +1,10 @@
 """Tables of any origin to the rows of a panel, and panels to files and back."""
 
 import contextlib
+import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
@@ -164,9 +166,42 @@ def read_csv(path: Path) -> pl.DataFrame:
     """
     try:
         rows = pl.read_csv(path, infer_schema=False)
+        check_fields(path, rows)
         return _checked(rows.with_columns(cs.by_name(SCORE, require_all=False).cast(pl.Float64)), path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _no_panel(path, str(error)) from error
+
+
+def check_fields(path: Path, rows: pl.DataFrame) -> None:
+    """Raise for two columns of one name, which Polars renames, and for a row with fewer fields than the first line.
+
+    Polars fills a short row with nulls, so only a table whose last column has some is read a second time.
+
+    Args:
+        path: of a CSV.
+        rows: what Polars has read of it.
+
+    Raises:
+        BadFileError: there is one; names the line.
+    """
+    # suppressed: a field of more than 128 KiB, which Python's reader refuses
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file, contextlib.suppress(csv.Error):
+        lines = csv.reader(file)
+        header = next(lines)
+        twice = [name for name, count in Counter(header).items() if name and count > 1]
+        if twice:
+            raise BadFileError(
+                f"Two columns have the name {twice[0]!r}.", where=Where(file=path.name), hint="Rename one of them."
+            )
+        short = (line for line in lines if 0 < len(line) < len(header)) if rows[:, -1].has_nulls() else iter(())
+        for line in short:
+            raise BadFileError(
+                f"Line {lines.line_num} is too short.",
+                where=Where(file=path.name),
+                expected=f"{len(header)} fields, as in the first line",
+                found=str(len(line)),
+                hint="A value that is missing needs its comma, too.",
+            )
 
 
 def write_npz(
