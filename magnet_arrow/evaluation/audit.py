@@ -318,13 +318,28 @@ def _decided(points: "Floats", held_out: "Integers", generator: "np.random.Gener
     train = generator.permutation(others)[:_MAX_TRAIN_ITEMS]
     center, scale = _scaling(points[:, train].reshape(-1, points.shape[2]))
     is_copy = np.repeat([0] + [1] * _COPIES, len(train))
-    weights = np.where(is_copy, 1, _COPIES)
     classifier = sklearn("svm").SVC(C=1.0, gamma=1.0)
     rows = ((points[:, train] - center) / scale).reshape(len(is_copy), -1)
-    classifier.fit(rows, is_copy, sample_weight=weights)
+    kept, counts = _merged(rows, is_copy)
+    classifier.fit(rows[kept], is_copy[kept], sample_weight=counts * np.where(is_copy[kept], 1, _COPIES))
     asked = (points[:, held_out] - center) / scale
     decided: Floats = classifier.decision_function(asked.reshape(-1, asked.shape[2])).reshape(asked.shape[:2])
     return decided
+
+
+def _merged(rows: "Floats", is_copy: "Integers") -> "tuple[Integers, Integers]":
+    """The places of rows that differ, the first of each kind, and how many there are of each.
+
+    Items that the same models pass are the same to the classifier, which takes one row of weight 2 as it takes two.
+    """
+    np = numpy()
+    kinds = np.column_stack([np.round(rows, _DECIMALS), is_copy])
+    _, first, counts = np.unique(kinds, axis=0, return_index=True, return_counts=True)
+    return first, counts
+
+
+_DECIMALS = 9
+"""Sums over models that are equal but for rounding are equal."""
 
 
 def _scaling(rows: "Floats") -> "tuple[Floats, Floats]":

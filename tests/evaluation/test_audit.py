@@ -9,6 +9,7 @@ import pytest
 
 from magnet_arrow import Panel, panel
 from magnet_arrow.errors import PanelError, SettingError
+from magnet_arrow.evaluation import audit
 from magnet_arrow.evaluation.audit import audit_items
 from magnet_arrow.examples.helm_lite import matrix
 
@@ -135,3 +136,12 @@ def test_runs_have_texts(demo_outputs: Path) -> None:
     assert item.filter(pl.col("gold").list.contains("Adrenal")).height == 1
     assert set(found["item"]) == set(panel(suite).items)
     assert found["most_chosen"].null_count() == 0
+
+
+def test_items_that_the_same_models_pass_count_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = (np.random.default_rng(5).random((4, 60)) < [[0.4], [0.6], [0.7], [0.9]]).astype(float)
+    merged = audit_items(of_matrix(scores)).sort("item")
+    monkeypatch.setattr(audit, "_merged", lambda rows, is_copy: (np.arange(len(rows)), np.ones(len(rows), int)))
+    one_by_one = audit_items(of_matrix(scores)).sort("item")
+    # The solver stops within 0.001 of the optimum.
+    assert merged["suspicion"].to_list() == pytest.approx(one_by_one["suspicion"].to_list(), abs=0.003)
