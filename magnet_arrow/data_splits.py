@@ -257,17 +257,31 @@ def _require_other_names(names: Sequence[str], n_train: int) -> None:
             )
 
 
-def draw_at_random(
-    runs: HelmRuns,
-    *,
-    num_example_runs: int,
-    num_eval_samples: int,
-    random_seed: int,
-    insufficient_eval_sample_policy: SamplePolicy,
-    include_partial: bool = False,
-    skip_unreadable: bool = False,
-    keep_others: bool = False,
-) -> tuple[TrainSplit, TestSplit]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawSettings:
+    """What `draw_at_random` draws, and from which runs.
+
+    Attributes:
+        num_example_runs: number of train runs.
+        num_eval_samples: number of instances to sample from the held-out run; all, if it has fewer.
+        random_seed: decides the draw.
+        insufficient_eval_sample_policy: what happens if the held-out run has fewer request states than
+            `num_eval_samples`: "error" raises, "warn" logs a warning, "ignore" does nothing.
+        include_partial: ingest all runs, and what is complete of partial ones, and draw from these too.
+        skip_unreadable: ingest all runs, and draw from those that could be ingested.
+        keep_others: keep the request states of the instances that are not sampled as `other_items`.
+    """
+
+    num_example_runs: int
+    num_eval_samples: int
+    random_seed: int
+    insufficient_eval_sample_policy: SamplePolicy
+    include_partial: bool = False
+    skip_unreadable: bool = False
+    keep_others: bool = False
+
+
+def draw_at_random(runs: HelmRuns, settings: DrawSettings) -> tuple[TrainSplit, TestSplit]:
     """Draw train runs and one held-out run, with a sample of its instances.
 
     Equal arguments give the same draw on every machine, whatever the cache has seen. For runs in MAGNET's order it is
@@ -278,14 +292,7 @@ def draw_at_random(
 
     Args:
         runs: the runs to draw from, in their order.
-        num_example_runs: number of train runs.
-        num_eval_samples: number of instances to sample from the held-out run; all, if it has fewer.
-        random_seed: decides the draw.
-        insufficient_eval_sample_policy: what happens if the held-out run has fewer request states than
-            `num_eval_samples`: "error" raises, "warn" logs a warning, "ignore" does nothing.
-        include_partial: ingest all runs, and what is complete of partial ones, and draw from these too.
-        skip_unreadable: ingest all runs, and draw from those that could be ingested.
-        keep_others: keep the request states of the instances that are not sampled as `other_items`.
+        settings: how many runs and instances are drawn, and from which runs.
 
     Raises:
         NotEnoughRunsError: there are not `num_example_runs` runs and one more, or too few of them have another name
@@ -294,24 +301,25 @@ def draw_at_random(
         BadFileError: a drawn run is not complete, or cannot be read.
         CacheNotWritableError: a drawn run is not cached in its present state, and the cache cannot be written.
     """
-    if include_partial or skip_unreadable:
-        runs = _ingest_all(runs, include_partial=include_partial, skip_unreadable=skip_unreadable)
-    rng = random.Random(random_seed)
-    train, held_out = _draw_runs(len(runs), num_example_runs, rng)
+    partial, seed = settings.include_partial, settings.random_seed
+    if partial or settings.skip_unreadable:
+        runs = _ingest_all(runs, include_partial=partial, skip_unreadable=settings.skip_unreadable)
+    rng = random.Random(seed)
+    train, held_out = _draw_runs(len(runs), settings.num_example_runs, rng)
     # One snapshot, so that the frames of both splits are of one commit.
-    cached = _ingest_drawn(runs.take([*train, held_out]), include_partial=include_partial)
+    cached = _ingest_drawn(runs.take([*train, held_out]), include_partial=partial)
     *names, name = (run.name for run in cached.snapshot.chosen(cached.keys))
     if name in names:
         kept = [index for index, other in zip(train, names, strict=True) if other != name]
-        train = sorted(kept + _other_runs(runs, {*train, held_out}, name, len(train) - len(kept), random_seed))
-        cached = _ingest_drawn(runs.take([*train, held_out]), include_partial=include_partial)
+        train = sorted(kept + _other_runs(runs, {*train, held_out}, name, len(train) - len(kept), seed))
+        cached = _ingest_drawn(runs.take([*train, held_out]), include_partial=partial)
     cached = replace(cached, telling=_telling(runs, cached))
     examples, one = cached.take(range(len(train))), cached.take([len(train)])
     states = scan_kept(one, "scenario_state")
     ids = _instance_ids(one, states)
-    _check_enough(len(ids), num_eval_samples, insufficient_eval_sample_policy)
-    sampled = _draw_ids(ids, num_eval_samples, rng)
-    return _train_split(examples), _test_split(one, states, sampled, keep_others=keep_others)
+    _check_enough(len(ids), settings.num_eval_samples, settings.insufficient_eval_sample_policy)
+    sampled = _draw_ids(ids, settings.num_eval_samples, rng)
+    return _train_split(examples), _test_split(one, states, sampled, keep_others=settings.keep_others)
 
 
 def _ingest_all(runs: HelmRuns, *, include_partial: bool, skip_unreadable: bool) -> HelmRuns:

@@ -13,6 +13,7 @@ import polars as pl
 
 from magnet_arrow._text import counted, for_terminal
 from magnet_arrow.data_splits import (
+    DrawSettings,
     SamplePolicy,
     SequesteredTestSplit,
     TestSplit,
@@ -146,8 +147,7 @@ class Predictor:
             BadFileError: a drawn run is not complete; or a filter needs a run spec that cannot be read.
             CacheNotWritableError: a drawn run is not cached in its present state, and the cache cannot be written.
         """
-        return draw_at_random(
-            self._filtered(HelmRuns.coerce(helm_runs, cache=self.cache)),
+        settings = DrawSettings(
             num_example_runs=self.num_example_runs,
             num_eval_samples=self.num_eval_samples,
             random_seed=self.random_seed,
@@ -156,6 +156,7 @@ class Predictor:
             skip_unreadable=self.skip_unreadable,
             keep_others=self.level_of_others != "plan",
         )
+        return draw_at_random(self._filtered(HelmRuns.coerce(helm_runs, cache=self.cache)), settings)
 
     def prepare_predict_inputs(self, helm_runs: Source) -> tuple[TrainSplit, SequesteredTestSplit]:
         """What a predictor is given: the train split, and what its level shows of the test split."""

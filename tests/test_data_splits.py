@@ -13,7 +13,7 @@ import pytest
 from makedump import make_run, request_state, write_run, write_runs
 
 from magnet_arrow import data_splits
-from magnet_arrow.data_splits import SequesteredTestSplit, TrainSplit, draw, draw_at_random, frames_of
+from magnet_arrow.data_splits import DrawSettings, SequesteredTestSplit, TrainSplit, draw, draw_at_random, frames_of
 from magnet_arrow.errors import BadFileError, MagnetWarning, NotEnoughRunsError, NotEnoughSamplesError, SettingError
 from magnet_arrow.outputs import HelmRuns
 
@@ -25,7 +25,8 @@ Splits = tuple[TrainSplit, data_splits.TestSplit]
 
 def drawn(source: Any, **changes: Any) -> Splits:
     choice = {"num_example_runs": 1, "num_eval_samples": 2, "random_seed": 1}
-    return draw_at_random(HelmRuns(source), **choice | {"insufficient_eval_sample_policy": "error"} | changes)
+    settings = DrawSettings(**choice | {"insufficient_eval_sample_policy": "error"} | changes)
+    return draw_at_random(HelmRuns(source), settings)
 
 
 def names(frame: pl.DataFrame) -> list[str]:
