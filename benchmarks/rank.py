@@ -20,7 +20,7 @@ import polars as pl
 
 from magnet_arrow import pairwise_comparisons, rank
 from magnet_arrow.examples.helm_lite import helm_lite
-from magnet_arrow.statistics.stats_packages import scipy_special
+from magnet_arrow.statistics.stats_packages import scipy
 
 ROUNDS = 9
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    scipy_special()
+    scipy("special")
     data: dict[str, Any] = {"90 models × 10 scenarios": scenario_scores(90, 10)}
     data |= {f"83 models on {name}": helm_lite(name) for name in ("mmlu", "gsm")}
     functions = {"rank": rank, "pairwise_comparisons": pairwise_comparisons}

@@ -7,7 +7,7 @@ from magnet_arrow._numpy import numpy
 from magnet_arrow.evaluation.panel_predictor import TrainScores
 from magnet_arrow.evaluation.predictors.one_parameter import OneParameterResponse
 from magnet_arrow.evaluation.score_matrix import ScoreMatrix
-from magnet_arrow.statistics.stats_packages import scipy_special
+from magnet_arrow.statistics.stats_packages import scipy
 
 if TYPE_CHECKING:
     from magnet_arrow._numpy import Floats, Integers
@@ -49,6 +49,6 @@ def _variances(matrix: ScoreMatrix, rows: "Integers", columns: "Integers") -> "F
     names = [matrix.models[row] for row in rows], [matrix.items[column] for column in columns]
     scenarios = [matrix.scenarios[of] for of in matrix.scenario_of[columns]]
     fitted = OneParameterResponse().fit(TrainScores(matrix.scores[np.ix_(rows, columns)], *names, scenarios))
-    p = scipy_special().expit(fitted.abilities[:, None] + fitted.easiness)
+    p = scipy("special").expit(fitted.abilities[:, None] + fitted.easiness)
     variances: Floats = p * (1 - p)
     return variances

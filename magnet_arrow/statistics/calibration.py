@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from magnet_arrow._numpy import numpy
-from magnet_arrow.statistics.stats_packages import scipy_optimize, scipy_special, sklearn
+from magnet_arrow.statistics.stats_packages import scipy, sklearn
 
 if TYPE_CHECKING:
     from magnet_arrow._numpy import Floats
@@ -45,7 +45,7 @@ def calibrate(actual: "Floats", predicted: "Floats") -> Calibration:
     0.5
     """
     np = numpy()
-    logits = scipy_special().logit(np.clip(predicted, CLIP, 1 - CLIP))
+    logits = scipy("special").logit(np.clip(predicted, CLIP, 1 - CLIP))
     right = actual == 1
     if right.all() or not right.any():
         return Calibration(why="the truths are all equal")
@@ -75,7 +75,7 @@ def _logistic(actual: "Floats", logits: "Floats") -> tuple[float, float]:
 
 def _in_the_large(actual: "Floats", logits: "Floats") -> float:
     """Where the predictions, shifted by it on the logit scale, add up to the truths: the score equation of the GLM."""
-    special = scipy_special()
+    special = scipy("special")
     n_right = actual.sum()
     rate = special.logit(actual.mean())
 
@@ -84,4 +84,4 @@ def _in_the_large(actual: "Floats", logits: "Floats") -> float:
 
     # If all logits were the lowest or the highest one, the shift would be at one of these ends.
     low, high = rate - logits.max() - 1e-9, rate - logits.min() + 1e-9
-    return float(scipy_optimize().brentq(surplus, low, high, xtol=1e-12, rtol=1e-14))
+    return float(scipy("optimize").brentq(surplus, low, high, xtol=1e-12, rtol=1e-14))

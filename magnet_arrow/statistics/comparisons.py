@@ -26,7 +26,7 @@ from magnet_arrow.statistics.intervals import (
     clusters_of,
     level_codes,
 )
-from magnet_arrow.statistics.stats_packages import scipy_special
+from magnet_arrow.statistics.stats_packages import scipy
 
 if TYPE_CHECKING:
     from magnet_arrow._numpy import Booleans, Codes, Floats
@@ -255,7 +255,7 @@ def two_sided(difference: "Floats | float", stderr: "Floats | float", df: "Float
     np = numpy()
     size = np.abs(difference)
     with np.errstate(divide="ignore", invalid="ignore"):
-        of_t = 2 * scipy_special().stdtr(df, -size / stderr)
+        of_t = 2 * scipy("special").stdtr(df, -size / stderr)
     all_equal = np.asarray(stderr) <= _NO_SPREAD * size
     p: Floats = np.where(all_equal, np.where(size == 0, 1.0, 0.5 ** np.asarray(df)), of_t)
     return p
@@ -267,7 +267,7 @@ def minimum_detectable(stderr: "Floats | float", df: "Floats | float") -> "Float
     On pairs of models of HELM Lite whose differences are shifted to it, with 100 items, the power is 80.0 to 80.3% as
     the mean over 100 pairs of each scenario, and 74.9 to 91.3% for single pairs (`benchmarks/power.py`, seed 0).
     """
-    quantile = scipy_special().stdtrit
+    quantile = scipy("special").stdtrit
     effect: Floats = (quantile(df, (1 + LEVEL) / 2) + quantile(df, POWER)) * stderr
     return effect
 

@@ -37,7 +37,7 @@ import polars as pl
 
 from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import SettingError
-from magnet_arrow.statistics.stats_packages import scipy_special
+from magnet_arrow.statistics.stats_packages import scipy
 
 if TYPE_CHECKING:
     from magnet_arrow._numpy import Booleans, Codes, Floats
@@ -245,7 +245,7 @@ def effective_rows(found: Variance, n_rows: float, level: float = LEVEL) -> floa
         return min(found.levels)
     if found.variance == 0:
         return n_rows
-    narrower = float(scipy_special().ndtri((1 + level) / 2)) / t_quantile(level, found.df)
+    narrower = float(scipy("special").ndtri((1 + level) / 2)) / t_quantile(level, found.df)
     return min(n_rows, p * (1 - p) / found.variance * narrower**2)
 
 
@@ -255,7 +255,7 @@ def wilson(p: float, n: float, level: float = LEVEL) -> tuple[float, float]:
     >>> tuple(round(end, 4) for end in wilson(0.5, 10))
     (0.2366, 0.7634)
     """
-    z2 = float(scipy_special().ndtri((1 + level) / 2)) ** 2
+    z2 = float(scipy("special").ndtri((1 + level) / 2)) ** 2
     center = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = (z2 * (p * (1 - p) / n + z2 / (4 * n * n))) ** 0.5 / (1 + z2 / n)
     return (0.0 if p == 0 else center - half), (1.0 if p == 1 else center + half)
@@ -317,7 +317,7 @@ def t_quantile(level: float, df: float) -> float:
     """What ± how many standard errors hold the truth with probability `level`: the quantile of Student's t."""
     if not 0 < level < 1:
         raise SettingError(f"level={level!r} is no confidence level.", expected="a number between 0 and 1, as 0.95")
-    return float(scipy_special().stdtrit(df, (1 + level) / 2))
+    return float(scipy("special").stdtrit(df, (1 + level) / 2))
 
 
 def _checked(n_rows: int, factors: "Sequence[Codes]") -> "Sequence[Codes]":

@@ -9,7 +9,7 @@ import polars as pl
 from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import PredictionError, SettingError
 from magnet_arrow.statistics.proper_scores import MIN_SAMPLES, crps_normal, crps_samples, weighted_interval_score
-from magnet_arrow.statistics.stats_packages import scipy_special
+from magnet_arrow.statistics.stats_packages import scipy
 
 if TYPE_CHECKING:
     from magnet_arrow._numpy import Floats, Integers
@@ -110,7 +110,7 @@ def spread_losses(rows: pl.DataFrame, spread: Spread, predicted: str, actual: st
     if " stddev" in rows.columns:
         stddev = _stddev(rows)
         crps = crps_normal(truths, _array(rows, predicted), stddev)
-        half = stddev * float(scipy_special().ndtri((1 + spread.interval_level) / 2))
+        half = stddev * float(scipy("special").ndtri((1 + spread.interval_level) / 2))
         low, high = _array(rows, predicted) - half, _array(rows, predicted) + half
     if " samples" in rows.columns:
         for chosen, samples in _lists(rows, " samples", spread):

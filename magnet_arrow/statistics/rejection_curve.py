@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import PredictionError
-from magnet_arrow.statistics.stats_packages import scipy_integrate
+from magnet_arrow.statistics.stats_packages import scipy
 
 if TYPE_CHECKING:
     from magnet_arrow._numpy import Floats
@@ -49,7 +49,7 @@ def rejection_curve(actual: "Floats", predicted: "Floats") -> tuple["Floats", "F
 def rejection_area(actual: "Floats", predicted: "Floats") -> float:
     """The area under the accuracy–rejection curve by Simpson's rule, as in PredictaBoard; 1 is best."""
     rates, accuracies = rejection_curve(actual, predicted)
-    return float(scipy_integrate().simpson(y=accuracies, x=rates))
+    return float(scipy("integrate").simpson(y=accuracies, x=rates))
 
 
 def _expected(actual: "Floats", predicted: "Floats") -> "Floats":

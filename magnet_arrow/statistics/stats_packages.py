@@ -6,42 +6,15 @@ from typing import Any
 from magnet_arrow.errors import MissingPackageError
 
 
-def scipy_special() -> Any:
-    """The module `scipy.special`: distribution functions (`stdtr`, `stdtrit`, `ndtri`).
+def scipy(submodule: str) -> Any:
+    """A module of SciPy: `scipy("special")` is `scipy.special`.
 
-    `scipy.stats` has them, too, but its import takes a second.
-
-    Raises:
-        MissingPackageError: it is not installed.
-    """
-    return _module("scipy.special", "SciPy")
-
-
-def scipy_integrate() -> Any:
-    """The module `scipy.integrate`.
+    Distribution functions come from `scipy.special`, since the import of `scipy.stats` takes a second.
 
     Raises:
         MissingPackageError: it is not installed.
     """
-    return _module("scipy.integrate", "SciPy")
-
-
-def scipy_optimize() -> Any:
-    """The module `scipy.optimize`.
-
-    Raises:
-        MissingPackageError: it is not installed.
-    """
-    return _module("scipy.optimize", "SciPy")
-
-
-def scipy_sparse() -> Any:
-    """The module `scipy.sparse`.
-
-    Raises:
-        MissingPackageError: it is not installed.
-    """
-    return _module("scipy.sparse", "SciPy")
+    return _module(f"scipy.{submodule}", "SciPy")
 
 
 def sklearn(submodule: str) -> Any:

@@ -13,17 +13,17 @@ from magnet_arrow.statistics import stats_packages
 
 
 def test_the_packages_own_modules_come() -> None:
-    assert stats_packages.scipy_special() is scipy.special
+    assert stats_packages.scipy("special") is scipy.special
     assert stats_packages.sklearn("linear_model") is sklearn.linear_model
 
 
 @pytest.mark.parametrize(
     ("module", "get"),
     [
-        ("scipy.special", stats_packages.scipy_special),
-        ("scipy.integrate", stats_packages.scipy_integrate),
-        ("scipy.optimize", stats_packages.scipy_optimize),
-        ("scipy.sparse", stats_packages.scipy_sparse),
+        ("scipy.special", lambda: stats_packages.scipy("special")),
+        ("scipy.integrate", lambda: stats_packages.scipy("integrate")),
+        ("scipy.optimize", lambda: stats_packages.scipy("optimize")),
+        ("scipy.sparse", lambda: stats_packages.scipy("sparse")),
         ("sklearn.linear_model", lambda: stats_packages.sklearn("linear_model")),
         ("threadpoolctl", stats_packages.threadpoolctl),
         ("scoringrules", stats_packages.scoringrules),

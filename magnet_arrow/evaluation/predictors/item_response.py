@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from magnet_arrow._numpy import numpy
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor, PredictedScores, TrainScores
 from magnet_arrow.evaluation.predictors.train_matrix import filled, item_means, with_own_scores
-from magnet_arrow.statistics.stats_packages import scipy_special
+from magnet_arrow.statistics.stats_packages import scipy
 
 if TYPE_CHECKING:
     from magnet_arrow._numpy import Floats
@@ -79,7 +79,7 @@ class FactorResponse(PanelPredictor):
         precision = np.linalg.inv(covariance)
         modes, covariances = posterior_modes(features[columns], shares[:, columns], self._mean, precision)
         variances = np.einsum("mi,nij,mj->nm", features, covariances, features, optimize=True)
-        expected = scipy_special().expit(modes @ features.T / np.sqrt(1 + np.pi * variances / 8))
+        expected = scipy("special").expit(modes @ features.T / np.sqrt(1 + np.pi * variances / 8))
         nothing = np.isnan(shares).all(1, keepdims=True)
         outcomes = np.where(nothing, self._item_means, self._low + self._span * expected)
         predictions = PredictedScores.of_outcomes(outcomes, known)
@@ -100,7 +100,7 @@ def item_features(shares: "Floats", n_factors: int) -> "tuple[Floats, float]":
     """Of each item: 1, its easiness less the mean, and the factors of the residuals; and the mean easiness."""
     np = numpy()
     abilities, easiness = one_parameter(shares)
-    p = scipy_special().expit(abilities[:, None] + easiness)
+    p = scipy("special").expit(abilities[:, None] + easiness)
     residuals = (shares - p) / np.sqrt(p * (1 - p))
     factors = np.linalg.svd(residuals, full_matrices=False)[2][:n_factors] * len(easiness) ** 0.5
     features = np.column_stack([np.ones_like(easiness), easiness - easiness.mean(), factors.T])
@@ -116,7 +116,7 @@ def one_parameter(shares: "Floats") -> "tuple[Floats, Floats]":
     np = numpy()
     abilities, easiness = np.zeros(len(shares)), np.zeros(shares.shape[1])
     for _ in range(MAX_STEPS):
-        p = scipy_special().expit(abilities[:, None] + easiness)
+        p = scipy("special").expit(abilities[:, None] + easiness)
         weights, residuals = p * (1 - p), shares - p
         of_items = weights.sum(0) + 1 / EASINESS_VARIANCE
         item_gradient = residuals.sum(0) - easiness / EASINESS_VARIANCE
@@ -149,7 +149,7 @@ def posterior_modes(
     products = (features[:, :, None] * features[:, None, :]).reshape(len(features), len(mean) ** 2)
     modes = np.tile(mean, (len(shares), 1))
     for _ in range(MAX_STEPS):
-        p = scipy_special().expit(modes @ features.T)
+        p = scipy("special").expit(modes @ features.T)
         gradient = (right - p * known) @ features - (modes - mean) @ precision
         hessian = (p * (1 - p) * known @ products).reshape(-1, len(mean), len(mean)) + precision
         step = np.linalg.solve(hessian, gradient[..., None])[..., 0]

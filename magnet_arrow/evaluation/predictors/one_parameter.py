@@ -6,7 +6,7 @@ from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import PanelError
 from magnet_arrow.evaluation.panel_predictor import AskedAnswers, PanelPredictor, PredictedScores, TrainScores
 from magnet_arrow.evaluation.predictors.train_matrix import item_means, scenario_codes, with_own_scores
-from magnet_arrow.statistics.stats_packages import scipy_sparse, scipy_special, sklearn
+from magnet_arrow.statistics.stats_packages import scipy, sklearn
 
 if TYPE_CHECKING:
     from magnet_arrow._numpy import Booleans, Floats, Integers
@@ -62,7 +62,7 @@ class OneParameterResponse(PanelPredictor):
         known = with_own_scores(asked, self._train)
         abilities = most_probable_abilities(known.answers, self.easiness)
         some_known = ~numpy().isnan(known.answers).all(1, keepdims=True)
-        probabilities = scipy_special().expit(abilities[:, None] + self.easiness)
+        probabilities = scipy("special").expit(abilities[:, None] + self.easiness)
         outcomes = numpy().where(some_known, probabilities, self._item_means)
         return PredictedScores.of_outcomes(outcomes, known)
 
@@ -76,7 +76,7 @@ def _check_range(scores: "Floats") -> None:
 
 def most_probable_abilities(answers: "Floats", easiness: "Floats") -> "Floats":
     """For each row of answers (NaN where not asked) the mode of the ability's posterior, by Newton's method."""
-    np, expit = numpy(), scipy_special().expit
+    np, expit = numpy(), scipy("special").expit
     columns = ~np.isnan(answers).all(0)
     known, easiness = ~np.isnan(answers[:, columns]), easiness[columns]
     total = np.where(known, answers[:, columns], 0.0).sum(1)
@@ -111,7 +111,7 @@ def _regression_rows(scores: "Floats", groups: "Integers", scenarios: "Integers"
     A feature that is multiplied by s has a coefficient divided by s, so that a penalty of 1 is a prior N(0, s²). The
     coefficient of n equal items is penalised n times: theirs is divided by √n.
     """
-    np, sparse = numpy(), scipy_sparse()
+    np, sparse = numpy(), scipy("sparse")
     known = ~np.isnan(scores)
     sizes = np.bincount(groups)
     of_group = sparse.csr_array((np.ones(len(groups)), groups, np.arange(len(groups) + 1)))

@@ -58,8 +58,8 @@ def from_sklearn(
     return RegressionOverModels(estimator, name)
 
 
-class RegressionOverModels(PanelPredictor):
-    """Predicts the mean score from the answers, as it is for the train models. See `from_sklearn`."""
+class _NamedRegression(PanelPredictor):
+    """A predictor that fits clones of an estimator and has the name that it is given."""
 
     def __init__(self, estimator: Any, name: str) -> None:
         self.estimator = estimator
@@ -69,6 +69,10 @@ class RegressionOverModels(PanelPredictor):
     def name(self) -> str:
         """As given."""
         return self._name
+
+
+class RegressionOverModels(_NamedRegression):
+    """Predicts the mean score from the answers, as it is for the train models. See `from_sklearn`."""
 
     def fit(self, train: TrainScores) -> Self:
         """Keep the train scores: which of them are features depends on what is asked."""
@@ -89,18 +93,12 @@ class RegressionOverModels(PanelPredictor):
         return PredictedScores(scores)
 
 
-class RegressionOverItems(PanelPredictor):
+class RegressionOverItems(_NamedRegression):
     """Predicts a held-out model's outcome of each item from features of the item. See `from_sklearn`."""
 
     def __init__(self, estimator: Any, features: "ItemFeatures | None", name: str) -> None:
-        self.estimator = estimator
+        super().__init__(estimator, name)
         self._features = features
-        self._name = name
-
-    @property
-    def name(self) -> str:
-        """As given."""
-        return self._name
 
     def fit(self, train: TrainScores) -> Self:
         """Compute the features of the items."""
