@@ -1,14 +1,13 @@
 """Scores of predictions against scikit-learn, SciPy, statsmodels, loops written out, and cases worked out by hand."""
 
-from math import atanh, isfinite, log, pi, sqrt, tanh
+from math import isfinite, log, pi, sqrt
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-import scipy.stats
-import scoringrules
 import statsmodels.api as sm
+from score_frames import only_row, predictions
 from sklearn.metrics import brier_score_loss, log_loss, mean_absolute_error, mean_squared_error, r2_score
 
 import magnet_arrow
@@ -17,38 +16,10 @@ from magnet_arrow.errors import ColumnNotFoundError, MagnetError, PanelError, Pr
 from magnet_arrow.statistics.score_kinds import SCORES
 
 
-def _frame(n: int = 300, seed: int = 0, *, binary: bool = False) -> pl.DataFrame:
-    rng = np.random.default_rng(seed)
-    predicted = rng.random(n)
-    actual = (rng.random(n) < predicted).astype(float) if binary else np.clip(predicted + rng.normal(0, 0.2, n), 0, 1)
-    return pl.DataFrame(
-        {
-            "predictor": rng.choice(["first", "second"], n),
-            "model": rng.choice([f"m{i}" for i in range(8)], n),
-            "item": rng.choice([f"i{i}" for i in range(12)], n),
-            "fold": rng.integers(0, 6, n),
-            "predicted": predicted,
-            "actual": actual,
-            "train_mean": rng.choice([0.4, 0.6], n),
-            "train_median": rng.choice([0.3, 0.5], n),
-        }
-    )
-
-
-def _one(frame: pl.DataFrame, **options: Any) -> dict[str, Any]:
-    """The only row of the scores of a frame, without intervals unless a level is given."""
-    found = score(frame, **{"level": None} | options)
-    assert found.height == 1
-    return found.row(0, named=True)
-
-
-# Losses
-
-
 def test_errors_are_scikit_learns() -> None:
-    frame = _frame()
+    frame = predictions()
     truth, predicted = frame["actual"].to_numpy(), frame["predicted"].to_numpy()
-    found = _one(frame)
+    found = only_row(frame)
     assert found["mae"] == pytest.approx(mean_absolute_error(truth, predicted), abs=1e-12)
     assert found["mse"] == pytest.approx(mean_squared_error(truth, predicted), abs=1e-12)
     assert found["rmse"] == pytest.approx(sqrt(mean_squared_error(truth, predicted)), abs=1e-12)
@@ -58,8 +29,8 @@ def test_errors_are_scikit_learns() -> None:
 
 
 def test_q2_is_r2_where_the_train_mean_is_the_mean() -> None:
-    frame = _frame().with_columns(pl.col("actual").mean().alias("train_mean"))
-    assert _one(frame)["q2"] == pytest.approx(r2_score(frame["actual"], frame["predicted"]), abs=1e-12)
+    frame = predictions().with_columns(pl.col("actual").mean().alias("train_mean"))
+    assert only_row(frame)["q2"] == pytest.approx(r2_score(frame["actual"], frame["predicted"]), abs=1e-12)
 
 
 def test_q2_and_skill_are_by_the_constants_of_each_fold() -> None:
@@ -73,7 +44,7 @@ def test_q2_and_skill_are_by_the_constants_of_each_fold() -> None:
         }
     )
     # Errors ¼, 0, −¼. Those of the mean: ¼, −¼, ½; of the median: ½, 0, −½.
-    found = _one(frame)
+    found = only_row(frame)
     assert found["q2"] == pytest.approx(1 - (2 / 16) / (6 / 16), abs=1e-12)
     assert found["skill"] == pytest.approx(1 - (2 / 4) / (4 / 4), abs=1e-12)
     assert found["skill_rmse"] == pytest.approx(1 - sqrt(2 / 16) / sqrt(6 / 16), abs=1e-12)
@@ -81,9 +52,9 @@ def test_q2_and_skill_are_by_the_constants_of_each_fold() -> None:
 
 
 def test_scores_of_probabilities_are_scikit_learns() -> None:
-    frame = _frame(binary=True)
+    frame = predictions(binary=True)
     truth, predicted = frame["actual"].to_numpy(), frame["predicted"].to_numpy()
-    found = _one(frame)
+    found = only_row(frame)
     constant = frame["train_mean"].to_numpy()
     brier = brier_score_loss(truth, predicted)
     assert found["brier"] == pytest.approx(brier, abs=1e-12)
@@ -97,33 +68,30 @@ def test_scores_of_probabilities_are_scikit_learns() -> None:
 
 def test_the_log_loss_clips_and_says_how_often() -> None:
     frame = pl.DataFrame({"predicted": [0.0, 1.0, 0.5, 1e-6], "actual": [0, 1, 1, 0]})
-    found = _one(frame, scores=["log_loss"])
+    found = only_row(frame, scores=["log_loss"])
     assert found["log_loss"] == pytest.approx(-(2 * log(1 - 1e-6) + log(0.5) + log(1 - 1e-6)) / 4, abs=1e-12)
     assert found["clipped"] == 2
 
 
 def test_a_prediction_outside_0_and_1_has_a_brier_score_and_is_clipped_for_the_rest() -> None:
-    found = _one(pl.DataFrame({"predicted": [1.5, -0.5, 0.5], "actual": [1, 0, 1]}))
+    found = only_row(pl.DataFrame({"predicted": [1.5, -0.5, 0.5], "actual": [1, 0, 1]}))
     assert found["brier"] == pytest.approx(0.25, abs=1e-12)
     assert found["clipped"] == 2
 
 
 @pytest.mark.parametrize("change", ["a truth in between", "several items"])
 def test_only_truths_of_0_and_1_of_one_item_have_a_brier_score(change: str) -> None:
-    frame = _frame(20, binary=True)
+    frame = predictions(20, binary=True)
     if change == "several items":
         frame = frame.with_columns(n_items=pl.lit(5))
     else:
         frame = frame.with_columns(pl.when(pl.int_range(20) == 7).then(2 / 3).otherwise("actual").alias("actual"))
-    found = _one(frame)
+    found = only_row(frame)
     names = ("brier", "log_loss", "skill_brier", "rejection_area", *(name for name in SCORES if "calibration" in name))
     assert [found[name] for name in names] == [None] * len(names)
     assert found["mse"] == pytest.approx(np.mean((frame["predicted"] - frame["actual"]).to_numpy() ** 2), abs=1e-12)
     assert "brier, log_loss" in found["why_null"]
     assert "a truth is neither 0 nor 1, or of several items" in found["why_null"]
-
-
-# Every row is accounted for
 
 
 def test_each_row_is_counted() -> None:
@@ -133,15 +101,15 @@ def test_each_row_is_counted() -> None:
             "actual": [0.25, 0.5, 0.5, 0.5, None, float("nan"), None],
         }
     )
-    found = _one(frame)
+    found = only_row(frame)
     assert (found["n"], found["answered"], found["without_truth"]) == (4, 1, 3)
     assert found["mae"] == 0.25
 
 
 def test_the_unanswered_may_count_as_the_train_mean() -> None:
     frame = pl.DataFrame({"predicted": [0.5, None], "actual": [0.5, 0.0], "train_mean": [0.75, 0.75]})
-    assert _one(frame)["mae"] == 0
-    found = _one(frame, unanswered="train_mean")
+    assert only_row(frame)["mae"] == 0
+    found = only_row(frame, unanswered="train_mean")
     assert (found["mae"], found["n"], found["answered"]) == (0.375, 2, 1)
 
 
@@ -166,7 +134,7 @@ def test_integers_booleans_and_lazy_frames_are_accepted() -> None:
 
 
 def test_a_pandas_frame_is_accepted() -> None:
-    frame = _frame(30)
+    frame = predictions(30)
     assert score(frame.to_pandas(), by="predictor").equals(score(frame, by="predictor"))
 
 
@@ -181,9 +149,6 @@ def test_what_a_run_predictor_gives_can_be_scored() -> None:
     assert found.select("n", "without_truth").row(0) == (1, 1)
     assert found["mae"][0] == pytest.approx(12 / 14 - 0.5, abs=1e-12)
     assert "over=… names factors" in found["why_null"][0]
-
-
-# Wrong input
 
 
 @pytest.mark.parametrize(
@@ -206,7 +171,7 @@ def test_what_a_run_predictor_gives_can_be_scored() -> None:
 )
 def test_a_wrong_argument_is_named(change: dict[str, Any], error: type[MagnetError], words: str) -> None:
     with pytest.raises(error, match=words):
-        score(_frame(20), **change)
+        score(predictions(20), **change)
 
 
 @pytest.mark.parametrize(
@@ -231,60 +196,7 @@ def test_a_wrong_frame_is_an_error(frame: Any, error: type[MagnetError], words: 
 
 def test_a_column_of_the_result_cannot_make_groups() -> None:
     with pytest.raises(SettingError, match="'n' is a column of the result"):
-        score(_frame(20).with_columns(n=1), by="n")
-
-
-# Correlations
-
-
-def _pearson(pairs: list[tuple[float, float]]) -> float:
-    return float(scipy.stats.pearsonr(*zip(*pairs, strict=True)).statistic)
-
-
-def test_correlations_are_averaged_on_fishers_z() -> None:
-    folds = {
-        0: [(0.1, 0.3), (0.2, 0.2), (0.3, 0.5), (0.4, 0.4), (0.6, 0.9)],
-        1: [(0.5, 0.1), (0.4, 0.2), (0.3, 0.1), (0.9, 0.3)],
-        2: [(0.1, 0.1), (0.2, 0.2), (0.3, 0.3), (0.4, 0.4)],  # |r| = 1
-        3: [(0.1, 0.1), (0.9, 0.9), (0.4, 0.3)],  # three rows
-        4: [(0.1, 0.1), (0.1, 0.9), (0.1, 0.3), (0.1, 0.2)],  # a constant
-    }
-    rows = [(fold, *pair) for fold, pairs in folds.items() for pair in pairs]
-    found = _one(pl.DataFrame(rows, schema=["fold", "predicted", "actual"], orient="row"))
-    z = (2 * atanh(_pearson(folds[0])) + 1 * atanh(_pearson(folds[1]))) / 3
-    assert found["correlation"] == pytest.approx(tanh(z), abs=1e-12)
-    names = ("folds", "correlation_folds", "correlation_folds_perfect")
-    assert [found[name] for name in names] == [5, 2, 1]
-    rho = [float(scipy.stats.spearmanr(*zip(*folds[fold], strict=True)).statistic) for fold in (0, 1)]
-    assert found["rank_correlation"] == pytest.approx(tanh((2 * atanh(rho[0]) + atanh(rho[1])) / 3), abs=1e-12)
-
-
-def test_draws_of_a_fold_are_apart() -> None:
-    draws = {"fold": [0] * 4, "draw": [0, 0, 1, 1], "predicted": [0.1, 0.4, 0.3, 0.2], "actual": [0.1, 0.2] * 2}
-    found = _one(pl.DataFrame(draws))
-    assert (found["correlation"], found["folds"], found["correlation_folds"]) == (None, 2, 0)
-
-
-def test_leave_one_out_has_no_correlation() -> None:
-    truths = np.random.default_rng(0).random(30)
-    means = (truths.sum() - truths) / 29
-    assert _pearson(list(zip(means, truths, strict=True))) == pytest.approx(-1, abs=1e-12)
-    found = _one(pl.DataFrame({"fold": range(30), "predicted": means, "actual": truths}))
-    assert (found["correlation"], found["rank_correlation"], found["folds"]) == (None, None, 30)
-
-
-def test_rounding_makes_no_correlation_of_a_constant() -> None:
-    frame = pl.DataFrame({"fold": [0] * 7, "predicted": [0.1] * 7, "actual": [0.3, 0.1, 0.7, 0.7, 0.2, 0.9, 0.4]})
-    assert _one(frame)["correlation_folds"] == 0
-
-
-def test_without_folds_there_is_no_correlation() -> None:
-    found = _one(_frame().drop("fold"))
-    assert (found["correlation"], found["folds"]) == (None, None)
-    assert "the predictions have no column fold" in found["why_null"]
-
-
-# Noise
+        score(predictions(20).with_columns(n=1), by="n")
 
 
 def test_the_noise_floor_is_that_of_normal_noise() -> None:
@@ -297,7 +209,7 @@ def test_the_noise_floor_is_that_of_normal_noise() -> None:
             "budget": [36, 4],
         }
     )
-    found = _one(frame)
+    found = only_row(frame)
     assert found["noise_floor"] == pytest.approx(sqrt(2 / pi) * (0.1 + 0.2) / 2, abs=1e-12)
     # y(1−y) of 64 of 100 items, and of 16 of 20
     by_hand = sqrt(2 / pi) * (sqrt(0.1875 * 64) / 100 + sqrt(0.25 * 16) / 20) / 2
@@ -305,7 +217,7 @@ def test_the_noise_floor_is_that_of_normal_noise() -> None:
 
 
 def test_single_items_have_no_noise_floor() -> None:
-    found = _one(pl.DataFrame({"predicted": [0.5], "actual": [1], "noise_variance": [0.25], "n_items": [1]}))
+    found = only_row(pl.DataFrame({"predicted": [0.5], "actual": [1], "noise_variance": [0.25], "n_items": [1]}))
     assert (found["noise_floor"], found["noise_floor_binomial"]) == (None, None)
 
 
@@ -313,209 +225,29 @@ def test_single_items_have_no_noise_floor() -> None:
 def test_no_budget_is_all_items_of_a_model_and_none_of_a_run(target: str, floor: float) -> None:
     budget = pl.Series([None], dtype=pl.Int64)
     frame = pl.DataFrame({"predicted": [0.5], "actual": [0.5], "n_items": [100], "budget": budget, "target": [target]})
-    assert _one(frame)["noise_floor_binomial"] == pytest.approx(floor, abs=1e-12)
-
-
-# Spread
-
-
-def test_the_crps_is_scoringrules() -> None:
-    rng = np.random.default_rng(0)
-    frame = _frame(50).with_columns(stddev=pl.Series(rng.random(50)), samples=pl.Series(rng.random((50, 5)).tolist()))
-    truth, predicted = frame["actual"].to_numpy(), frame["predicted"].to_numpy()
-    normal = scoringrules.crps_normal(truth, predicted, frame["stddev"].to_numpy()).mean()
-    assert _one(frame.drop("samples"))["crps"] == pytest.approx(normal, abs=1e-12)
-    fair = scoringrules.crps_ensemble(truth, np.array(frame["samples"].to_list()), estimator="fair").mean()
-    assert _one(frame)["crps"] == pytest.approx(fair, abs=1e-12)
-
-
-def test_rows_without_a_spread_are_counted() -> None:
-    samples = [[0.5, 0.7], [0.5], None, [0.5, None], [0.4, 0.6, float("nan")], [0.2, 0.2, 0.2]]
-    frame = pl.DataFrame({"predicted": [0.5] * 6, "actual": [0.5] * 6, "samples": samples})
-    found = _one(frame)
-    # |0.5 − 0.5| and |0.7 − 0.5| have the mean 0.1, the pair 0.2 ÷ 2; and 0.3
-    assert (found["n_crps"], found["n_interval"], found["answered"]) == (2, 2, 6)
-    assert found["crps"] == pytest.approx((0.1 - 0.1 + 0.3) / 2, abs=1e-12)
-
-
-def test_a_spread_of_0_is_certain_and_magnets_variance_of_0_is_none() -> None:
-    frame = pl.DataFrame({"predicted": [0.5, 0.5], "actual": [0.75, 0.5], "spread": [0.0, 0.0]})
-    assert _one(frame.rename({"spread": "stddev"}))["crps"] == 0.125
-    found = _one(frame.rename({"spread": "variance"}))
-    assert (found["crps"], found["n_crps"]) == (None, 0)
-    variance = frame.select("predicted", "actual", variance=pl.lit(0.04))
-    stddev = frame.select("predicted", "actual", stddev=pl.lit(0.2))
-    assert _one(variance)["crps"] == pytest.approx(_one(stddev)["crps"], abs=1e-12)
-
-
-def test_quantiles_have_the_weighted_interval_score_and_their_outermost_interval() -> None:
-    frame = pl.DataFrame(
-        {
-            "predicted": [0.5, 0.5],
-            "actual": [0.9, 0.5],
-            "quantiles": [[0.3, 0.4, 0.5, 0.65, 0.8], [0.5] * 5],
-        }
-    )
-    found = _one(frame, quantile_levels=[0.1, 0.25, 0.5, 0.75, 0.9])
-    assert found["wis"] == pytest.approx((0.265 + 0) / 2, abs=1e-12)  # as in test_proper_scores
-    assert (found["interval_coverage"], found["interval_width"]) == pytest.approx((0.5, 0.25), abs=1e-12)
-    inner = _one(frame, quantile_levels=[0.1, 0.25, 0.5, 0.75, 0.9], interval_level=0.5)
-    assert inner["interval_width"] == pytest.approx(0.125, abs=1e-12)
-    none = _one(frame, quantile_levels=[0.1, 0.25, 0.5, 0.75, 0.9], interval_level=0.7)
-    assert (none["interval_width"], none["n_interval"], none["n_wis"]) == (None, 0, 2)
-
-
-def test_predicted_intervals_are_normal_or_of_samples() -> None:
-    frame = pl.DataFrame({"predicted": [0.5, 0.5], "actual": [0.69, 0.71], "stddev": [0.1, 0.1]})
-    found = _one(frame)
-    assert found["interval_coverage"] == 0.5
-    assert found["interval_width"] == pytest.approx(0.2 * scipy.stats.norm.ppf(0.975), abs=1e-12)
-    samples = frame.with_columns(samples=pl.lit([0.0, 1.0], dtype=pl.List(pl.Float64)))
-    assert _one(samples, interval_level=0.5)["interval_width"] == pytest.approx(0.5, abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"quantile_levels": [0.5, 0.1]}, "in no order"),
-        ({"quantile_levels": [0, 0.5]}, "between 0 and 1"),
-        ({"quantile_levels": 0.5}, "a list of numbers"),
-        ({"quantile_levels": [0.1, 0.5], "interval_level": 90}, "between 0 and 1"),
-    ],
-)
-def test_wrong_levels_are_errors(options: dict[str, Any], words: str) -> None:
-    frame = pl.DataFrame({"predicted": [0.5], "actual": [0.5], "quantiles": [[0.5, 0.6]]})
-    with pytest.raises(SettingError, match=words):
-        score(frame, **options)
-
-
-def test_as_many_quantiles_as_levels() -> None:
-    frame = pl.DataFrame({"predicted": [0.5] * 2, "actual": [0.5] * 2, "quantiles": [[0.5, 0.6], [0.5]]})
-    with pytest.raises(PredictionError, match="expected 2 in each list, found 1"):
-        score(frame, quantile_levels=[0.5, 0.6])
-
-
-# Intervals
-
-
-def _jackknife(frame: pl.DataFrame, factors: list[str], statistic: Any) -> tuple[float, float]:
-    """The two-way cluster jackknife, written out: variance and degrees of freedom."""
-    estimate = statistic(frame)
-
-    def variance(columns: list[str]) -> float:
-        levels = frame.select(columns).unique().rows()
-        of_row = frame.select(columns).rows()
-        without = [statistic(frame.filter([row != level for row in of_row])) for level in levels]
-        return (len(levels) - 1) / len(levels) * sum((value - estimate) ** 2 for value in without)
-
-    alone = [variance([name]) for name in factors]
-    total = alone[0] if len(factors) == 1 else max(*alone, sum(alone) - variance(factors))
-    return total, min(frame[name].n_unique() for name in factors) - 1
-
-
-def _mse(frame: pl.DataFrame) -> float:
-    return float(((frame["predicted"] - frame["actual"]) ** 2).mean())
-
-
-def _q2(frame: pl.DataFrame) -> float:
-    squares = ((frame["predicted"] - frame["actual"]) ** 2).sum()
-    return float(1 - squares / ((frame["train_mean"] - frame["actual"]) ** 2).sum())
-
-
-@pytest.mark.parametrize("factors", [["model", "item"], ["model"]], ids=["two", "one"])
-def test_intervals_are_the_jackknife_over_models_and_items(factors: list[str]) -> None:
-    frame = _frame(120)
-    found = _one(frame, level=0.9, over=factors)
-    for name, statistic in (("mse", _mse), ("q2", _q2)):
-        variance, df = _jackknife(frame, factors, statistic)
-        half = scipy.stats.t.ppf(0.95, df) * sqrt(variance)
-        assert (found[f"{name}_low"], found[f"{name}_high"]) == pytest.approx(
-            (found[name] - half, found[name] + half), abs=1e-9
-        )
-    assert found["rmse_high"] == pytest.approx(sqrt(found["mse_high"]), abs=1e-9)
-
-
-def _mean_z(frame: pl.DataFrame) -> float:
-    above = below = 0.0
-    for fold in frame["fold"].unique():
-        rows = frame.filter(fold=fold)
-        if rows.height >= 4:
-            z = atanh(_pearson(rows.select("predicted", "actual").rows()))
-            above, below = above + (rows.height - 3) * z, below + rows.height - 3
-    return above / below
-
-
-@pytest.mark.parametrize("factors", [["model", "item"], ["item"]], ids=["two", "one"])
-def test_the_interval_of_correlations_leaves_levels_out_of_all_folds(factors: list[str]) -> None:
-    frame = _frame(60)
-    found = _one(frame, level=0.95, over=factors)
-    variance, df = _jackknife(frame, factors, _mean_z)
-    half = scipy.stats.t.ppf(0.975, df) * sqrt(variance)
-    z = _mean_z(frame)
-    assert found["correlation"] == pytest.approx(tanh(z), abs=1e-12)
-    ends = (found["correlation_low"], found["correlation_high"])
-    assert ends == pytest.approx((tanh(z - half), tanh(z + half)), abs=1e-9)
-
-
-def test_by_default_intervals_are_over_models_and_items_that_are_not_in_by() -> None:
-    frame = _frame(200)
-    assert score(frame).equals(score(frame, over=["model", "item"]))
-    assert score(frame, by="model").equals(score(frame, by="model", over="item"))
-    of_means = frame.with_columns(item=pl.lit(None, pl.String), scenario=pl.col("item"))
-    assert score(of_means).equals(score(of_means, over=["model", "scenario"]))
-    four_scenarios = of_means.with_columns(scenario=pl.col("scenario").str.len_chars())
-    assert four_scenarios["scenario"].n_unique() < 5
-    assert score(four_scenarios).equals(score(four_scenarios, over="model"))
-
-
-def test_each_row_is_a_draw_where_no_factor_is_named() -> None:
-    frame = _frame(50)
-    found = _one(frame, over=(), level=0.95)
-    errors = (frame["predicted"] - frame["actual"]).abs().to_numpy()
-    low, high = scipy.stats.t.interval(0.95, 49, errors.mean(), errors.std(ddof=1) / sqrt(50))
-    assert (found["mae_low"], found["mae_high"]) == pytest.approx((low, high), abs=1e-12)
-
-
-def test_fewer_than_5_models_have_no_interval() -> None:
-    frame = _frame(200).filter(pl.col("model").is_in(["m0", "m1", "m2"]))
-    found = _one(frame, level=0.95)
-    assert found["mae"] is not None
-    assert (found["mae_low"], found["mae_high"], found["q2_low"], found["correlation_low"]) == (None,) * 4
-    assert "interval of mae" in found["why_null"]
-    assert "3 levels, fewer than 5" in found["why_null"]
-
-
-def test_levels_without_an_answer_do_not_count() -> None:
-    frame = _frame(200)
-    silent = frame.with_columns(pl.when(pl.col("model") != "m0").then("predicted"))
-    names = ["mae", "q2", "correlation"]
-    kept = score(frame.filter(pl.col("model") != "m0"), scores=names).drop("n", "folds")
-    assert score(silent, scores=names).drop("n", "folds").equals(kept)
+    assert only_row(frame)["noise_floor_binomial"] == pytest.approx(floor, abs=1e-12)
 
 
 def test_scores_do_not_depend_on_the_order_of_columns_or_the_type_of_keys() -> None:
-    frame = _frame(100)
+    frame = predictions(100)
     coded = frame.with_columns(pl.col("model").str.tail(1).cast(pl.Int64), pl.col("item").cast(pl.Categorical))
     assert score(coded.select(sorted(coded.columns)), by="predictor").equals(score(frame, by="predictor"))
 
 
 def test_the_same_again_is_the_same() -> None:
-    frame = _frame(20_000, seed=3, binary=True)  # enough that sums in another order are other sums
+    frame = predictions(20_000, seed=3, binary=True)  # enough that sums in another order are other sums
     names = ["mae", "log_loss", "q2", "correlation", "rank_correlation"]
     first, second = (score(frame, by="predictor", scores=names) for _ in range(2))
     assert first.equals(second)
 
 
-# What comes out
-
-
 def test_chosen_scores_come_in_the_order_asked() -> None:
-    found = score(_frame(50), by=["predictor"], scores=["q2", "mae"])
+    found = score(predictions(50), by=["predictor"], scores=["q2", "mae"])
     assert found.columns == [
         *("predictor", "n", "answered", "without_truth"),
         *("q2", "q2_low", "q2_high", "mae", "mae_low", "mae_high", "why_null"),
     ]
-    plain = score(_frame(50), scores=["mae"], level=None)
+    plain = score(predictions(50), scores=["mae"], level=None)
     assert plain.columns == ["n", "answered", "without_truth", "mae", "why_null"]
 
 
@@ -524,30 +256,20 @@ def test_each_score_is_defined_in_the_docstring() -> None:
 
 
 def test_columns_do_not_depend_on_the_data() -> None:
-    whole = score(_frame(50, binary=True))
+    whole = score(predictions(50, binary=True))
     assert whole.schema == score(pl.DataFrame({"predicted": [None], "actual": [None]})).schema
     assert magnet_arrow.score is score
 
 
-# Extremes
-
-
-def test_one_row_has_scores_without_intervals() -> None:
-    frame = pl.DataFrame({"predicted": [0.5], "actual": [1], "model": ["a"], "item": ["b"], "fold": [0]})
-    found = _one(frame, level=0.95)
-    assert (found["mae"], found["mae_low"], found["rejection_area"], found["correlation_folds"]) == (0.5, None, None, 0)
-    assert "or are all of one" in found["why_null"]
-
-
 def test_a_truth_that_the_constant_knows_has_no_skill_and_says_why() -> None:
     frame = pl.DataFrame({"predicted": [0.5, 0.75], "actual": [1, 1], "train_mean": [1, 1], "train_median": [1, 1]})
-    found = _one(frame)
+    found = only_row(frame)
     assert [found[name] for name in ("q2", "skill", "skill_rmse", "skill_brier")] == [None] * 4
     assert "q2, skill, skill_rmse, skill_brier: the best constant makes no error" in found["why_null"]
 
 
 def test_scores_that_overflow_are_null() -> None:
-    found = _one(pl.DataFrame({"predicted": [1e200, -1e200, 1.0], "actual": [0, 1, 0], "fold": [0, 0, 0]}))
+    found = only_row(pl.DataFrame({"predicted": [1e200, -1e200, 1.0], "actual": [0, 1, 0], "fold": [0, 0, 0]}))
     assert (found["mae"], found["mse"]) == (pytest.approx(2e200 / 3), None)
     assert "rmse, mse" in found["why_null"]
     assert "it is not finite" in found["why_null"]
@@ -562,15 +284,9 @@ def test_a_budget_in_words_only_costs_the_noise_floor() -> None:
 
 def test_some_rows_without_a_train_mean_have_no_q2() -> None:
     frame = pl.DataFrame({"predicted": [0.5, 0.5], "actual": [0.25, 0.5], "train_mean": [0.5, None]})
-    assert _one(frame)["q2"] is None
+    assert only_row(frame)["q2"] is None
     with pytest.raises(PredictionError, match="1 of 2 rows have neither a prediction nor a train_mean"):
         score(frame.with_columns(predicted=pl.lit(None, pl.Float64)), unanswered="train_mean")
-
-
-@pytest.mark.parametrize("name", ["stddev", "variance"])
-def test_a_negative_spread_is_an_error(name: str) -> None:
-    with pytest.raises(PredictionError, match="1 of 2 standard deviations or variances are negative"):
-        score(pl.DataFrame({"predicted": [0.5] * 2, "actual": [1, 0], name: [0.1, -0.1]}))
 
 
 def test_python_objects_make_no_groups() -> None:
