@@ -6,6 +6,7 @@ dictionaries until they are written. In a segment's file strings are still dicti
 repeated for each row, but the strings in them are numbers.
 """
 
+from array import array
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TypeVar
 
@@ -14,6 +15,11 @@ import pyarrow as pa
 from magnet_arrow import _arrow_compute as pc
 
 T = TypeVar("T", bound=Hashable)
+
+
+def int64(numbers: "array[int]") -> pa.Int64Array:
+    """Numbers as an Arrow array."""
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers.tobytes())])
 
 
 def take(column: pa.Array, codes: pa.Array) -> pa.Array:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 
 import polars as pl
 
-from magnet_arrow.query.projection import polars_type
+from magnet_arrow.query.polars_types import polars_type
 from magnet_arrow.schema.registry import TABLES, key_parts
 
 _STATE = TABLES["scenario_state"]

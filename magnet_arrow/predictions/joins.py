@@ -12,7 +12,7 @@ import polars as pl
 
 from magnet_arrow._text import counted, for_terminal
 from magnet_arrow.errors import ColumnNotFoundError, JoinError, SettingError, warn
-from magnet_arrow.query.projection import polars_type
+from magnet_arrow.query.polars_types import polars_type
 from magnet_arrow.schema.registry import RUN, TABLES, Table
 
 _STATE, _STAT = TABLES["scenario_state"], TABLES["per_instance_stats"]

@@ -7,7 +7,8 @@ import polars as pl
 
 from magnet_arrow.errors import ColumnNotFoundError
 from magnet_arrow.query.arrow_stream import TableHandle
-from magnet_arrow.query.projection import Columns, frame_schema, projected_columns
+from magnet_arrow.query.polars_types import frame_schema
+from magnet_arrow.query.projection import Columns, projected_columns
 from magnet_arrow.query.scan_runs import OwnColumns, Selection, select_runs
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import Table

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from magnet_arrow.records.table_builder import int64
+from magnet_arrow._interning import int64
 from magnet_arrow.storage.manifest import Segment
 from magnet_arrow.storage.snapshot import CachedRun
 

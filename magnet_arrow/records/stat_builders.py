@@ -14,7 +14,7 @@ import pyarrow as pa
 from msgspec import Raw, Struct
 
 from magnet_arrow import _arrow_compute as pc
-from magnet_arrow._interning import take
+from magnet_arrow._interning import int64, take
 from magnet_arrow.decode import helm_layout, layout_split
 from magnet_arrow.decode.chunks import Chunk, CrowdedError
 from magnet_arrow.decode.decoder import (
@@ -33,7 +33,7 @@ from magnet_arrow.decode.wire import Residual
 from magnet_arrow.helm import structs
 from magnet_arrow.records.column_builders import Converted, StructBuilder, int32, scalar
 from magnet_arrow.records.interner import Interner, count_quotes
-from magnet_arrow.records.table_builder import MAX_ROWS_AT_ONCE, ArrayBuilder, Rows, int64, moved, repeated
+from magnet_arrow.records.table_builder import MAX_ROWS_AT_ONCE, ArrayBuilder, Rows, moved, repeated
 from magnet_arrow.schema import registry
 
 _NO_STAT = Raw(b"")

@@ -286,11 +286,6 @@ def repeated(values: pa.Array, ends: "array[int]") -> pa.Array:
     return pc.run_end_decode(pa.RunEndEncodedArray.from_buffers(encoded, ends[-1], [None], 0, 0, parts))
 
 
-def int64(numbers: "array[int]") -> pa.Int64Array:
-    """Numbers as an Arrow array."""
-    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers.tobytes())])
-
-
 def moved(residual: Residual, pointer: str) -> Residual:
     """A residual with `pointer` put before each of its places."""
     if not pointer:

@@ -29,7 +29,7 @@ from magnet_arrow.export import parquet
 from magnet_arrow.export.parquet import ExportProgress, export_tables, table_handle
 from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.outputs import HelmRuns
-from magnet_arrow.query import scan_runs
+from magnet_arrow.query import chosen_rows
 from magnet_arrow.storage import snapshot
 from magnet_arrow.storage.maintenance.sound import Reading
 from magnet_arrow.storage.manifest import read_manifest
@@ -86,15 +86,15 @@ def test_a_stream_is_read_in_batches(cache: Cache, monkeypatch: pytest.MonkeyPat
         return [batch.num_rows for batch in table_handle(cache.snapshot(), "stats").reader()]
 
     assert sizes() == [4], "small runs share one"
-    monkeypatch.setattr(scan_runs, "_BATCH_ROWS", 1)
+    monkeypatch.setattr(chosen_rows, "_BATCH_ROWS", 1)
     assert sizes() == [1, 2, 1]
-    monkeypatch.setattr(scan_runs, "_BATCH_ROWS", 65_536)
-    monkeypatch.setattr(scan_runs, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(chosen_rows, "_BATCH_ROWS", 65_536)
+    monkeypatch.setattr(chosen_rows, "_BATCH_BYTES", 1)
     assert sizes() == [1, 1, 1, 1]
 
 
 def test_nothing_is_read_further_than_a_consumer_asks(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_runs, "_BATCH_ROWS", 1)
+    monkeypatch.setattr(chosen_rows, "_BATCH_ROWS", 1)
     damaged = damage(cache)
     reader = table_handle(cache.snapshot(), "stats").reader()
     damaged.unlink()
@@ -173,7 +173,7 @@ def test_the_readme_says_what_each_table_and_column_is(tmp_path: Path) -> None:
 
 
 def test_row_groups_are_batches(cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_runs, "_BATCH_ROWS", 3)
+    monkeypatch.setattr(chosen_rows, "_BATCH_ROWS", 3)
     export_tables(cache, tmp_path / "out")
     assert pq.read_metadata(tmp_path / "out" / "stats" / "part-00000.parquet").num_row_groups == 2
 
@@ -183,7 +183,7 @@ def test_a_partitioned_table_has_a_folder_a_value(
     held_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parquet, "_HELD_BYTES", held_bytes)
-    monkeypatch.setattr(scan_runs, "_BATCH_ROWS", 1)
+    monkeypatch.setattr(chosen_rows, "_BATCH_ROWS", 1)
     odd = ["a/b", "..", "", "ä", "x" * 500, "y" * 500, "x" * 500, "a/b"]
     commit_runs(tmp_path / "cache", {"a": [{"v": value} for value in odd]}, {"b": [1, {"v": "a/b"}]})
     export_tables(Cache(tmp_path / "cache"), tmp_path / "out", partition_by=f"{OWN}.v")

@@ -8,7 +8,8 @@ import pytest
 from makesegment import commit_runs, key_of
 
 from magnet_arrow.errors import ColumnNotFoundError, SettingError
-from magnet_arrow.query.projection import frame_schema, polars_type, projected_columns
+from magnet_arrow.query.polars_types import frame_schema, polars_type
+from magnet_arrow.query.projection import projected_columns
 from magnet_arrow.schema import registry
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 

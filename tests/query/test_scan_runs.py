@@ -20,7 +20,7 @@ from makesegment import commit_runs, key_of
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheDamagedError, ColumnNotFoundError, RunNotCachedError
 from magnet_arrow.ingestion.api import ingest
-from magnet_arrow.query import scan_runs
+from magnet_arrow.query import chosen_rows, scan_runs
 from magnet_arrow.query.arrow_stream import TableHandle
 from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.query.stored_tables import StoredTables, stored_types
@@ -97,7 +97,8 @@ def test_frames_and_streams_do_not_depend_on_how_runs_lie_in_segments(
 ) -> None:
     """Each list is a segment of row groups of two runs; runs are asked for in any order, some twice, some not."""
     values: dict[str, list[Any]] = {}
-    with TemporaryDirectory() as folder, mock.patch.multiple(scan_runs, _WINDOW_ROWS=rows, _BATCH_ROWS=rows):
+    batches = mock.patch.object(chosen_rows, "_BATCH_ROWS", rows)
+    with TemporaryDirectory() as folder, mock.patch.object(scan_runs, "_WINDOW_ROWS", rows), batches:
         for number, groups in enumerate(layout):
             made = []
             for group, n_rows in enumerate(groups):

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from magnet_arrow import _interning
+from magnet_arrow.query.text_views import frame_of
 from magnet_arrow.schema import dynamic_types
 from magnet_arrow.schema.dynamic_types import JSON_TEXT, CellType
 from magnet_arrow.storage.segments import shared_text
@@ -37,7 +38,7 @@ TEXT = pl.Schema({"t": pl.String()})
 @pytest.mark.parametrize("part", [slice(0, 6), slice(1, 4), slice(3, 3), slice(4, 6)])
 def test_frames_and_streams_have_the_texts_of_each_row(part: slice) -> None:
     table = pa.table({"t": interned(TEXTS), "n": range(6)}).slice(part.start, part.stop - part.start)
-    frame = shared_text.frame_of(table, pl.Schema({"t": pl.String(), "n": pl.Int64()}))
+    frame = frame_of(table, pl.Schema({"t": pl.String(), "n": pl.Int64()}))
     assert frame.schema == {"t": pl.String, "n": pl.Int64}
     assert frame["t"].to_list() == TEXTS[part]
     (plain,) = shared_text.plain_parts(table, 1 << 20)
@@ -48,7 +49,7 @@ def test_frames_and_streams_have_the_texts_of_each_row(part: slice) -> None:
 @pytest.mark.parametrize("part", [slice(0, 5), slice(1, 4), slice(4, 5)])
 def test_texts_in_lists_are_shared_too(part: slice, tmp_path: Path) -> None:
     table = pa.table({"l": interned_structs(tmp_path)}).slice(part.start, part.stop - part.start)
-    frame = shared_text.frame_of(table, pl.Schema({"l": pl.List(pl.Struct({"a": pl.String(), "b": pl.Int64()}))}))
+    frame = frame_of(table, pl.Schema({"l": pl.List(pl.Struct({"a": pl.String(), "b": pl.Int64()}))}))
     assert frame.schema == {"l": pl.List(pl.Struct({"a": pl.String, "b": pl.Int64}))}
     assert frame["l"].to_list() == STRUCTS[part]
     (plain,) = shared_text.plain_parts(table, 1 << 20)
@@ -57,7 +58,7 @@ def test_texts_in_lists_are_shared_too(part: slice, tmp_path: Path) -> None:
 
 def test_several_chunks_have_dictionaries_of_their_own() -> None:
     column = pa.chunked_array([interned(["a", LONG]), interned([LONG, None, "b"])])
-    assert shared_text.frame_of(pa.table({"t": column}), TEXT)["t"].to_list() == ["a", LONG, LONG, None, "b"]
+    assert frame_of(pa.table({"t": column}), TEXT)["t"].to_list() == ["a", LONG, LONG, None, "b"]
     used = _interning.used(column)
     assert used.to_pylist() == ["a", LONG, LONG, None, "b"]
     assert used.dictionary.to_pylist() == ["a", LONG, "b"]
@@ -66,7 +67,7 @@ def test_several_chunks_have_dictionaries_of_their_own() -> None:
 def test_a_text_of_many_rows_is_in_memory_once() -> None:
     before = pa.total_allocated_bytes()
     table = pa.table({"t": pa.DictionaryArray.from_arrays(pa.array([0] * 5_000, pa.int32()), ["x" * 1_000_000])})
-    frame = shared_text.frame_of(table, TEXT)
+    frame = frame_of(table, TEXT)
     assert frame["t"].str.len_bytes().unique().to_list() == [1_000_000]
     assert pa.total_allocated_bytes() - before < 10_000_000
 
