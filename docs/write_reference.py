@@ -14,6 +14,7 @@ import pyarrow as pa
 import typer.main
 
 from magnet_arrow.cli.app import app
+from magnet_arrow.cli.examples import EXAMPLES
 from magnet_arrow.schema.registry import SCHEMA_VERSION, TABLES, Column, Table
 
 FOLDER = Path(__file__).parent / "reference"
@@ -171,6 +172,10 @@ def _command_section(path: str, command: Any) -> str:
 {inspect.cleandoc(command.help)}
 
 {_lines(_parameter_line(parameter) for parameter in shown)}
+
+```text
+{_lines(f"magnet-arrow {line}" for line in EXAMPLES[path.partition(" ")[2]])}
+```
 """
 
 

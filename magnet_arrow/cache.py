@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -12,7 +11,7 @@ from magnet_arrow.errors import Rejected
 from magnet_arrow.query import duckdb_views, scan_runs
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.sources.file import plain_name
-from magnet_arrow.sources.paths import own_folder
+from magnet_arrow.sources.paths import cache_folder
 from magnet_arrow.storage import manifest, named_runs, transaction
 from magnet_arrow.storage.maintenance import check
 from magnet_arrow.storage.maintenance.check import CheckReport
@@ -23,16 +22,6 @@ from magnet_arrow.storage.transaction import GRACE_S, Transaction
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-CACHE_DIR_VARIABLE = "MAGNET_ARROW_CACHE_DIR"
-
-
-def default_path() -> Path:
-    """`$MAGNET_ARROW_CACHE_DIR`, else a folder in the platform's place for caches."""
-    path = os.environ.get(CACHE_DIR_VARIABLE)
-    import platformdirs  # few need it: most name a cache
-
-    return own_folder(path or platformdirs.user_cache_path("magnet_arrow") / "cache", "The cache")
 
 
 class Cache:
@@ -48,7 +37,7 @@ class Cache:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        self.path = own_folder(path, "The cache") if path is not None else default_path()
+        self.path = cache_folder(path)
 
     def __repr__(self) -> str:
         return f"Cache({str(self.path)!r})"

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from makesegment import SUITE, commit_runs, key_of, make_segment, run_entry
 
-from magnet_arrow.cache import Cache, default_path
+from magnet_arrow.cache import Cache
 from magnet_arrow.errors import ColumnNotFoundError, Rejected, RunNotCachedError
 from magnet_arrow.storage.manifest import RejectedRun, Source, read_manifest
 from magnet_arrow.storage.transaction import Transaction, commit_transaction
@@ -251,4 +251,4 @@ def test_which_folder_a_cache_is(tmp_path: Path, cache_dir: Path, monkeypatch: p
     monkeypatch.delenv("MAGNET_ARROW_CACHE_DIR")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert default_path().parts[-2:] == ("magnet_arrow", "cache")
+    assert Cache().path.parts[-2:] == ("magnet_arrow", "cache")

@@ -1,6 +1,7 @@
 """The typer application: which commands there are, in the order of `--help`."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +14,7 @@ from magnet_arrow.cli.commands.query import export, head, ls, schemas
 from magnet_arrow.cli.commands.rank import rank
 from magnet_arrow.cli.commands.scores import scores
 from magnet_arrow.cli.commands.verify import restore, validate, verify
+from magnet_arrow.cli.examples import epilog
 
 
 def _print_version(wanted: bool) -> None:
@@ -23,9 +25,35 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _install_completion(wanted: bool) -> None:
+    if wanted:
+        from magnet_arrow.cli.completion import current_shell, install
+
+        file, start_up = install(current_shell())
+        print(f"Completion is in {file}, and {start_up} loads it: open a new terminal.")
+        raise typer.Exit
+
+
+def _show_completion(wanted: bool) -> None:
+    if wanted:
+        from magnet_arrow.cli.completion import current_shell, script
+
+        print(script(current_shell()), end="")
+        raise typer.Exit
+
+
+def _eager(name: str, callback: Callable[[bool], None], help_text: str) -> Any:
+    """An option that does something of its own, in place of a command."""
+    return typer.Option(name, callback=callback, is_eager=True, help=help_text)
+
+
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    version: Annotated[bool, _eager("--version", _print_version, "Print the version.")] = False,
+    install_completion: Annotated[
+        bool, _eager("--install-completion", _install_completion, "Let bash or zsh complete commands, from now on.")
+    ] = False,
+    show_completion: Annotated[
+        bool, _eager("--show-completion", _show_completion, "Print what --install-completion installs.")
     ] = False,
 ) -> None:
     """HELM's output as typed tables, and predictors on top of them."""
@@ -39,19 +67,22 @@ def _build() -> typer.Typer:
         add_completion=False,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
+        epilog=epilog(""),
     )
     app.callback()(_options)
     for command in (demo, ingest, validate, ls, head, scores, rank, panel, export, schemas, check, compact):
-        app.command()(command)
+        app.command(epilog=epilog(command.__name__))(command)
     for other in (predict, evaluate, verify, restore, rejects):
-        app.command()(other)
+        app.command(epilog=epilog(other.__name__))(other)
     of_cache = typer.Typer(
-        help="Look at the cache, or remove what is in it.", rich_markup_mode=None, no_args_is_help=True
+        help="Look at the cache, or remove what is in it.",
+        rich_markup_mode=None,
+        no_args_is_help=True,
+        epilog=epilog("cache"),
     )
-    of_cache.command("path")(cache_path)
-    of_cache.command("info")(cache_info)
-    of_cache.command("clear")(cache_clear)
-    of_cache.command("remove")(cache_remove)
+    for of_it in (cache_path, cache_info, cache_clear, cache_remove):
+        name = of_it.__name__.removeprefix("cache_")
+        of_cache.command(name, epilog=epilog(f"cache {name}"))(of_it)
     app.add_typer(of_cache, name="cache")
     return app
 

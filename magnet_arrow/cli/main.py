@@ -7,7 +7,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, NoReturn
 
-from magnet_arrow.cli import signals
+from magnet_arrow.cli import completion, signals
 from magnet_arrow.cli.app import app
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.printing import complain, warnings_shown
@@ -32,7 +32,10 @@ def _run() -> int:
     _prepare_streams()
     try:
         try:
-            app()
+            if completion.is_asked():
+                completion.print_answer(app)
+            else:
+                app()
         finally:
             sys.stdout.flush()
     except SystemExit as end:  # typer ends each command by one, and Ctrl-C too

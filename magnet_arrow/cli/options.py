@@ -5,9 +5,15 @@ from typing import Annotated
 
 import typer
 
+from magnet_arrow.cli import candidates
+
 Sources = Annotated[
     list[str],
-    typer.Argument(metavar="PATH", help="Outputs folders, suites, runs, or glob patterns of these."),
+    typer.Argument(
+        metavar="PATH",
+        help="Outputs folders, suites, runs, or glob patterns of these.",
+        autocompletion=candidates.some_paths,
+    ),
 ]
 CacheDir = Annotated[
     Path | None,
@@ -16,6 +22,7 @@ CacheDir = Annotated[
         metavar="DIR",
         envvar="MAGNET_ARROW_CACHE_DIR",
         help="The cache's folder, if not the default one.",
+        autocompletion=candidates.some_paths,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
@@ -48,10 +55,9 @@ def one_form(*, json: bool, csv: bool = False, full: bool = False) -> None:
 
 def table_name(name: str) -> str:
     """The name of a table, checked."""
-    from magnet_arrow._near_names import did_you_mean
-    from magnet_arrow.schema.registry import TABLES
-
-    if name in TABLES:
+    if name in candidates.TABLES:
         return name
-    hint = did_you_mean(name, TABLES) or f"There are {', '.join(TABLES)}."
+    from magnet_arrow._near_names import did_you_mean
+
+    hint = did_you_mean(name, candidates.TABLES) or f"There are {', '.join(candidates.TABLES)}."
     raise typer.BadParameter(f"there is no table {name!r}. {hint}")

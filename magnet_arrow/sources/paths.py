@@ -8,6 +8,7 @@ from pathlib import Path
 from magnet_arrow._text import of_system
 from magnet_arrow.errors import BadFileError, SettingError, SourceNotFoundError, Where
 
+CACHE_DIR_VARIABLE = "MAGNET_ARROW_CACHE_DIR"
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/{1,2}")  # `Path` makes one slash of two
 
@@ -44,6 +45,23 @@ def readable_file(path: str | os.PathLike[str]) -> Path:
     raise SourceNotFoundError(
         "", where=Where(file=str(file)), expected="a file", found=_KINDS.get(stat.S_IFMT(mode), "a device")
     )
+
+
+def cache_folder(path: str | os.PathLike[str] | None) -> Path:
+    """The folder of a cache: as given, else `$MAGNET_ARROW_CACHE_DIR`, else in the platform's place for caches.
+
+    Raises:
+        SettingError: as of `own_folder`.
+    """
+    if path is None:
+        path = os.environ.get(CACHE_DIR_VARIABLE) or _default_cache()
+    return own_folder(path, "The cache")
+
+
+def _default_cache() -> Path:
+    import platformdirs  # few need it: most name a cache
+
+    return platformdirs.user_cache_path("magnet_arrow") / "cache"
 
 
 def own_folder(path: str | os.PathLike[str], what: str) -> Path:

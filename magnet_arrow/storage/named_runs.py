@@ -47,11 +47,11 @@ def _not_one(snapshot: Snapshot, name: str, chosen: Sequence[CachedRun]) -> RunN
     if chosen:
         keys = ", ".join(run.key for run in chosen)
         return RunNotCachedError(f"{len(chosen)} cached runs are called {name!r}.", hint=f"Name one of them: {keys}.")
-    hint = did_you_mean(name, _names(snapshot)) or "`magnet-arrow ls` shows which there are."
+    hint = did_you_mean(name, distinct_names(snapshot)) or "`magnet-arrow ls` shows which there are."
     return RunNotCachedError(f"The cache {snapshot.path} has no run {name!r}.", hint=hint)
 
 
-def _names(snapshot: Snapshot) -> list[str]:
+def distinct_names(snapshot: Snapshot) -> list[str]:
     """A name for each cached run that stands for it alone: its folder, its suite and folder, or its key."""
     runs = snapshot.runs.values()
     folders = Counter(run.entry.folder for run in runs)

@@ -7,14 +7,14 @@ import pytest
 from command_line import Run, rows
 from makedump import make_run, write_run
 
-from magnet_arrow.cache import default_path
+from magnet_arrow.cache import Cache
 from magnet_arrow.schema.registry import TABLES
 
 
 def test_what_is_sound_is_shown_and_exported_beside_damage(run: Run, outputs: Path, tmp_path: Path) -> None:
     run("ingest", outputs, "--runs", "tide:n=0")
     run("ingest", outputs)
-    first, _ = sorted((default_path() / "stats").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    first, _ = sorted((Cache().path / "stats").iterdir(), key=lambda path: path.stat().st_mtime_ns)
     first.write_bytes(first.read_bytes()[:-1])
     commands = [["head", "stats", "-n", "100", "--json"], ["export", "--to", tmp_path / "out"]]
     for command in commands:

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from magnet_arrow import Cache, HelmOutputs, HelmRuns, HelmSuite, ingest, validate, verify
-from magnet_arrow.cache import CACHE_DIR_VARIABLE
 from magnet_arrow.errors import BadFileError, MagnetWarning, RestoreError, SettingError, SourceNotFoundError
 from magnet_arrow.export.parquet import export_tables
 from magnet_arrow.restore.run_files import restore
-from magnet_arrow.sources.paths import absolute, readable_file
+from magnet_arrow.sources.paths import CACHE_DIR_VARIABLE, absolute, readable_file
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9")
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import existing_cache, open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, Json, JsonLines
@@ -104,7 +105,9 @@ def cache_remove(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="SOURCE|RUN", help="Folders of sources, suites or runs, which may be gone; or names of runs."
+            metavar="SOURCE|RUN",
+            help="Folders of sources, suites or runs, which may be gone; or names of runs.",
+            autocompletion=candidates.cached_sources_and_runs,
         ),
     ] = None,
     stale: Annotated[

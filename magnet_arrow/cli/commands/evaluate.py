@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, Json
@@ -25,27 +26,54 @@ PredictorsAndSource = Annotated[
     typer.Argument(
         metavar="[MODULE:CLASS]... SOURCE",
         help="Predictors of panels, runs or instances; then runs, or a .csv, .parquet or .npz of scores.",
+        autocompletion=candidates.some_paths,
     ),
 ]
-Target = Annotated[str, typer.Option(help="What is predicted: model, item, run or extrapolation.")]
+Target = Annotated[
+    str,
+    typer.Option(
+        help="What is predicted: model, item, run or extrapolation.", autocompletion=candidates.of(candidates.TARGETS)
+    ),
+]
 Folds = Annotated[
-    str, typer.Option(help="What is held out together: organization, family, model, run, scenario or item.")
+    str,
+    typer.Option(
+        help="What is held out together: organization, family, model, run, scenario or item.",
+        autocompletion=candidates.of(candidates.FOLDS),
+    ),
 ]
 Budgets = Annotated[str | None, typer.Option(metavar="K,K,…", help="Numbers of items asked, such as 4,16,all.")]
 Level = Annotated[
-    str | None, typer.Option(metavar="LEVEL", help="Only predictors of this level: what they see of the answers.")
+    str | None,
+    typer.Option(
+        metavar="LEVEL",
+        help="Only predictors of this level: what they see of the answers.",
+        autocompletion=candidates.of(candidates.LEVELS),
+    ),
 ]
 Over = Annotated[
     str | None,
-    typer.Option(metavar="A,B", help="What ties are about: model, or model,scenario; by default by their number."),
+    typer.Option(
+        metavar="A,B",
+        help="What ties are about: model, or model,scenario; by default by their number.",
+        autocompletion=candidates.lists_of(candidates.FACTORS),
+    ),
 ]
 Draws = Annotated[int, typer.Option(min=1, metavar="N", help="Random orders of the items.")]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Decides which items are asked.")]
-Families = Annotated[Path | None, typer.Option(metavar="CSV", help="Says of which family and organisation models are.")]
+Families = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CSV", help="Says of which family and organisation models are.", autocompletion=candidates.some_paths
+    ),
+]
 Timeout = Annotated[float | None, typer.Option(metavar="SECONDS", help="For each predictor in each fold.")]
 Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Number of processes.")]
 NoBaselines = Annotated[bool, typer.Option("--no-baselines", help="Just the predictors named.")]
-ParquetFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the evaluation to this file.")]
+ParquetFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the evaluation to this file.", autocompletion=candidates.some_paths),
+]
 
 
 def evaluate(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, Json, Partial, Sources
@@ -18,8 +19,18 @@ _WRITERS = {".csv": "to_csv", ".npz": "to_npz", ".parquet": "to_parquet"}
 
 def panel(
     paths: Sources,
-    to: Annotated[Path, typer.Option(metavar="FILE", help="The file to write: .csv, .npz or .parquet.")],
-    metric: Annotated[str, typer.Option(metavar="NAME", help="A stat; main: the main metric of each run.")] = "main",
+    to: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="The file to write: .csv, .npz or .parquet.", autocompletion=candidates.some_paths
+        ),
+    ],
+    metric: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="A stat; main: the main metric of each run.", autocompletion=candidates.metrics
+        ),
+    ] = "main",
     items: Annotated[str, typer.Option(metavar="COLUMN", help="The column of the samples that names the item.")] = (
         "item_key"
     ),
@@ -28,7 +39,12 @@ def panel(
         float | None, typer.Option(metavar="SCORE", help="Write 1 for scores from this one on, 0 for others.")
     ] = None,
     repeats: Annotated[
-        str, typer.Option(metavar="HOW", help="Several runs of one scenario by one model: refuse, or their mean.")
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="Several runs of one scenario by one model: refuse, or their mean.",
+            autocompletion=candidates.of(candidates.REPEATS),
+        ),
     ] = "refuse",
     partial: Partial = False,
     cache: CacheDir = None,

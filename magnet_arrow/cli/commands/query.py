@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, Json, JsonLines, SkipDamaged, table_name
@@ -12,7 +13,10 @@ from magnet_arrow.cli.printing import complain, print_rows, print_table, stderr,
 
 
 def ls(
-    path: Annotated[str | None, typer.Argument(metavar="PATH", help="A source; by default the cache.")] = None,
+    path: Annotated[
+        str | None,
+        typer.Argument(metavar="PATH", help="A source; by default the cache.", autocompletion=candidates.some_paths),
+    ] = None,
     cache: CacheDir = None,
     json: JsonLines = False,
 ) -> None:
@@ -31,10 +35,21 @@ def ls(
 def head(
     table: Annotated[
         str,
-        typer.Argument(parser=table_name, metavar="TABLE", help="Such as stats; `magnet-arrow schemas` shows all."),
+        typer.Argument(
+            parser=table_name,
+            metavar="TABLE",
+            help="Such as stats; `magnet-arrow schemas` shows all.",
+            autocompletion=candidates.of(candidates.TABLES),
+        ),
     ],
-    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Only these columns, separated by commas.")] = None,
-    run: Annotated[str, typer.Option(metavar="GLOB", help="Only runs whose name matches.")] = "*",
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Only these columns, separated by commas.", autocompletion=candidates.columns),
+    ] = None,
+    run: Annotated[
+        str,
+        typer.Option(metavar="GLOB", help="Only runs whose name matches.", autocompletion=candidates.cached_folders),
+    ] = "*",
     n: Annotated[int, typer.Option("-n", min=1, metavar="ROWS", help="Number of rows.")] = 3,
     skip_damaged: SkipDamaged = False,
     cache: CacheDir = None,
@@ -57,12 +72,23 @@ def head(
 
 
 def export(
-    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make; it must not exist, or be empty.")] = Path(
-        "magnet-export"
-    ),
+    to: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="The folder to make; it must not exist, or be empty.",
+            autocompletion=candidates.some_paths,
+        ),
+    ] = Path("magnet-export"),
     tables: Annotated[
         list[str] | None,
-        typer.Option("--table", parser=table_name, metavar="TABLE", help="Only this table; may be repeated."),
+        typer.Option(
+            "--table",
+            parser=table_name,
+            metavar="TABLE",
+            help="Only this table; may be repeated.",
+            autocompletion=candidates.of(candidates.TABLES),
+        ),
     ] = None,
     partition_by: Annotated[
         str | None,
@@ -103,7 +129,10 @@ def export(
 
 def schemas(
     write: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write one JSON file per table into this folder.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write one JSON file per table into this folder.", autocompletion=candidates.some_paths
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.ingest import run_ingest
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.options import CacheDir, JsonLines, Partial
@@ -26,16 +27,25 @@ _LABEL = "values of --by"
 Source = Annotated[
     str,
     typer.Argument(
-        metavar="SOURCE|CSV", help="An outputs folder, a suite or a pattern; or a table as .csv, .parquet or .npz."
+        metavar="SOURCE|CSV",
+        help="An outputs folder, a suite or a pattern; or a table as .csv, .parquet or .npz.",
+        autocompletion=candidates.some_paths,
     ),
 ]
 Metric = Annotated[
-    str, typer.Option(metavar="NAME", help="A stat, or a table's column of scores. main: each run's, or `score`.")
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="A stat, or a table's column of scores. main: each run's, or `score`.",
+        autocompletion=candidates.metrics,
+    ),
 ]
 By = Annotated[
     str,
     typer.Option(
-        metavar="A,B", help="What models are compared on: each item, or the mean scores by columns such as scenario."
+        metavar="A,B",
+        help="What models are compared on: each item, or the mean scores by columns such as scenario.",
+        autocompletion=candidates.lists_of(["item", *candidates.SCORE_COLUMNS]),
     ),
 ]
 Model = Annotated[str, typer.Option(metavar="COLUMN", help="The table's column that names the model.")]
@@ -48,7 +58,10 @@ WinRates = Annotated[
 ]
 Pairs = Annotated[bool, typer.Option("--pairs", help="Print the comparison of each pair of models instead.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print all columns as CSV.")]
-ParquetFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Write all columns to this file, too.")]
+ParquetFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write all columns to this file, too.", autocompletion=candidates.some_paths),
+]
 
 
 def rank(

@@ -6,18 +6,36 @@ from typing import Annotated
 
 import typer
 
+from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.options import CacheDir, JsonLines, Partial
 from magnet_arrow.cli.printing import complain, print_rows
 
 
 def scores(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="An outputs folder, a suite, a run, or a pattern.")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="An outputs folder, a suite, a run, or a pattern.",
+            autocompletion=candidates.some_paths,
+        ),
+    ],
     by: Annotated[
-        str, typer.Option(metavar="A,B", help="Columns to group by; each value of the last is a column.")
+        str,
+        typer.Option(
+            metavar="A,B",
+            help="Columns to group by; each value of the last is a column.",
+            autocompletion=candidates.lists_of(candidates.SCORE_COLUMNS),
+        ),
     ] = "model,scenario",
     metric: Annotated[
-        str, typer.Option(metavar="NAME", help="A metric, such as exact_match; by default each run's main one.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="A metric, such as exact_match; by default each run's main one.",
+            autocompletion=candidates.metrics,
+        ),
     ] = "main",
     csv: Annotated[bool, typer.Option("--csv", help="Print one row per group as CSV.")] = False,
     partial: Partial = False,

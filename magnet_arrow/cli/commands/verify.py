@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, FollowLinks, Json, Sources
@@ -75,9 +76,19 @@ def _print_paragraphs(*texts: str) -> None:
 
 def restore(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN", help="A run's folder, its suite/folder in the cache, or its name.")
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="A run's folder, its suite/folder in the cache, or its name.",
+            autocompletion=candidates.cached_runs,
+        ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write runs/SUITE/RUN into.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="The folder to write runs/SUITE/RUN into.", autocompletion=candidates.some_paths
+        ),
+    ],
     cache: CacheDir = None,
 ) -> None:
     """Write cached runs as the JSON files that they came from.
