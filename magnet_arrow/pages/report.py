@@ -33,7 +33,7 @@ class Report:
         """
         path = Path(path)
         try:
-            _check_replaceable(path)
+            check_file(path)
             with _durable.replacing_file(path) as file:
                 file.write(self.html.encode())
         except FileNotReplacedError:
@@ -49,7 +49,12 @@ class Report:
         return f'<iframe sandbox title="Report" style="{style}" srcdoc="{for_html(self.html)}"></iframe>'
 
 
-def _check_replaceable(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Check that a report may be written to this file.
+
+    Raises:
+        FileNotReplacedError: the file is there, and is no report.
+    """
     try:
         with path.open("rb") as file:
             begin = file.read(_BEGIN_BYTES)
