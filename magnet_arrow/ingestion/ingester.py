@@ -171,7 +171,7 @@ class Ingester(Generic[T]):
         """
         with _gc.paused():
             try:
-                self._tables.flush()
+                self._tables.finish()
             except BaseException:
                 self._sink.discard()
                 raise

@@ -28,7 +28,7 @@ B = TypeVar("B", bound=TableBuilder[Any])
 
 
 class TableBuilders:
-    """The builders of all tables.
+    """The builders of all tables, each made when it is asked for: most runs have files of a few tables only.
 
     Args:
         add: is given each row group.
@@ -39,35 +39,38 @@ class TableBuilders:
 
     def __init__(self, add: Callable[[Batch], None]) -> None:
         self._add = add
-        self._builders = {table.name: builder_of(table) for table in registry.TABLES.values()}
+        self._builders: dict[str, TableBuilder[Any]] = {}
         self.rows: dict[str, int] = dict.fromkeys(registry.TABLES, 0)
 
     def find(self, table: Table, kind: type[B]) -> B:
         """The builder of a table, which is known to be of this kind."""
-        builder = self._builders[table.name]
+        builder = self.of(table)
         assert isinstance(builder, kind), (table.name, kind)
         return builder
 
     def of(self, table: Table) -> TableBuilder[Any]:
         """The builder of a table."""
-        return self._builders[table.name]
+        builder = self._builders.get(table.name)
+        if builder is None:
+            builder = self._builders[table.name] = builder_of(table)
+        return builder
 
     def flush_full(self) -> None:
         """Pass on the row groups that are full."""
         for builder in self._builders.values():
             if builder.is_full:
-                self._flush(builder)
+                self._pass_on(builder.flush())
 
-    def flush(self) -> None:
-        """Pass on all rows."""
-        for builder in self._builders.values():
-            self._flush(builder)
+    def finish(self) -> None:
+        """Pass on all rows, in the order of the tables; what is appended later goes to new builders."""
+        for table in registry.TABLES:
+            builder = self._builders.pop(table, None)
+            if builder is not None and builder.rows:
+                self._pass_on(builder.finish())
 
-    def _flush(self, builder: TableBuilder[Any]) -> None:
-        if builder.rows:
-            batch = builder.flush()
-            self.rows[batch.table.name] += batch.rows
-            self._add(batch)
+    def _pass_on(self, batch: Batch) -> None:
+        self.rows[batch.table.name] += batch.rows
+        self._add(batch)
 
 
 @dataclass(slots=True)

@@ -69,7 +69,7 @@ def readable_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> R
     for begin in range(0, len(unread), _BATCH_RUNS):
         bad |= _append(builder, buffer, [(index, places[index], keys[index]) for index in unread[begin:][:_BATCH_RUNS]])
     readable = [index for index in range(len(places)) if index not in bad]
-    batch = builder.flush() if builder.rows else None
+    batch = builder.finish() if builder.rows else None
     frame, json_columns = read_run_specs_of(snapshot, [keys[index] for index in readable], batch)
     return RunSpecs(frame, readable, json_columns, bad)
 

@@ -164,6 +164,12 @@ class TableBuilder(Generic[R]):
 
     def flush(self) -> Batch:
         """Return all appended rows as a row group, and begin the next one."""
+        batch = self.finish()
+        self._begin_group()
+        return batch
+
+    def finish(self) -> Batch:
+        """Return all appended rows as a row group. The builder is of no use any more."""
         counts = [run.rows for run in self._runs]
         found = dict(self._columns())
         found[registry.RUN_NAME] = _per_run([run.name for run in self._runs], counts)
@@ -180,9 +186,7 @@ class TableBuilder(Generic[R]):
         found[registry.EXTRA] = _residual_column(residuals, self.rows)
         registered = {name: found[name] for name in self.table.names}
         _note_occurring(self.table, registered, residuals, runs)
-        batch = Batch(self.table, self.rows, registered, flattener.columns, flattener.kinds, runs)
-        self._begin_group()
-        return batch
+        return Batch(self.table, self.rows, registered, flattener.columns, flattener.kinds, runs)
 
     def _columns(self) -> Iterator[tuple[str, pa.Array]]:
         """The columns but those that every table has."""
