@@ -7,23 +7,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from magnet_arrow._text import counted, for_terminal
+from magnet_arrow.evaluation.report.findings import rankings
 
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.record import Evaluation
 
 _MIN_NAME = 22
 """That much of a name is shown in a narrow terminal too; at the default budgets it fits in 80 columns."""
-
-
-def rankings(
-    found: "Evaluation", level: str | None, over: Sequence[str] | None
-) -> Iterator[tuple[str, int | None, pl.DataFrame]]:
-    """Level, budget and ranking, for each level and each budget at which something was predicted."""
-    rows = found.predictions if level is None else found.predictions.filter(level=level)
-    for of, *_ in rows.select("level").unique(maintain_order=True).iter_rows():
-        budgets = rows.filter(level=of)["budget"].unique().sort(nulls_last=True).to_list()
-        for budget in budgets:
-            yield of, budget, found.ranking("all" if budget is None else budget, level=of, over=over)
 
 
 def table_lines(

@@ -25,7 +25,6 @@ EXAMPLES = {
         "rank benchmark_output --by scenario --win-rates",
         "rank scores.csv --metric accuracy --pairs",
     ),
-    "report": ("report benchmark_output", "report 'benchmark_output/runs/my-suite' --to my-suite.html"),
     "panel": (
         "panel benchmark_output --to scores.parquet",
         "panel benchmark_output --metric exact_match --to scores.csv",
@@ -41,7 +40,7 @@ EXAMPLES = {
     "evaluate": (
         "evaluate benchmark_output",
         "evaluate my_predictor:MyPredictor benchmark_output --budgets 4,16,all",
-        "evaluate scores.csv --folds model --parquet evaluation.parquet",
+        "evaluate scores.csv --folds model --parquet evaluation.parquet --report evaluation.html",
     ),
     "verify": ("verify benchmark_output", "verify benchmark_output --json"),
     "restore": (

@@ -14,6 +14,8 @@ from magnet_arrow.errors import BadFileError, SettingError, Where
 from magnet_arrow.evaluation.harness.budgets import ALL, Budget
 from magnet_arrow.evaluation.harness.prediction_frame import PREDICTIONS
 from magnet_arrow.evaluation.predictor_ranking import rank_predictors
+from magnet_arrow.evaluation.report.page import report_of
+from magnet_arrow.pages import Report
 from magnet_arrow.predictions.panel_files import replacing
 from magnet_arrow.sources.paths import readable_file
 from magnet_arrow.statistics.prediction_scores import score
@@ -109,6 +111,25 @@ class Evaluation:
             SettingError: there are predictors of several levels and none is named, or no predictions are left.
         """
         return rank_predictors(self._at(budget, level), over)
+
+    def report(
+        self, *, level: str | None = None, over: Sequence[str] | None = None, source: str | None = None
+    ) -> Report:
+        """The evaluation as one page of HTML: charts, rankings, largest errors, and how to repeat it.
+
+        The page needs no other file and no network. All but the errors by budget are about the largest number of items
+        asked. In a notebook the page is shown; `report().save("report.html")` writes it.
+
+        Args:
+            level: only predictors of this level.
+            over: as for `ranking`.
+            source: where the scores are, for the lines that repeat the evaluation; for want of it they say `data`.
+
+        Raises:
+            SettingError: no predictor has this level, or `over` names no factors.
+            MissingPackageError: Altair or vl-convert is not installed: the extra `report`.
+        """
+        return report_of(self, level, over, source)
 
     def _at(self, budget: Budget | None, level: str | None) -> pl.DataFrame:
         levels = self.predictions.get_column("level").unique().sort().to_list()

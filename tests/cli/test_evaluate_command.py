@@ -99,6 +99,17 @@ def test_json_has_every_budget_and_parquet_the_evaluation(run: Run, scores: Path
     assert half["mae"] == pytest.approx(loaded.ranking(4)["mae"][0], abs=1e-15)
 
 
+def test_a_report_is_written_with_the_line_that_repeats_it(run: Run, scores: Path) -> None:
+    options = ["--folds", "model", "--budgets", "0,4", "--draws", 2, "--no-baselines"]
+    ended = run("evaluate", "mine_for_test:Half", "scores.csv", *options, "--report", "found.html")
+    assert (ended.code, len(ended.out.splitlines())) == (0, 8)
+    line = (
+        "magnet-arrow evaluate mine_for_test:Half scores.csv --target model --folds model --budgets 0,4 --draws 2 "
+        "--seed 0 --no-baselines"
+    )
+    assert f"<pre>{line}</pre>" in (scores.parent / "found.html").read_text()
+
+
 def test_a_predictor_that_does_not_answer_is_reported(run: Run, scores: Path) -> None:
     ended = run("evaluate", "mine_for_test:Broken", scores, "--folds", "model", "--budgets", 2, "--draws", 1)
     assert ended.code == 1
@@ -125,6 +136,8 @@ def test_a_level_that_no_predictor_has_is_said(run: Run, scores: Path) -> None:
         (["scores.csv", "--level", "mind"], "expected one of plan, items, outputs, outcomes, found 'mind'"),
         (["scores.csv", "--parquet", "no/such.parquet"], "there is no folder no"),
         (["mine_for_test:Hlf", "scores.csv"], "called 'Hlf'. Did you mean 'Half'?"),
+        (["scores.csv", "--report", "no/such.html"], "there is no folder no"),
+        (["scores.csv", "--report", "scores.csv"], "scores.csv is there already, and is no report"),
         (["missing.csv"], "There is no file "),
         (["scores.csv", "--families", "no.csv"], "There is no file "),
         (["scores.csv", "--folds", "model", "--budgets", "99"], "There is nothing to predict"),

@@ -74,6 +74,14 @@ ParquetFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the evaluation to this file.", autocompletion=candidates.some_paths),
 ]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.html",
+        help="Write a page with charts, rankings and largest errors to this file.",
+        autocompletion=candidates.some_paths,
+    ),
+]
 
 
 def evaluate(
@@ -92,6 +100,7 @@ def evaluate(
     cache: CacheDir = None,
     json: Json = False,
     parquet: ParquetFile = None,
+    report: ReportFile = None,
 ) -> None:
     """Hold predictors and baselines to the truth, and rank them by their errors.
 
@@ -102,7 +111,8 @@ def evaluate(
     from magnet_arrow.evaluation.evaluate import evaluate as evaluation_of
 
     factors = None if over is None else over.split(",")
-    _check(level, parquet, factors)
+    _check(level, factors)
+    _check_files(parquet, report)
     *names, source = arguments
     own = _loaded(names)
     with stdout_for_data() as data:
@@ -124,10 +134,12 @@ def evaluate(
             found.to_parquet(parquet)
         lines = _as_json(found, level, factors) if json else _as_text(found, len(own), level, factors)
         data.writelines(f"{line}\n" for line in lines)
+        if report is not None:
+            found.report(level=level, over=factors, source=source).save(report)
     raise typer.Exit(_report_failures(found))
 
 
-def _check(level: str | None, parquet: Path | None, factors: list[str] | None) -> None:
+def _check(level: str | None, factors: list[str] | None) -> None:
     """Refuse what would be noticed only after the evaluation."""
     from magnet_arrow.evaluation.predictor_ranking import checked_factors
     from magnet_arrow.predictions.levels import check_level
@@ -136,8 +148,19 @@ def _check(level: str | None, parquet: Path | None, factors: list[str] | None) -
         checked_factors(factors)
     if level is not None:
         check_level("--level", level)
-    if parquet is not None and not parquet.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {parquet.parent}.", param_hint="--parquet")
+
+
+def _check_files(parquet: Path | None, report: Path | None) -> None:
+    """Refuse files that cannot be written, before the evaluation."""
+    from magnet_arrow.pages import charts
+    from magnet_arrow.pages.report import check_replaceable
+
+    for file, option in ((parquet, "--parquet"), (report, "--report")):
+        if file is not None and not file.parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {file.parent}.", param_hint=option)
+    if report is not None:
+        charts.require()
+        check_replaceable(report)
 
 
 def _loaded(names: list[str]) -> list[type[Any]]:
@@ -198,7 +221,7 @@ def _as_text(found: "Evaluation", n_own: int, level: str | None, over: list[str]
 
 
 def _as_json(found: "Evaluation", level: str | None, over: list[str] | None) -> Iterator[str]:
-    from magnet_arrow.cli.evaluation_table import rankings
+    from magnet_arrow.evaluation.report.findings import rankings
 
     facts = {
         "provenance": found.provenance,
