@@ -16,34 +16,50 @@ from magnet_arrow.examples.random_run_predictor import RandomRunPredictor
 SEED = Path(__file__).parents[2] / "shared" / "seed" / "notebook.txt"
 
 
-def cells() -> list[str]:
-    text = files("magnet_arrow.examples").joinpath("notebook.ipynb").read_text(encoding="utf-8")
-    notebook = json.loads(text)
-    assert all(cell["cell_type"] == "code" and not cell["outputs"] for cell in notebook["cells"])
-    return ["".join(cell["source"]) for cell in notebook["cells"]]
+def cells(name: str) -> list[dict[str, Any]]:
+    """The code cells of a notebook of the package."""
+    text = files("magnet_arrow.examples").joinpath(name).read_text(encoding="utf-8")
+    return [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+
+
+def value_of(cell: dict[str, Any], names: dict[str, object]) -> object:
+    """Runs a cell, and gives the value of its last line if that is an expression."""
+    *statements, last = ast.parse("".join(cell["source"])).body
+    exec(compile(ast.Module(statements, []), "cell", "exec"), names)
+    if isinstance(last, ast.Expr):
+        return eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+    exec(compile(ast.Module([last], []), "cell", "exec"), names)
+    return None
 
 
 def test_the_nine_cells_run_in_order_and_the_last_ones_show_frames() -> None:
     names: dict[str, object] = {}
-    shown = []
-    for cell in cells():
-        *statements, last = ast.parse(cell).body
-        exec(compile(ast.Module(statements, []), "cell", "exec"), names)
-        if isinstance(last, ast.Expr):
-            shown.append(eval(compile(ast.Expression(last.value), "cell", "eval"), names))
-        else:
-            exec(compile(ast.Module([last], []), "cell", "exec"), names)
+    values = [value_of(cell, names) for cell in cells("notebook.ipynb")]
+    shown = [value for value in values if isinstance(value, pl.DataFrame)]
     # Counted in the files: 3 train runs of 7 instances, 5 of 7 sampled in the held-out run; 89 stats per run.
     heights = [frame.height for frame in shown]
     assert [heights[0], heights[1], heights[2], heights[4], heights[5]] == [3, 21, 267, 1, 5]
     assert all("run_spec.name" in frame.columns for frame in shown)
 
 
+def test_the_cells_from_a_dump_to_a_ranking_show_what_the_notebook_holds() -> None:
+    names: dict[str, object] = {}
+    n_shown = 0
+    with pl.Config():  # a cell changes how frames are shown
+        for cell in cells("dump_to_ranking.ipynb"):
+            value = value_of(cell, names)
+            held = ["".join(output["data"]["text/plain"]) for output in cell["outputs"]]
+            assert held == ([] if value is None else [repr(value)]), "run `python docs/run_notebook.py`"
+            n_shown += len(held)
+    assert n_shown == 9
+
+
 @pytest.mark.shared
 @pytest.mark.skipif(not SEED.is_file(), reason="no ../shared/seed")
 def test_the_code_is_the_seed_notebooks_but_for_the_import() -> None:
     seed = SEED.read_text(encoding="utf-8").split("In [")[1:]
-    ours = cells()
+    ours = ["".join(cell["source"]) for cell in cells("notebook.ipynb")]
+    assert not any(cell["outputs"] for cell in cells("notebook.ipynb"))
     assert len(ours) == len(seed) == 9
     for mine, theirs in zip(ours, seed, strict=True):
         code = theirs.partition("]:\n")[2].partition("\n\nUnnamed: 0")[0]
