@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # `typing` itself would take a while to import
     from magnet_arrow.predictions.panel import Panel, load_panel
     from magnet_arrow.predictions.records import RunPrediction
     from magnet_arrow.predictor import Predictor, RunPredictor
+    from magnet_arrow.reports.report import report
     from magnet_arrow.statistics.prediction_scores import score
 
 del TYPE_CHECKING
@@ -77,6 +78,7 @@ __all__ = [
     "panel",
     "predictor",
     "rank",
+    "report",
     "score",
     "validate",
     "verify",
@@ -117,6 +119,7 @@ _HOMES = {
     "pairwise_comparisons": "evaluation.ranking",
     "panel": "panels",
     "rank": "evaluation.ranking",
+    "report": "reports.report",
     "score": "statistics.prediction_scores",
     "validate": "checks.validate",
     "verify": "checks.verify",

@@ -12,6 +12,7 @@ from magnet_arrow.cli.commands.panel import panel
 from magnet_arrow.cli.commands.predict import demo, predict
 from magnet_arrow.cli.commands.query import export, head, ls, schemas
 from magnet_arrow.cli.commands.rank import rank
+from magnet_arrow.cli.commands.report import report
 from magnet_arrow.cli.commands.scores import scores
 from magnet_arrow.cli.commands.verify import restore, validate, verify
 from magnet_arrow.cli.examples import epilog
@@ -70,7 +71,7 @@ def _build() -> typer.Typer:
         epilog=epilog(""),
     )
     app.callback()(_options)
-    for command in (demo, ingest, validate, ls, head, scores, rank, panel, export, schemas, check, compact):
+    for command in (demo, ingest, validate, ls, head, scores, rank, report, panel, export, schemas, check, compact):
         app.command(epilog=epilog(command.__name__))(command)
     for other in (predict, evaluate, verify, restore, rejects):
         app.command(epilog=epilog(other.__name__))(other)

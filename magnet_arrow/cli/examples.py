@@ -25,6 +25,7 @@ EXAMPLES = {
         "rank benchmark_output --by scenario --win-rates",
         "rank scores.csv --metric accuracy --pairs",
     ),
+    "report": ("report benchmark_output", "report 'benchmark_output/runs/my-suite' --to my-suite.html"),
     "panel": (
         "panel benchmark_output --to scores.parquet",
         "panel benchmark_output --metric exact_match --to scores.csv",

@@ -98,7 +98,7 @@ class Figure:
         svg = _SVG_ID.sub(rf"\g<1>{own}-\g<2>", self.svg)
         svg = svg.replace("<svg ", f'<svg role="img" aria-labelledby="{own}" ', 1)
         svg = svg.replace(">", f'><title id="{own}">{for_html(self.alt)}</title>', 1)
-        region = f'<div class="scroll" role="region" tabindex="0" aria-label="{for_html(self.caption)}">{svg}</div>'
+        region = f'<div class="scroll" role="group" tabindex="0" aria-label="{for_html(self.caption)}">{svg}</div>'
         return f"<figure>{region}<figcaption>{for_html(self.caption)}</figcaption></figure>"
 
 
@@ -123,11 +123,11 @@ class Table:
     shaded: Sequence[str] = ()
 
     def html(self, ids: Ids) -> str:
-        """The part as HTML: a region that scrolls by itself where the table is too wide."""
+        """The part as HTML: a part that scrolls by itself where the table is too wide."""
         own = ids.new("table")
         caption = f'<caption id="{own}">{for_html(self.caption)}</caption>'
         rows = "\n".join(self._rows())
-        region = f'<div class="scroll" role="region" tabindex="0" aria-labelledby="{own}">'
+        region = f'<div class="scroll" role="group" tabindex="0" aria-labelledby="{own}">'
         return f"{region}<table>{caption}\n<thead>{self._head()}</thead>\n<tbody>\n{rows}\n</tbody></table></div>"
 
     def _head(self) -> str:

@@ -33,7 +33,7 @@ class Report:
         """
         path = Path(path)
         try:
-            check_replaceable(path)
+            check_file(path)
             with _durable.replacing_file(path) as file:
                 file.write(self.html.encode())
         except FileNotReplacedError:
@@ -49,11 +49,11 @@ class Report:
         return f'<iframe sandbox title="Report" style="{style}" srcdoc="{for_html(self.html)}"></iframe>'
 
 
-def check_replaceable(path: Path) -> None:
-    """Raise if a file is there that is no report.
+def check_file(path: Path) -> None:
+    """Check that a report may be written to this file.
 
     Raises:
-        FileNotReplacedError: there is one.
+        FileNotReplacedError: the file is there, and is no report.
     """
     try:
         with path.open("rb") as file:

@@ -3,33 +3,14 @@
 import base64
 import hashlib
 import re
-from html.parser import HTMLParser
 
 import polars as pl
 import pytest
+from html_elements import Elements
 
 from magnet_arrow.pages import Details, Figure, Page, Paragraph, Preformatted, Section, Table, card
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'"
-
-
-class Elements(HTMLParser):
-    """The tags of a page with their attributes, and its text."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def named(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def page_of(*blocks: object) -> str:

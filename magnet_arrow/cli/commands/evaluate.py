@@ -153,14 +153,14 @@ def _check(level: str | None, factors: list[str] | None) -> None:
 def _check_files(parquet: Path | None, report: Path | None) -> None:
     """Refuse files that cannot be written, before the evaluation."""
     from magnet_arrow.pages import charts
-    from magnet_arrow.pages.report import check_replaceable
+    from magnet_arrow.pages.report import check_file
 
     for file, option in ((parquet, "--parquet"), (report, "--report")):
         if file is not None and not file.parent.is_dir():
             raise typer.BadParameter(f"there is no folder {file.parent}.", param_hint=option)
     if report is not None:
         charts.require()
-        check_replaceable(report)
+        check_file(report)
 
 
 def _loaded(names: list[str]) -> list[type[Any]]:

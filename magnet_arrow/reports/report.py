@@ -1,0 +1,135 @@
+"""`report`: one page about runs, to be read and sent."""
+
+import os
+import shlex
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import polars as pl
+
+from magnet_arrow import __version__
+from magnet_arrow._text import counted
+from magnet_arrow.errors import MagnetWarning
+from magnet_arrow.helm.layout import Source
+from magnet_arrow.pages import Block, Page, Paragraph, Preformatted, Report, Section, Table
+from magnet_arrow.reports import questions
+from magnet_arrow.reports.contents import contents, releases_text
+from magnet_arrow.reports.dump import Dump
+from magnet_arrow.reports.ranking import by_scenario, rankings
+from magnet_arrow.reports.usage import usage
+from magnet_arrow.runs.helm_runs import HelmRuns
+
+_PACKAGES = ("polars", "pyarrow", "altair", "vl-convert-python", "scikit-learn", "scipy")
+
+
+def report(runs: Source) -> Report:
+    """A page about runs: what is in them, how models compare, what it cost, and which questions deserve a look.
+
+    The page is one HTML file, complete in itself. It loads nothing and runs nothing. The same runs, read by the same
+    versions, give the same bytes. What can't be said of these runs, such as a ranking of a single model, is explained
+    in its section. Runs that cannot be read are listed with the reason. It needs `magnet-arrow[report,stats]`.
+
+    Args:
+        runs: runs, suites, an outputs folder, or a path of these. New and changed runs are ingested first.
+
+    Raises:
+        MissingPackageError: Altair, vl-convert, SciPy or scikit-learn is not installed.
+
+    >>> from magnet_arrow import HelmOutputs, report
+    >>> page = report(HelmOutputs.demo())
+    >>> path = page.save(getfixture("tmp_path") / "demo.html")
+    """
+    return report_of(HelmRuns.coerce(runs), os.fspath(runs) if isinstance(runs, str | os.PathLike) else None)
+
+
+def report_of(runs: HelmRuns, path: str | None) -> Report:
+    """See `report`.
+
+    Args:
+        runs: the runs.
+        path: how the user named them; None if with an object.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MagnetWarning)  # the page says what they say
+        dump = Dump.of(runs)
+        sections = list(_sections(dump, path))
+    return Report(Page(_title(dump), _subtitle(dump), sections, _footer(dump)).html())
+
+
+def _sections(dump: Dump, path: str | None) -> Iterator[Section]:
+    yield contents(dump)
+    if dump.cached.keys:
+        yield rankings(dump)
+        yield by_scenario(dump)
+        yield usage(dump)
+        found = questions.Questions.all_of(dump)
+        yield questions.audit(found)
+        yield questions.disputed(found)
+        yield questions.all_wrong(found)
+    yield _repeat(dump, path)
+
+
+def _title(dump: Dump) -> str:
+    """The names of the folders that the runs are in, as far as HELM did not choose them."""
+    names = list(dict.fromkeys(_name(place.source) for place in dump.runs.places))
+    return f"Report of {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _name(folder: Path) -> str:
+    return next((part for part in reversed(folder.parts) if part not in ("benchmark_output", "runs")), "runs")
+
+
+def _subtitle(dump: Dump) -> str:
+    parts = [
+        counted(len(dump.cached.keys), "run"),
+        counted(len(dump.models), "model"),
+        counted(len(dump.labels), "scenario"),
+    ]
+    written = releases_text(dump)
+    return ", ".join(parts) + (f"; written by HELM {written}" if written else "")
+
+
+def _repeat(dump: Dump, path: str | None) -> Section:
+    """How to make this page again."""
+    versions = [("magnet-arrow", __version__), *((name, _version(name)) for name in _PACKAGES)]
+    frame = pl.DataFrame(versions, schema=["package", "version"], orient="row")
+    blocks = [*_lines(dump, path), Table(frame, "Versions"), Paragraph(_dates(dump))]
+    return Section("How to repeat this", blocks)
+
+
+def _lines(dump: Dump, path: str | None) -> Iterator[Block]:
+    """The command, and the lines of Python."""
+    partial = dump.runs.partial
+    if path is None:
+        folders = sorted({str(place.source) for place in dump.runs.places})
+        named = repr(folders[0] if len(folders) == 1 else folders)
+        yield Paragraph("The runs were chosen in Python. These lines report all runs of the folders that they are in.")
+    else:
+        named = repr(path)
+        yield Preformatted(f"magnet-arrow report {shlex.quote(path)}{' --partial' if partial else ''}")
+    runs = f"magnet_arrow.HelmRuns({named}{', partial=True' if partial else ''})"
+    yield Preformatted(f"import magnet_arrow\n\nmagnet_arrow.report({runs}).save('report.html')")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _dates(dump: Dump) -> str:
+    """When the files of the runs were last changed. When the page was made is not in it: it is the same each time."""
+    times = [stamp.mtime_ns for run in dump.cached_runs for stamp in run.fingerprint]
+    if not times:
+        return "No run could be read."
+    first, last = (datetime.fromtimestamp(time / 1e9, UTC).date().isoformat() for time in (min(times), max(times)))
+    when = f"on {last}" if first == last else f"from {first} to {last}"
+    return f"The files of the runs were last changed {when} (UTC)."
+
+
+def _footer(dump: Dump) -> str:
+    return f"Made by magnet-arrow {__version__}. {_dates(dump)}"
