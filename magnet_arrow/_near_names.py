@@ -99,6 +99,8 @@ def _last_part(text: str) -> str:
 
 def _alike(wanted: str, folded: dict[str, str]) -> list[str]:
     """The name that is spelled most alike, if one is; `folded` has what is compared of each name."""
+    if not wanted:
+        return []
     likely = [other for other, text in folded.items() if 3 / 7 <= len(text) / len(wanted) <= 7 / 3]  # else below 0.6
     if len(likely) > _MAX_COMPARED:
         likely = _likeliest(wanted, likely, folded)

@@ -112,8 +112,8 @@ def as_options(hint: str) -> str:
 
     >>> as_options("Read it again with retry=True, or with workers=1.")
     'Read it again with --retry, or with --workers 1.'
-    >>> as_options("Average over them: repeats='mean'.")
-    'Average over them: --repeats mean.'
+    >>> as_options("Name a metric: metric='exact_match'.")
+    'Name a metric: --metric exact_match.'
     >>> as_options("Or rank win rates: rank(win_rates(…)).")
     'Or rank win rates: --win-rates.'
     >>> as_options("folds:")
@@ -121,7 +121,9 @@ def as_options(hint: str) -> str:
     >>> as_options("Did you mean runs/v1/toy:partial=True,n=2?")
     'Did you mean runs/v1/toy:partial=True,n=2?'
     """
-    hint = _SETTING.sub(lambda found: f"--{found[1]}:", hint.replace("rank(win_rates(…))", "--win-rates"))
+    for in_python, in_a_shell in _CALLS.items():
+        hint = hint.replace(in_python, in_a_shell)
+    hint = _SETTING.sub(lambda found: f"--{found[1]}:", hint)
     return _DRAW_ARGUMENT.sub(lambda found: _DRAW_OPTIONS[found[0]], _ARGUMENT.sub(_option, hint))
 
 
@@ -129,7 +131,11 @@ _ARGUMENT = re.compile(
     r"(?<!\S)(retry|partial|strict|pictures|workers|include_partial|skip_damaged|skip_unreadable|metric|items|repeats|"
     r"threshold|target|folds|families|budgets|level)=(True|\d+(?:\.\d+)?|'[\w.]+')(?=[\s.,:;]|$)"
 )
-_SETTING = re.compile(r"^(target|folds|budgets|level|over|draws|seed|families|timeout|items|split|threshold):")
+_CALLS = {
+    "rank(win_rates(…))": "--win-rates",
+    "panel(…, repeats='mean')": "`magnet-arrow panel … --repeats mean`",
+}
+_SETTING = re.compile(r"^(target|repeats|folds|budgets|level|over|draws|seed|families|timeout|items|split|threshold):")
 _DRAW_OPTIONS = {"num_example_runs": "--examples", "num_eval_samples": "--samples", "random_seed": "--seed"}
 _DRAW_ARGUMENT = re.compile(rf"(?<!\S)({'|'.join(_DRAW_OPTIONS)})(?=[\s.,:;]|$)")
 

@@ -200,6 +200,13 @@ def test_a_name_of_several_runs_or_none_removes_nothing(name: str, tmp_path: Pat
     assert Cache(tmp_path).runs().height == 2
 
 
+def test_a_source_is_offered_where_one_can_be_named(tmp_path: Path) -> None:
+    commit_runs(tmp_path, {"a": [1]}, source="s0")
+    path = Cache(tmp_path).snapshot().manifest.sources[0].path
+    with pytest.raises(RunNotCachedError, match="Did you mean"):
+        Cache(tmp_path).remove(path + "x")
+
+
 def test_what_is_cached_is_one_row_a_run(tmp_path: Path) -> None:
     commit_runs(tmp_path, {"b": [1, 2], "a": [3]})
     runs = Cache(tmp_path).runs()

@@ -29,6 +29,8 @@ FOLDER = "mmlu:subject={},method=multiple_choice_joint,model=openai_gpt2"
         pytest.param("stats.mean", ["stats.mean"], [], id="the-name-itself-is-no-help"),
         pytest.param("xyz", COLUMNS, [], id="nothing-near"),
         pytest.param("", COLUMNS, [], id="empty"),
+        pytest.param(".", ["a", "b."], ["b."], id="a-separator-alone"),
+        pytest.param("x.", ["a.", "b"], [], id="an-empty-last-part"),
         pytest.param("x" * 100_000, ["x" * 99_999], [], id="far-too-long"),
     ],
 )

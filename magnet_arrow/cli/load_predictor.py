@@ -6,6 +6,7 @@ What it prints does not reach the data on stdout, and an error or exit in its co
 import contextlib
 import importlib
 import os
+import pkgutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,7 +75,8 @@ def load_class(name: str, bases: tuple[type, ...]) -> type[Any]:
         missing = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
         if not missing or not f"{module_name}.".startswith(f"{missing}."):
             raise
-        raise typer.BadParameter(f"there is no module {module_name!r} in this folder or installed.") from None
+        hint = did_you_mean(module_name, _modules_next_to(module_name))
+        raise typer.BadParameter(f"there is no module {module_name!r} in this folder or installed. {hint}") from None
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, bases)):
         classes = [(name, value) for name, value in vars(module).items() if isinstance(value, type)]
@@ -88,6 +90,14 @@ def load_class(name: str, bases: tuple[type, ...]) -> type[Any]:
     if lacking:
         raise typer.BadParameter(f"{name} has no method {' and no '.join(lacking)}.")
     return found
+
+
+def _modules_next_to(name: str) -> list[str]:
+    """Modules of the package that a module would be in, or of this folder."""
+    package = name.rpartition(".")[0]
+    begin = f"{package}." if package else ""
+    places = getattr(sys.modules.get(package), "__path__", []) if package else [os.curdir]
+    return [begin + module.name for module in pkgutil.iter_modules(places)]
 
 
 def with_own_errors(predict: Callable[..., object]) -> Callable[..., object]:

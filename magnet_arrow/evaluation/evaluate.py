@@ -13,7 +13,7 @@ from magnet_arrow.errors import SettingError, WorkersLostError
 from magnet_arrow.evaluation.harness.budgets import BUDGETS, Budget, check_budgets
 from magnet_arrow.evaluation.harness.calls import OF_OTHERS, Answer, said
 from magnet_arrow.evaluation.harness.fold_runner import Job, each_fold, run_folds
-from magnet_arrow.evaluation.harness.folds import BY_MODEL, Folds, Target, make_folds
+from magnet_arrow.evaluation.harness.folds import BY_MODEL, Folds, Target, check_folds, make_folds
 from magnet_arrow.evaluation.harness.prediction_frame import prediction_frame
 from magnet_arrow.evaluation.panel_predictor import PanelPredictor
 from magnet_arrow.evaluation.predictors.magnet_adapters import MagnetPredictor, adapted
@@ -107,6 +107,7 @@ def evaluate(
     [('owl', 0.5, 1.0, 0.25), ('wren', 0.5, 0.5, 0.5), ('finch', 0.5, 0.0, 0.75)]
     """
     given = _instances(predictors)
+    check_folds(target, folds)
     _check_count("draws", draws, 1)
     _check_count("seed", seed, 0)
     if executor is not None and not hasattr(executor, "submit"):

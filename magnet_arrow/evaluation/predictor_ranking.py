@@ -5,6 +5,7 @@ from math import pi, sqrt
 
 import polars as pl
 
+from magnet_arrow._near_names import did_you_mean
 from magnet_arrow.errors import SettingError
 from magnet_arrow.statistics.comparisons import compare
 from magnet_arrow.statistics.intervals import MIN_LEVELS
@@ -81,7 +82,14 @@ def checked_factors(over: Sequence[str]) -> Sequence[str]:
         SettingError: they are not.
     """
     if isinstance(over, str) or not 0 < len(over) <= 2 or not set(over) <= set(_VALUE):
-        raise SettingError("over:", expected=f"one or two of {', '.join(_VALUE)}", found=repr(over))
+        unknown = [] if isinstance(over, str) else [name for name in over if name not in _VALUE]
+        near = [did_you_mean(str(name), _VALUE) for name in unknown]
+        raise SettingError(
+            "over:",
+            expected=f"one or two of {', '.join(_VALUE)}",
+            found=repr(over),
+            hint=" ".join(filter(None, near)) or None,
+        )
     return over
 
 

@@ -48,7 +48,7 @@ def win_rates(
     [('a', 'gsm', 0.25), ('b', 'gsm', 1.0), ('c', 'gsm', 0.25)]
     """
     if ties not in ("half", "row"):
-        raise SettingError(f"ties={ties!r} is no choice.", expected="'half' or 'row'")
+        raise SettingError.among("ties", ties, ("half", "row"))
     panel = (
         data if isinstance(data, Panel) else Panel.from_frame(data, model=model, item=item, score=score, missing="keep")
     )

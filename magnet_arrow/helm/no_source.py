@@ -130,12 +130,13 @@ def _not_there(path: str) -> SourceNotFoundError:
         names = sorted(filesystem.names(missing.parent))
     except (OSError, ValueError):
         names = []
-    near = near_names(missing.name, names)[:1]
+    near = [missing.parent / name for name in near_names(missing.name, names)[:1]]
+    with_rest = [folder / Path(path).relative_to(missing) for folder in near]
     return SourceNotFoundError(
         f"There is no {path!r}.",
         expected="a path to an outputs folder, its runs, a suite or a run, or a glob pattern",
         found=f"in {missing.parent}: {in_words(names, 'entry', 'entries')}",
-        hint=f"Did you mean {missing.parent / near[0]}?" if near else None,
+        hint=next((f"Did you mean {one}?" for one in (*with_rest, *near) if filesystem.exists(str(one))), None),
     )
 
 

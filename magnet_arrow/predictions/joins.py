@@ -12,6 +12,7 @@ import polars as pl
 
 from magnet_arrow._text import counted, for_terminal
 from magnet_arrow.errors import ColumnNotFoundError, JoinError, SettingError, warn
+from magnet_arrow.predictions.asked import check_choice
 from magnet_arrow.query.polars_types import polars_type
 from magnet_arrow.schema.registry import RUN, TABLES, Table
 
@@ -113,9 +114,9 @@ def join_instances(
     >>> join_instances(states, stats).rows.select("exact_match").sum().collect().item()
     18.0
     """
-    _check_choice("validate", validate, ("m:1", "1:1"))
-    _check_choice("unmatched", unmatched, ("report", "error", "ignore"))
-    _check_choice("duplicates", duplicates, ("error", "first", "last", "mean"))
+    check_choice("validate", validate, ("m:1", "1:1"))
+    check_choice("unmatched", unmatched, ("report", "error", "ignore"))
+    check_choice("duplicates", duplicates, ("error", "first", "last", "mean"))
     _check_frames(request_states=request_states, per_instance_stats=per_instance_stats)
     request_states, per_instance_stats = request_states.lazy(), per_instance_stats.lazy()
     states, stats = instance_keys(request_states, per_instance_stats)
@@ -310,11 +311,6 @@ def _check_stat_types(types: pl.Schema) -> None:
     for fits, column, expected, found in checks:
         if not fits:
             raise JoinError(f"Column {column!r}:", expected=expected, found=str(found), hint=_AS_SCANNED)
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise SettingError(f"{name}:", expected=" or ".join(map(repr, choices)), found=repr(value))
 
 
 def _check_frames(**frames: object) -> None:

@@ -96,7 +96,7 @@ class Panel:
     def _of_rows(cls, rows: pl.DataFrame, missing: Missing) -> Self:
         """A panel of rows with our own column names and types."""
         if missing not in ("refuse", "keep"):
-            raise SettingError(f"missing={missing!r} is no choice.", expected="'refuse' or 'keep'")
+            raise SettingError.among("missing", missing, ("refuse", "keep"))
         _check_rows(rows)
         models, items = (rows.get_column(name).unique(maintain_order=True) for name in _CELL)
         if rows.height < len(models) * len(items) and missing == "refuse":

@@ -6,8 +6,9 @@ from typing import Literal, TypeAlias
 
 import polars as pl
 
+from magnet_arrow._near_names import did_you_mean
 from magnet_arrow.errors import ColumnNotFoundError, PanelError, SettingError
-from magnet_arrow.predictions.asked import check_name
+from magnet_arrow.predictions.asked import check_choice, check_name
 from magnet_arrow.predictions.metrics import split_rank
 from magnet_arrow.predictions.panel import EXCLUDED, METRICS, Panel
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, SCORE
@@ -68,14 +69,13 @@ def rows_of_cells(
     Columns of the samples: `model`, `item`, `score`, `metric`, `trial`, `source`, `suite`, `run`, those that name the
     instance, and `SCENARIO`: JSON of the scenario and its arguments.
     """
-    if wanted.repeats not in ("refuse", "mean"):
-        raise SettingError(f"repeats={wanted.repeats!r} is no choice.", expected="'refuse' or 'mean'")
+    check_choice("repeats", wanted.repeats, ("refuse", "mean"))
     _check_wanted(wanted)
     rows = _wanted_rows(samples, main_metrics, wanted)
     excluded = _excluded(rows)
     rows = rows.filter(pl.col(_REASON).is_null())
     if rows.is_empty():
-        raise _nothing_left(excluded, wanted)
+        raise _nothing_left(samples, excluded, wanted)
     _check(rows, wanted)
     _check_metrics(rows)
     if wanted.items != _ITEM_KEY:
@@ -143,15 +143,24 @@ def _excluded(rows: pl.DataFrame) -> pl.DataFrame:
     return counts.cast(EXCLUDED)
 
 
-def _nothing_left(excluded: pl.DataFrame, wanted: Wanted) -> PanelError:
+def _nothing_left(samples: pl.LazyFrame, excluded: pl.DataFrame, wanted: Wanted) -> PanelError:
     if excluded.is_empty():
         asked = f"split {wanted.split!r}, perturbation {wanted.perturbation!r}, trial {wanted.trial!r}"
-        return PanelError("No sample is of what was asked for.", found=f"none with {asked}")
+        hint = _near_split_or_perturbation(samples, wanted) or None
+        return PanelError("No sample is of what was asked for.", found=f"none with {asked}", hint=hint)
     reasons = ", ".join(f"{rows:,} as {reason}" for _, reason, rows in excluded.iter_rows())
     hint = (
         "Name a metric: metric='exact_match'." if "metric" in reasons else "Name another column: items='instance_id'."
     )
     return PanelError("No sample can be a cell of a panel.", found=f"excluded: {reasons}", hint=hint)
+
+
+def _near_split_or_perturbation(samples: pl.LazyFrame, wanted: Wanted) -> str:
+    known = samples.select("split", "perturbation").unique().collect()
+    perturbed = known.filter(pl.col("perturbation").eq_missing(pl.lit(wanted.perturbation, pl.String)))
+    if perturbed.is_empty():
+        return did_you_mean(wanted.perturbation or "", known["perturbation"].drop_nulls())
+    return did_you_mean(wanted.split, perturbed["split"].drop_nulls())
 
 
 def _check(rows: pl.DataFrame, wanted: Wanted) -> None:
@@ -207,7 +216,7 @@ def _check_runs(rows: pl.DataFrame) -> None:
         raise PanelError(
             f"{several.height:,} cells have scores of several runs of one scenario by one model.",
             found=f"{len(names)} runs for model {model!r}, item {item!r}: {_few(names)}",
-            hint="Choose some of the runs, or average over them: repeats='mean'.",
+            hint="Choose some of the runs, or average over them: panel(…, repeats='mean').",
         )
 
 

@@ -54,7 +54,7 @@ def scan_samples(
 ) -> pl.LazyFrame:
     """See `HelmRuns.scan_samples`."""
     if rows not in ("samples", "requests"):
-        raise SettingError("rows:", expected="'samples' or 'requests'", found=repr(rows))
+        raise SettingError.among("rows", rows, ("samples", "requests"))
     if not (metrics in ("main", "all") if isinstance(metrics, str) else isinstance(metrics, Sequence)):
         raise SettingError("metrics:", expected="'main', 'all' or a list of names", found=repr(metrics))
     for name in metrics:

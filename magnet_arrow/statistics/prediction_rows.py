@@ -226,6 +226,6 @@ def checked_unanswered(given: Any) -> Unanswered:
         SettingError: it is not.
     """
     if given not in ("exclude", "train_mean"):
-        raise SettingError(f"unanswered={given!r} is no choice.", expected="'exclude' or 'train_mean'")
+        raise SettingError.among("unanswered", given, ("exclude", "train_mean"))
     choice: Unanswered = given
     return choice

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from magnet_arrow._near_names import did_you_mean
@@ -10,12 +10,13 @@ from magnet_arrow.errors import RunNotCachedError
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 
-def find_cached(snapshot: Snapshot, name: str) -> CachedRun:
+def find_cached(snapshot: Snapshot, name: str, *, others: Iterable[str] = ()) -> CachedRun:
     """The cached run that a user means.
 
     Args:
         snapshot: of the cache.
         name: a run's folder (it may be gone), its key, `suite/folder`, or its folder's name if no other run has it.
+        others: what else the user could have named, to be offered if it is near.
 
     Raises:
         RunNotCachedError: none, or several.
@@ -32,7 +33,7 @@ def find_cached(snapshot: Snapshot, name: str) -> CachedRun:
     ):
         chosen = chosen or [run for run in snapshot.runs.values() if is_meant(run)]
     if len(chosen) != 1:
-        raise _not_one(snapshot, name, chosen)
+        raise _not_one(snapshot, name, chosen, others)
     return chosen[0]
 
 
@@ -43,11 +44,13 @@ def _lies_at(run: CachedRun, sources: Mapping[str, Path], path: Path) -> bool:
     return source is not None and path in (source / "runs" / below, source / below)
 
 
-def _not_one(snapshot: Snapshot, name: str, chosen: Sequence[CachedRun]) -> RunNotCachedError:
+def _not_one(snapshot: Snapshot, name: str, chosen: Sequence[CachedRun], others: Iterable[str]) -> RunNotCachedError:
     if chosen:
         keys = ", ".join(run.key for run in chosen)
         return RunNotCachedError(f"{len(chosen)} cached runs are called {name!r}.", hint=f"Name one of them: {keys}.")
-    hint = did_you_mean(name, distinct_names(snapshot)) or "`magnet-arrow ls` shows which there are."
+    known = [*distinct_names(snapshot), *others]
+    hint = did_you_mean(name, known) or did_you_mean(os.path.basename(os.path.normpath(name)), known)
+    hint = hint or "`magnet-arrow ls` shows which there are."
     return RunNotCachedError(f"The cache {snapshot.path} has no run {name!r}.", hint=hint)
 
 
@@ -77,6 +80,7 @@ def find_all(snapshot: Snapshot, name: str) -> list[str]:
     held |= {key: (run.source, run.suite, run.folder) for key, run in snapshot.rejected.items()}
     if name in held:
         return [name]
+    sources = [source.path for source in snapshot.manifest.sources]
     folders = {source.id: Path(source.path) for source in snapshot.manifest.sources}
     path = Path(os.path.realpath(os.path.expanduser(name)))
     below = [
@@ -88,4 +92,4 @@ def find_all(snapshot: Snapshot, name: str) -> list[str]:
     ]
     called = [key for key, (_, suite, folder) in held.items() if f"{suite}/{folder}" == name]
     called = called or [key for key, (_, _, folder) in held.items() if folder == name]
-    return below or (called if len(called) == 1 else [find_cached(snapshot, name).key])
+    return below or (called if len(called) == 1 else [find_cached(snapshot, name, others=sources).key])

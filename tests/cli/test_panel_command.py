@@ -48,6 +48,6 @@ def test_what_cannot_be_written_is_wrong_use(run: Run, demo_outputs: Path, tmp_p
 def test_several_runs_of_a_scenario_are_averaged_if_told(run: Run, demo_outputs: Path, tmp_path: Path) -> None:
     code, _, err = run("panel", demo_outputs, "--to", tmp_path / "panel.csv")
     assert (code, "several runs of one scenario" in err) == (2, True)
-    assert "--repeats mean." in err
+    assert "`magnet-arrow panel … --repeats mean`." in err
     code, out, err = run("panel", demo_outputs, "--to", tmp_path / "panel.csv", "--repeats", "mean")
     assert (code, "2 models × 14 items" in out, "are means" in err) == (0, True, True)

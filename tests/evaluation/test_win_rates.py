@@ -72,7 +72,7 @@ def test_nothing_to_compare() -> None:
 
 
 def test_wrong_arguments() -> None:
-    with pytest.raises(SettingError, match="expected 'half' or 'row'"):
+    with pytest.raises(SettingError, match="ties:\n  expected one of half, row"):
         win_rates(table(ROWS), ties="full")  # type: ignore[arg-type]
     with pytest.raises(SettingError, match="expected a bool, or one by item"):
         win_rates(table(ROWS), lower_is_better=None)  # type: ignore[arg-type]

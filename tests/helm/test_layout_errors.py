@@ -74,7 +74,11 @@ def test_a_path_that_is_not_there(outputs: Path) -> None:
         find_runs(outputs / "runs" / "v11" / "a:x")
     assert caught.value.message == f"There is no '{outputs}/runs/v11/a:x'."
     assert caught.value.found == f"in {outputs}/runs: 2 entries (v1, v2)"
-    assert caught.value.hint == f"Did you mean {outputs}/runs/v1?"
+    assert caught.value.hint == f"Did you mean {outputs}/runs/v1/a:x?"
+    for wrong, right in (("rusn/v1", "runs/v1"), ("runs/v1x/a:x", "runs/v1/a:x"), ("rusn/xyz", "runs")):
+        with pytest.raises(SourceNotFoundError) as caught:
+            find_runs(outputs / wrong)
+        assert caught.value.hint == f"Did you mean {outputs / right}?"
     assert isinstance(caught.value, FileNotFoundError)
 
 

@@ -150,7 +150,7 @@ def test_unequal_items_may_be_kept_as_missing() -> None:
     assert panel.missing.rows() == [("owl", "c")]
     assert panel.complete().items == ["b", "a"]
     assert panel.complete().matrix().tolist() == [[1.0, 0.0], [0.5, 0.25]]
-    with pytest.raises(SettingError, match="'refuse' or 'keep'"):
+    with pytest.raises(SettingError, match="one of refuse, keep"):
         from_rows(rows, missing="drop")
     with pytest.raises(PanelError, match="No item has a score of every model"):
         from_rows({"llm": ["a", "b"], "question": [1, 2], "right": [1, 1]}, missing="keep").complete()

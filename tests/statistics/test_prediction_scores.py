@@ -163,7 +163,7 @@ def test_what_a_run_predictor_gives_can_be_scored() -> None:
         ({"by": 3}, SettingError, "a name or a list of names"),
         ({"by": [3]}, SettingError, "strings"),
         ({"level": 95}, SettingError, "a number between 0 and 1"),
-        ({"unanswered": "drop"}, SettingError, "'exclude' or 'train_mean'"),
+        ({"unanswered": "drop"}, SettingError, "one of exclude, train_mean"),
         ({"predicted": "model"}, PredictionError, "expected numbers, found String"),
         ({"actual": None}, SettingError, "a string"),
     ],

@@ -1,6 +1,6 @@
 """Folds: which models and items are held out together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
@@ -9,6 +9,7 @@ import polars as pl
 from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import FamilyNotFoundError, SettingError
 from magnet_arrow.evaluation.score_matrix import ScoreMatrix
+from magnet_arrow.predictions.asked import check_choice
 
 if TYPE_CHECKING:
     from magnet_arrow._numpy import Integers
@@ -69,27 +70,26 @@ def make_folds(matrix: ScoreMatrix, target: Target, folds: Folds, seed: int) -> 
             learn from.
         FamilyNotFoundError: nobody has said of which family or organisation a model is.
     """
-    check_choice("target", target, TARGETS)
-    check_choice("folds", folds, FOLDS)
+    check_folds(target, folds)
     if target == "extrapolation":
         return list(_extrapolation(matrix))
-    if target == "model" and folds not in BY_MODEL:
-        hint = "Predict runs of models whose other runs were seen by target='run'."
-        raise SettingError(f"folds={folds!r} leaves no model out.", expected=f"one of {', '.join(BY_MODEL)}", hint=hint)
     if folds in BY_MODEL:
         return list(_by_model(matrix, folds, alone=target != "run"))
     made = {"run": _by_run, "scenario": _by_scenario}
     return list(_by_item(matrix, seed) if folds == "item" else made[folds](matrix))
 
 
-def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    """Raise if a value is none of the choices.
+def check_folds(target: str, folds: str) -> None:
+    """Raise if there is no such target or kind of fold, or they do not go together.
 
     Raises:
-        SettingError: it is none.
+        SettingError: so it is.
     """
-    if value not in choices:
-        raise SettingError.among(name, value, choices)
+    check_choice("target", target, TARGETS)
+    check_choice("folds", folds, FOLDS)
+    if target == "model" and folds not in BY_MODEL:
+        hint = "Predict runs of models whose other runs were seen by target='run'."
+        raise SettingError(f"folds={folds!r} leaves no model out.", expected=f"one of {', '.join(BY_MODEL)}", hint=hint)
 
 
 def _by_model(matrix: ScoreMatrix, folds: Folds, *, alone: bool) -> Iterator[Fold]:
