@@ -8,7 +8,6 @@ import errno
 import html
 import os
 import re
-from collections.abc import Sequence
 
 _SHOWN_AS_THEY_ARE = frozenset("\u00a0\u3000\u200d\ufe0f")
 """Not printable according to Unicode, but harmless and common: two spaces, and the joiners in emoji."""
@@ -36,17 +35,6 @@ def for_html(text: str) -> str:
     '&lt;b title=&quot;x&quot;&gt;'
     """
     return html.escape("".join(char if char in "\n\t" else _visible(char) for char in text))
-
-
-def html_list(kind: str, text: str, names: Sequence[str], count: int = 5) -> str:
-    """HTML for a notebook: a line, and the first `count` names below it.
-
-    >>> html_list("HelmRuns", "2 runs", ["a", "b"], count=1)
-    '<b>HelmRuns</b> 2 runs<ul><li>a</li><li>… 1 more</li></ul>'
-    """
-    items = "".join(f"<li>{for_html(name)}</li>" for name in names[:count])
-    more = f"<li>… {len(names) - count} more</li>" if len(names) > count else ""
-    return f"<b>{kind}</b> {for_html(text)}" + (f"<ul>{items}{more}</ul>" if items else "")
 
 
 def counted(count: int, one: str) -> str:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from magnet_arrow._forks import require_threads
-from magnet_arrow.errors import Rejected
+from magnet_arrow._text import as_size, counted
+from magnet_arrow.errors import CacheError, ForkedError, Rejected
+from magnet_arrow.pages import card, few
 from magnet_arrow.query import duckdb_views, scan_runs
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.sources.file import plain_name
@@ -41,6 +43,20 @@ class Cache:
 
     def __repr__(self) -> str:
         return f"Cache({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        facts = {"folder": str(self.path)}
+        try:
+            snapshot = self.snapshot()
+            runs = snapshot.runs
+        except (CacheError, ForkedError) as error:
+            return card("Cache", facts, str(error).split("\n"))
+        n_partial = sum(run.entry.is_partial for run in runs.values())
+        counts = {"partial": n_partial, "stale": len(snapshot.stale), "rejected": len(snapshot.manifest.rejected)}
+        others = "".join(f", {count:,} {what}" for what, count in counts.items() if count)
+        facts["runs"] = f"{counted(len(runs), 'run')}{others}"
+        facts["size"] = as_size(sum(segment.size_bytes for segment in snapshot.manifest.segments))
+        return card("Cache", facts, few([f"Source: {source.path}" for source in snapshot.manifest.sources]))
 
     @classmethod
     def coerce(cls, cache: "Cache | str | os.PathLike[str] | None") -> "Cache":

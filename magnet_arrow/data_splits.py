@@ -21,6 +21,7 @@ from magnet_arrow.helm.layout import Source
 from magnet_arrow.ingestion.ensure_cached import rejected_error
 from magnet_arrow.ingestion.run_specs import read_run_specs
 from magnet_arrow.outputs import HelmRuns
+from magnet_arrow.pages import card, few
 from magnet_arrow.predictions.levels import Level, check_level, sees, visible_states
 from magnet_arrow.query.frames import CachedRuns
 from magnet_arrow.query.kept_frames import copied, read_copy, scan_kept
@@ -60,6 +61,9 @@ class TrainSplit:
     def __repr__(self) -> str:
         """Numbers of rows of the frames."""
         return _rows(self)
+
+    def _repr_html_(self) -> str:
+        return _card(self)
 
 
 class SequesteredTestSplit:
@@ -110,6 +114,9 @@ class SequesteredTestSplit:
         """Numbers of rows of the frames."""
         return _rows(self)
 
+    def _repr_html_(self) -> str:
+        return _card(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TestSplit:
@@ -135,6 +142,9 @@ class TestSplit:
     def __repr__(self) -> str:
         """Numbers of rows of the frames."""
         return _rows(self)
+
+    def _repr_html_(self) -> str:
+        return _card(self)
 
     def sequester(self, level: Level = "outputs", level_of_others: Level = "plan") -> SequesteredTestSplit:
         """A copy of the part that a predictor may see. It holds no reference to this split.
@@ -463,3 +473,14 @@ def _has_id(rows: pl.LazyFrame, column: str, ids: pl.Series) -> pl.Expr:
 def _rows(split: TrainSplit | TestSplit | SequesteredTestSplit) -> str:
     counts = ", ".join(f"{name}: {frame.height} rows" for name, frame in frames_of(split).items())
     return f"<{type(split).__name__} {counts}>"
+
+
+def _card(split: TrainSplit | TestSplit | SequesteredTestSplit) -> str:
+    """The runs of a split, and the sizes of the frames that it has."""
+    frames = frames_of(split)
+    facts = {
+        name: f"{counted(frame.height, 'row')}, {counted(frame.width, 'column')}" for name, frame in frames.items()
+    }
+    runs = split.run_specs
+    names = runs.get_column(RUN_NAME).to_list() if RUN_NAME in runs.columns else []
+    return card(type(split).__name__, facts, few([str(name) for name in names]))

@@ -322,6 +322,11 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     end_byte: int | None = None
     sample: str | None = None
 
+    @property
+    def summary(self) -> str:
+        """Run, file and reason on one line."""
+        return f"{Where(self.run, self.file or None)}: {self.reason}"
+
     @classmethod
     def from_error(cls, run: str, err: MagnetError) -> Self:
         """The value for an error, as reports and the cache hold it."""

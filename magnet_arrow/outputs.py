@@ -14,11 +14,12 @@ from typing import Self, cast, overload
 import polars as pl
 
 from magnet_arrow._near_names import did_you_mean_pattern
-from magnet_arrow._text import counted, for_terminal, html_list
+from magnet_arrow._text import counted, for_terminal
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import NoRunsError
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import Found, RunPlace, Source, find_outputs, find_runs, find_suites
+from magnet_arrow.pages import card, few
 from magnet_arrow.query.arrow_stream import TableHandle
 from magnet_arrow.query.frames import Frames
 from magnet_arrow.query.projection import Columns
@@ -95,7 +96,7 @@ class HelmSuite(_OfRuns):
         return f"<HelmSuite {for_terminal(str(self.path))}>"
 
     def _repr_html_(self) -> str:
-        return html_list("HelmSuite", str(self.path), [])
+        return card("HelmSuite", {"folder": str(self.path)})
 
 
 class HelmSuites(_OfRuns, Sequence[HelmSuite]):
@@ -158,7 +159,7 @@ class HelmSuites(_OfRuns, Sequence[HelmSuite]):
         return f"<HelmSuites {counted(len(self), 'suite')}>"
 
     def _repr_html_(self) -> str:
-        return html_list("HelmSuites", counted(len(self), "suite"), [suite.name for suite in self])
+        return card("HelmSuites", {"suites": f"{len(self):,}"}, few([suite.name for suite in self]))
 
 
 class HelmOutputs(_OfRuns):
@@ -268,7 +269,7 @@ class HelmOutputs(_OfRuns):
         return f"<HelmOutputs {for_terminal(str(self.path))}>"
 
     def _repr_html_(self) -> str:
-        return html_list("HelmOutputs", str(self.path), [])
+        return card("HelmOutputs", {"folder": str(self.path)})
 
 
 _SUITE_BY_NAME = 'By name choose outputs.suites("NAME").'

@@ -475,14 +475,14 @@ def test_showing_reads_no_data(dump: Path):
         file.write_text("no JSON")
     runs = HelmRuns(dump)
     assert repr(runs) == "<HelmRuns 5 runs>"
-    assert runs._repr_html_().count("<li>") == 5
+    assert runs._repr_html_().count("<p") == 5
 
 
 def test_many_runs_are_shown_by_the_first_few(tmp_path: Path):
     write_runs(tmp_path, [make_run(f"run {number}") for number in range(9)])
     shown = HelmRuns(tmp_path)._repr_html_()
     assert "9 runs" in shown
-    assert shown.count("<li>") == 6
+    assert shown.count("<p") == 6
     assert "4 more" in shown
 
 

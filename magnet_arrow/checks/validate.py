@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from magnet_arrow._forks import require_threads
+from magnet_arrow._text import counted
 from magnet_arrow.decode.anomalies import add_counts
 from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.decode.wire import TEXT_FORM, unescape
@@ -25,6 +26,7 @@ from magnet_arrow.ingestion.reading import Found, where_of
 from magnet_arrow.ingestion.rejection import ReadModeError, not_read, rejected_of, said, unfit
 from magnet_arrow.ingestion.rules import Progress, ReadMode, Rules, StampedRun
 from magnet_arrow.ingestion.run_reader import is_streamed, stamps_of
+from magnet_arrow.pages import card, few
 from magnet_arrow.records.row_group import Batch
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import EXTRA, Table
@@ -118,6 +120,28 @@ class ValidationReport:
     def releases(self) -> dict[Era, int]:
         """How many runs were written by which HELM releases, as far as their fields tell."""
         return dict(sorted(Counter(found.era for found in self.runs if found.era is not None).items()))
+
+    def __repr__(self) -> str:
+        """How many runs there are, how many would be rejected, and how many values are unexpected."""
+        return f"<ValidationReport {self._counts()}, {self._n_unexpected()}>"
+
+    def _repr_html_(self) -> str:
+        of_tables = [f"{table} {rows:,}" for table, rows in self.rows.items() if rows]
+        facts = {
+            "runs": self._counts(),
+            "rows": ", ".join(of_tables) or "none",
+            "unexpected": self._n_unexpected(),
+            "HELM": ", ".join(f"{era} ({counted(count, 'run')})" for era, count in self.releases.items()),
+        }
+        reasons = [f"Rejected: {one.summary}" for one in self.rejected]
+        unexpected = [f"{what} at {place}: {count:,}" for (what, place), count in self.unexpected.items()]
+        return card("Validation", facts, few([*reasons, *unexpected, *self.notes]))
+
+    def _counts(self) -> str:
+        return f"{counted(len(self.runs), 'run')}, {len(self.rejected):,} rejected"
+
+    def _n_unexpected(self) -> str:
+        return f"{sum(self.unexpected.values()):,} values unexpected"
 
 
 def validate(

@@ -14,6 +14,7 @@ from itertools import accumulate, groupby
 from operator import itemgetter
 from pathlib import Path
 
+from magnet_arrow._text import counted
 from magnet_arrow.cache import Cache
 from magnet_arrow.checks.json_diff import Difference
 from magnet_arrow.checks.run_comparison import Found, NotCovered, Pair, compare_runs
@@ -24,6 +25,7 @@ from magnet_arrow.helm.run_place import is_utf8, place_of
 from magnet_arrow.ingestion.parallel import process_pool
 from magnet_arrow.ingestion.reading import where_of, why_not_kept
 from magnet_arrow.ingestion.rules import Progress
+from magnet_arrow.pages import card, few
 from magnet_arrow.restore.run_files import kept_names
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import plain_name
@@ -74,6 +76,27 @@ class VerifyReport:
     def exact_share(self) -> float:
         """Share of the files that are rebuilt byte for byte, 0 to 1."""
         return self.exact / self.files if self.files else 0.0
+
+    def __repr__(self) -> str:
+        """Whether the cache can replace the source, and what was compared."""
+        what = "equal" if self.is_equal else "not equal"
+        return f"<VerifyReport {what}: {self._compared()}, {counted(self.n_differences, 'difference')}>"
+
+    def _repr_html_(self) -> str:
+        lost = [file for file in self.not_covered if file.is_loss]
+        facts = {
+            "the cache can replace the source": "yes" if self.is_equal else "no",
+            "compared": f"{self._compared()}, {counted(self.values, 'value')}",
+            "byte for byte": f"{counted(self.exact, 'file')} ({self.exact_share:.0%})",
+            "differences": f"{self.n_differences:,}",
+            "rejected": counted(len(self.rejected), "run"),
+            "not compared": f"{counted(len(self.not_covered), 'file')}, {len(lost):,} of them lost",
+        }
+        reasons = [*map(str, self.differences), *(f"Rejected: {one.summary}" for one in self.rejected)]
+        return card("Verification", facts, few([*reasons, *(f"{file.path}: {file.reason}" for file in lost)]))
+
+    def _compared(self) -> str:
+        return f"{counted(self.runs, 'run')}, {counted(self.files, 'file')}"
 
 
 def verify(

@@ -10,12 +10,13 @@ from typing import Any
 
 import polars as pl
 
+from magnet_arrow._text import counted
 from magnet_arrow.errors import BadFileError, SettingError, Where
 from magnet_arrow.evaluation.harness.budgets import ALL, Budget
 from magnet_arrow.evaluation.harness.prediction_frame import PREDICTIONS
 from magnet_arrow.evaluation.predictor_ranking import rank_predictors
 from magnet_arrow.evaluation.report.page import report_of
-from magnet_arrow.pages import Report
+from magnet_arrow.pages import Report, card, few
 from magnet_arrow.predictions.panel_files import replacing
 from magnet_arrow.sources.paths import readable_file
 from magnet_arrow.statistics.prediction_scores import score
@@ -59,6 +60,27 @@ class Evaluation:
             f"<Evaluation {n_predictors:,} predictor{'s' * (n_predictors != 1)}, {n_folds:,} folds, "
             f"{self.predictions.height:,} predictions{failed}>"
         )
+
+    def _repr_html_(self) -> str:
+        arguments, data = self.provenance["arguments"], self.provenance["data"]
+        names = [predictor["name"] for predictor in self.provenance["predictors"]]
+        n_failed = self.predictions.get_column("predicted").null_count()
+        by = f" by {arguments['folds']}" if arguments["folds"] else ""
+        facts = {
+            "target": arguments["target"],
+            "folds": f"{len(self.provenance['folds']):,}{by}",
+            "budgets": ", ".join(map(str, arguments["budgets"])),
+            "data": ", ".join(
+                [
+                    counted(data["models"], "model"),
+                    counted(data["items"], "item"),
+                    counted(len(data["scenarios"]), "scenario"),
+                ]
+            ),
+            "predictions": f"{self.predictions.height:,}, {n_failed:,} not answered",
+            "predictors": ", ".join(few(names)),
+        }
+        return card("Evaluation", facts, ["ranking() ranks the predictors, report() makes a page."])
 
     @property
     def errors(self) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from magnet_arrow._text import as_size, counted
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheError, Rejected
 from magnet_arrow.helm import layout
@@ -14,6 +15,7 @@ from magnet_arrow.ingestion.execution import Ingestion
 from magnet_arrow.ingestion.parallel.settings import WorkerSettings
 from magnet_arrow.ingestion.plan import Plan, vanished_runs
 from magnet_arrow.ingestion.rules import Progress, Rules
+from magnet_arrow.pages import card, few
 from magnet_arrow.storage import manifest
 from magnet_arrow.storage.snapshot import Snapshot
 
@@ -71,6 +73,30 @@ class IngestReport:
     skipped_partial: int = 0
     lacking: tuple[Rejected, ...] = ()
     stale: tuple[StaleRun, ...] = ()
+
+    def __repr__(self) -> str:
+        """How many runs were ingested, unchanged, rejected and stale."""
+        return f"<IngestReport {self._counts()}>"
+
+    def _repr_html_(self) -> str:
+        of_tables = [f"{table} {rows:,}" for table, rows in self.rows.items() if rows]
+        facts = {
+            "runs": self._counts(),
+            "rows": ", ".join(of_tables) or "none",
+            "size": f"{as_size(self.bytes_in)} of JSON, {as_size(self.bytes_out)} in the cache",
+            "unexpected": counted(sum(self.unexpected.values()), "value"),
+            "seconds": f"{self.seconds:.1f}",
+        }
+        stale = [f"Stale: {one.run}: {one.why}" for one in self.stale]
+        reasons = [f"Rejected: {one.summary}" for one in self.rejected]
+        lacking = [f"Lacking: {one.summary}" for one in self.lacking]
+        return card("Ingest", facts, few([*reasons, *lacking, *stale, *self.notes]))
+
+    def _counts(self) -> str:
+        partial = f" ({self.partial:,} partial)" if self.partial else ""
+        others = {"rejected": len(self.rejected), "pruned": self.pruned, "stale": len(self.stale)}
+        more = "".join(f", {count:,} {what}" for what, count in others.items() if count)
+        return f"{counted(self.runs, 'run')} ingested{partial}, {self.skipped:,} unchanged{more}"
 
 
 def ingest(

@@ -5,8 +5,20 @@ page's policy (Content-Security-Policy) forbids scripts, and anything that would
 """
 
 from magnet_arrow.pages.blocks import Block, Details, Figure, Paragraph, Preformatted, Table
-from magnet_arrow.pages.card import card
+from magnet_arrow.pages.card import card, few
 from magnet_arrow.pages.page import Page, Section
 from magnet_arrow.pages.report import Report
 
-__all__ = ["Block", "Details", "Figure", "Page", "Paragraph", "Preformatted", "Report", "Section", "Table", "card"]
+__all__ = [
+    "Block",
+    "Details",
+    "Figure",
+    "Page",
+    "Paragraph",
+    "Preformatted",
+    "Report",
+    "Section",
+    "Table",
+    "card",
+    "few",
+]

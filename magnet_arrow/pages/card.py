@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from magnet_arrow._text import for_html
 
+MAX_NOTES = 5
+"""So many names or reasons are in a card."""
+
 # No colours but half-transparent grey, and no style element: what is around it, light or dark, stays as it is.
 _GREY = "rgba(128,128,128,.45)"
 _BOX = f"border:1px solid {_GREY};border-radius:6px;padding:.5em .9em;margin:.3em 0;max-width:52em"
@@ -27,3 +30,13 @@ def card(title: str, facts: Mapping[str, str], notes: Sequence[str] = ()) -> str
     body = f'<dl style="{_FACTS}">{pairs}</dl>' if pairs else ""
     below = "".join(f'<p style="{_NOTE}">{for_html(note)}</p>' for note in notes)
     return f'<div style="{_BOX}"><strong>{for_html(title)}</strong>{body}{below}</div>'
+
+
+def few(texts: Sequence[str]) -> list[str]:
+    """The first few texts, and how many more there are.
+
+    >>> few(["a", "b", "c", "d", "e", "f", "g"])
+    ['a', 'b', 'c', 'd', 'e', '… 2 more']
+    """
+    rest = len(texts) - MAX_NOTES
+    return [*texts[:MAX_NOTES], *([f"… {rest:,} more"] if rest > 0 else [])]

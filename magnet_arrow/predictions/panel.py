@@ -11,6 +11,7 @@ import polars as pl
 from magnet_arrow._numpy import numpy
 from magnet_arrow._text import counted
 from magnet_arrow.errors import PanelError, SettingError
+from magnet_arrow.pages import card, few
 from magnet_arrow.predictions import panel_files
 from magnet_arrow.predictions.asked import check_name
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, RESPONSE, SCORE
@@ -207,6 +208,17 @@ class Panel:
         lacking = f", {missing:,} score{'s' * (missing != 1)} missing" if missing else ""
         models, items = len(self.models), len(self.items)
         return f"<Panel {models:,} model{'s' * (models != 1)} × {items:,} item{'s' * (items != 1)}{lacking}>"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "models": f"{len(self.models):,}",
+            "items": f"{len(self.items):,}",
+            "missing": counted(self.missing.height, "score"),
+            "metrics": ", ".join(self.metrics.get_column("metric").unique(maintain_order=True)) or "not said",
+            "threshold": "none" if self.threshold is None else f"{self.threshold:g}",
+            "excluded": counted(int(self.excluded.get_column("rows").sum()), "sample"),
+        }
+        return card("Panel", facts, few(self.models))
 
 
 def load_panel(path: str | os.PathLike[str]) -> Panel:

@@ -6,13 +6,14 @@ from typing import NoReturn, overload
 
 import polars as pl
 
-from magnet_arrow._text import counted, for_terminal, html_list
+from magnet_arrow._text import counted, for_terminal
 from magnet_arrow.errors import CacheError, FilterError, SourceNotFoundError, UnsupportedError, warn
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace, Source, find_runs, is_run
 from magnet_arrow.helm.run_place import place_of
 from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.ingestion.run_specs import RunSpecs, readable_run_specs
+from magnet_arrow.pages import card, few
 from magnet_arrow.query.arrow_stream import TableHandle
 from magnet_arrow.query.frames import CachedRuns, Frames, registered_types, table_of_runs
 from magnet_arrow.query.projection import Columns
@@ -130,7 +131,7 @@ class HelmRun(HasReadOptions, Frames, Summaries):
         return f"<HelmRun {for_terminal(str(self.path))}>"
 
     def _repr_html_(self) -> str:
-        return html_list("HelmRun", str(self.path), [])
+        return card("HelmRun", {"folder": str(self.path)})
 
 
 class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames, Summaries):
@@ -340,7 +341,7 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames, Summaries):
         return f"<HelmRuns {self._counts()}>"
 
     def _repr_html_(self) -> str:
-        return html_list("HelmRuns", self._counts(), [place.folder for place in self.places])
+        return card("HelmRuns", {"runs": self._counts()}, few([place.folder for place in self.places]))
 
     def _counts(self) -> str:
         """Number of runs, and of partial ones if the cache can be read."""
