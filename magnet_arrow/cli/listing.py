@@ -8,6 +8,7 @@ import polars as pl
 from magnet_arrow._near_names import did_you_mean_pattern
 from magnet_arrow._text import counted
 from magnet_arrow.cache import Cache, runs_frame
+from magnet_arrow.cli.tables import Layout
 from magnet_arrow.errors import NoRunsError
 from magnet_arrow.helm.layout import RUN_FILES, Source
 from magnet_arrow.outputs import HelmRuns
@@ -25,6 +26,22 @@ _ALWAYS = [table.name for table in RUN_TABLES if table.file in RUN_FILES and tab
 _OTHERS = [table.name for table in RUN_TABLES if table.file not in RUN_FILES]
 _LISTED = [*_ALWAYS, *(table for table in _OTHERS if TABLES[table].form is not Form.OBJECT)]  # else each run has one
 _SUITE_TABLES = [table.name for table in SUITE_TABLES]
+
+
+SOURCES = Layout(heading=["source"], drop=["run_spec"], sizes=["size_bytes"])
+COLUMNS = Layout(drop=["nullable", "type"], least={"name": 24}, prose=["description"])
+
+
+def runs_layout(listed: pl.DataFrame) -> Layout:
+    """How the frames of the next two functions are fitted; that no run is partial needs no column."""
+    needless = [] if listed["partial"].any() else ["partial"]
+    tables = [table for table in reversed(_LISTED) if table != "scenario_state"]
+    return Layout(
+        heading=["source", "suite"],
+        drop=[*needless, *tables, "scenario", "scenario_state", "lacks", "model"],
+        least={"run": 44, "model": 18},
+        prose=["lacks"],
+    )
 
 
 def source_runs(source: Source, cache: Cache) -> pl.DataFrame:

@@ -9,8 +9,10 @@ from rich.cells import cell_len
 from magnet_arrow._text import for_terminal
 
 _ELLIPSIS = "…"
-_PART = re.compile(r"[^,:/]*[,:/]|[^,:/]+")
-"""A part of a run's name or of a path, with the comma, colon or slash at its end."""
+_GONE = "\0"
+_LEAST_PIECE = 5
+_PART = re.compile(r"[^,:/=]*[,:/=]|[^,:/=]+")
+"""A part of a run's name or of a path, with what is behind it: `subject=`, `anatomy,`."""
 
 
 def cells_of(text: str) -> int:
@@ -21,8 +23,8 @@ def cells_of(text: str) -> int:
 def shortened(names: Iterable[str], width: int) -> dict[str, str]:
     """Each name, escaped, as a text of at most so many cells; names that differ have texts that differ.
 
-    Of a longer name the parts that most names share are replaced by …, or else its middle. Where names would become
-    equal, another piece is kept, or at last they are numbered.
+    A longer name loses what names like it share, then the middle of what is left. Where names would become equal, other
+    pieces of them are kept; at last they are numbered.
 
     >>> list(shortened(["org/llama-3-70b-chat", "org/llama-3-8b-chat", "gpt"], 10).values())
     ['or…0b-chat', 'or…8b-chat', 'gpt']
@@ -34,8 +36,7 @@ def shortened(names: Iterable[str], width: int) -> dict[str, str]:
     long = [text for text in texts if cells_of(text) > width]
     if not long:
         return known
-    counts = Counter(part for text in texts for part in set(_PART.findall(text)))
-    common = {part for part, count in counts.items() if count > len(texts) / 2}
+    common = _common_parts(texts)
     short = {text: text for text in texts} | {text: _without_common(text, common, width) for text in long}
     if equal := [text for group in _equal(short) for text in group if text != short[text]]:
         short |= _by_the_middle(equal, width)
@@ -54,17 +55,54 @@ def without_middle(text: str, width: int, parts: int = 2) -> str:
     return f"{begin}{_ELLIPSIS}{_end(text, room - room // parts)}"
 
 
-def _without_common(text: str, common: set[str], width: int) -> str:
-    """The text without so many of its common parts that it fits, the last ones first; else without its middle."""
+def raised(low: list[int], high: list[int], room: int) -> list[int]:
+    """Widths between low and high that take the room, the narrowest raised first."""
+    widths, left = list(low), room - sum(low)
+    for level in range(max(high, default=0) + 1):
+        for index, most in enumerate(high):
+            if left > 0 and widths[index] < min(level, most):
+                widths[index] += 1
+                left -= 1
+    return widths
+
+
+def _common_parts(texts: list[str]) -> set[tuple[str, str]]:
+    """Parts that more than half of the texts with the same first part have, each behind that first part."""
+    parts = [_PART.findall(text) for text in texts]
+    alike = Counter(found[0] for found in parts if found)
+    counts = Counter((found[0], part) for found in parts for part in set(found[1:]))
+    common = {(first, part) for (first, part), count in counts.items() if count > max(alike[first] / 2, 1)}
+    return common | {(first, first) for first, count in alike.items() if count == len(texts)}
+
+
+def _without_common(text: str, common: set[tuple[str, str]], width: int) -> str:
+    """The text without so many of its common parts that it fits, the last ones first; then without more.
+
+    Arguments go with their names; then go names whose arguments stay, as these differ.
+    """
     parts = _PART.findall(text)
-    shown: list[str] = list(parts)
-    for index in range(len(parts) - 1, -1, -1):
-        if parts[index] in common:
-            shown[index] = "\0"
-            short = re.sub("\0+", _ELLIPSIS, "".join(shown))
-            if cells_of(short) <= width:
-                return short
-    return without_middle(text, width)
+    last_first = [index for index in range(len(parts) - 1, -1, -1) if (parts[0], parts[index]) in common]
+    names = [index for index in last_first if parts[index].endswith("=")]
+    for index in [*(index for index in last_first if index not in names), *names]:
+        parts[index] = _GONE
+        if index - 1 in names:
+            parts[index - 1] = _GONE
+        short = re.sub(f"{_GONE}+", _ELLIPSIS, "".join(parts))
+        if cells_of(short) <= width:
+            return short
+    pieces = re.split(f"{_GONE}+", "".join(parts))
+    return _pieces_without_middle(pieces, width) or without_middle(text, width)
+
+
+def _pieces_without_middle(pieces: list[str], width: int) -> str | None:
+    """The pieces with … between, each without its middle; None if there is no room for them all."""
+    most = list(map(cells_of, pieces))
+    least = [min(_LEAST_PIECE, size) for size in most]
+    room = width - len(pieces) + 1
+    if len(pieces) == 1 or sum(least) > room:
+        return None
+    widths = raised(least, most, room)
+    return _ELLIPSIS.join(without_middle(piece, size) for piece, size in zip(pieces, widths, strict=True))
 
 
 def _equal(short: dict[str, str]) -> list[list[str]]:
@@ -87,10 +125,7 @@ def _by_the_difference(texts: list[str], width: int) -> dict[str, str]:
     pairs = enumerate(zip(first, last, strict=False))
     differing = next((index for index, (one, other) in pairs if one != other), len(first))
     room = width // 4
-    after = width - room - 2
-    return {
-        text: f"{_beginning(text, room)}{_ELLIPSIS}{_beginning(text[differing:], after)}{_ELLIPSIS}" for text in texts
-    }
+    return {text: f"{_beginning(text, room)}{_ELLIPSIS}{_cut(text[differing:], width - room - 1)}" for text in texts}
 
 
 def _numbered(short: dict[str, str], width: int) -> dict[str, str]:
@@ -115,6 +150,11 @@ def _beginning(text: str, width: int) -> str:
     while cells_of(kept) > width:
         kept = kept[:-1]
     return kept
+
+
+def _cut(text: str, width: int) -> str:
+    """The text, or its beginning and …."""
+    return text if cells_of(text) <= width else _beginning(text, width - 1) + _ELLIPSIS
 
 
 def _end(text: str, width: int) -> str:

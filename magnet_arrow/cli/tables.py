@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import polars as pl
 
 from magnet_arrow._text import as_size, for_terminal
-from magnet_arrow.cli.short_names import cells_of, shortened, without_middle
+from magnet_arrow.cli.short_names import cells_of, raised, shortened, without_middle
 
 _GAP = "  "
 _LEAST = {"whole": 0, "name": 12, "prose": 24}
@@ -151,7 +151,7 @@ def _widths(columns: list[_Column], width: int) -> list[int]:
     if not limits:
         return []
     least, enough, most = map(list, zip(*limits, strict=True))
-    return _raised(_raised(least, enough, room), most, room)
+    return raised(raised(least, enough, room), most, room)
 
 
 def _limits(column: _Column, width: int) -> tuple[int, int, int]:
@@ -171,17 +171,6 @@ def _limits(column: _Column, width: int) -> tuple[int, int, int]:
         max(widest, min(two_lines, width)),
         max(widest, min(one_line, width)),
     )
-
-
-def _raised(low: list[int], high: list[int], room: int) -> list[int]:
-    """Widths between low and high that take the room, the narrowest raised first."""
-    widths, left = list(low), room - sum(low)
-    for level in range(max(high, default=0) + 1):
-        for index, most in enumerate(high):
-            if left > 0 and widths[index] < min(level, most):
-                widths[index] += 1
-                left -= 1
-    return widths
 
 
 def _on_two_lines(header: str) -> list[str]:

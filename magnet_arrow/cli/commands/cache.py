@@ -8,7 +8,7 @@ import typer
 from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import existing_cache, open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
-from magnet_arrow.cli.options import CacheDir, Json, JsonLines
+from magnet_arrow.cli.options import CacheDir, Csv, Full, Json, JsonLines, one_form
 from magnet_arrow.cli.printing import complain, print_rows, stdout
 
 
@@ -75,13 +75,15 @@ def cache_path(cache: CacheDir = None) -> None:
     print(open_cache(cache).path)
 
 
-def cache_info(cache: CacheDir = None, json: JsonLines = False) -> None:
-    """Show the cache's sources, with runs, bytes of JSON and rows per table, and the cache's bytes on disk."""
-    from magnet_arrow.cli.listing import bytes_on_disk, sources
+def cache_info(cache: CacheDir = None, full: Full = False, csv: Csv = False, json: JsonLines = False) -> None:
+    """Show the cache's sources, with runs, size of their JSON and rows per table, and the cache's size on disk."""
+    from magnet_arrow._text import as_size
+    from magnet_arrow.cli.listing import SOURCES, bytes_on_disk, sources
 
+    one_form(json=json, csv=csv, full=full)
     shown = existing_cache(cache)
-    print_rows(sources(shown), json=json)
-    complain(f"{bytes_on_disk(shown):,} bytes on disk, in {shown.path}")
+    print_rows(sources(shown), json=json, csv=csv, full=full, layout=SOURCES)
+    complain(f"{as_size(bytes_on_disk(shown))} on disk, in {shown.path}")
 
 
 def cache_clear(

@@ -8,7 +8,7 @@ import typer
 from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
-from magnet_arrow.cli.options import CacheDir, Json, JsonLines, SkipDamaged, table_name
+from magnet_arrow.cli.options import CacheDir, Csv, Full, Json, JsonLines, SkipDamaged, one_form, table_name
 from magnet_arrow.cli.printing import complain, print_rows, print_table, stderr, stdout
 
 
@@ -18,6 +18,8 @@ def ls(
         typer.Argument(metavar="PATH", help="A source; by default the cache.", autocompletion=candidates.some_paths),
     ] = None,
     cache: CacheDir = None,
+    full: Full = False,
+    csv: Csv = False,
     json: JsonLines = False,
 ) -> None:
     """List the runs of a source, or of the cache.
@@ -26,10 +28,12 @@ def ls(
     whether it is stale: its source has rejected or lost it since, and the cache holds its older state. Nothing is
     ingested.
     """
-    from magnet_arrow.cli.listing import cached_runs, source_runs
+    from magnet_arrow.cli.listing import cached_runs, runs_layout, source_runs
 
+    one_form(json=json, csv=csv, full=full)
     store = open_cache(cache)
-    print_rows(cached_runs(store) if path is None else source_runs(path, store), json=json)
+    listed = cached_runs(store) if path is None else source_runs(path, store)
+    print_rows(listed, json=json, csv=csv, full=full, layout=runs_layout(listed))
 
 
 def head(
@@ -151,9 +155,8 @@ def schemas(
     elif json:
         print(as_json(published))
     else:
-        from magnet_arrow.cli.listing import columns
-        from magnet_arrow.cli.tables import Layout
+        from magnet_arrow.cli.listing import COLUMNS, columns
 
         for number, name in enumerate(published):
             print(f"\n{name}" if number else name)
-            print_table(columns(name), Layout(drop=["nullable", "type"], least={"name": 24}, prose=["description"]))
+            print_table(columns(name), COLUMNS)
