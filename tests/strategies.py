@@ -139,3 +139,9 @@ def entries(draw: st.DrawFn) -> dict[str, Any]:
     """An instance's stats, often none."""
     made = instance_stats(draw(texts()), 0, draw(st.none() | perturbations()))
     return made | {"stats": draw(st.lists(stats(), max_size=3)), "train_trial_index": draw(st.integers(0, 3))}
+
+
+TERMINAL_TEXTS = st.text(max_size=60) | st.sampled_from(
+    ["日本語" * 12, "👨‍👩‍👧" * 20, "e\u0301" * 50, "1234567890.5", "", "a\x1b[2J" * 9]
+)
+"""Texts that are hard to lay out: wide characters, marks of their own, escape sequences, numbers."""

@@ -120,7 +120,7 @@ def verify(
     Raises:
         SourceNotFoundError: nothing there, or no run in it.
         CacheDamagedError: the manifest or a run list cannot be read. What is wrong with a table is a difference.
-        WorkersLostError: a worker process died. There are some if there is more than 16 MiB of JSON.
+        WorkersLostError: a worker process died. There are some if there is more than 17 MB of JSON.
 
     >>> import magnet_arrow, tempfile
     >>> outputs = magnet_arrow.HelmOutputs.demo().path

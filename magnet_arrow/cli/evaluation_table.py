@@ -1,34 +1,43 @@
-"""The ranking of an evaluation as lines for a terminal."""
+"""The rankings of an evaluation as tables for people."""
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from magnet_arrow._text import counted, for_terminal
+from magnet_arrow.cli.tables import Layout
 from magnet_arrow.evaluation.report.findings import rankings
 
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.record import Evaluation
 
-_MIN_NAME = 22
+_NAMES, _SKILL = "  predictor", "skill"
+_MIN_NAME = 24
 """That much of a name is shown in a narrow terminal too; at the default budgets it fits in 80 columns."""
 
 
-def table_lines(
-    found: "Evaluation", own: list[str], level: str | None, over: Sequence[str] | None, *, width: int = 80
-) -> Iterator[str]:
-    """A table for each level: predictors by their error at each budget.
+def all_rankings(found: "Evaluation", level: str | None, over: Sequence[str] | None) -> pl.DataFrame:
+    """The rankings as one table, with columns for level and budget; the budget is text, as it may be `all`."""
+    parts = [
+        ranking.select(pl.lit(of).alias("level"), pl.lit(_title(budget)).alias("budget"), pl.all())
+        for of, budget, ranking in rankings(found, level, over)
+    ]
+    return pl.concat(parts, how="vertical_relaxed") if parts else pl.DataFrame()
+
+
+def tables(
+    found: "Evaluation", own: list[str], level: str | None, over: Sequence[str] | None
+) -> Iterator[str | tuple[pl.DataFrame, Layout]]:
+    """Paragraphs of text, and a table for each level: predictors by their error at each budget.
 
     Args:
         found: the evaluation.
         own: the predictors that are marked, as they are no baselines.
         level: only predictors of this level.
         over: see `Evaluation.ranking`.
-        width: of the terminal, in columns.
     """
-    yield from textwrap.wrap(_heading(found), width)
+    yield _heading(found)
     by_level: dict[str, list[tuple[int | None, pl.DataFrame]]] = {}
     for of, budget, ranking in rankings(found, level, over):
         by_level.setdefault(of, []).append((budget, ranking))
@@ -36,7 +45,9 @@ def table_lines(
         yield f"No predictor has level {level}."
     for of, ranked in by_level.items():
         yield ""
-        yield from _table(of, ranked, own, width)
+        yield f"Mean absolute error by items asked (level {of}); * ties with the best"
+        yield _table(ranked, own), _layout(ranked)
+        yield from _text_below(ranked, own)
 
 
 def _heading(found: "Evaluation") -> str:
@@ -51,29 +62,48 @@ def _heading(found: "Evaluation") -> str:
     return f"target {arguments['target']}: {', '.join(sizes)}{by}, {counted(arguments['draws'], 'draw')}"
 
 
-def _table(level: str, ranked: list[tuple[int | None, pl.DataFrame]], own: list[str], width: int) -> Iterator[str]:
-    yield from textwrap.wrap(f"Mean absolute error by items asked (level {level}); * ties with the best", width)
+def _last(ranked: list[tuple[int | None, pl.DataFrame]]) -> tuple[int | None, pl.DataFrame]:
+    """The ranking at the largest number of items, which decides the order."""
     numbers = [budget for budget, _ in ranked if budget is not None]
-    last_budget, last = next(pair for pair in ranked if pair[0] == (max(numbers) if numbers else None))
+    return next(pair for pair in ranked if pair[0] == (max(numbers) if numbers else None))
+
+
+def _table(ranked: list[tuple[int | None, pl.DataFrame]], own: list[str]) -> pl.DataFrame:
+    _, last = _last(ranked)
     names = last["predictor"].to_list()
-    columns = {}
+    columns = {_NAMES: [*(_marked(name, own) for name in names), "  noise floor"]}
     for budget, ranking in ranked:
         rows = {row["predictor"]: row for row in ranking.iter_rows(named=True)}
         tied = ranking.filter(pl.lit(not _untested(ranking)), tie_group=1)["predictor"].to_list()
         cells = [_error(rows[name]["mae"], tied=name in tied) if name in rows else "" for name in names]
-        columns["all" if budget is None else str(budget)] = [*cells, _error(ranking["noise_floor"].mean(), tied=False)]
-    columns["skill"] = [_number(value) for value in last["skill"]] + [""]
-    room = width - sum(1 + max(map(len, (title, *cells))) for title, cells in columns.items())
-    first = [_marked(name, own, room) for name in names]
-    yield from _aligned({"  predictor": [*first, "  noise floor"], **columns})
+        columns[_title(budget)] = [*cells, _error(ranking["noise_floor"].mean(), tied=False)]
+    columns[_SKILL] = [_number(value) for value in last["skill"]] + [""]
+    return pl.DataFrame(columns)
+
+
+def _layout(ranked: list[tuple[int | None, pl.DataFrame]]) -> Layout:
+    """Of the budgets the one that decides the order is left out last."""
+    decides = _title(_last(ranked)[0])
+    numbers = [_title(budget) for budget, _ in ranked]
+    others = [number for number in numbers if number != decides]
+    texts = [*numbers, _SKILL]
+    return Layout(drop=[*others, _SKILL], least={_NAMES: _MIN_NAME}, whole=texts, right=texts)
+
+
+def _title(budget: int | None) -> str:
+    return "all" if budget is None else str(budget)
+
+
+def _text_below(ranked: list[tuple[int | None, pl.DataFrame]], own: list[str]) -> Iterator[str]:
+    last_budget, last = _last(ranked)
     if why := _untested(last):
-        yield from textwrap.wrap(f"Whether any is better cannot be said: {why}.", width)
+        yield f"Whether any is better cannot be said: {why}."
         return
     n_tied = last.filter(tie_group=1).height - 1
     asked = "all items" if last_budget is None else counted(last_budget, "item")
     ties = f"tied with {counted(n_tied, 'other')}" if n_tied else "without a tie"
-    yield from textwrap.wrap(f"Order and skill: with {asked} asked. The best there, {ties}:", width)
-    yield _marked(last["predictor"][0], own, width)
+    yield f"Order and skill: with {asked} asked. The best there, {ties}:"
+    yield _marked(last["predictor"][0], own)
 
 
 def _untested(ranking: pl.DataFrame) -> str | None:
@@ -82,12 +112,9 @@ def _untested(ranking: pl.DataFrame) -> str | None:
     return reasons[0] if 0 < len(reasons) == ranking.height - 1 else None
 
 
-def _marked(name: str, own: list[str], room: int) -> str:
-    """A predictor's name in so many columns, with a mark if it is no baseline."""
-    shown = for_terminal(name)
-    length = max(_MIN_NAME, room - len("> "))
-    shown = shown if len(shown) <= length else f"{shown[: length - 1]}…"
-    return f"> {shown}" if name in own else f"  {shown}"
+def _marked(name: str, own: list[str]) -> str:
+    """A predictor's name, with a mark if it is no baseline."""
+    return f"{'> ' if name in own else '  '}{for_terminal(name)}"
 
 
 def _error(value: object, *, tied: bool) -> str:
@@ -101,11 +128,3 @@ def _number(value: object) -> str:
     if abs(value) >= 10:
         return f"{value:.4g}"
     return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
-
-
-def _aligned(columns: dict[str, list[str]]) -> Iterator[str]:
-    """Lines of columns of text with their names above, all but the first one at the right."""
-    first, *rest = [[name, *cells] for name, cells in columns.items()]
-    padded = [[cell.ljust(max(map(len, first))) for cell in first]]
-    padded += [[cell.rjust(max(map(len, cells))) for cell in cells] for cells in rest]
-    return (" ".join(cells).rstrip() for cells in zip(*padded, strict=True))

@@ -9,7 +9,11 @@ EXAMPLES = {
         "ingest benchmark_output --retry --partial",
     ),
     "validate": ("validate benchmark_output", "validate 'benchmark_output/runs/*/mmlu:*' --json"),
-    "ls": ("ls", "ls benchmark_output", "ls benchmark_output/runs/my-suite --json"),
+    "ls": (
+        "ls",
+        "ls benchmark_output --incomplete",
+        "ls --model 'made/*' --scenario 'MMLU*' --csv",
+    ),
     "head": (
         "head stats",
         "head stats --columns stats.name.name,stats.mean -n 10",
@@ -31,7 +35,7 @@ EXAMPLES = {
         "panel benchmark_output --metric exact_match --to scores.csv",
     ),
     "export": ("export --to tables", "export --to tables --table stats --partition-by run_spec.adapter_spec.model"),
-    "schemas": ("schemas", "schemas --json", "schemas --write schemas"),
+    "schemas": ("schemas", "schemas stats", "schemas --write schemas"),
     "check": ("check", "check --json"),
     "compact": ("compact", "compact --grace 0"),
     "predict": (

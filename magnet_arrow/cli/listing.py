@@ -1,14 +1,14 @@
 """Frames of what is in a source or in the cache. Nothing is ingested for them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 import polars as pl
 
-from magnet_arrow._near_names import did_you_mean_pattern
+from magnet_arrow._near_names import did_you_mean_pattern, near_names
 from magnet_arrow._text import counted
 from magnet_arrow.cache import Cache, runs_frame
-from magnet_arrow.cli.tables import Layout
+from magnet_arrow.cli.tables import Layout, cell_text
 from magnet_arrow.errors import NoRunsError
 from magnet_arrow.helm.layout import RUN_FILES, Source
 from magnet_arrow.outputs import HelmRuns
@@ -29,7 +29,11 @@ _SUITE_TABLES = [table.name for table in SUITE_TABLES]
 
 
 SOURCES = Layout(heading=["source"], drop=["run_spec"], sizes=["size_bytes"])
-COLUMNS = Layout(drop=["nullable", "type"], least={"name": 24}, prose=["description"])
+COLUMNS = Layout(heading=["table"], drop=["nullable", "type"], least={"name": 32}, prose=["description"])
+RECORDS = Layout(drop=["type"], least={"column": 36})
+EXPORTED = Layout(sizes=["size_bytes"])
+SHOWN = 5
+"""So many names are offered where none matches."""
 
 
 def runs_layout(listed: pl.DataFrame) -> Layout:
@@ -101,6 +105,48 @@ def cached_runs(cache: Cache) -> pl.DataFrame:
     return _without_unused(pl.concat(parts, how="horizontal"), _LISTED[len(_ALWAYS) :])
 
 
+def matching(
+    listed: pl.DataFrame,
+    *,
+    model: str | None = None,
+    scenario: str | None = None,
+    run: str | None = None,
+    incomplete: bool = False,
+) -> pl.DataFrame:
+    """The runs of a list whose values match all patterns.
+
+    Args:
+        listed: as `cached_runs` or `source_runs` gives it.
+        model: a pattern for models.
+        scenario: a pattern for names of scenarios' classes.
+        run: a pattern for folders of runs.
+        incomplete: only runs that are not completely in the cache.
+
+    Raises:
+        NoRunsError: a pattern matches none of the runs that match those before it.
+    """
+    for column, pattern in (("model", model), ("scenario", scenario), ("run", run)):
+        if pattern is None:
+            continue
+        names = listed[column].drop_nulls().unique()
+        matches = [name for name in names if fnmatchcase(name, pattern) or name == pattern]
+        if not matches:
+            raise _none_matches(column, pattern, names.to_list())
+        listed = listed.filter(pl.col(column).is_in(matches))
+    return listed.filter(pl.col("partial").fill_null(value=True)) if incomplete else listed
+
+
+def _none_matches(column: str, pattern: str, names: list[str]) -> NoRunsError:
+    near = near_names(pattern, names)
+    shown = [*near, *sorted(set(names).difference(near))][:SHOWN]
+    of_others = ", …" if len(names) > SHOWN else ""
+    return NoRunsError(
+        f"No {column} matches {pattern!r}.",
+        found=f"{counted(len(names), column)}: {', '.join(shown)}{of_others}" if names else "none at all",
+        hint=did_you_mean_pattern(pattern, names) or None,
+    )
+
+
 def lacks(entry: RunEntry) -> str | None:
     """What a partial run lacks, on one line: which file, from which byte, and why."""
     texts = []
@@ -165,10 +211,26 @@ def _rows_of_suites(cache: Cache) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=types).group_by("source").agg(pl.col(_SUITE_TABLES).sum())
 
 
-def columns(table: str) -> pl.DataFrame:
-    """One row per registered column of a table: name, type, nullable, description."""
-    contract = TABLES[table].to_json()
-    return pl.DataFrame(contract["columns"]).select("name", "type", "nullable", "description")
+def columns(tables: Iterable[str]) -> pl.DataFrame:
+    """One row per registered column of some tables: table, name, type, nullable, description."""
+    rows = [{"table": table, **column} for table in tables for column in TABLES[table].to_json()["columns"]]
+    return pl.DataFrame(rows).select("table", "name", "type", "nullable", "description")
+
+
+def records(frame: pl.DataFrame) -> pl.DataFrame:
+    """A wide frame, turned: one row per column, with its type and its values in each row of the frame."""
+    values = {str(number): list(map(cell_text, row)) for number, row in enumerate(frame.iter_rows())}
+    return pl.DataFrame({"column": frame.columns, "type": list(map(str, frame.dtypes)), **values})
+
+
+def values(frame: pl.DataFrame) -> pl.DataFrame:
+    """A wide frame, as one row per value: the number of its row, its column, the type, and the value."""
+    turned = records(frame)
+    parts = [
+        turned.select(pl.lit(int(row)).alias("row"), "column", "type", pl.col(row).alias("value"))
+        for row in turned.columns[2:]
+    ]
+    return pl.concat(parts) if parts else turned
 
 
 def first_rows(

@@ -1,25 +1,19 @@
 """Where a command prints: data to stdout, everything else to stderr."""
 
+import re
 import shutil
 import sys
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
 
     from magnet_arrow.cli.tables import Layout
-
-
-def stdout() -> "Console":
-    """Where data goes; in a file or a pipe no line is cut or folded."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
 
 
 def stderr() -> "Console":
@@ -29,84 +23,89 @@ def stderr() -> "Console":
     return Console(stderr=True, highlight=False)
 
 
+def say(text: str) -> None:
+    """Print lines to stdout; on a terminal they are wrapped between words."""
+    _print_text(text, sys.stdout)
+
+
 def complain(text: str) -> None:
     """Print lines to stderr; on a terminal they are wrapped between words."""
+    _print_text(text, sys.stderr)
+
+
+def _print_text(text: str, stream: TextIO) -> None:
     from magnet_arrow._text import for_terminal
 
-    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+    width = terminal_width(stream)
     for line in map(for_terminal, text.split("\n")):
-        print(line if width is None else wrapped(line, width), file=sys.stderr)
+        print(line if width is None else wrapped(line, width), file=stream)
 
 
 def wrapped(line: str, width: int) -> str:
-    """A line as several ones that fit the width, each indented as the first; words stay whole."""
+    """A line as several ones that fit the width, each indented as the first or as what follows its label.
+
+    Words stay whole.
+    """
     if len(line) <= width:
         return line
-    indent = line[: len(line) - len(line.lstrip())]
+    indent = " " * len(_LABEL.match(line)[0])  # type: ignore[index]  # it matches any line
     parts = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     return "\n".join(parts)
 
 
-def terminal_width() -> int | None:
-    """How many columns the terminal has that stdout is; None for a file or a pipe, where nothing is cut."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+_LABEL = re.compile(r" *(?:\w+ {2,})?")
+
+
+def terminal_width(out: TextIO) -> int | None:
+    """How many columns the terminal has that the stream goes to; None for a file or a pipe, where nothing is cut."""
+    return shutil.get_terminal_size().columns if out.isatty() else None
 
 
 def print_rows(
     frame: "pl.DataFrame",
     *,
-    json: bool,
+    json: bool = False,
     csv: bool = False,
     full: bool = False,
     layout: "Layout | None" = None,
-    others: str = "--full or --json",
+    out: TextIO | None = None,
 ) -> None:
     """Print a frame: as one JSON object per line, as CSV, or as a table, which is made to fit a terminal.
 
     Args:
         frame: the frame.
-        json: print one JSON object per line, with all columns.
+        json: print JSON, with all columns.
         csv: print CSV, with all columns.
-        full: print the whole table on a terminal too, as in a pipe.
+        full: print the whole table on a terminal too, as in a file or a pipe.
         layout: what of the table gives way on a terminal.
-        others: the options that show columns for which the terminal has no room.
+        out: where to print, if not to stdout.
     """
     from magnet_arrow.cli.summaries import csv_text, rows_as_json
-
-    if json:
-        for line in rows_as_json(frame):
-            print(line)
-    elif csv:
-        _write_csv(csv_text(frame))
-    else:
-        print_table(frame, layout, full=full, others=others)
-
-
-def _write_csv(text: str) -> None:
-    """Write CSV: as it is to a file or a pipe, escaped to a terminal."""
-    from magnet_arrow._text import for_terminal
-
-    sys.stdout.write("\n".join(map(for_terminal, text.split("\n"))) if sys.stdout.isatty() else text)
-
-
-def print_table(
-    frame: "pl.DataFrame", layout: "Layout | None" = None, *, full: bool = False, others: str = "--full or --json"
-) -> None:
-    """Print a frame as a table; of the arguments see `print_rows`."""
     from magnet_arrow.cli.tables import PLAIN, fitted, lines
 
-    width = None if full else terminal_width()
-    if width is None:
-        for line in lines(frame, layout or PLAIN):
-            print(line)
-        return
-    table = fitted(frame, width, layout or PLAIN)
-    for line in table.lines:
-        print(line)
-    if table.left_out:
-        complain(
-            f"Left out: {', '.join(table.left_out)} ({others} shows {'it' if len(table.left_out) == 1 else 'them'})."
-        )
+    stream = out or sys.stdout
+    width = terminal_width(stream)
+    if csv:
+        stream.write(csv_text(frame) if width is None else _escaped(csv_text(frame)))
+    elif json or full or width is None:
+        rows = rows_as_json(frame) if json else lines(frame, layout or PLAIN)
+        stream.writelines(f"{line}\n" for line in rows)
+    else:
+        table = fitted(frame, width, layout or PLAIN)
+        stream.writelines(f"{line}\n" for line in table.lines)
+        say_what_is_left_out(table.left_out)
+
+
+def say_what_is_left_out(columns: Sequence[str]) -> None:
+    """A line under a table that has no room for some columns."""
+    if columns:
+        complain(f"Left out: {', '.join(columns)}; --full or --json shows all.")
+
+
+def _escaped(text: str) -> str:
+    from magnet_arrow._text import for_terminal
+
+    return "\n".join(map(for_terminal, text.split("\n")))
 
 
 @contextmanager

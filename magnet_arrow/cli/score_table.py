@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 
 import polars as pl
-from rich.cells import cell_len
 
-from magnet_arrow._text import for_terminal
-from magnet_arrow.cli.tables import Layout, cell_text, lines
+from magnet_arrow.cli.tables import Layout, fitted
 from magnet_arrow.errors import ColumnNotFoundError, SettingError
 
 METRIC, SPLIT, SCORE, RUNS = "metric", "split", "score", "runs"
@@ -36,11 +34,11 @@ def grouped(scores: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     return scores.group_by(keys).agg(pl.col(SCORE).mean(), pl.len().cast(pl.Int64).alias(RUNS)).sort(keys)
 
 
-def as_lines(groups: pl.DataFrame, by: Sequence[str], width: int | None) -> list[str]:
-    """The groups as lines of text: the first of these tables that is no wider than the terminal.
+def as_table(groups: pl.DataFrame, by: Sequence[str], width: int | None) -> tuple[pl.DataFrame, Layout]:
+    """The groups as the first of these tables that is no wider than the terminal, and how it is fitted.
 
-    One column per value of the last of `by`; one per value of the first; one row per group; a paragraph per value of
-    the columns but the last, in which a score begins each line, so that no number is cut on the narrowest terminal.
+    One column per value of the last of `by`; one per value of the first; one row per group, below the values of the
+    columns but the last, whose names are shortened.
 
     Args:
         groups: as `grouped` gives them.
@@ -49,16 +47,17 @@ def as_lines(groups: pl.DataFrame, by: Sequence[str], width: int | None) -> list
     """
     if groups[METRIC].drop_nulls().len():
         groups = groups.filter(pl.col(METRIC).is_not_null())  # of the others a note says how many they are
-    orders = [by, [*by[1:], by[0]]] if len(by) > 1 else []
-    tables = (*(_pivot(groups, order) for order in orders), _long(groups, by))
-    for table in tables:
-        text = list(lines(table, Layout(decimals=_DECIMALS)))
-        if width is None or max(map(cell_len, text)) <= width:
-            return text
-    return _paragraphs(groups, by)
+    for order in [by, [*by[1:], by[0]]] if len(by) > 1 else []:
+        table = _pivot(groups, order)
+        layout = Layout(least={name: _LEAST_NAME if name in by else _ALL for name in table.columns}, decimals=_DECIMALS)
+        if width is None or not fitted(table, width, layout).left_out:
+            return table, layout
+    return _long(groups, by), Layout(heading=by[:-1], drop=[RUNS], decimals=_DECIMALS)
 
 
 _DECIMALS = 4
+_LEAST_NAME = 20
+_ALL = 1000
 _LABEL = "label of the column"
 
 
@@ -76,18 +75,3 @@ def _label(groups: pl.DataFrame, column: str) -> pl.Expr:
     """The values of a column, with metric and split where these are several."""
     parts = [column, *(name for name in (METRIC, SPLIT) if groups[name].n_unique() > 1)]
     return pl.concat_str([pl.col(name).cast(pl.String).fill_null("–") for name in parts], separator=" ").alias(_LABEL)
-
-
-def _paragraphs(groups: pl.DataFrame, by: Sequence[str]) -> list[str]:
-    *above, last = by
-    found, title = [], None
-    scores = [cell_text(score, _DECIMALS) for score in groups[SCORE]]
-    widest = max(map(len, scores), default=0)
-    labels = groups.select(_label(groups, last)).to_series()
-    heads = groups.select(above).rows() if above else [()] * groups.height
-    for values, score, label in zip(heads, scores, labels, strict=True):
-        if above and values != title:
-            title = values
-            found.append(for_terminal("  ".join(map(cell_text, values))))
-        found.append(f"{'  ' * bool(above)}{score:>{widest}}  {for_terminal(label)}")
-    return found

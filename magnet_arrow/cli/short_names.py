@@ -72,7 +72,7 @@ def _common_parts(texts: list[str]) -> set[tuple[str, str]]:
     alike = Counter(found[0] for found in parts if found)
     counts = Counter((found[0], part) for found in parts for part in set(found[1:]))
     common = {(first, part) for (first, part), count in counts.items() if count > max(alike[first] / 2, 1)}
-    return common | {(first, first) for first, count in alike.items() if count == len(texts)}
+    return common | {(first, first) for first, count in alike.items() if 1 < count == len(texts)}
 
 
 def _without_common(text: str, common: set[tuple[str, str]], width: int) -> str:

@@ -1,7 +1,6 @@
 """Reports, frames and progress as text for people and as JSON for scripts.
 
-All text goes through `for_terminal` and `rich.text.Text`, which interprets no markup: a run may be called
-`mmlu:[/bold]x`, and a completion may hold an escape sequence.
+Whoever prints it escapes it (`printing`): a completion may hold an escape sequence.
 """
 
 import dataclasses
@@ -23,11 +22,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.progress import Progress as Bar
-from rich.table import Table
-from rich.text import Text
 
-from magnet_arrow._text import as_options, counted, for_terminal
-from magnet_arrow.cli.tables import cell_text
+from magnet_arrow._text import as_options, as_size, counted
 from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.layout import RUN_FILES
 
@@ -48,36 +44,7 @@ if TYPE_CHECKING:
 SHOWN = 5
 """Number of items of a list that are printed; --json prints all."""
 
-_MAX_CELL = 60
 _EVERY_RUN = frozenset(name.removesuffix(".json") for name in RUN_FILES)
-
-
-def plain(text: str) -> Text:
-    """Lines of text, escaped and without markup."""
-    return Text("\n".join(map(for_terminal, text.split("\n"))))
-
-
-def table(frame: pl.DataFrame) -> Table:
-    """A whole frame as a table."""
-    shown = Table(box=None, pad_edge=False)
-    for name, dtype in frame.schema.items():
-        shown.add_column(plain(name), justify="right" if dtype.is_numeric() else "left", overflow="fold")
-    for row in frame.iter_rows():
-        shown.add_row(*map(_cell, row))
-    return shown
-
-
-def records(frame: pl.DataFrame) -> Table:
-    """A wide frame, transposed: one line per column, the rows side by side, long values cut."""
-    shown = Table(box=None, pad_edge=False)
-    shown.add_column("column", overflow="fold")
-    shown.add_column("type", overflow="fold")
-    for number in range(frame.height):
-        shown.add_column(str(number), overflow="fold")
-    for column in frame:
-        values = [_cell(value, max_length=_MAX_CELL) for value in column]
-        shown.add_row(plain(column.name), _cell(str(column.dtype), max_length=_MAX_CELL), *values)
-    return shown
 
 
 def without_empty(frame: pl.DataFrame, *, keep: str) -> pl.DataFrame:
@@ -119,7 +86,7 @@ def ingest_summary(report: "IngestReport") -> str:
         {
             "runs": f"{ingested}, {len(report.rejected):,} rejected{pruned}{stale}",
             "rows": rows if report.runs else "",
-            "bytes": f"{report.bytes_in:,} in, {report.bytes_out:,} out",
+            "size": f"{as_size(report.bytes_in)} in, {as_size(report.bytes_out)} out",
             "seconds": f"{report.seconds:.1f}",
         }
     )
@@ -277,7 +244,7 @@ def validation_summary(report: "ValidationReport") -> str:
             "rejected": f"{n_rejected:,}{partial}",
             "suites": f"{len(report.suites):,} with files of their own" if report.suites else "",
             "rows": rows,
-            "bytes": f"{sum(found.size_bytes for found in (*report.runs, *report.suites)):,}",
+            "size": as_size(sum(found.size_bytes for found in (*report.runs, *report.suites))),
             "HELM": ", ".join(f"{release} ({count:,})" for release, count in report.releases.items()),
             "unexpected": unexpected if report.unexpected else "",
         }
@@ -341,7 +308,7 @@ def rejected_facts(rejected: "Rejected") -> dict[str, Any]:
 def check_summary(report: "CheckReport") -> str:
     """What a check read, and how much of it is damaged, on one line."""
     found = counted(len(report.damages), "damaged file") if report.damages else "no damage"
-    return f"{counted(report.runs, 'run')}, {counted(report.files, 'file')}, {counted(report.bytes, 'byte')}: {found}."
+    return f"{counted(report.runs, 'run')}, {counted(report.files, 'file')}, {as_size(report.bytes)}: {found}."
 
 
 def check_lines(report: "CheckReport") -> list[str]:
@@ -370,10 +337,10 @@ def check_facts(report: "CheckReport") -> dict[str, Any]:
 def compact_summary(done: "Compacted") -> str:
     """What compacting did, on one line."""
     files = counted(done.swept_files, "file")
-    swept = f"; {files} no longer in use removed ({done.swept_bytes:,} bytes)" if done.swept_files else ""
+    swept = f"; {files} no longer in use removed ({as_size(done.swept_bytes)})" if done.swept_files else ""
     return (
         f"{counted(done.segments_before, 'segment')} became {done.segments_after:,}, "
-        f"{done.bytes_before:,} bytes became {done.bytes_after:,}{swept}."
+        f"{as_size(done.bytes_before)} became {as_size(done.bytes_after)}{swept}."
     )
 
 
@@ -441,12 +408,3 @@ def rows_bar(console: Console) -> "Iterator[Callable[[ExportProgress], None] | N
             bar.update(task, completed=state.rows_done, total=state.rows_total, table=state.table)
 
         yield show
-
-
-def _cell(value: Any, *, max_length: int | None = None) -> Text:
-    if value is None:
-        return Text(cell_text(value), style="dim")
-    text = cell_text(value)
-    if max_length and len(text) > max_length:
-        text = text[: max_length - 1] + "…"
-    return Text(for_terminal(text))

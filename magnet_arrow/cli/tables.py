@@ -16,9 +16,10 @@ from magnet_arrow._text import as_size, for_terminal
 from magnet_arrow.cli.short_names import cells_of, raised, shortened, without_middle
 
 _GAP = "  "
-_LEAST = {"whole": 0, "name": 12, "prose": 24}
-"""A text is made so narrow before a column is left out, unless the layout says another width."""
-_LEAST_HEADER = 12
+_LEAST = {"whole": 12, "name": 12, "prose": 24}
+"""A text or a header is made so narrow before a column is left out, unless the layout says another width."""
+_HARDLY = 3
+"""A header that is so much wider than its column is not worth a second line."""
 _NUMBER = re.compile(r"[-+]?[0-9][0-9.,:eE+-]{0,24}")
 """Of a text such as a number or a date no digit is lost either."""
 _SHORTENED = (pl.String, pl.Categorical, pl.Enum, pl.List, pl.Array, pl.Struct, pl.Binary, pl.Object)
@@ -31,7 +32,7 @@ class Layout:
     Attributes:
         heading: columns whose values a terminal shows above their rows, once for all neighbours.
         drop: columns to leave out of a narrow table, the first one first; then the others, the last one first.
-        least: how narrow the texts of a column become before others are left out.
+        least: how narrow the texts and the header of a column become before others are left out.
         whole: columns of text that is never shortened, such as ranges of numbers.
         right: columns of text that is aligned right, such as numbers in words of their own.
         prose: columns whose text is wrapped between words on a terminal.
@@ -158,8 +159,8 @@ def _limits(column: _Column, width: int) -> tuple[int, int, int]:
     """The least width; that of its cells, with the header on two lines; and that with the header on one."""
     (header,) = column.header
     one_line = cells_of(header)
-    two_lines = max(map(cells_of, _on_two_lines(header)))
     widest = min(column.widest, width) if column.kind != "whole" else column.widest
+    two_lines = max(map(cells_of, _on_two_lines(header))) if one_line > widest + _HARDLY else one_line
     least = widest
     if column.kind == "name":
         numbers = (cells_of(cell) for cell in column.cells if _NUMBER.fullmatch(cell))
@@ -167,7 +168,7 @@ def _limits(column: _Column, width: int) -> tuple[int, int, int]:
     elif column.kind == "prose":
         least = min(widest, column.least)
     return (
-        max(least, min(two_lines, _LEAST_HEADER)),
+        max(least, min(two_lines, column.least)),
         max(widest, min(two_lines, width)),
         max(widest, min(one_line, width)),
     )

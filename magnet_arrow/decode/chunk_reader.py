@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Generator, Iterator
 
+from magnet_arrow._text import as_size
 from magnet_arrow.decode import helm_layout, limits
 from magnet_arrow.decode.chunks import Chunk
 from magnet_arrow.decode.documents import BYTE_ORDER_MARK, Buffer, Document, document_in, find_array_end, raw_members
@@ -127,7 +128,7 @@ class ChunkReader:
                 return array
             if size >= limits.MAX_ELEMENT_BYTES:
                 where = Where(self._file.where.run, self._file.where.file, self._path)
-                expected = f"an array that begins in the first {limits.MAX_ELEMENT_BYTES >> 20} MiB"
+                expected = f"an array that begins in the first {as_size(limits.MAX_ELEMENT_BYTES)}"
                 raise BadFileError("", where=where, expected=expected, found="none")
             size = min(2 * size, limits.MAX_ELEMENT_BYTES)
             if len(buffer.data) < size:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw
 
+from magnet_arrow._text import as_size
 from magnet_arrow.decode import limits
 from magnet_arrow.decode.byte_search import count_byte, has
 from magnet_arrow.decode.tokenizer import END_OF_FILE, TOKEN, BrokenError, Scanner, skip_space
@@ -124,7 +125,7 @@ class Chunk:
             BadFileError: it is longer.
         """
         if self.end - self.begin > limits.MAX_ELEMENT_BYTES:
-            found = f"one of more than {limits.MAX_ELEMENT_BYTES >> 20} MiB"
+            found = f"one of more than {as_size(limits.MAX_ELEMENT_BYTES)}"
             raise self.too_large(self.begin, "an element", found, 0)
 
     def too_large(self, at: int, expected: str, found: str, index: int) -> BadFileError:

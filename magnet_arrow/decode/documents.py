@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import Raw
 
+from magnet_arrow._text import as_size
 from magnet_arrow.decode import helm_layout, limits
 from magnet_arrow.decode.byte_search import find
 from magnet_arrow.decode.chunks import REFUSED, SHORTEN_HINT, Chunk
@@ -51,7 +52,7 @@ class Buffer:
         limit = (limits.MAX_ELEMENT_BYTES if max_bytes is None else max_bytes) + 1
         while True:
             if wanted > limit:
-                found = f"one of more than {limit >> 20} MiB"
+                found = f"one of more than {as_size(limit)}"
                 raise BadFileError("", where=file.where, expected="a JSON document", found=found, hint=SHORTEN_HINT)
             if begin + wanted > len(self.data):
                 grown = bytearray(max(2 * len(self.data), begin + wanted))

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from magnet_arrow._text import as_size
 from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.decode.wire import Residual
 from magnet_arrow.errors import BadFileError, Rejected
@@ -185,4 +186,4 @@ def why_not_kept(name: str) -> str:
         return "it embeds pictures; they are read with pictures=True or --pictures"
     if name in DERIVED:
         return "all that is in it is in the runs' own files"
-    return f"it is no UTF-8 text of at most {MAX_TEXT_BYTES >> 20} MiB"
+    return f"it is no UTF-8 text of at most {as_size(MAX_TEXT_BYTES)}"

@@ -1,6 +1,7 @@
 """Fixtures that tests of commands share: the command line in this process, and runs for it."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,18 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return Ended(int(end.value.code), *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[int], None]:
+    """Makes stdout and stderr of this process a terminal of so many columns."""
+
+    def terminal(width: int) -> None:
+        monkeypatch.setenv("COLUMNS", str(width))
+        for stream in (sys.stdout, sys.stderr):
+            monkeypatch.setattr(stream, "isatty", lambda: True)
+
+    return terminal
 
 
 @pytest.fixture

@@ -46,7 +46,9 @@ def test_the_size_on_disk_is_told(run: Run, outputs: Path) -> None:
     ended = run("cache", "info", "--json")
     folder = Path(run("cache", "path").out.strip())
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    assert ended.err == f"{size:,} bytes on disk, in {folder}\n"
+    number, unit, rest = ended.err.split(" ", 2)
+    assert (unit, rest) == ("kB", f"on disk, in {folder}\n")
+    assert float(number) == pytest.approx(size / 1000, rel=0.005)
     assert len(rows(ended)) == 1
 
 
@@ -62,8 +64,8 @@ def test_rejects_are_listed(run: Run, broken: Path) -> None:
     (row,) = rows(run("rejects", "--json"))
     assert (row["suite"], row["folder"], row["file"]) == ("made", "tide:n=1", "stats.json")
     out = run("rejects").out
-    assert out.startswith("made/tide:n=1/stats.json, byte 100, ")
-    assert re.search(r"^  bytes 60 to 100: .*", out, re.MULTILINE)
+    assert out.startswith(f"source {broken}\n  made/tide:n=1/stats.json, byte 100, ")
+    assert re.search(r"^    bytes 60 to 100: .*", out, re.MULTILINE)
 
 
 def test_check_tells_that_nothing_is_damaged(run: Run, outputs: Path, cache_dir: Path) -> None:
@@ -71,7 +73,7 @@ def test_check_tells_that_nothing_is_damaged(run: Run, outputs: Path, cache_dir:
     done = run("check")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("3 runs, ")
-    assert done.out.endswith("bytes: no damage.\n")
+    assert done.out.endswith(" kB: no damage.\n")
     assert json.loads(run("check", "--json").out)["damages"] == []
 
 

@@ -1,10 +1,12 @@
 import contextlib
+import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from command_line import Run
 
@@ -59,12 +61,26 @@ def test_a_table_of_errors_fits_80_columns(run: Run, scores: Path) -> None:
     assert lines[-1] == lines[lines.index(header) + 1].partition(".")[0].rstrip()
 
 
-def test_names_are_cut_only_where_there_is_no_room(run: Run, scores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_and_budgets_give_way_where_there_is_no_room(
+    run: Run, scores: Path, terminal: Callable[[int], None]
+) -> None:
     options = ["--folds", "model", "--draws", 1, "--budgets"]
-    monkeypatch.setenv("COLUMNS", "80")
-    assert "  item response with factors ." in run("evaluate", scores, *options, "4,16").out
-    narrow = run("evaluate", scores, *options, "1,2,4,8,16,17,18,19,20").out
-    assert "  item response with fa… ." in narrow
+    assert "  item response with factors  ." in run("evaluate", scores, *options, "4,16").out
+    terminal(40)
+    narrow = run("evaluate", scores, *options, "4,16")
+    assert max(map(len, narrow.out.splitlines())) <= 40
+    assert narrow.out.splitlines()[5].split() == ["predictor", "16", "skill"]
+    assert narrow.err.endswith("Left out: 4; --full or --json shows all.\n")
+
+
+def test_csv_has_every_ranking(run: Run, scores: Path) -> None:
+    options = ["--folds", "model", "--draws", 1, "--no-baselines", "--budgets", "4,all", "--csv"]
+    ended = run("evaluate", "mine_for_test:Half", scores, *options)
+    table = pl.read_csv(io.StringIO(ended.out))
+    assert table.select("level", "budget", "predictor", "rank").rows() == [
+        ("outcomes", "4", "Half", 1),
+        ("outcomes", "all", "Half", 1),
+    ]
 
 
 def test_progress_ends_before_the_table_begins(

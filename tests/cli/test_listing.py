@@ -1,10 +1,21 @@
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 from makedump import make_run, write_runs
 
 from magnet_arrow.cache import Cache
-from magnet_arrow.cli.listing import cached_runs, columns, first_rows, source_runs, sources
+from magnet_arrow.cli.listing import (
+    cached_runs,
+    columns,
+    first_rows,
+    matching,
+    records,
+    source_runs,
+    sources,
+    values,
+)
 from magnet_arrow.errors import NoRunsError
 from magnet_arrow.ingestion.api import ingest
 
@@ -70,7 +81,56 @@ def test_an_empty_cache_and_a_pattern_without_match_are_told_apart(outputs: Path
 
 
 def test_a_tables_columns_are_rows() -> None:
-    frame = columns("stats")
-    assert frame.columns == ["name", "type", "nullable", "description"]
+    frame = columns(["run_spec", "stats"])
+    assert frame.columns == ["table", "name", "type", "nullable", "description"]
     assert frame["name"][0] == "run_spec.name"
-    assert frame.filter(frame["name"] == "stats.mean")["type"].item() == "double"
+    assert frame.filter(table="stats", name="stats.mean")["type"].item() == "double"
+
+
+LISTED = pl.DataFrame(
+    [
+        ("tide:n=0", "made/owl-7b", "TideScenario", False),
+        ("tide:n=1", "made/finch-1b", "TideScenario", None),
+        ("moon", "other/owl-7b", "MoonScenario", True),
+        ("unreadable", None, None, None),
+    ],
+    schema=["run", "model", "scenario", "partial"],
+    orient="row",
+)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "found"),
+    [
+        ({}, ["tide:n=0", "tide:n=1", "moon", "unreadable"]),
+        ({"model": "*owl*"}, ["tide:n=0", "moon"]),
+        ({"model": "*owl*", "scenario": "Tide*"}, ["tide:n=0"]),
+        ({"run": "tide:n=[12]"}, ["tide:n=1"]),
+        ({"incomplete": True}, ["tide:n=1", "moon", "unreadable"]),
+        ({"model": "made/*", "incomplete": True}, ["tide:n=1"]),
+        ({"model": "made/owl-7b", "incomplete": True}, []),
+    ],
+    ids=str,
+)
+def test_a_list_is_filtered_by_patterns(patterns: dict[str, Any], found: list[str]) -> None:
+    assert matching(LISTED, **patterns)["run"].to_list() == found
+
+
+def test_a_pattern_that_matches_nothing_says_what_there_is() -> None:
+    with pytest.raises(NoRunsError, match=r"No model matches 'made/owl-8b'") as caught:
+        matching(LISTED, model="made/owl-8b")
+    assert caught.value.found == "3 models: made/owl-7b, made/finch-1b, other/owl-7b"
+    with pytest.raises(NoRunsError) as caught:
+        matching(LISTED, model="other/*", scenario="Tide*")
+    assert caught.value.found == "1 scenario: MoonScenario"
+
+
+def test_a_wide_frame_is_turned() -> None:
+    frame = pl.DataFrame({"a.b": ["x", None], "l": [[1, 2], []]})
+    assert records(frame).rows() == [("a.b", "String", "x", "–"), ("l", "List(Int64)", "[1, 2]", "[]")]
+    assert values(frame).rows() == [
+        (0, "a.b", "String", "x"),
+        (0, "l", "List(Int64)", "[1, 2]"),
+        (1, "a.b", "String", "–"),
+        (1, "l", "List(Int64)", "[]"),
+    ]

@@ -1,5 +1,7 @@
+import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -54,12 +56,16 @@ def test_ls_of_the_cache_knows_the_sources(run: Run, outputs: Path) -> None:
     assert "made/heron-2b" in run("ls").out
 
 
-def test_head_shows_a_column_a_line(run: Run, outputs: Path) -> None:
+@pytest.mark.parametrize("form", ["terminal", "full", "pipe"])
+def test_head_shows_a_column_a_line(form: str, run: Run, outputs: Path, terminal: Callable[[int], None]) -> None:
     run("ingest", outputs)
-    ended = run("head", "stats", "-n", "1")
+    if form != "pipe":
+        terminal(80)
+    ended = run("head", "stats", "-n", "1", *(["--full"] if form == "full" else []))
     assert ended.code == 0
-    assert re.search(r"^run_spec.name +String +tide:n=0 *$", ended.out, re.MULTILINE)
-    assert re.search(r"^stats.mean +Float64 +0.5 *$", ended.out, re.MULTILINE)
+    row = "" if form == "terminal" else " +0  "
+    assert re.search(rf"^{row}run_spec.name +String +tide:n=0$", ended.out, re.MULTILINE)
+    assert re.search(rf"^{row}stats.mean +Float64 +0.5$", ended.out, re.MULTILINE)
     assert "magnet.run" not in ended.out
 
 
@@ -99,7 +105,9 @@ def test_head_offers_the_near_name(run: Run, outputs: Path) -> None:
 
 
 def test_schemas_are_shown_printed_and_written(run: Run, tmp_path: Path) -> None:
-    assert re.search(r"^stats.name.name +string", run("schemas").out, re.MULTILINE)
+    assert re.search(r"^stats +stats.name.name +string", run("schemas").out, re.MULTILINE)
+    assert {line.split()[0] for line in run("schemas", "stats").out.splitlines()} == {"table", "stats"}
+    assert list(json.loads(run("schemas", "stats", "--json").out)) == ["stats"]
     printed = json.loads(run("schemas", "--json").out)
     assert list(printed) == list(TABLES)
     ended = run("schemas", "--write", tmp_path / "new")
@@ -145,3 +153,34 @@ def test_a_table_is_guessed_by_a_near_name(run: Run, args: tuple[str, ...]) -> N
     ended = run(*args)
     assert ended.code == 2
     assert "there is no table 'stat'. Did you mean 'stats'?" in ended.err
+
+
+def test_ls_chooses_runs(run: Run, outputs: Path) -> None:
+    run("ingest", outputs, "--runs", "tide:n=[01]")
+    assert [row["run"] for row in rows(run("ls", "--run", "*1", "--model", "made/*", "--json"))] == ["tide:n=1"]
+    assert [row["run"] for row in rows(run("ls", outputs, "--incomplete", "--json"))] == ["tide:n=2"]
+    ended = run("ls", "--incomplete", "--json")
+    assert ended == (0, "", "No run is incomplete.\n")
+    ended = run("ls", "--model", "heron")
+    assert (ended.code, ended.out) == (2, "")
+    assert "found 1 model: made/heron-2b." in ended.err
+    assert "Did you mean '*heron*'?" in ended.err
+
+
+def test_frames_are_csv_too(run: Run, outputs: Path) -> None:
+    run("ingest", outputs)
+    listed = pl.read_csv(io.StringIO(run("ls", "--csv").out))
+    assert listed.select("run", "stats").rows() == [(f"tide:n={number}", 2) for number in range(3)]
+    head = pl.read_csv(io.StringIO(run("head", "scenario_state", "-n", "1", "--csv").out))
+    references = json.loads(head["scenario_state.request_states.instance.references"].item())
+    assert [one["output"]["text"] for one in references] == ["ebb", "sun"]
+    assert run("ls", "--csv", "--json").code == 2
+    assert "--csv and --full exclude each other" in run("cache", "info", "--csv", "--full").err
+
+
+def test_csv_on_a_terminal_is_escaped(run: Run, tmp_path: Path, terminal: Callable[[int], None]) -> None:
+    write_run(tmp_path / "evil", make_run("a"), folder="a\x1b[2J")
+    run("ingest", tmp_path / "evil")
+    assert "a\x1b[2J" in run("ls", "--csv").out
+    terminal(80)
+    assert r"a\x1b[2J" in run("ls", "--csv").out

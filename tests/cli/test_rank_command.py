@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -6,11 +7,8 @@ import pytest
 from command_line import Run
 from rich.cells import cell_len
 
-from magnet_arrow.cli.rank_table import shortened
 from magnet_arrow.evaluation.ranking import pairwise_comparisons, rank
 from magnet_arrow.examples.helm_lite import helm_lite
-
-LONG = "an-organisation/a-model-of-a-very-long-name-{}-of-november-2026-with-instructions"
 
 
 def lines_of(*rows: str) -> str:
@@ -83,14 +81,15 @@ def test_files_of_panels(suffix: str, run: Run, tmp_path: Path) -> None:
     assert out == rank(panel).write_csv()
 
 
-def test_the_table_fits_a_terminal(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_fits_a_terminal(run: Run, tmp_path: Path, terminal: Callable[[int], None]) -> None:
     helm_lite("math").to_csv(tmp_path / "math.csv")
-    for columns in (80, 100):
-        monkeypatch.setenv("COLUMNS", str(columns))
+    for columns in (40, 80):
+        terminal(columns)
         for options in ([], ["--pairs"]):
             _, out, err = run("rank", tmp_path / "math.csv", *options)
             assert max(map(cell_len, (out + err).splitlines())) <= columns
     assert out.count("\n") == 1 + 83 * 82 // 2
+    assert "Left out" not in err
 
 
 def test_pairs(run: Run, scores: Path) -> None:
@@ -154,18 +153,6 @@ def test_wrong_use_is_named(run: Run, scores: Path, demo_outputs: Path, tmp_path
         code, _, err = run("rank", *options)
         assert code in (2, 3), options
         assert message in err, (options, err)
-
-
-def test_names_that_differ_stay_different_if_they_can() -> None:
-    names = [LONG.format(size) for size in ("8b", "70b", "405b")]
-    assert set(shortened(names, 20).values()) == {"an-organi…structions"}  # they differ in the middle alone
-    assert set(shortened(names, 100).values()) == set(names)
-    ends = shortened([f"{name}-of-a-maker-of-models-{name}" for name in ("a-8b-chat", "b-8b-chat")], 11)
-    assert list(ends.values()) == ["a-8b-…-chat", "b-8b-…-chat"]
-    begins = shortened(["an-organisation/8b-of-2026", "an-organisation/7b-of-2026"], 14)
-    assert list(begins.values()) == ["an-…8b-of-2026", "an-…7b-of-2026"]
-    assert all(cell_len(text) <= 12 for text in shortened(["模型模型模型模型模型模型", "b"], 12).values())
-    assert shortened(["\x1b[31mred"], 30) == {"\x1b[31mred": "\\x1b[31mred"}
 
 
 def test_one_scenario_of_several_subjects_is_pointed_out(run: Run, demo_outputs: Path, cache: Path) -> None:

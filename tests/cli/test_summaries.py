@@ -1,10 +1,9 @@
 import io
 import json
-import re
 
 import polars as pl
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from magnet_arrow.cli.summaries import (
     as_json,
@@ -12,11 +11,9 @@ from magnet_arrow.cli.summaries import (
     ingest_facts,
     ingest_summary,
     progress_bar,
-    records,
     rejection,
     rows_as_json,
     rows_bar,
-    table,
     unexpected_lines,
     without_empty,
 )
@@ -26,14 +23,6 @@ from magnet_arrow.ingestion.api import IngestReport
 from magnet_arrow.ingestion.rules import Progress
 
 REJECTED = Rejected(run="s/r", file="stats.json", reason="Not JSON.", byte=3)
-
-
-def shown(renderable: RenderableType) -> list[list[str]]:
-    """The cells of each line, however they are set out."""
-    console = Console(file=io.StringIO(), width=200, force_terminal=False)
-    console.print(renderable)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    return [re.split(" {2,}", line.strip()) for line in text.splitlines()]
 
 
 def made_report(rejected: tuple[Rejected, ...] = ()) -> IngestReport:
@@ -52,25 +41,6 @@ def made_report(rejected: tuple[Rejected, ...] = ()) -> IngestReport:
     )
 
 
-def test_a_table_shows_rows_as_rows() -> None:
-    frame = pl.DataFrame({"name": ["[/bold]", "b\x1b[2J\n"], "n": [None, 0.1 + 0.2]})
-    assert shown(table(frame)) == [
-        ["name", "n"],
-        ["[/bold]", "–"],
-        [r"b\x1b[2J\n", "0.3"],
-    ]
-
-
-def test_records_show_columns_as_rows() -> None:
-    frame = pl.DataFrame({"a.b": ["x" * 100, None], "l": [[1, 2], []], "s": [{"k": "\x07"}, {"k": "[/b]"}]})
-    assert shown(records(frame)) == [
-        ["column", "type", "0", "1"],
-        ["a.b", "String", "x" * 59 + "…", "–"],
-        ["l", "List(Int64)", "[1, 2]", "[]"],
-        ["s", "Struct({'k': String})", r"{'k': '\x07'}", "{'k': '[/b]'}"],
-    ]
-
-
 def test_a_frame_is_shown_without_its_empty_columns() -> None:
     frame = pl.DataFrame({"a": [1, None], "b": [None, None], "c": [None, None]})
     assert without_empty(frame, keep="c").columns == ["a", "c"]
@@ -87,7 +57,7 @@ def test_a_summary_counts_what_was_taken_and_what_not() -> None:
     assert ingest_summary(made_report((REJECTED,))).splitlines() == [
         "runs      1,200 ingested (3 partial), 7 unchanged, 1 rejected, 2 pruned",
         "rows      run_spec 1,200, stats 34,567, per_instance_stats 0, instances 8",
-        "bytes     9,876,543 in, 1,234 out",
+        "size      9.88 MB in, 1.23 kB out",
         "seconds   1.3",
     ]
 

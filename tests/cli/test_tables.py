@@ -1,18 +1,13 @@
 """Frames as lines: whole in a pipe, and no wider than a terminal, whatever they hold."""
 
-import re
-
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from strategies import TERMINAL_TEXTS
 
-from magnet_arrow._text import for_terminal
-from magnet_arrow.cli.short_names import shortened
 from magnet_arrow.cli.tables import Layout, fitted, lines
-
-LONG = "mmlu:subject={},method=multiple_choice_joint,model=made_{},data_augmentation=canonical"
 
 
 def test_rows_are_lines_and_columns_are_aligned() -> None:
@@ -38,9 +33,6 @@ def test_a_frame_without_rows_is_its_header(rows: object) -> None:
     assert list(rows(pl.DataFrame())) == []  # type: ignore[operator]
 
 
-TEXTS = st.text(max_size=60) | st.sampled_from(
-    ["日本語" * 12, "👨‍👩‍👧" * 20, "é" * 50, "1234567890.5", "", "a\x1b[2J" * 9]
-)
 NAMES = st.sampled_from(["a", "per_instance_stats", "stats.name.perturbation.name", "日本語の名前" * 5, "x" * 70])
 NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.none()
 
@@ -54,10 +46,10 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
         dtype, values = draw(
             st.sampled_from(
                 [
-                    (pl.String, TEXTS | st.none()),
+                    (pl.String, TERMINAL_TEXTS | st.none()),
                     (pl.Int64, NUMBERS),
                     (pl.Float64, st.floats() | st.none()),
-                    (pl.List(pl.String), st.lists(TEXTS, max_size=3)),
+                    (pl.List(pl.String), st.lists(TERMINAL_TEXTS, max_size=3)),
                     (pl.Boolean, st.booleans()),
                 ]
             )
@@ -87,39 +79,6 @@ def test_no_line_is_wider_than_the_terminal_and_no_number_is_broken(
 def test_a_heading_is_above_its_rows(frame: pl.DataFrame, width: int) -> None:
     text = list(fitted(frame, width, Layout(heading=frame.columns[:1])).lines)
     assert all(cell_len(line) <= width for line in text)
-
-
-@given(
-    st.lists(TEXTS | st.sampled_from(["ab" * 30, "ab" * 29 + "c", "a…b", "a/" * 20 + "b"]), max_size=30),
-    st.integers(8, 60),
-)
-def test_short_names_fit_and_differ_where_the_names_do(names: list[str], width: int) -> None:
-    short = shortened(names, width)
-    assert set(short) == set(names)
-    assert all(cell_len(text) <= width for text in short.values())
-    assert len(set(short.values())) == len(set(map(for_terminal, names)))
-
-
-def test_what_most_names_share_goes_first() -> None:
-    names = [LONG.format(subject, model) for subject in ("anatomy", "law") for model in ("owl", "finch")]
-    assert list(shortened(names, 50).values()) == [
-        "mmlu:subject=anatomy,…model=made_owl,…",
-        "mmlu:subject=anatomy,…model=made_finch,…",
-        "mmlu:subject=law,…model=made_owl,…",
-        "mmlu:subject=law,…model=made_finch,…",
-    ]
-
-
-def test_what_differs_in_the_middle_is_seen() -> None:
-    names = ["a" * 30 + letter + "z" * 30 for letter in "xy"]
-    assert list(shortened(names, 20).values()) == ["aaaaa…xzzzzzzzzzzzz…", "aaaaa…yzzzzzzzzzzzz…"]
-
-
-def test_names_that_cannot_be_told_apart_are_numbered() -> None:
-    names = [f"{'a' * 30}{begin}{'m' * 30}{end}{'z' * 30}" for begin in "xy" for end in "uv"]
-    short = list(shortened(names, 12).values())
-    assert len(set(short)) == 4
-    assert sum(re.search(r"#\d$", text) is not None for text in short) == 2
 
 
 def test_columns_give_way_in_the_order_of_the_layout() -> None:

@@ -40,7 +40,7 @@ def test_a_file_that_is_no_text_is_reported_too(outputs: Path, cache: Path) -> N
     for _ in range(2):
         report = ingest(outputs, cache)
         assert [(one.run, one.file, one.reason) for one in report.lacking] == [
-            ("made", "groups.json", "It is not kept: it is no UTF-8 text of at most 64 MiB.")
+            ("made", "groups.json", "It is not kept: it is no UTF-8 text of at most 67.1 MB.")
         ]
     assert Cache(cache).rejects()["left_out"].to_list() == ["file"]
 

@@ -223,7 +223,7 @@ def test_how_many_workers_there_are(
     ("options", "words"),
     [
         ({"workers": 0}, "expected at least one worker, found 0"),
-        ({"memory_bytes": 100 << 20}, "at least 300 MiB of memory, as one process may need them, found 100 MiB"),
+        ({"memory_bytes": 100 << 20}, "at least 315 MB of memory, as one process may need them, found 105 MB"),
     ],
 )
 def test_settings_that_leave_nothing_to_work_with(options: dict[str, int], words: str, outputs: Path) -> None:

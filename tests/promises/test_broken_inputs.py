@@ -348,10 +348,10 @@ def limited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 BOMBS = {
-    "run_spec.json": ("{", "$", "a JSON document", "one of more than 0 MiB"),
-    "stats.json": ("[{", "$[0]", "an element", "one of more than 0 MiB"),
-    "per_instance_stats.json": ("[{", "$[0]", "an element", "one of more than 0 MiB"),
-    "scenario_state.json": ('{"request_states": [{', "$.request_states[0]", "an element", "one of more than 0 MiB"),
+    "run_spec.json": ("{", "$", "a JSON document", "one of more than 262 kB"),
+    "stats.json": ("[{", "$[0]", "an element", "one of more than 262 kB"),
+    "per_instance_stats.json": ("[{", "$[0]", "an element", "one of more than 262 kB"),
+    "scenario_state.json": ('{"request_states": [{', "$.request_states[0]", "an element", "one of more than 262 kB"),
 }
 
 

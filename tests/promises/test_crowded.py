@@ -92,7 +92,7 @@ def test_an_element_as_long_as_a_file_may_not_be_is_rejected(tmp_path: Path, mon
     outputs = _written(tmp_path, "per_instance_stats", [{"instance_id": "a"}, long, {"instance_id": "c"}], 2)
     [rejected] = ingest(outputs, tmp_path / "cache", workers=1).rejected
     assert (rejected.file, rejected.json_path) == ("per_instance_stats.json", "$[1]")
-    assert (rejected.expected, rejected.found) == ("an element", "one of more than 0 MiB")
+    assert (rejected.expected, rejected.found) == ("an element", "one of more than 20 kB")
 
 
 def test_unexpected_places_past_a_number_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

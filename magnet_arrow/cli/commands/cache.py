@@ -1,6 +1,7 @@
 """`check`, `compact`, `rejects` and `cache …`: the cache itself."""
 
 import sys
+import textwrap
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import existing_cache, open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, Csv, Full, Json, JsonLines, one_form
-from magnet_arrow.cli.printing import complain, print_rows, stdout
+from magnet_arrow.cli.printing import complain, print_rows, say
 
 
 def check(cache: CacheDir = None, json: Json = False) -> None:
@@ -50,7 +51,7 @@ def compact(
     raise typer.Exit(ExitCode.REPORTED if done.damaged else ExitCode.DONE)
 
 
-def rejects(cache: CacheDir = None, json: JsonLines = False) -> None:
+def rejects(cache: CacheDir = None, csv: Csv = False, json: JsonLines = False) -> None:
     """List what was rejected, and why.
 
     Of partial runs, the files that are missing or end early. Shows the range of bytes at fault, and a sample of it.
@@ -58,14 +59,17 @@ def rejects(cache: CacheDir = None, json: JsonLines = False) -> None:
     import polars as pl
 
     from magnet_arrow._text import as_options
-    from magnet_arrow.cli.summaries import plain, rejection
+    from magnet_arrow.cli.summaries import rejection
 
+    one_form(json=json, csv=csv)
     rejected = existing_cache(cache).rejects()
-    if json:
-        print_rows(rejected.with_columns(pl.col("hint").map_elements(as_options, pl.String)), json=True)
+    if json or csv:
+        print_rows(rejected.with_columns(pl.col("hint").map_elements(as_options, pl.String)), json=json, csv=csv)
     else:
-        for row in rejected.iter_rows(named=True):
-            stdout().print(plain(f"{rejection(row)}\n  Its source is {row['source']}."))
+        for (source,), rows in rejected.group_by("source", maintain_order=True):
+            say(f"source {source}")
+            for row in rows.iter_rows(named=True):
+                say(textwrap.indent(rejection(row), "  "))
     if rejected.is_empty():
         complain("Nothing was rejected.")
 

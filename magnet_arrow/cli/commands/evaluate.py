@@ -2,18 +2,17 @@
 
 import contextlib
 import json as json_text
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
-from magnet_arrow.cli.options import CacheDir, Json
-from magnet_arrow.cli.printing import complain, stderr
+from magnet_arrow.cli.options import CacheDir, Csv, Full, Json, one_form
+from magnet_arrow.cli.printing import complain, print_rows, stderr, terminal_width, wrapped
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -98,6 +97,8 @@ def evaluate(
     workers: Workers = 1,
     no_baselines: NoBaselines = False,
     cache: CacheDir = None,
+    full: Full = False,
+    csv: Csv = False,
     json: Json = False,
     parquet: ParquetFile = None,
     report: ReportFile = None,
@@ -107,9 +108,11 @@ def evaluate(
     All models of an organisation are held out together, and predicted from the others and from a few of their answers.
     SOURCE may also be a table with columns model, item, score and perhaps scenario.
     """
+    from magnet_arrow.cli.evaluation_table import all_rankings
     from magnet_arrow.cli.load_predictor import stdout_for_data
     from magnet_arrow.evaluation.evaluate import evaluate as evaluation_of
 
+    one_form(json=json, csv=csv, full=full)
     factors = None if over is None else over.split(",")
     _check(level, factors)
     _check_files(parquet, report)
@@ -132,8 +135,13 @@ def evaluate(
             )
         if parquet is not None:
             found.to_parquet(parquet)
-        lines = _as_json(found, level, factors) if json else _as_text(found, len(own), level, factors)
-        data.writelines(f"{line}\n" for line in lines)
+        if json:
+            data.write(_as_json(found, level, factors))
+        elif csv:
+            print_rows(all_rankings(found, level, factors), csv=True, out=data)
+        else:
+            names = [predictor["name"] for predictor in found.provenance["predictors"][: len(own)]]
+            _print_tables(found, data, names, (level, factors), full=full)
         if report is not None:
             found.report(level=level, over=factors, source=source).save(report)
     raise typer.Exit(_report_failures(found))
@@ -213,14 +221,20 @@ def _executor(workers: int) -> "Iterator[Executor | None]":
         yield executor
 
 
-def _as_text(found: "Evaluation", n_own: int, level: str | None, over: list[str] | None) -> Iterator[str]:
-    from magnet_arrow.cli.evaluation_table import table_lines
+def _print_tables(found: "Evaluation", out: TextIO, own: list[str], tables_of: tuple[Any, Any], *, full: bool) -> None:
+    """Print the rankings for people; `tables_of` are the level and the factors that ties are about."""
+    from magnet_arrow.cli.evaluation_table import tables
 
-    own = [predictor["name"] for predictor in found.provenance["predictors"][:n_own]]
-    return table_lines(found, own, level, over, width=shutil.get_terminal_size().columns)
+    width = None if full else terminal_width(out)
+    for part in tables(found, own, *tables_of):
+        if isinstance(part, str):
+            out.write(f"{part if width is None else wrapped(part, width)}\n")
+        else:
+            table, layout = part
+            print_rows(table, full=full, layout=layout, out=out)
 
 
-def _as_json(found: "Evaluation", level: str | None, over: list[str] | None) -> Iterator[str]:
+def _as_json(found: "Evaluation", level: str | None, over: list[str] | None) -> str:
     from magnet_arrow.evaluation.report.findings import rankings
 
     facts = {
@@ -231,7 +245,7 @@ def _as_json(found: "Evaluation", level: str | None, over: list[str] | None) -> 
         ],
         "errors": found.errors.to_dicts(),
     }
-    yield json_text.dumps(facts, indent=2)
+    return json_text.dumps(facts, indent=2) + "\n"
 
 
 def _report_failures(found: "Evaluation") -> ExitCode:

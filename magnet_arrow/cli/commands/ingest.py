@@ -7,7 +7,7 @@ import typer
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, FollowLinks, Json, Sources
-from magnet_arrow.cli.printing import complain, stderr
+from magnet_arrow.cli.printing import complain, say, stderr
 
 if TYPE_CHECKING:
     from magnet_arrow.cache import Cache
@@ -38,7 +38,7 @@ def ingest(
         typer.Option(min=1, metavar="N", help="Number of reading processes; by default one per core where that pays."),
     ] = None,
     memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Memory that all processes together may use, such as 2GiB.")
+        str | None, typer.Option(metavar="SIZE", help="Memory that all processes together may use, such as 2GB.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -99,7 +99,10 @@ def print_ingest(report: "IngestReport", *, json: bool = False) -> None:
         unexpected_lines,
     )
 
-    print(as_json(ingest_facts(report)) if json else ingest_summary(report))
+    if json:
+        print(as_json(ingest_facts(report)))
+    else:
+        say(ingest_summary(report))
     kept = [f"Kept in magnet.extra: {line}" for line in unexpected_lines(report.unexpected)]
     rejected = [rejected_text(one) for one in report.rejected]
     texts = (

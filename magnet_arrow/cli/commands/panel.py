@@ -77,13 +77,12 @@ def panel(
 
 def _print(found: "Panel", to: Path) -> None:
     from magnet_arrow._text import counted
-    from magnet_arrow.cli.printing import complain, stdout
-    from magnet_arrow.cli.summaries import plain
+    from magnet_arrow.cli.printing import complain, say
 
     size = f"{counted(len(found.models), 'model')} × {counted(len(found.items), 'item')}"
-    stdout().print(plain(f"{to}: {size}, {counted(found.missing.height, 'score')} missing"))
+    say(f"{to}: {size}, {counted(found.missing.height, 'score')} missing")
     for metric, split, runs in found.metrics.iter_rows():
-        stdout().print(plain(f"{metric} on split {split}: {counted(runs, 'run')}"))
+        say(f"{metric} on split {split}: {counted(runs, 'run')}")
     if found.repeats.height:
         complain(f"{counted(found.repeats.height, 'score')} of items that the data has more than once are means.")
     for model, reason, rows in found.excluded.iter_rows():

@@ -1,15 +1,15 @@
 """`predict` and `demo`: a predictor, and predicted vs. actual stats."""
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from magnet_arrow.cli.commands.ingest import ingest_code, print_ingest, run_ingest
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
-from magnet_arrow.cli.options import CacheDir, JsonLines, Sources
-from magnet_arrow.cli.printing import complain, print_table, stdout
+from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, Sources, one_form
+from magnet_arrow.cli.printing import complain, print_rows, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     import polars as pl
 
     from magnet_arrow.cli.load_predictor import AnyPredictor
+    from magnet_arrow.cli.tables import Layout
     from magnet_arrow.data_splits import SequesteredTestSplit, TrainSplit
     from magnet_arrow.outputs import HelmRuns
 
 
 def demo(cache: CacheDir = None) -> None:
     """Ingest the demo, and predict one of its runs."""
-    from magnet_arrow.cli.summaries import plain
+    from magnet_arrow.cli.summaries import without_empty
     from magnet_arrow.examples.random_run_predictor import RandomRunPredictor
     from magnet_arrow.outputs import HelmOutputs
 
     store = open_cache(cache)
     outputs = HelmOutputs.demo(cache=store)
-    stdout().print(plain(f"The demo is in {outputs.path}\n"))
+    say(f"The demo is in {outputs.path}\n")
     report = run_ingest([str(outputs.path)], store)
     print_ingest(report)
     runs = outputs.suites()[0].runs()
@@ -37,8 +38,10 @@ def demo(cache: CacheDir = None) -> None:
     train, sequestered = predictor.prepare_predict_inputs(runs)
     _print_split("The train split: what a predictor learns from", train)
     _print_split("The sequestered test split: what it sees of the held-out run, without stats", sequestered)
-    missing = _print_comparison(predictor(helm_runs=runs), title="\nRandom predictions: predicted vs. actual")
-    raise typer.Exit(ExitCode.REPORTED if missing else ingest_code(report))
+    comparison = predictor(helm_runs=runs)
+    print("\nRandom predictions: predicted vs. actual")
+    print_rows(without_empty(comparison, keep="actual_mean"), layout=_comparison_layout())
+    raise typer.Exit(ExitCode.REPORTED if _lacks_truth(comparison) else ingest_code(report))
 
 
 def predict(
@@ -62,6 +65,8 @@ def predict(
         typer.Option("--include-partial", help="Ingest what is complete of runs, and draw from partial runs too."),
     ] = False,
     cache: CacheDir = None,
+    full: Full = False,
+    csv: Csv = False,
     json: JsonLines = False,
 ) -> None:
     """Let a predictor predict a held-out run or its instances, and show predicted and actual stats.
@@ -71,17 +76,21 @@ def predict(
     --include-partial uses what is there of them.
     """
     from magnet_arrow.cli.load_predictor import load_predictor, stdout_for_data
+    from magnet_arrow.cli.summaries import without_empty
     from magnet_arrow.outputs import HelmRuns
 
+    one_form(json=json, csv=csv, full=full)
     options = {"num_example_runs": examples, "num_eval_samples": samples, "random_seed": seed}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     given |= {"skip_unreadable": True} if skip_unreadable else {}
     given |= {"include_partial": True} if include_partial else {}
-    with stdout_for_data() if json else nullcontext() as data:
+    with stdout_for_data() if json or csv else nullcontext() as data:
         runs = HelmRuns(paths, cache=open_cache(cache))
         comparison = _compared(load_predictor(predictor), given, runs)
-        missing = _print_comparison(comparison, json_to=data)
-    raise typer.Exit(ExitCode.REPORTED if missing else ExitCode.DONE)
+        _complain_of_none(comparison)
+        shown = comparison if json or csv else without_empty(comparison, keep="actual_mean")
+        print_rows(shown, json=json, csv=csv, full=full, layout=_comparison_layout(), out=data)
+    raise typer.Exit(ExitCode.REPORTED if _lacks_truth(comparison) else ExitCode.DONE)
 
 
 def _print_split(title: str, split: "TrainSplit | SequesteredTestSplit") -> None:
@@ -91,7 +100,7 @@ def _print_split(title: str, split: "TrainSplit | SequesteredTestSplit") -> None
 
     sizes = [(name, frame.height, frame.width) for name, frame in frames_of(split).items()]
     print(f"\n{title}")
-    print_table(pl.DataFrame(sizes, schema=["frame", "rows", "columns"], orient="row"))
+    print_rows(pl.DataFrame(sizes, schema=["frame", "rows", "columns"], orient="row"))
 
 
 def _compared(
@@ -107,16 +116,20 @@ def _compared(
         return predictor(helm_runs=runs)
 
 
-def _print_comparison(comparison: "pl.DataFrame", *, title: str = "", json_to: "TextIO | None" = None) -> int:
-    """Print a comparison, as JSON if there is a stream for it; returns how many predictions have no actual value."""
-    from magnet_arrow.cli.summaries import rows_as_json, without_empty
-    from magnet_arrow.predictions.scoring import without_truth
-
+def _complain_of_none(comparison: "pl.DataFrame") -> None:
     if comparison.is_empty():
         complain("The predictor made no predictions.")
-    if json_to is None:
-        print(*filter(None, [title]), sep="", end="\n" if title else "")
-        print_table(without_empty(comparison, keep="actual_mean"))
-    else:
-        json_to.writelines(f"{line}\n" for line in rows_as_json(comparison))
-    return without_truth(comparison.lazy()).collect().height
+
+
+def _comparison_layout() -> "Layout":
+    """The run is the same in all rows."""
+    from magnet_arrow.cli.tables import Layout
+
+    return Layout(heading=["run_spec"], drop=["prediction_id", "split", "stat_name"])
+
+
+def _lacks_truth(comparison: "pl.DataFrame") -> bool:
+    """Whether some prediction has no actual value."""
+    from magnet_arrow.predictions.scoring import without_truth
+
+    return without_truth(comparison.lazy()).collect().height > 0

@@ -1,7 +1,8 @@
 """`ls`, `head`, `export` and `schemas`: what is in a source, in the cache, in its tables."""
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -9,7 +10,7 @@ from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, Csv, Full, Json, JsonLines, SkipDamaged, one_form, table_name
-from magnet_arrow.cli.printing import complain, print_rows, print_table, stderr, stdout
+from magnet_arrow.cli.printing import complain, print_rows, stderr
 
 
 def ls(
@@ -17,6 +18,17 @@ def ls(
         str | None,
         typer.Argument(metavar="PATH", help="A source; by default the cache.", autocompletion=candidates.some_paths),
     ] = None,
+    model: Annotated[str | None, typer.Option(metavar="GLOB", help="Only runs whose model matches.")] = None,
+    scenario: Annotated[
+        str | None, typer.Option(metavar="GLOB", help="Only runs whose scenario matches, such as MMLU*.")
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="GLOB", help="Only runs whose folder matches.", autocompletion=candidates.cached_folders),
+    ] = None,
+    incomplete: Annotated[
+        bool, typer.Option("--incomplete", help="Only runs of which the cache lacks something, or all.")
+    ] = False,
     cache: CacheDir = None,
     full: Full = False,
     csv: Csv = False,
@@ -28,12 +40,16 @@ def ls(
     whether it is stale: its source has rejected or lost it since, and the cache holds its older state. Nothing is
     ingested.
     """
-    from magnet_arrow.cli.listing import cached_runs, runs_layout, source_runs
+    from magnet_arrow.cli.listing import cached_runs, matching, runs_layout, source_runs
 
     one_form(json=json, csv=csv, full=full)
     store = open_cache(cache)
     listed = cached_runs(store) if path is None else source_runs(path, store)
-    print_rows(listed, json=json, csv=csv, full=full, layout=runs_layout(listed))
+    shown = matching(listed, model=model, scenario=scenario, run=run, incomplete=incomplete)
+    if incomplete and shown.is_empty():
+        complain("No run is incomplete.")
+    else:
+        print_rows(shown, json=json, csv=csv, full=full, layout=runs_layout(shown))
 
 
 def head(
@@ -57,22 +73,26 @@ def head(
     n: Annotated[int, typer.Option("-n", min=1, metavar="ROWS", help="Number of rows.")] = 3,
     skip_damaged: SkipDamaged = False,
     cache: CacheDir = None,
+    full: Full = False,
+    csv: Csv = False,
     json: JsonLines = False,
 ) -> None:
-    """Show the first rows of a cached table, one column per line."""
-    from magnet_arrow.cli.listing import first_rows
-    from magnet_arrow.cli.summaries import records
+    """Show the first rows of a cached table: on a terminal one line per column, else one line per value."""
+    from magnet_arrow.cli.listing import RECORDS, first_rows, records, values
     from magnet_arrow.storage.maintenance.sound import Reading
 
+    one_form(json=json, csv=csv, full=full)
     chosen = [name.lstrip() for name in columns.split(",")] if columns else "occurring"
     reading = Reading(skip_damaged, complain)
     frame = first_rows(open_cache(cache), table, runs=run, columns=chosen, rows=n, reading=reading)
     if frame.is_empty():
         complain(f"No rows of {table} are cached for {run!r}.")
-    if json:
-        print_rows(frame, json=True)
+    if json or csv:
+        print_rows(frame, json=json, csv=csv)
+    elif full or not sys.stdout.isatty():
+        print_rows(values(frame), full=True)
     else:
-        stdout().print(records(frame))
+        print_rows(records(frame), layout=RECORDS)
 
 
 def export(
@@ -109,6 +129,7 @@ def export(
     """
     import polars as pl
 
+    from magnet_arrow.cli.listing import EXPORTED
     from magnet_arrow.cli.summaries import rows_bar
     from magnet_arrow.export.parquet import export_tables, remove_leftovers
     from magnet_arrow.storage.maintenance.sound import Reading
@@ -125,38 +146,54 @@ def export(
             reading=Reading(skip_damaged, told.append),
             progress=progress,
         )
-    print_rows(pl.DataFrame(exported), json=json)
+    print_rows(pl.DataFrame(exported), json=json, layout=EXPORTED)
     for text in [*told, f"The tables are in {to}"]:
         complain(text)
     raise typer.Exit(ExitCode.REPORTED if told else ExitCode.DONE)
 
 
 def schemas(
+    table: Annotated[
+        str | None,
+        typer.Argument(
+            parser=table_name,
+            metavar="TABLE",
+            help="Only this table, such as stats.",
+            autocompletion=candidates.of(candidates.TABLES),
+        ),
+    ] = None,
     write: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR", help="Write one JSON file per table into this folder.", autocompletion=candidates.some_paths
         ),
     ] = None,
+    full: Full = False,
+    csv: Csv = False,
     json: Json = False,
 ) -> None:
-    """Show the columns of every table, or write schemas/."""
+    """Show the columns of every table or of one, or write schemas/."""
+    from magnet_arrow.cli.listing import COLUMNS, columns
     from magnet_arrow.cli.summaries import as_json
-    from magnet_arrow.schema import registry
-    from magnet_arrow.sources.paths import absolute
+    from magnet_arrow.schema.registry import TABLES
 
-    published = {name: table.to_json() for name, table in registry.TABLES.items()}
+    one_form(json=json, csv=csv, full=full)
+    names = list(TABLES) if table is None else [table]
+    published = {name: TABLES[name].to_json() for name in names}
     if write:
-        write = absolute(write)
-        write.mkdir(parents=True, exist_ok=True)
-        for name, contract in published.items():
-            (write / f"{name}.json").write_text(as_json(contract, indent=2) + "\n", encoding="utf-8")
-            print(write / f"{name}.json")
+        _write_schemas(published, write)
     elif json:
         print(as_json(published))
     else:
-        from magnet_arrow.cli.listing import COLUMNS, columns
+        print_rows(columns(names), csv=csv, full=full, layout=COLUMNS)
 
-        for number, name in enumerate(published):
-            print(f"\n{name}" if number else name)
-            print_table(columns(name), COLUMNS)
+
+def _write_schemas(published: dict[str, Any], folder: Path) -> None:
+    from magnet_arrow.cli.summaries import as_json
+    from magnet_arrow.sources.paths import absolute
+
+    folder = absolute(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, contract in published.items():
+        (folder / f"{name}.json").write_text(as_json(contract, indent=2) + "\n", encoding="utf-8")
+        print(folder / f"{name}.json")

@@ -1,8 +1,6 @@
 """`rank`: models by score, with those that cannot be told apart."""
 
 import dataclasses
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +10,7 @@ import typer
 from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.ingest import run_ingest
 from magnet_arrow.cli.commands.store import open_cache
-from magnet_arrow.cli.options import CacheDir, JsonLines, Partial
+from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, Partial, one_form
 from magnet_arrow.cli.printing import complain, print_rows
 
 if TYPE_CHECKING:
@@ -57,7 +55,6 @@ WinRates = Annotated[
     bool, typer.Option("--win-rates", help="Rank by mean win rate over what --by says, as HELM's leaderboards.")
 ]
 Pairs = Annotated[bool, typer.Option("--pairs", help="Print the comparison of each pair of models instead.")]
-Csv = Annotated[bool, typer.Option("--csv", help="Print all columns as CSV.")]
 ParquetFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write all columns to this file, too.", autocompletion=candidates.some_paths),
@@ -72,9 +69,10 @@ def rank(
     lower_is_better: LowerIsBetter = None,
     win_rates: WinRates = False,
     pairs: Pairs = False,
-    csv: Csv = False,
     partial: Partial = False,
     cache: CacheDir = None,
+    full: Full = False,
+    csv: Csv = False,
     json: JsonLines = False,
     parquet: ParquetFile = None,
 ) -> None:
@@ -87,8 +85,7 @@ def rank(
     from magnet_arrow.evaluation.score_files import is_score_file
     from magnet_arrow.evaluation.win_rates import win_rates as rates_of
 
-    if csv and json:
-        raise typer.BadParameter("--csv and --json exclude each other.")
+    one_form(json=json, csv=csv, full=full)
     if parquet is not None and not parquet.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {parquet.parent}.", param_hint="--parquet")
     columns = _names(by)
@@ -101,12 +98,10 @@ def rank(
     found = (ranking.pairwise_comparisons if pairs else ranking.rank)(scores, lower_is_better=lower_is_better)
     if parquet is not None:
         found.write_parquet(parquet)
-    if csv:
-        sys.stdout.write(found.write_csv())
-    elif json:
-        print_rows(found, json=True)
+    if csv or json:
+        print_rows(found, json=json, csv=csv)
     else:
-        _print_table(found, of_pairs=pairs)
+        _print_table(found, of_pairs=pairs, full=full)
         complain(_caption(found, scores, win_rates))
 
 
@@ -117,11 +112,11 @@ def _names(by: str) -> list[str]:
     return columns
 
 
-def _print_table(found: "pl.DataFrame", *, of_pairs: bool) -> None:
-    from magnet_arrow.cli.rank_table import pairs_lines, ranking_lines
+def _print_table(found: "pl.DataFrame", *, of_pairs: bool, full: bool) -> None:
+    from magnet_arrow.cli.rank_table import PAIRS, RANKING, pairs_table, ranking_table
 
-    lines = pairs_lines if of_pairs else ranking_lines
-    print(*lines(found, shutil.get_terminal_size().columns), sep="\n")
+    shown, layout = (pairs_table(found), PAIRS) if of_pairs else (ranking_table(found), RANKING)
+    print_rows(shown, full=full, layout=layout)
 
 
 def _panel_of_runs(source: str, metric: str, by: Sequence[str], partial: bool, cache: Path | None) -> "Panel":

@@ -1,6 +1,5 @@
 """`scores`: how well each model did."""
 
-import shutil
 import sys
 from typing import Annotated
 
@@ -8,8 +7,8 @@ import typer
 
 from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
-from magnet_arrow.cli.options import CacheDir, JsonLines, Partial
-from magnet_arrow.cli.printing import complain, print_rows
+from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, Partial, one_form
+from magnet_arrow.cli.printing import complain, print_rows, terminal_width
 
 
 def scores(
@@ -37,9 +36,10 @@ def scores(
             autocompletion=candidates.metrics,
         ),
     ] = "main",
-    csv: Annotated[bool, typer.Option("--csv", help="Print one row per group as CSV.")] = False,
     partial: Partial = False,
     cache: CacheDir = None,
+    full: Full = False,
+    csv: Csv = False,
     json: JsonLines = False,
 ) -> None:
     """Show the mean scores of runs, by model and scenario or other columns of `HelmRuns.scores`.
@@ -47,20 +47,17 @@ def scores(
     A run's score is that of its stats.json, on the main split and without perturbation. Runs that the cache lacks are
     ingested.
     """
-    from magnet_arrow.cli.score_table import as_lines, grouped
+    from magnet_arrow.cli.score_table import as_table, grouped
     from magnet_arrow.runs.helm_runs import HelmRuns
 
-    if csv and json:
-        raise typer.BadParameter("--csv and --json exclude each other.")
+    one_form(json=json, csv=csv, full=full)
     columns = [name.strip() for name in by.split(",") if name.strip()]
     groups = grouped(HelmRuns(path, cache=open_cache(cache), partial=partial).scores(metric), columns)
-    if csv:
-        sys.stdout.write(groups.write_csv())
-    elif json:
-        print_rows(groups, json=True)
+    if csv or json:
+        print_rows(groups, json=json, csv=csv)
     else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        print(*as_lines(groups, columns, width), sep="\n")
+        table, layout = as_table(groups, columns, None if full else terminal_width(sys.stdout))
+        print_rows(table, full=full, layout=layout)
         complain(_caption(groups["metric"].unique().to_list(), groups["split"].unique().to_list()))
 
 

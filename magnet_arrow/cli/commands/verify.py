@@ -9,7 +9,7 @@ from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, FollowLinks, Json, Sources
-from magnet_arrow.cli.printing import complain, stderr, stdout
+from magnet_arrow.cli.printing import complain, say, stderr
 
 
 def validate(paths: Sources, follow_links: FollowLinks = True, json: Json = False) -> None:
@@ -33,7 +33,7 @@ def validate(paths: Sources, follow_links: FollowLinks = True, json: Json = Fals
     if json:
         print(as_json(validation_facts(found)))
     else:
-        print(validation_summary(found))
+        say(validation_summary(found))
         texts = [str(one) for one in found.unreadable]
         texts += [findings_text(one) for one in (*found.runs, *found.suites) if not one.is_clean]
         _print_paragraphs(first_of(texts, rest="; --json has all"), first_of(found.notes, rest="; --json has all"))
@@ -62,16 +62,14 @@ def verify(paths: Sources, cache: CacheDir = None, follow_links: FollowLinks = T
     if json:
         print(as_json(verify_facts(report)))
     else:
-        print(verify_summary(report))
+        say(verify_summary(report))
         _print_paragraphs(first_of(verify_reasons(report), rest="; --json has more"), first_of(report.notes))
     raise typer.Exit(ExitCode.DONE if report.is_equal else ExitCode.REPORTED)
 
 
 def _print_paragraphs(*texts: str) -> None:
-    from magnet_arrow.cli.summaries import plain
-
     for text in filter(None, texts):
-        stdout().print(plain(f"\n{text}"))
+        say(f"\n{text}")
 
 
 def restore(

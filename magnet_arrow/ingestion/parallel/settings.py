@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from magnet_arrow._text import as_size
 from magnet_arrow.errors import SettingError
 from magnet_arrow.ingestion.parallel import division
 from magnet_arrow.ingestion.parallel.executors import CallerExecutor, InProcess, TaskExecutor
@@ -43,8 +44,8 @@ class WorkerSettings:
         if self.workers is not None and self.workers < 1:
             raise SettingError("", expected="at least one worker", found=str(self.workers))
         if self.memory_bytes is not None and self.memory_bytes < PROCESS_BYTES:
-            least = f"at least {PROCESS_BYTES >> 20} MiB of memory, as one process may need them"
-            raise SettingError("", expected=least, found=f"{self.memory_bytes >> 20} MiB")
+            least = f"at least {as_size(PROCESS_BYTES)} of memory, as one process may need them"
+            raise SettingError("", expected=least, found=as_size(self.memory_bytes))
 
     def executor_for(
         self, runs: Sequence[PendingRun], counter: ProgressCounter
@@ -75,13 +76,13 @@ _UNITS |= {unit: 1024**power for power, unit in enumerate(("kib", "mib", "gib", 
 def parse_bytes(text: str) -> int:
     """The bytes of an amount of memory as people write it.
 
-    >>> parse_bytes("2GiB"), parse_bytes("500 MB"), parse_bytes("1.5kB")
-    (2147483648, 500000000, 1500)
+    >>> parse_bytes("2GB"), parse_bytes("0.5 GiB"), parse_bytes("1.5kB")
+    (2000000000, 536870912, 1500)
 
     Raises:
         SettingError: the text is no such amount.
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([a-z]+)", text.strip().lower())
     if match is None or match[2] not in _UNITS:
-        raise SettingError("", expected="an amount such as 2GiB or 500MB", found=repr(text))
+        raise SettingError("", expected="an amount such as 2GB or 500MB", found=repr(text))
     return int(float(match[1]) * _UNITS[match[2]])
