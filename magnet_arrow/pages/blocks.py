@@ -15,6 +15,8 @@ Format: TypeAlias = "str | Callable[[Any], str]"
 
 NO_VALUE = "–"
 N_SHADES = 9
+_LONG_TEXT = 40
+"""From here on a text is no name, and its column is made wide enough to be read."""
 
 
 class Ids:
@@ -132,7 +134,7 @@ class Table:
 
     def _head(self) -> str:
         headers = (
-            f'<th scope="col"{_css("number" if kind.is_numeric() else "")}>{for_html(name)}</th>'
+            f'<th scope="col"{_css("number" if kind.is_numeric() else "")}>{_header(name)}</th>'
             for name, kind in self.frame.schema.items()
         )
         return f"<tr>{''.join(headers)}</tr>"
@@ -143,11 +145,14 @@ class Table:
 
     def _cells(self, column: pl.Series, *, is_header: bool) -> list[str]:
         begin, end = ('<th scope="row"', "</th>") if is_header else ("<td", "</td>")
-        number = "number" if column.dtype.is_numeric() else ""
         shown = self.formats.get(column.name, _shown)
-        texts = (for_html(_formatted(value, shown)) for value in column)
+        escaped = _header if is_header else for_html
+        plain = [_formatted(value, shown) for value in column]
+        is_long = max(map(len, plain), default=0) > _LONG_TEXT
+        kind = "number" if column.dtype.is_numeric() else "text" if is_long else ""
+        texts = map(escaped, plain)
         shades = self._shades(column) if column.name in self.shaded else itertools.repeat("")
-        return [f"{begin}{_css(number, shade)}>{text}{end}" for text, shade in zip(texts, shades, strict=False)]
+        return [f"{begin}{_css(kind, shade)}>{text}{end}" for text, shade in zip(texts, shades, strict=False)]
 
     def _shades(self, column: pl.Series) -> list[str]:
         """The class of each cell: which of `N_SHADES` equal parts of the scale its value is in."""
@@ -158,6 +163,14 @@ class Table:
             f"heat-{min(int((value - low) / width * N_SHADES), N_SHADES - 1)}" if _is_number(value) else ""
             for value in column
         ]
+
+
+def _header(text: str) -> str:
+    """Text for HTML that may be broken behind the signs that names are made with."""
+    return _SIGN.sub(r"\g<0><wbr>", for_html(text))
+
+
+_SIGN = re.compile(r"[/_:=,-](?=\w)")
 
 
 def _is_number(value: float | None) -> bool:

@@ -44,10 +44,10 @@ def _suites(dump: Dump) -> pl.DataFrame:
     groups = dump.scores.group_by("source", "suite", maintain_order=True).agg(
         pl.len().alias("runs"),
         pl.col("model").n_unique().alias("models"),
-        pl.col(LABEL).n_unique().alias("scenarios"),
+        pl.col(LABEL).n_unique().alias("variants of scenarios"),
     )
     several = groups["suite"].is_duplicated().any()
-    return groups.select("suite", *(["source"] if several else []), "runs", "models", "scenarios")
+    return groups.select("suite", *(["source"] if several else []), "runs", "models", "variants of scenarios")
 
 
 def _scenarios(dump: Dump) -> pl.DataFrame:

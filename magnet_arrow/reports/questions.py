@@ -7,7 +7,7 @@ import polars as pl
 
 from magnet_arrow._text import counted
 from magnet_arrow.errors import MagnetError
-from magnet_arrow.evaluation.audit import audit_items
+from magnet_arrow.evaluation.audit import WRONG_KEYS, audit_items
 from magnet_arrow.pages import Block, Details, Figure, Paragraph, Preformatted, Section, Table, charts
 from magnet_arrow.predictions.panel_files import ITEM, SCORE
 from magnet_arrow.query.run_columns import FOLDER, SOURCE, SUITE
@@ -17,6 +17,8 @@ from magnet_arrow.schema.registry import TABLES
 
 MAX_QUESTIONS = 20
 MAX_ANSWERS = 12
+MIN_PRECISION = 0.05
+"""Suspects of which fewer have a wrong key are not worth a reader's time."""
 SHOWN_CHARACTERS, MAX_CHARACTERS = 600, 6_000
 _SUMMARY_CHARACTERS, _ANSWER_CHARACTERS = 110, 300
 _MAX_NAMES = 12
@@ -78,6 +80,13 @@ _AUDIT_INTRO = (
 )
 
 
+_NO_SUSPECT = (
+    "No key is suspicious enough to be listed: even of the most suspicious questions fewer than "
+    f"{MIN_PRECISION:.0%} would have a wrong key, if {WRONG_KEYS:.0%} of all have one. "
+    "The more models there are, the more can be told."
+)
+
+
 def _audit(one: Questions) -> Iterator[Block]:
     name = one.of.metric
     if one.audited is None:
@@ -91,11 +100,11 @@ def _audit(one: Questions) -> Iterator[Block]:
     yield Paragraph(
         f"All models are right on {n_right:,} of {counted(known.height, 'question')}, and none on {n_wrong:,}."
     )
-    suspected = known.filter(pl.col("suspicion") > 0).head(MAX_QUESTIONS)
+    suspected = known.filter(pl.col("suspicion") > 0, pl.col("precision") >= MIN_PRECISION).head(MAX_QUESTIONS)
     if not known["suspicion"].count():
         yield Paragraph("Fewer than 20 questions or 3 models: too few to suspect a key.")
     elif suspected.is_empty():
-        yield Paragraph("No key is suspicious.")
+        yield Paragraph(_NO_SUSPECT)
     else:
         yield from _suspected(one, suspected)
 

@@ -83,13 +83,13 @@ def _name(folder: Path) -> str:
 
 
 def _subtitle(dump: Dump) -> str:
-    parts = [
-        counted(len(dump.cached.keys), "run"),
-        counted(len(dump.models), "model"),
-        counted(len(dump.labels), "scenario"),
-    ]
-    written = releases_text(dump)
-    return ", ".join(parts) + (f"; written by HELM {written}" if written else "")
+    """How much there is, and which HELM wrote it."""
+    if not dump.cached.keys:
+        return "No run could be read."
+    scenarios = dump.scores["scenario"].n_unique()
+    variants = f" in {counted(len(dump.labels), 'variant')}" if len(dump.labels) > scenarios else ""
+    runs, models = counted(len(dump.cached.keys), "run"), counted(len(dump.models), "model")
+    return f"{runs} of {models} on {counted(scenarios, 'scenario')}{variants}, written by HELM {releases_text(dump)}"
 
 
 def _repeat(dump: Dump, path: str | None) -> Section:

@@ -267,3 +267,27 @@ def test_large_dumps(shared_dumps: Callable[[str], Path], cache: Path) -> None:
     assert len(page.encode()) < 2_000_000
     head, *rows = Elements(page).table("Mean exact_match on split test: 5 models × 57 scenarios")
     assert (len(head), len(rows)) == (6, 57)
+
+
+def test_several_metrics(tmp_path: Path, cache: Path) -> None:
+    # art: a is right on both, b on one. law, by bits per byte, of which fewer are better: a has 3, b 1.
+    numbered(tmp_path, [("m/a", "art", "x|y", "11"), ("m/b", "art", "x|y", "10")])  # type: ignore[list-item]
+    for model, bits in [("m/a", 3), ("m/b", 1)]:
+        run = answered(model, "law", ["x"], [bits])
+        for spec in (run["run_spec"]["adapter_spec"], run["scenario_state"]["adapter_spec"]):
+            spec["method"] = "language_modeling"
+        for stats in (run["stats"], run["per_instance_stats"][0]["stats"]):
+            stats[0]["name"]["name"] = "bits_per_byte"
+        write_run(tmp_path, run)
+    found = Elements(report(HelmRuns(tmp_path, cache=cache)).html)
+    rates = found.table("Mean win rate")
+    assert {row[0]: row[2] for row in rates[1:]} == {"m/a": "0.500", "m/b": "0.500"}
+    assert [row[:3] for row in found.table("Mean exact_match over 2 questions")[1:]] == [
+        ["m/a", "1", "1.000"],
+        ["m/b", "2", "0.500"],
+    ]
+    assert [row[:3] for row in found.table("Mean bits_per_byte over 1 question; lower is better")[1:]] == [
+        ["m/b", "1", "1.000"],
+        ["m/a", "2", "3.000"],
+    ]
+    assert found.table("Mean bits_per_byte on split test: 2 models × 1 scenario; lower is better")

@@ -43,6 +43,7 @@ async function look(file, scheme, width) {
   const nameOf = `${path.basename(file, ".html")}-${scheme}-${width}`;
   if (pictures) await page.screenshot({ path: path.join(pictures, `${nameOf}.png`), fullPage: true });
   await page.evaluate(() => document.querySelectorAll("details").forEach((one) => (one.open = true)));
+  if (pictures) await page.screenshot({ path: path.join(pictures, `${nameOf}-open.png`), fullPage: true });
   // The policy of the page blocks a script element, but not what the debugger evaluates.
   await page.evaluate(axe);
   const result = await page.evaluate(async () => await globalThis.axe.run());
@@ -53,10 +54,10 @@ async function look(file, scheme, width) {
     first: nodes[0].html.slice(0, 200),
     summary: nodes[0].failureSummary,
   }));
-  const marks = await page.evaluate(() => document.querySelectorAll("figure svg path, figure svg line").length);
+  const styled = await page.evaluate(() => getComputedStyle(document.querySelector("nav ul")).listStyleType === "none");
   await page.close();
   const others = requests.filter((one) => one !== address);
-  return { file, scheme, width, size, faults, errors, requests: others, marks };
+  return { file, scheme, width, size, faults, errors, requests: others, styled };
 }
 
 async function print(file) {
