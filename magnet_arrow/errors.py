@@ -4,6 +4,7 @@
     ├── SourceNotFoundError    (FileNotFoundError)    no such file or folder
     │   └── NoRunsError                               the source exists but holds no run
     ├── BadFileError           (ValueError)           a file of a run that cannot be read
+    ├── RemoteError            (OSError)              a store of a bucket refused a request, or did not answer
     ├── CacheError                                    something is wrong with the cache
     │   ├── CacheDamagedError                         it does not hold what was committed
     │   ├── CacheNotReadableError  (OSError)          it cannot be read for now: permissions, limits, a failing disk
@@ -36,6 +37,7 @@
 Bad data in a dump is a value (`Rejected`); misuse of the package is an exception.
 """
 
+import errno
 import sys
 import warnings
 from collections.abc import Iterable
@@ -129,6 +131,29 @@ class NoRunsError(SourceNotFoundError):
 
 class BadFileError(MagnetError, ValueError):
     """A file of a run cannot be read. An ingest reports it as a `Rejected`, and ingests the other runs."""
+
+
+class RemoteError(MagnetError, OSError):
+    """The store that a bucket is in refused a request, or did not answer. This says nothing about a dump in it.
+
+    Attributes:
+        url: of the object or folder that was asked for.
+        status: of the answer, as in HTTP; None if there was none.
+        attempts: how often it was asked for.
+    """
+
+    url: str = ""
+    status: int | None = None
+    attempts: int = 1
+
+    @classmethod
+    def of(cls, url: str, found: str, *, status: int | None = None, attempts: int = 1, hint: str | None = None) -> Self:
+        """The error for a request; `found` says what came in place of the answer."""
+        tries = f" after {attempts} attempts" if attempts > 1 else ""
+        error = cls(f"{url} cannot be read: {found}{tries}.", hint=hint)
+        error.url, error.status, error.attempts = url, status, attempts
+        error.errno, error.strerror = errno.EIO, f"{found}{tries} ({url})"
+        return error
 
 
 class CacheError(MagnetError):

@@ -276,7 +276,7 @@ class _Walk:
     def visit(self, root: Path, *, runs: bool = True) -> None:
         """Walk a folder; `runs` says whether to walk the runs below it too."""
         for path, below, names in filesystem.walk(root, on_error=self._unreadable, follow_links=self.follow_links):
-            folder = Path(filesystem.real_path(path))
+            folder = filesystem.as_path(filesystem.real_path(path))
             if folder in self.visited:
                 below.clear()
                 continue

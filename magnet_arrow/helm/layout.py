@@ -24,7 +24,7 @@ from magnet_arrow.helm.no_source import (
     no_runs_in,
     no_runs_left,
     not_one_dump,
-    require_local,
+    url_of,
 )
 from magnet_arrow.helm.release_folder import RELEASES, find_release
 from magnet_arrow.helm.run_place import MARK, RUN_FILES, RUNS, RunPlace, is_gone, is_run
@@ -137,6 +137,7 @@ def find_all(source: Source, *, pattern: str = "*", follow_links: bool = True) -
     See `find_runs`. A suite or release is a `RunPlace` without a folder; the suite of a release is
     `releases/<version>`. A source that names single runs only has none.
     """
+    filesystem.forget()
     source = list(source) if isinstance(source, Iterator) else source
     found = find_runs(source, pattern=pattern, follow_links=follow_links)
     walk = Walk(follow_links)
@@ -166,20 +167,20 @@ def find_outputs(path: str | os.PathLike[str]) -> Path:
         SourceNotFoundError: there is no such folder, it holds no dump, or it holds several of which none is
             its `benchmark_output`.
     """
-    folder = Path(existing_folder(_written_out(path)))
+    folder = filesystem.as_path(existing_folder(_looked_at(path)))
     if folder.name == RUNS:
         folder = folder.parent
     likely = [outputs for outputs in (folder, folder / _DEFAULT_OUTPUTS) if filesystem.is_folder(outputs / RUNS)]
     for outputs in likely:
         if _has_suites(outputs / RUNS):
-            return Path(filesystem.real_path(outputs))
+            return filesystem.as_path(filesystem.real_path(outputs))
     walk = Walk()
     walk.visit(str(folder))
     sources = sorted({place.source for place in walk.places.values()})
     below = [source for source in sources if source.is_relative_to(folder)] or likely[:1]
     if len(below) != 1:
         raise not_one_dump(os.fspath(path), folder, below, sources)
-    return Path(filesystem.real_path(below[0]))
+    return filesystem.as_path(filesystem.real_path(below[0]))
 
 
 def find_suites(path: str | os.PathLike[str], pattern: str = "*") -> tuple[list[Path], list[str]]:
@@ -202,7 +203,7 @@ def find_suites(path: str | os.PathLike[str], pattern: str = "*") -> tuple[list[
     chosen = _matching({os.path.basename(listed.get(real, real)) for real in suites}, pattern)
     ordered = sorted(suites, key=lambda real: (os.path.basename(real), suites[real], real))
     kept = [listed.get(real, real) for real in ordered]
-    return [Path(path) for path in kept if os.path.basename(path) in chosen], list(listing.notes)
+    return [filesystem.as_path(path) for path in kept if os.path.basename(path) in chosen], list(listing.notes)
 
 
 def named_folder(path: str | os.PathLike[str]) -> Path:
@@ -211,7 +212,7 @@ def named_folder(path: str | os.PathLike[str]) -> Path:
     Raises:
         SourceNotFoundError: it is on another machine.
     """
-    return Path(_written_out(path)).absolute()
+    return filesystem.as_path(_written_out(path)).absolute()
 
 
 def written_out(source: Source) -> Source:
@@ -220,7 +221,7 @@ def written_out(source: Source) -> Source:
         return source
     if isinstance(source, str | os.PathLike):
         path = _written_out(source)
-        return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
+        return path if os.path.isabs(path) or filesystem.is_remote(path) else os.path.join(os.getcwd(), path)
     if isinstance(source, Set):
         return frozenset(map(written_out, source))
     return [written_out(item) for item in _listed(source)]
@@ -235,7 +236,7 @@ def _find(source: Source, follow_links: bool) -> Found:
     if isinstance(source, HasPlaces):
         return together([_find(place, follow_links) for place in source.places])
     if isinstance(source, str | os.PathLike):
-        return _find_at(_written_out(source), follow_links)
+        return _find_at(_looked_at(source), follow_links)
     found = together([_find(item, follow_links) for item in _listed(source)])
     return _in_order(found) if isinstance(source, Set) else found
 
@@ -247,9 +248,17 @@ def _listed(source: Source) -> Iterable[Source]:
 
 
 def _written_out(path: str | os.PathLike[str]) -> str:
-    """A path or pattern with the home folder for `~`."""
-    require_local(text := os.fspath(path))
-    return os.path.expanduser(text)
+    """A path or pattern with the home folder for `~`, or a URL in its one spelling."""
+    text = os.fspath(path)
+    return url_of(text) or os.path.expanduser(text)
+
+
+def _looked_at(path: str | os.PathLike[str]) -> str:
+    """A path as `_written_out` gives it. A URL from outside is listed anew; ours are answered as they were listed."""
+    text = _written_out(path)
+    if not (isinstance(path, os.PathLike) and filesystem.is_remote(path)):
+        filesystem.look(text)
+    return text
 
 
 def together(parts: Sequence[Found]) -> Found:
@@ -279,8 +288,9 @@ def _find_at(path: str, follow_links: bool) -> Found:
         return _find_by_glob(path, follow_links)
     folder = existing_folder(path)
     walk = Walk(follow_links)
+    walk.reject_keys(folder)
     if os.path.basename(os.path.dirname(folder)) == RELEASES:
-        roots = find_release(Path(folder), walk)
+        roots = find_release(filesystem.as_path(folder), walk)
         return _found(walk, roots)
     walk.visit(folder)
     if not walk.places and not walk.rejected:
@@ -289,7 +299,7 @@ def _find_at(path: str, follow_links: bool) -> Found:
 
 
 def _found(walk: Walk, roots: Iterable[str]) -> Found:
-    named = tuple(dict.fromkeys(map(Path, (*roots, *walk.linked))))
+    named = tuple(dict.fromkeys(map(filesystem.as_path, (*roots, *walk.linked))))
     return _in_order(Found(tuple(walk.places.values()), tuple(walk.notes), tuple(walk.rejected), named))
 
 
@@ -302,7 +312,7 @@ def _find_by_glob(pattern: str, follow_links: bool) -> Found:
         if not walk.visit(filesystem.real_path(folder)) and os.path.basename(folder) not in NOT_RUNS:
             walk.note_skipped(folder)
         parts.append(_found(walk, [filesystem.real_path(folder)] if walk.places or walk.rejected else []))
-    named = Path(filesystem.real_path(head)).parts + tail
+    named = filesystem.as_path(filesystem.real_path(head)).parts + tail
     found = together([Found((), tuple(notes), patterns=(named,)), *parts])
     if not found.places and not found.rejected:
         raise NoRunsError(
@@ -316,9 +326,10 @@ def _find_by_glob(pattern: str, follow_links: bool) -> Found:
 
 def _split(pattern: str) -> tuple[Path, tuple[str, ...]]:
     """The head of a pattern that exists, which is literal (a folder called `[old]` can be above), and the rest."""
-    parts = Path(pattern).parts
-    depth = next(i for i in range(len(parts), -1, -1) if i == 0 or filesystem.exists(Path(*parts[:i])))
-    return Path(*parts[:depth]), parts[depth:]
+    whole = filesystem.as_path(pattern)
+    parts, kind = whole.parts, type(whole)
+    depth = next(i for i in range(len(parts), -1, -1) if i == 0 or filesystem.exists(kind(*parts[:i])))
+    return kind(*parts[:depth]), parts[depth:]
 
 
 def _expand(head: Path, tail: tuple[str, ...], follow_links: bool) -> tuple[list[str], list[str]]:
@@ -342,12 +353,12 @@ def _suites_around(found: Found, walk: Walk) -> list[RunPlace]:
     if all(is_run(root) and not _holds_others(root, found) for root in found.roots):
         return []
     suites = {os.path.dirname(place.path): place for place in found.places}
-    around = [RunPlace(Path(path), place.source, place.suite, "") for path, place in suites.items()]
+    around = [RunPlace(filesystem.as_path(path), place.source, place.suite, "") for path, place in suites.items()]
     for outputs in dict.fromkeys(place.source for place in found.places):
         releases = outputs / RELEASES
         if filesystem.is_folder(releases):
             folders = [folder for folder in walk.subfolders(str(releases)) if not folder.is_link]
-            around += [RunPlace(Path(one.path), outputs, f"{RELEASES}/{one.name}", "") for one in folders]
+            around += [RunPlace(filesystem.as_path(one.path), outputs, f"{RELEASES}/{one.name}", "") for one in folders]
     # Without a full listing, the cache keeps what it has of a suite.
     return [place for place in around if all(walk.can_list(place.path / below) for below in _SUITE_FOLDERS)]
 
@@ -394,7 +405,7 @@ def _has_suites(runs: Path) -> bool:
 
 
 def _is_below(path: str, folder: str) -> bool:
-    return Path(path).is_relative_to(folder)
+    return filesystem.as_path(path).is_relative_to(filesystem.as_path(folder))
 
 
 def _matching(names: set[str], pattern: str) -> set[str]:

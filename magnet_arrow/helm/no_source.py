@@ -9,6 +9,7 @@ from magnet_arrow._near_names import did_you_mean_pattern, near_names
 from magnet_arrow.errors import NoRunsError, SourceNotFoundError
 from magnet_arrow.helm.run_place import MARK, RUNS
 from magnet_arrow.sources import filesystem
+from magnet_arrow.sources.remote import urls
 
 
 def existing_folder(path: str) -> str:
@@ -26,36 +27,29 @@ def existing_folder(path: str) -> str:
     raise _not_there(path)
 
 
-def require_local(path: str) -> None:
-    """Refuse a path that names another machine.
+def url_of(path: str) -> str | None:
+    """The URL of a bucket that a path is, in its one spelling; None if it is a path of this machine.
 
     Raises:
-        SourceNotFoundError: it is a URL.
+        SourceNotFoundError: it is another URL.
     """
     found = _URL.match(path)
-    if found is None or filesystem.exists(path):
-        return
+    if found is None or (not filesystem.is_remote(path) and filesystem.exists(path)):
+        return None
+    if (url := urls.url_of(path)) is not None:
+        return url
     scheme, rest = found[1].lower(), path[found.end() :]
     raise SourceNotFoundError(
-        f"{scheme}://{rest} cannot be read: sources on other machines are not supported yet.",
-        expected="a folder on this machine",
+        f"{scheme}://{rest} cannot be read.",
+        expected="a folder on this machine, s3://BUCKET/FOLDER or gs://BUCKET/FOLDER",
         hint=f"Copy it first, then name the copy:\n    {_copy_line(scheme, rest)}",
     )
 
 
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/{1,2}")  # `Path` makes one slash of two
-_BUCKET = re.compile(
-    r"(?:storage\.googleapis\.com|storage\.cloud\.google\.com|console\.cloud\.google\.com/storage/browser)/(.+)"
-)
 
 
 def _copy_line(scheme: str, rest: str) -> str:
-    bucket = _BUCKET.fullmatch(rest) if scheme in ("http", "https") else None
-    if scheme in ("gs", "gcs") or bucket:
-        source = f"gs://{bucket[1] if bucket else rest}"
-        return f"gcloud storage cp --recursive {shlex.quote(source)} FOLDER"
-    if scheme in ("s3", "s3a", "s3n"):
-        return f"aws s3 cp --recursive {shlex.quote(f's3://{rest}')} FOLDER"
     if scheme in ("http", "https", "ftp"):
         return f"wget --recursive --no-parent {shlex.quote(f'{scheme}://{rest}')}"
     if scheme == "file":
@@ -123,7 +117,7 @@ def not_one_dump(path: str, folder: Path, below: list[Path], sources: list[Path]
 
 def _not_there(path: str) -> SourceNotFoundError:
     """The error for a path that does not exist, with what its nearest parent holds."""
-    missing = Path(path)
+    missing = filesystem.as_path(path)
     while not filesystem.is_folder(missing.parent) and missing.parent != missing:
         missing = missing.parent
     try:

@@ -30,6 +30,8 @@ def find_release(release: Path, walk: Walk) -> list[str]:
     entries = _entries(release / _FILE)
     runs = release.parent.parent / RUNS
     roots, missing = [str(release)], []
+    for suite in sorted({suite for run, suite in entries if _why_not(run, suite) is None}):
+        filesystem.look(runs / suite)
     for run, suite in sorted(entries, key=str):
         if (wrong := _why_not(run, suite)) is not None:
             reason = f"{_FILE} of the release {release.name} names no run below {runs}: expected {wrong}."

@@ -35,12 +35,12 @@ class RunPlace:
 def place_of(run: str) -> RunPlace:
     """The location of a run, from the real path of its folder."""
     suite, folder = os.path.split(run)
-    return RunPlace(Path(run), _source_of(suite), os.path.basename(suite), folder)
+    return RunPlace(filesystem.as_path(run), _source_of(suite), os.path.basename(suite), folder)
 
 
 @cache  # thousands of runs have one source, and a path that is the same object is hashed and shown once
 def _source_of(suite: str) -> Path:
-    parent = Path(suite).parent
+    parent = filesystem.as_path(suite).parent
     return parent.parent if parent.name == RUNS else parent
 
 

@@ -116,7 +116,7 @@ class Walk:
                     self.linked[real] = None
                 yield Folder(entry.name, entry.path, real, is_link)
 
-    def _is_folder(self, entry: os.DirEntry[str]) -> bool:
+    def _is_folder(self, entry: filesystem.Entry) -> bool:
         """Whether an entry leads to a folder, which may be one that cannot be listed."""
         try:
             is_folder = entry.is_dir()
@@ -128,6 +128,11 @@ class Walk:
         if not is_folder and entry.is_symlink() and not filesystem.exists(entry.path):
             self.note(f"{entry.path} is a link that leads nowhere: skipped.")
         return is_folder
+
+    def reject_keys(self, folder: str) -> None:
+        """Reject what is in a bucket below a folder under keys that cannot be paths of files."""
+        for path, why in sorted(filesystem.refused(folder).items()):
+            self.reject(f"{folder}/{path}", f"{folder}/{path} is refused: {why}.", "Give the object another key.")
 
     def can_list(self, folder: Path) -> bool:
         """Whether a folder can be listed, or is not there; if neither, a rejection is added."""

@@ -198,7 +198,7 @@ def vanished_runs(found: Found, snapshot: Snapshot, sources: Collection[str], pa
     """
     if not found.patterns and {place.path for place in found.places if place.folder}.issuperset(found.roots):
         return []  # single runs were named, which are there
-    paths = {source.id: Path(source.path) for source in snapshot.manifest.sources}
+    paths = {source.id: filesystem.as_path(source.path) for source in snapshot.manifest.sources}
     paths = {source: path for source, path in paths.items() if source in sources or _may_cover(found, path)}
     held = {key: (run.entry.source, run.entry.suite, run.entry.folder) for key, run in snapshot.entries.items()}
     held |= {key: (run.source, run.suite, run.folder) for key, run in snapshot.rejected.items()}

@@ -19,6 +19,7 @@ from magnet_arrow.ingestion.rejection import ChangedError, ReadModeError, Strict
 from magnet_arrow.ingestion.rules import ReadMode
 from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.records.row_group import Batch
+from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import SystemReadError, content_digest
 from magnet_arrow.storage.manifest import RejectedRun, RunEntry, Segment
 from magnet_arrow.storage.segments.writer import SegmentWriter
@@ -41,6 +42,8 @@ def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer 
         ForkedError: this process was forked from one that had used Polars.
     """
     require_threads()
+    for run in task.runs:
+        filesystem.know(run.place.path, run.stamps)
     work = _Work(task, ProgressCounter() if counter is None else counter, Buffer() if buffer is None else buffer)
     try:
         work.ingest_all()

@@ -20,6 +20,7 @@ from magnet_arrow.errors import BadFileError, warn
 from magnet_arrow.helm.run_place import RunPlace
 from magnet_arrow.query.raw_json import read_json
 from magnet_arrow.schema.registry import RUN
+from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import ENDINGS
 
 Kind: TypeAlias = Literal["quality", "cost", "bookkeeping"]
@@ -154,8 +155,10 @@ def read_suite_schema(place: RunPlace) -> SuiteSchema | None:
 def _releases_of(place: RunPlace) -> list[Any]:
     """Folders of the releases whose summary names the suite, the last first."""
     found = []
-    for folder in sorted((place.source / "releases").glob("*"), reverse=True):
-        if folder.is_symlink() or not _has_file(folder, "summary.json"):
+    releases = place.source / "releases"
+    names = filesystem.names(releases) if filesystem.is_folder(releases) else []
+    for folder in [releases / name for name in sorted(names, reverse=True)]:
+        if filesystem.is_link(folder) or not _has_file(folder, "summary.json"):
             continue
         try:
             summary = read_json(folder, "summary.json", folder.name)
@@ -167,7 +170,7 @@ def _releases_of(place: RunPlace) -> list[Any]:
 
 
 def _has_file(folder: Any, name: str) -> bool:
-    return any(os.path.lexists(os.path.join(folder, name + ending)) for ending in ENDINGS)
+    return any(filesystem.is_there(os.path.join(folder, name + ending)) for ending in ENDINGS)
 
 
 def _suite_schema(value: Any, source: str) -> SuiteSchema:

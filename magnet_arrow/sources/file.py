@@ -11,11 +11,12 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
 import pyarrow as pa
 
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.sources import filesystem
+from magnet_arrow.sources.stamps import FileStamp as FileStamp
+from magnet_arrow.sources.stamps import Fingerprint as Fingerprint
 
 
 class SystemReadError(BadFileError):
@@ -36,18 +37,6 @@ def is_system_error(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_DUMP
 
 
-class FileStamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Name, size and date of a file: if they differ, its content may."""
-
-    name: str
-    size_bytes: int
-    mtime_ns: int
-
-
-Fingerprint = tuple[FileStamp, ...]
-"""Stamps of a run's files, sorted by name. Inodes are left out: a copied dump keeps its cache."""
-
-
 def fingerprint(folder: Path, below: Iterable[str] = ()) -> Fingerprint:
     """The stamps of the JSON files of a folder, by name.
 
@@ -58,6 +47,8 @@ def fingerprint(folder: Path, below: Iterable[str] = ()) -> Fingerprint:
     A folder or pipe with the name of a JSON file has a stamp too: reading it raises an error that says what it is. A
     file whose size and date the system does not tell has a stamp too.
     """
+    if filesystem.is_remote(folder):
+        return _remote_fingerprint(folder, below)
     stamps = []
     for part in ("", *below):
         try:
@@ -81,11 +72,23 @@ def fingerprint(folder: Path, below: Iterable[str] = ()) -> Fingerprint:
     return tuple([FileStamp(*stamp) for stamp in stamps])
 
 
+def _remote_fingerprint(folder: Path, below: Iterable[str]) -> Fingerprint:
+    stamps = []
+    for part in ("", *below):
+        for file in filesystem.remote_files(folder / part):
+            if file.name.endswith(_JSON_ENDINGS) and file.name[0] != ".":
+                name = f"{part}/{file.name}" if part else file.name
+                stamps.append(FileStamp(name, file.size_bytes, file.mtime_ns, file.tag))
+    return tuple(sorted(stamps, key=lambda stamp: stamp.name))
+
+
 def is_unchanged(folder: Path, stamps: Fingerprint) -> bool:
     """Whether a run's folder certainly has these stamps.
 
     It asks the system the same as `fingerprint`, in two thirds of the time, since it makes no objects.
     """
+    if filesystem.is_remote(folder):
+        return fingerprint(folder) == stamps
     known = {stamp.name: stamp for stamp in stamps}
     n_found = 0
     try:

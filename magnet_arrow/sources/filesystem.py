@@ -1,42 +1,143 @@
 """The file system that a dump is on: every look at a folder or file of a dump goes through here, or `sources.file`.
 
-Functions raise `OSError` where `os` does. Another kind of storage has to answer these questions, and no others.
+Functions raise `OSError` where `os` does. A URL of a bucket (`s3://`, `gs://`) is answered from a listing of the folder
+that was named, see `sources.remote`.
 """
 
+import errno
 import glob
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TypeAlias
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from magnet_arrow.sources.remote.urls import as_path as as_path
+from magnet_arrow.sources.remote.urls import is_remote as is_remote
+from magnet_arrow.sources.stamps import FileStamp
+
+if TYPE_CHECKING:
+    from magnet_arrow.sources.remote.catalog import Catalog
 
 AnyPath: TypeAlias = "str | os.PathLike[str]"
 
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
+class Entry(Protocol):
+    """Something in a folder, as `os.DirEntry` tells of it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def path(self) -> str:
+        """Its path."""
+
+    def is_dir(self) -> bool:
+        """Whether it leads to a folder."""
+
+    def is_symlink(self) -> bool:
+        """Whether it is a link."""
+
+
+class Status(Protocol):
+    """What is known of a file without reading it, as `os.stat_result` tells it."""
+
+    @property
+    def st_mode(self) -> int:
+        """Its kind."""
+
+    @property
+    def st_size(self) -> int:
+        """Its size in bytes."""
+
+    @property
+    def st_mtime_ns(self) -> int:
+        """When it was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class _RemoteEntry:
+    name: str
+    path: str
+    is_folder: bool
+
+    def is_dir(self) -> bool:
+        return self.is_folder
+
+    def is_symlink(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _RemoteStatus:
+    st_mode: int
+    st_size: int = 0
+    st_mtime_ns: int = 0
+
+
+def _catalog() -> "Catalog":
+    """The listings of buckets. Imported only for a URL: it needs an HTTP client."""
+    from magnet_arrow.sources.remote.catalog import CATALOG
+
+    return CATALOG
+
+
+def look(path: AnyPath) -> None:
+    """List the folder of a URL anew, or what a pattern is below; a local folder is looked at whenever it is asked for.
+
+    Raises:
+        SourceNotFoundError: there is no such bucket.
+        RemoteError: the store refused, or did not answer.
+    """
+    url = os.fspath(path)
+    if not is_remote(url):
+        return
+    while glob.has_magic(url):
+        url = url.rpartition("/")[0]
+    _catalog().look(url)
+
+
+def forget() -> None:
+    """Forget what was listed of buckets: each is listed anew when something of it is asked for."""
+    if "magnet_arrow.sources.remote.catalog" in sys.modules:
+        _catalog().forget()
+
+
+def refused(path: AnyPath) -> dict[str, str]:
+    """Keys below a URL that was listed which cannot be paths of files, with the reason."""
+    return _catalog().refused(os.fspath(path)) if is_remote(path) else {}
+
+
 def exists(path: AnyPath) -> bool:
     """Whether a path leads to something, which may be behind a link."""
-    return os.path.exists(path)
+    return bool(_catalog().kind_of(os.fspath(path))) if is_remote(path) else os.path.exists(path)
 
 
 def is_there(path: AnyPath) -> bool:
     """Whether there is something of this name, be it a link that leads nowhere."""
-    return os.path.lexists(path)
+    return bool(_catalog().kind_of(os.fspath(path))) if is_remote(path) else os.path.lexists(path)
 
 
 def is_folder(path: AnyPath) -> bool:
     """Whether a path leads to a folder."""
-    return os.path.isdir(path)
+    return _catalog().kind_of(os.fspath(path)) is True if is_remote(path) else os.path.isdir(path)
 
 
 def is_file(path: AnyPath) -> bool:
     """Whether a path leads to a regular file."""
+    if is_remote(path):
+        return not isinstance(_catalog().kind_of(os.fspath(path)), bool)
     return os.path.isfile(path)
 
 
 def is_link(path: AnyPath) -> bool:
     """Whether a path is itself a link."""
-    return os.path.islink(path)
+    return not is_remote(path) and os.path.islink(path)
 
 
 def link_target(path: AnyPath) -> str:
@@ -46,50 +147,106 @@ def link_target(path: AnyPath) -> str:
 
 def real_path(path: AnyPath) -> str:
     """The absolute path with links resolved; of what does not exist too."""
-    return os.path.realpath(path)
+    return os.fspath(path) if is_remote(path) else os.path.realpath(path)
 
 
-def status(path: AnyPath) -> os.stat_result:
+def status(path: AnyPath) -> Status:
     """Size and date of what a path leads to."""
-    return os.stat(path)
+    return _remote_status(os.fspath(path)) if is_remote(path) else os.stat(path)
 
 
-def own_status(path: AnyPath) -> os.stat_result:
+def own_status(path: AnyPath) -> Status:
     """Size and date of a file, or of a link itself."""
-    return os.lstat(path)
+    return _remote_status(os.fspath(path)) if is_remote(path) else os.lstat(path)
+
+
+def _remote_status(url: str) -> Status:
+    found = _catalog().kind_of(url)
+    if found is False:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url)
+    if found is True:
+        return _RemoteStatus(stat.S_IFDIR)
+    return _RemoteStatus(stat.S_IFREG, found.size_bytes, found.mtime_ns)
 
 
 def names(folder: AnyPath) -> list[str]:
     """The names in a folder, in no order."""
+    if is_remote(folder):
+        folders, files = _catalog().names(os.fspath(folder))
+        return folders + files
     return os.listdir(folder)
 
 
-def entries(folder: AnyPath) -> list[os.DirEntry[str]]:
+def entries(folder: AnyPath) -> list[Entry]:
     """What is in a folder, in no order."""
-    with os.scandir(folder) as found:
-        return list(found)
+    if is_remote(folder):
+        url = os.fspath(folder)
+        found = [_RemoteEntry(name, f"{url}/{name}", True) for name in _catalog().folders(url)]
+        return [*found, *(_RemoteEntry(file.name, f"{url}/{file.name}", False) for file in _catalog().files(url))]
+    with os.scandir(folder) as listed:
+        return list(listed)
+
+
+def remote_files(folder: AnyPath) -> list[FileStamp]:
+    """The files in a folder of a bucket, none if there is no such folder."""
+    try:
+        return _catalog().files(os.fspath(folder))
+    except FileNotFoundError:
+        return []
+
+
+def know(folder: AnyPath, files: Iterable[FileStamp]) -> None:
+    """Take over from another process which files are below a folder of a bucket; of a local one nothing."""
+    if is_remote(folder):
+        _catalog().know(os.fspath(folder), files)
 
 
 def require_listing(folder: AnyPath) -> None:
     """Raise `OSError` if a folder cannot be listed."""
-    os.scandir(folder).close()
+    if is_remote(folder):
+        _catalog().folders(os.fspath(folder))
+    else:
+        os.scandir(folder).close()
 
 
 def walk(
     root: AnyPath, *, on_error: Callable[[OSError], None], follow_links: bool
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     """Every folder from a root down: its path, its folders (those removed from the list are skipped), its files."""
-    return os.walk(root, onerror=on_error, followlinks=follow_links)
+    return (
+        _remote_walk(os.fspath(root)) if is_remote(root) else os.walk(root, onerror=on_error, followlinks=follow_links)
+    )
+
+
+def _remote_walk(url: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    folders = list(_catalog().folders(url))
+    yield url, folders, [file.name for file in _catalog().files(url)]
+    for name in folders:
+        yield from _remote_walk(f"{url}/{name}")
 
 
 def matches(pattern: str, root: AnyPath) -> list[str]:
     """Paths below a root that match a glob pattern, relative to it, in no order."""
-    return glob.glob(pattern, root_dir=root)
+    return _remote_matches(pattern, os.fspath(root)) if is_remote(root) else glob.glob(pattern, root_dir=root)
+
+
+def _remote_matches(pattern: str, url: str) -> list[str]:
+    first, _, rest = pattern.partition("/")
+    if not is_folder(url):
+        return []
+    hidden = first.startswith(".")
+    found = [name for name in names(url) if fnmatchcase(name, first) and (hidden or not name.startswith("."))]
+    if not rest:
+        return found
+    return [f"{name}/{below}" for name in found for below in _remote_matches(rest, f"{url}/{name}")]
 
 
 def open_to_read(path: AnyPath) -> int:
-    """A descriptor for reading; of whatever is there, without waiting: a pipe would otherwise never open."""
-    return os.open(path, _OPEN_FLAGS)
+    """A descriptor for reading; of whatever is there, without waiting: a pipe would otherwise never open.
+
+    Of an object of a bucket it is that of a complete copy.
+    """
+    return _catalog().open(os.fspath(path)) if is_remote(path) else os.open(path, _OPEN_FLAGS)
 
 
 def open_status(descriptor: int) -> os.stat_result:
@@ -104,10 +261,11 @@ def close(descriptor: int) -> None:
 
 def first_bytes(path: AnyPath, count: int) -> bytes:
     """The first bytes of a file."""
-    with open(path, "rb") as file:
+    with open(open_to_read(path) if is_remote(path) else path, "rb") as file:
         return file.read(count)
 
 
 def read_bytes(path: AnyPath) -> bytes:
     """All bytes of a file."""
-    return Path(path).read_bytes()
+    with open(open_to_read(path) if is_remote(path) else path, "rb") as file:
+        return file.read()

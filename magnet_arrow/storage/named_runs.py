@@ -7,6 +7,8 @@ from pathlib import Path
 
 from magnet_arrow._near_names import did_you_mean
 from magnet_arrow.errors import RunNotCachedError
+from magnet_arrow.sources import filesystem
+from magnet_arrow.sources.remote.urls import url_of
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 
@@ -23,8 +25,8 @@ def find_cached(snapshot: Snapshot, name: str, *, others: Iterable[str] = ()) ->
     """
     if name in snapshot.runs:
         return snapshot.runs[name]
-    sources = {source.id: Path(source.path) for source in snapshot.manifest.sources}
-    path = Path(os.path.realpath(os.path.expanduser(name)))
+    sources = {source.id: filesystem.as_path(source.path) for source in snapshot.manifest.sources}
+    path = _named_path(name)
     chosen: list[CachedRun] = []
     for is_meant in (
         lambda run: _lies_at(run, sources, path),
@@ -35,6 +37,11 @@ def find_cached(snapshot: Snapshot, name: str, *, others: Iterable[str] = ()) ->
     if len(chosen) != 1:
         raise _not_one(snapshot, name, chosen, others)
     return chosen[0]
+
+
+def _named_path(name: str) -> Path:
+    """The folder that a name may mean, absolute, links resolved."""
+    return filesystem.as_path(url_of(name) or os.path.realpath(os.path.expanduser(name)))
 
 
 def _lies_at(run: CachedRun, sources: Mapping[str, Path], path: Path) -> bool:
@@ -81,8 +88,8 @@ def find_all(snapshot: Snapshot, name: str) -> list[str]:
     if name in held:
         return [name]
     sources = [source.path for source in snapshot.manifest.sources]
-    folders = {source.id: Path(source.path) for source in snapshot.manifest.sources}
-    path = Path(os.path.realpath(os.path.expanduser(name)))
+    folders = {source.id: filesystem.as_path(source.path) for source in snapshot.manifest.sources}
+    path = _named_path(name)
     below = [
         key
         for key, (source, suite, folder) in held.items()

@@ -42,9 +42,14 @@ class SourceIds:
         return self._ids[str(place.source)]
 
 
+def _may_have_moved(path: str) -> bool:
+    """Whether a source's folder is gone. A bucket is not asked: it takes a while, and buckets do not move."""
+    return not (filesystem.is_remote(path) or filesystem.exists(path))
+
+
 def _moved_from(snapshot: Snapshot, found: Mapping[tuple[str, str], Fingerprint], taken: set[str]) -> str | None:
     """The source that was moved here: its folder is gone, it has some of these runs, and all of those are alike."""
-    gone = {source.id for source in snapshot.manifest.sources if not filesystem.exists(source.path)} - taken
+    gone = {source.id for source in snapshot.manifest.sources if _may_have_moved(source.path)} - taken
     if not gone:
         return None
     alike: dict[str, int] = dict.fromkeys(gone, 0)

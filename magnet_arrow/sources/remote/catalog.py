@@ -1,0 +1,148 @@
+"""What this process knows of buckets: a listing of each folder that was named, kept until it is listed anew.
+
+All questions about a path below such a folder are answered from its listing, without a request.
+"""
+
+import errno
+import os
+import tempfile
+import threading
+from collections.abc import Iterable
+
+from magnet_arrow.sources.remote import copies, objects
+from magnet_arrow.sources.remote.copies import ReplacedError
+from magnet_arrow.sources.remote.listing import Listing
+from magnet_arrow.sources.remote.stores import Stores
+from magnet_arrow.sources.remote.urls import address_of
+from magnet_arrow.sources.stamps import FileStamp
+
+
+class Catalog:
+    """The listings of a process."""
+
+    def __init__(self) -> None:
+        self._stores = Stores()
+        self._listings: dict[str, Listing] = {}
+        self._lock = threading.RLock()
+
+    def look(self, url: str) -> Listing:
+        """List a folder anew, and keep the listing in place of those below it.
+
+        Raises:
+            SourceNotFoundError: there is no such bucket.
+            RemoteError: the store refused, or did not answer.
+        """
+        address = address_of(url)
+        listing = Listing.of(url, objects.list_objects(self._stores, address))
+        if listing.is_empty and address.key:
+            listing = Listing(url, objects.head(self._stores, address))
+        with self._lock:
+            for known in [known for known in self._listings if f"{known}/".startswith(f"{url}/")]:
+                del self._listings[known]
+            self._listings[url] = listing
+        return listing
+
+    def forget(self) -> None:
+        """Forget all listings: what is asked for next is listed anew."""
+        with self._lock:
+            self._listings.clear()
+
+    def know(self, folder: str, files: Iterable[FileStamp]) -> None:
+        """Take over from another process which files are below a folder, unless it was listed here."""
+        with self._lock:
+            covering = self._covering(folder)
+            if covering is None or covering[0].is_partial:
+                self._listings[folder] = Listing.of(folder, files)
+                self._listings[folder].is_partial = True
+
+    def refused(self, url: str) -> dict[str, str]:
+        """Keys below a folder that was listed which cannot be paths of files, and why."""
+        listing = self._listings.get(url)
+        return {} if listing is None else listing.refused
+
+    def kind_of(self, url: str) -> FileStamp | bool:
+        """A file; else whether there is a folder of this name."""
+        address = address_of(url)
+        if not address.key:
+            return bool(address.bucket)
+        covering = self._covering(url)
+        if covering is not None:
+            listing, path = covering
+            return listing.folders(path) is not None or listing.file(path) or False
+        return objects.head(self._stores, address) or objects.is_folder(self._stores, address)
+
+    def names(self, url: str) -> tuple[list[str], list[str]]:
+        """The folders and the files in a folder."""
+        covering = self._covering(url)
+        if covering is None:
+            return objects.names(self._stores, address_of(url))
+        return self._folders(*covering), [file.name for file in self.files(url)]
+
+    def folders(self, url: str) -> list[str]:
+        """The names of the folders in a folder."""
+        return self._folders(*self._listed(url))
+
+    def files(self, url: str) -> list[FileStamp]:
+        """The files in a folder."""
+        listing, path = self._listed(url)
+        found = listing.files(path)
+        if found is None:
+            raise not_there(url)
+        return found
+
+    def open(self, url: str) -> int:
+        """A descriptor of a copy of a file, which has no name and goes when it is closed.
+
+        A file that was replaced since it was listed is looked for again, once.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            RemoteError: the store refused, did not answer, or sent other bytes than it listed.
+        """
+        for is_last in (False, True):
+            found = self.kind_of(url)
+            if not isinstance(found, FileStamp):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), url) if found else not_there(url)
+            with tempfile.TemporaryFile(buffering=0) as file:
+                try:
+                    copies.copy_to(self._stores, address_of(url), found, file.fileno())
+                except ReplacedError as error:
+                    if is_last:
+                        raise not_there(url) from error
+                    self.look(url.rpartition("/")[0])
+                    continue
+                file.seek(0)
+                return os.dup(file.fileno())
+        raise AssertionError
+
+    def _listed(self, url: str) -> tuple[Listing, str]:
+        covering = self._covering(url)
+        return (self.look(url), "") if covering is None else covering
+
+    def _folders(self, listing: Listing, path: str) -> list[str]:
+        found = listing.folders(path)
+        if found is None:
+            raise not_there(f"{listing.root}/{path}".rstrip("/"))
+        return found
+
+    def _covering(self, url: str) -> tuple[Listing, str] | None:
+        """The listing of the nearest folder above a path, and the path below it."""
+        folder, below = url, ""
+        while folder:
+            listing = self._listings.get(folder)
+            if listing is not None:
+                return listing, below
+            folder, slash, name = folder.rpartition("/")
+            below = f"{name}/{below}" if below else name
+            if not slash:
+                return None
+        return None
+
+
+def not_there(url: str) -> FileNotFoundError:
+    """The error for a path at which there is nothing."""
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url)
+
+
+CATALOG = Catalog()
+"""That of this process."""

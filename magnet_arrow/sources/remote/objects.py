@@ -1,0 +1,148 @@
+"""The objects below a folder of a bucket, page by page: of S3 as obstore lists them, of Google by its JSON API.
+
+Google's own list has what obstore does not tell: checksums, generations, and keys that are no paths, which would end a
+listing of obstore's.
+"""
+
+import base64
+import json
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from magnet_arrow.errors import BadFileError, MagnetError, SourceNotFoundError
+from magnet_arrow.sources.remote import stores
+from magnet_arrow.sources.remote.stores import Stores
+from magnet_arrow.sources.remote.urls import Address
+from magnet_arrow.sources.stamps import FileStamp
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
+_PAGE = 1000
+"""Objects in a page: neither kind of store gives more."""
+_TIMEOUT_S = 60
+_FIELDS = "items(name,size,updated,generation,md5Hash,crc32c,contentEncoding),nextPageToken"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def list_objects(known: Stores, address: Address) -> Iterator[FileStamp]:
+    """All objects below a folder, with the path from there for a name.
+
+    Raises:
+        SourceNotFoundError: there is no such bucket.
+        RemoteError: the store refused, or did not answer.
+        BadFileError: a key cannot be a path, and the store's listing ends there.
+    """
+    while True:
+        pages = _pages(known, address)
+        try:
+            first = next(pages, [])
+        except Exception as error:
+            if known.may_sign(address, error):
+                continue
+            raise _said(address, error) from None
+        yield from first
+        try:
+            for page in pages:
+                yield from page
+        except Exception as error:
+            raise _said(address, error) from None
+        return
+
+
+def _pages(known: Stores, address: Address) -> Iterator[list[FileStamp]]:
+    if address.scheme == "gs" and not known.is_signed(address):
+        return _pages_of_google(address)
+    return _pages_of_obstore(known, address)
+
+
+def _pages_of_obstore(known: Stores, address: Address) -> Iterator[list[FileStamp]]:
+    store, begin = known.of(address), _begin(address)
+    for page in stores.package().list(store, prefix=address.key or None, chunk_size=_PAGE):
+        yield [_of_obstore(one, one["path"][begin:], address.scheme) for one in page]
+
+
+def _begin(address: Address) -> int:
+    """Where the path of an object below a folder begins in its key."""
+    return len(address.key) + 1 if address.key else 0
+
+
+def _of_obstore(one: "ObjectMeta", name: str, scheme: str) -> FileStamp:
+    etag = (one["e_tag"] or "").strip('"')
+    tag = f"{one['version'] or ''} {etag}".strip() if scheme == "gs" else etag
+    return FileStamp(name, one["size"], _ns(one["last_modified"]), tag)
+
+
+def _ns(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _pages_of_google(address: Address) -> Iterator[list[FileStamp]]:
+    base = f"{stores.endpoint(address.scheme) or 'https://storage.googleapis.com'}/storage/v1/b/{address.bucket}/o"
+    begin = _begin(address)
+    query = {"fields": _FIELDS, "maxResults": str(_PAGE), "prefix": address.key and f"{address.key}/"}
+    while True:
+        page = _json(f"{base}?{urllib.parse.urlencode(query)}")
+        yield [_of_google(one, begin) for one in page.get("items", ())]
+        if "nextPageToken" not in page:
+            return
+        query["pageToken"] = page["nextPageToken"]
+
+
+def _of_google(one: dict[str, str], begin: int) -> FileStamp:
+    checksum = base64.b64decode(one.get("md5Hash") or one.get("crc32c") or "").hex()
+    packed = " packed" if one.get("contentEncoding") == "gzip" else ""
+    return FileStamp(
+        one["name"][begin:],
+        int(one["size"]),
+        _ns(datetime.fromisoformat(one["updated"])),
+        f"{one.get('generation', '')} {checksum}{packed}",
+    )
+
+
+def _json(url: str) -> Any:
+    request = urllib.request.Request(url, headers={"Accept": "application/json"})
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+        return json.load(answer)
+
+
+def _said(address: Address, error: Exception) -> Exception:
+    """The error of ours for one that a listing ended with."""
+    if stores.status_of(error)[0] == 404:
+        return SourceNotFoundError(f"There is no bucket {address.scheme}://{address.bucket}.")
+    if type(error).__name__ == "InvalidPathError":
+        text = str(error).split("\n", 1)[0].removeprefix("Encountered object with invalid path: ")
+        return BadFileError(
+            f"{address.url} cannot be listed to its end: a key below it is no path of a file ({text}).",
+            hint="Name folders that hold no such key.",
+        )
+    return error if isinstance(error, MagnetError) else stores.remote_error(address, error)
+
+
+def head(known: Stores, address: Address) -> FileStamp | None:
+    """The object of a key; None if there is none."""
+    try:
+        found = stores.package().head(known.of(address), address.key)
+    except FileNotFoundError:
+        return None
+    except Exception as error:
+        raise _said(address, error) from None
+    return _of_obstore(found, address.key.rpartition("/")[2], address.scheme)
+
+
+def is_folder(known: Stores, address: Address) -> bool:
+    """Whether there is an object below a folder of this name; asks for one page of them."""
+    return next(list_objects(known, address), None) is not None
+
+
+def names(known: Stores, address: Address) -> tuple[list[str], list[str]]:
+    """The names of the folders and files right below a folder, without those further below."""
+    try:
+        found = stores.package().list_with_delimiter(known.of(address), address.key or None)
+    except Exception as error:
+        raise _said(address, error) from None
+    folders = [prefix.rpartition("/")[2] for prefix in found["common_prefixes"]]
+    return folders, [one["path"].rpartition("/")[2] for one in found["objects"]]

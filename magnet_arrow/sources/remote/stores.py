@@ -1,0 +1,143 @@
+"""The stores that buckets are read from, by obstore. All settings come from the environment, as other tools know them.
+
+Requests are anonymous first. Credentials are used where the environment has some and an anonymous request was refused;
+they are obstore's alone, and nothing here reads, keeps or shows them.
+"""
+
+import os
+import re
+import threading
+import urllib.error
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from magnet_arrow.errors import MissingPackageError, RemoteError, SettingError
+from magnet_arrow.sources.remote.urls import Address
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+S3_ENDPOINT, GCS_ENDPOINT = "AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"
+"""Variables that name another server than Amazon's or Google's."""
+_CREDENTIALS = {
+    "s3": ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+    "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"),
+}
+"""Variables of which one is set if the environment has credentials."""
+_SERVER = re.compile(r"https?://(?![/:])[^\s/@]+(?:/\S*)?")
+_TIMEOUT = "60s"
+_RETRIES: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
+_STATUS = re.compile(r"non-2xx status code: (\d+) ?([A-Za-z -]*)")
+_REFUSED = frozenset({401, 403})
+_CAUSE, _REASON = "\n\nDebug source:", re.compile(r'(?:error|message): "([^"]+)"')
+"""Where obstore says why there was no answer."""
+
+
+def package() -> Any:
+    """The module obstore.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    try:
+        import obstore
+    except ImportError as error:
+        raise MissingPackageError(
+            "Reading from a bucket needs obstore.", hint="pip install 'magnet-arrow[remote]'"
+        ) from error
+    return obstore
+
+
+class Stores:
+    """The store of each bucket, made when it is first needed."""
+
+    def __init__(self) -> None:
+        self._stores: dict[tuple[str, ...], ObjectStore] = {}
+        self._signed: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+
+    def of(self, address: Address) -> "ObjectStore":
+        """The store of a bucket, as the environment says now."""
+        signed = self.is_signed(address)
+        key = (*address[:2], str(signed), endpoint(address.scheme), _region())
+        with self._lock:
+            if key not in self._stores:
+                self._stores[key] = _new_store(address, signed=signed)
+            return self._stores[key]
+
+    def is_signed(self, address: Address) -> bool:
+        """Whether requests to a bucket are signed."""
+        return address[:2] in self._signed
+
+    def may_sign(self, address: Address, error: Exception) -> bool:
+        """Whether a refused request is worth another try, as it will be signed from now on."""
+        bucket = address[:2]
+        if status_of(error)[0] not in _REFUSED or bucket in self._signed or not has_credentials(address.scheme):
+            return False
+        self._signed.add(bucket)
+        return True
+
+
+def _new_store(address: Address, *, signed: bool) -> "ObjectStore":
+    package()
+    from obstore.store import GCSStore, S3Store
+
+    server = endpoint(address.scheme)
+    client: Any = {"timeout": _TIMEOUT, "allow_http": server.startswith("http://")}
+    options: dict[str, Any] = {"client_options": client, "retry_config": _RETRIES, "skip_signature": not signed}
+    if address.scheme == "gs":
+        # Objects that are stored packed come as they are stored, so that their size and checksum are those listed.
+        client["default_headers"] = {"accept-encoding": "gzip"}
+        return GCSStore(address.bucket, **options | ({"base_url": server} if server else {}))
+    region = _region()
+    return S3Store(address.bucket, region=region, endpoint=server or f"https://s3.{region}.amazonaws.com", **options)
+
+
+def endpoint(scheme: str) -> str:
+    """The server that the environment names for a kind of store; empty for Amazon's or Google's own.
+
+    Raises:
+        SettingError: it is no address of a server.
+    """
+    variable = GCS_ENDPOINT if scheme == "gs" else S3_ENDPOINT
+    found = os.environ.get(variable, "").rstrip("/")
+    server = found if not found or "://" in found else f"http://{found}"
+    if server and not _SERVER.fullmatch(server):  # obstore would end in a panic
+        raise SettingError(f"{variable} names no server.", expected="https://HOST or http://HOST:PORT")
+    return server
+
+
+def _region() -> str:
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
+def has_credentials(scheme: str) -> bool:
+    """Whether the environment has credentials for a kind of store."""
+    return any(os.environ.get(name) for name in _CREDENTIALS[scheme])
+
+
+def status_of(error: Exception) -> tuple[int | None, str]:
+    """The HTTP status in an error of obstore, and its name; None if the store did not answer at all."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code, error.reason
+    found = _STATUS.search(str(error))
+    return (int(found[1]), found[2].strip()) if found else (None, "")
+
+
+def remote_error(address: Address, error: Exception) -> RemoteError:
+    """The error for a request that a store did not answer as it should."""
+    status, name = status_of(error)
+    if status is not None:
+        return RemoteError.of(address.url, f"{status} {name}".strip(), status=status, hint=_hint(address, status))
+    text, _, cause = str(error).partition(_CAUSE)
+    said = [*_REASON.findall(cause), text.rpartition(" - ")[2].strip() or type(error).__name__][0]
+    return RemoteError.of(address.url, f"no answer ({said})", hint="Is the network up, and the endpoint right?")
+
+
+def _hint(address: Address, status: int) -> str | None:
+    if status not in _REFUSED:
+        return None
+    variable = _CREDENTIALS[address.scheme][0]
+    if has_credentials(address.scheme):
+        return f"The credentials of {variable} may not read this bucket."
+    return f"It is not public, or is no such bucket. Set {variable} to read it with your own credentials."

@@ -1,0 +1,35 @@
+"""Servers of buckets, each started once a session where a test asks for it."""
+
+from collections.abc import Callable, Iterator
+
+import buckets
+import pytest
+from buckets import Server
+
+from magnet_arrow.sources.remote.catalog import CATALOG
+
+
+@pytest.fixture(scope="session")
+def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
+    """Gives a running server by its name."""
+    started: dict[str, Server] = {}
+    with buckets.contextlib.ExitStack() as stack:
+
+        def of_name(name: str) -> Server:
+            if name not in started:
+                started[name] = stack.enter_context(buckets.running(name, tmp_path_factory.mktemp(name)))
+            return started[name]
+
+        yield of_name
+
+
+@pytest.fixture
+def server(
+    request: pytest.FixtureRequest, running_server: Callable[[str], Server], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Server]:
+    """A server that the environment names; rclone, unless a test is parametrized with another."""
+    found = running_server(getattr(request, "param", "rclone"))
+    for name, value in found.environment.items():
+        monkeypatch.setenv(name, value)
+    yield found
+    CATALOG.forget()
