@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from command_line import Run
+from command_line import Run, commands
 from makedump import make_run, write_runs
+from typer.main import get_command
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.cli import candidates, completion
+from magnet_arrow.cli.app import app
 from magnet_arrow.evaluation.harness import folds
 from magnet_arrow.evaluation.predictor_ranking import checked_factors
 from magnet_arrow.ingestion.api import ingest
@@ -125,6 +127,22 @@ def test_sources_and_runs_of_the_cache_that_is_named(
 def test_columns_that_were_found_in_the_data_are_offered(bash: Run, cached: Path) -> None:
     begin = "run_spec.scenario_spec.args."
     assert bash(f"magnet-arrow head run_spec --columns run_spec.name,{begin}") == [f"run_spec.name,{begin}subject"]
+
+
+def test_each_argument_and_option_for_a_path_offers_paths(
+    bash: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By their names in `--help`; `autocompletion=candidates.some_paths` lets them."""
+    (tmp_path / "my.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    words = ("PATH", "DIR", "FILE", "CSV", "SOURCE")
+    for name, command in commands(get_command(app)):
+        for parameter in command.params:
+            if not any(word in (parameter.metavar or "") for word in words):
+                continue
+            before = "x:Y " if name == "predict" else ""
+            asked = parameter.opts[0] if parameter.opts[0].startswith("-") else before
+            assert "my.csv " in bash(f"magnet-arrow {name} {asked} m"), (name, parameter.opts[0])
 
 
 def test_zsh_gets_whole_words_with_help(zsh: Run, cached: Path) -> None:

@@ -1,12 +1,11 @@
 """The examples of `--help`."""
 
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Run
+from command_line import Run, commands
 from typer.main import get_command
 
 from magnet_arrow.cli.app import app
@@ -14,12 +13,6 @@ from magnet_arrow.cli.examples import EXAMPLES
 from magnet_arrow.ingestion.api import ingest
 
 READ_ONLY = ("ls", "head", "scores", "restore", "rejects", "cache path", "cache info")
-
-
-def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
-    yield before, group
-    for name, command in getattr(group, "commands", {}).items():
-        yield from commands(command, f"{before} {name}".strip())
 
 
 def test_each_command_has_one_to_three_examples() -> None:

@@ -3,8 +3,9 @@
 import sys
 
 import pytest
+from rich.text import Text
 
-from magnet_arrow.cli.printing import complain, wrapped
+from magnet_arrow.cli.printing import complain, stderr, wrapped
 
 
 def test_a_line_is_wrapped_between_words_and_keeps_its_indentation() -> None:
@@ -25,3 +26,23 @@ def test_messages_are_wrapped_on_a_terminal_alone(
         "one two three four", "  five six seven\\x1b",
     ]  # fmt: skip
     assert capsys.readouterr().err.splitlines() == lines
+
+
+@pytest.mark.parametrize(
+    ("environment", "shown"),
+    [
+        pytest.param({}, "red\n", id="no-terminal"),
+        pytest.param({"FORCE_COLOR": "1"}, "\x1b[1;31mred\x1b[0m\n", id="forced"),
+        pytest.param({"FORCE_COLOR": "1", "NO_COLOR": "1"}, "\x1b[1mred\x1b[0m\n", id="no-colour"),
+        pytest.param({"FORCE_COLOR": "1", "TERM": "dumb"}, "red\n", id="dumb-terminal"),
+    ],
+)
+def test_colours_of_progress_bars(
+    environment: dict[str, str], shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"TERM": "xterm"} | environment).items():
+        monkeypatch.setenv(name, value)
+    stderr().print(Text("red", style="bold red"))
+    assert tuple(capsys.readouterr()) == ("", shown)

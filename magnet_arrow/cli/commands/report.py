@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.ingest import run_ingest
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
@@ -15,11 +16,20 @@ from magnet_arrow.cli.printing import complain
 
 def report(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="An outputs folder, a suite, a run, or a glob pattern of these.")
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="An outputs folder, a suite, a run, or a glob pattern of these.",
+            autocompletion=candidates.some_paths,
+        ),
     ],
     to: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The file to write, by default NAME-report.html in the current folder."),
+        typer.Option(
+            metavar="FILE",
+            help="The file to write, by default NAME-report.html in the current folder.",
+            autocompletion=candidates.some_paths,
+        ),
     ] = None,
     partial: Partial = False,
     cache: CacheDir = None,
