@@ -3,16 +3,31 @@
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import pytest
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.helm.layout import RunPlace, find_runs
+from magnet_arrow.ingestion import batch_reader
+from magnet_arrow.ingestion.api import IngestReport, ingest
 from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.schema import registry
 from magnet_arrow.storage import snapshot
 
 Source = PathLike[str] | Sequence[PathLike[str]]
+
+
+def ingest_in_batches_of_one(outputs: Path, cache: Path, **options: Any) -> IngestReport:
+    """As `ingest`, with a batch for each run, as in a dump of its own: of a batch with one odd run all are read singly.
+
+    So cases that each need a run share a dump, which is ingested once.
+    """
+    batches = batch_reader.batches
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch_reader, "batches", lambda runs, _: batches(runs, 1))
+        return ingest(outputs, cache, **options)
 
 
 def cached_places(source: Source, cache: Path) -> list[RunPlace]:

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from makedump import make_run, write_run
-from reading import cached_places, read
+from reading import cached_places, ingest_in_batches_of_one, read
 from sameness import differences
 
 from magnet_arrow.cache import Cache
@@ -24,6 +24,7 @@ from magnet_arrow.decode import limits
 from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.layout import RUN_FILES
 from magnet_arrow.ingestion.api import IngestReport, ingest
+from magnet_arrow.query.stored_tables import StoredTables
 from magnet_arrow.restore.run_files import restore
 
 VICTIM, SOUND = "tide:n=1", "tide:n=2"
@@ -48,10 +49,16 @@ def assert_rejected(
     """The victim alone is out, for this reason; of what was found the beginning is enough."""
     [rejected] = report.rejected
     assert rejected.run == f"made/{VICTIM}"
+    assert_reason(rejected, file, json_path, byte, expected, found)
+    assert report.runs == 1
+
+
+def assert_reason(
+    rejected: Rejected, file: str, json_path: str | None, byte: int | None, expected: str, found: str
+) -> None:
     assert (rejected.file, rejected.json_path, rejected.byte) == (file, json_path, byte)
     assert rejected.expected == expected
     assert str(rejected.found).startswith(found)
-    assert report.runs == 1
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class Place:
     keys: tuple[str | int, ...]
     path: str
 
-    def write_run(self, outputs: Path, name: str, token: bytes) -> tuple[bytes, int]:
+    def write_run(self, outputs: Path, name: str, token: bytes, *, folder: str) -> tuple[bytes, int]:
         """Writes a run with the token there; its file's bytes, and where in them the token is."""
         run = make_run(name)
         content = inner = run[self.file.removesuffix(".json")]
@@ -77,7 +84,7 @@ class Place:
         inner[self.keys[-1]] = "@"
         before, _, after = json.dumps(content, indent=2).encode().partition(b'"@"')
         data = before + token + after
-        (write_run(outputs, run) / self.file).write_bytes(data)
+        (write_run(outputs, run, folder=folder) / self.file).write_bytes(data)
         return data, len(before)
 
 
@@ -133,31 +140,6 @@ VALUES: dict[str, tuple[bytes, int, str, str]] = {
 """Token, where from its beginning the fault is, expectation, beginning of what was found."""
 
 
-@pytest.mark.parametrize("what", VALUES)
-def test_a_value_that_is_no_json(what: str, tmp_path: Path) -> None:
-    token, behind, expected, found = VALUES[what]
-    rejected = ingested_in_each_place(token, tmp_path)
-    for name, place in PLACES.items():
-        reason, _, byte = rejected[name]
-        assert (reason.file, reason.json_path, reason.byte) == (place.file, place.path, byte + behind), name
-        assert reason.expected == expected
-        assert str(reason.found).startswith(found)
-
-
-def ingested_in_each_place(token: bytes, folder: Path) -> dict[str, tuple[Rejected, bytes, int]]:
-    """Of a run for each place, that has the token there: why it is rejected, the file's bytes, the token's byte.
-
-    A sound run goes in beside them.
-    """
-    written = {name: place.write_run(folder / "outputs", name, token) for name, place in PLACES.items()}
-    write_run(folder / "outputs", make_run(SOUND))
-    report = ingest(folder / "outputs", folder / "cache")
-    assert report.runs == 1
-    return {
-        each.run.removeprefix("made/"): (each, *written[each.run.removeprefix("made/")]) for each in report.rejected
-    }
-
-
 EXTREMES = {
     "5,000 digits": (b"1" * 5000, "a number that can be read", "Exceeds the limit (4300 digits)"),
     "600 lists": (b"[" * 600 + b"]" * 600, "JSON of at most 500 levels", "more of them"),
@@ -166,13 +148,42 @@ EXTREMES = {
 }
 
 
-@pytest.mark.parametrize("what", EXTREMES)
-def test_a_value_past_a_limit(what: str, tmp_path: Path) -> None:
-    """The byte is that of the element."""
-    token, expected, found = EXTREMES[what]
-    rejected = ingested_in_each_place(token, tmp_path)
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Rejected, bytes, int]]:
+    """Of a run for each value in each place: why it is rejected, the file's bytes, the token's byte.
+
+    All are in one dump, with a sound run, which goes in.
+    """
+    folder = tmp_path_factory.mktemp("refused")
+    tokens = {what: values[0] for what, values in (*VALUES.items(), *EXTREMES.items())}
+    written = {
+        f"{what}, {name}": place.write_run(folder / "outputs", f"{what}, {name}", token, folder=f"{number} {name}")
+        for number, (what, token) in enumerate(tokens.items())
+        for name, place in PLACES.items()
+    }
+    folders = {f"made/{number} {name}": f"{what}, {name}" for number, what in enumerate(tokens) for name in PLACES}
+    write_run(folder / "outputs", make_run(SOUND))
+    report = ingest_in_batches_of_one(folder / "outputs", folder / "cache")
+    assert report.runs == 1
+    return {folders[each.run]: (each, *written[folders[each.run]]) for each in report.rejected}
+
+
+@pytest.mark.parametrize("what", VALUES)
+def test_a_value_that_is_no_json(what: str, refused: dict[str, tuple[Rejected, bytes, int]]) -> None:
+    _, behind, expected, found = VALUES[what]
     for name, place in PLACES.items():
-        reason, data, _ = rejected[name]
+        reason, _, byte = refused[f"{what}, {name}"]
+        assert (reason.file, reason.json_path, reason.byte) == (place.file, place.path, byte + behind), name
+        assert reason.expected == expected
+        assert str(reason.found).startswith(found)
+
+
+@pytest.mark.parametrize("what", EXTREMES)
+def test_a_value_past_a_limit(what: str, refused: dict[str, tuple[Rejected, bytes, int]]) -> None:
+    """The byte is that of the element."""
+    _, expected, found = EXTREMES[what]
+    for name, place in PLACES.items():
+        reason, data, _ = refused[f"{what}, {name}"]
         assert (reason.file, reason.json_path) == (place.file, place.path), name
         assert reason.byte == second_element(data)
         assert reason.expected == expected
@@ -221,27 +232,44 @@ TAKEN = {
 }
 
 
+@pytest.fixture(scope="module")
+def accepted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What differs, by run, once a dump with each value in each place was ingested: restored, and as `verify` says."""
+    folder = tmp_path_factory.mktemp("accepted")
+    for number, (what, token) in enumerate(TAKEN.items()):
+        for name, place in PLACES.items():
+            place.write_run(folder / "outputs", f"{what}, {name}", token, folder=f"{number} {name}")
+    report = ingest_in_batches_of_one(folder / "outputs", folder / "cache")
+    found: dict[str, list[str]] = {f"made/{number} {name}": [] for number in range(len(TAKEN)) for name in PLACES}
+    for rejected in report.rejected:
+        found[rejected.run].append(str(rejected))
+    for run, different in lost(folder / "outputs", folder).items():
+        found[run] += different
+    for difference in verify(folder / "outputs", folder / "cache").differences:
+        found[str(difference.where.run)].append(str(difference))
+    assert report.runs == len(found)
+    return found
+
+
 @pytest.mark.parametrize("what", TAKEN)
-def test_a_value_that_python_accepts_comes_back(what: str, tmp_path: Path) -> None:
-    for name, place in PLACES.items():
-        place.write_run(tmp_path / "outputs", name, TAKEN[what])
-    report = ingest(tmp_path / "outputs", tmp_path / "cache")
-    assert (report.runs, report.rejected) == (len(PLACES), ())
-    assert lost(tmp_path / "outputs", tmp_path) == []
-    assert verify(tmp_path / "outputs", tmp_path / "cache").differences == ()
+def test_a_value_that_python_accepts_comes_back(what: str, accepted: dict[str, list[str]]) -> None:
+    number = list(TAKEN).index(what)
+    assert [accepted[f"made/{number} {name}"] for name in PLACES] == [[]] * len(PLACES)
 
 
-def lost(outputs: Path, folder: Path) -> list[str]:
-    """What differs between the files of the cached runs and those restored from the cache."""
+def lost(outputs: Path, folder: Path) -> dict[str, list[str]]:
+    """What differs between the files of the cached runs and those restored from the cache, by run."""
     snapshot = Cache(folder / "cache").snapshot()
-    found = []
+    stored = StoredTables(snapshot)
+    found: dict[str, list[str]] = {}
     for place in cached_places(outputs, folder / "cache"):
         run = snapshot.lookup(place)
         assert run is not None
-        restored = restore(snapshot, run, folder / "restored")
+        restored = restore(snapshot, run, folder / "restored", stored=stored)
+        different = found.setdefault(f"{place.suite}/{place.folder}", [])
         for name in RUN_FILES:
             said = json.loads((place.path / name).read_text("utf-8-sig"))
-            found += differences(said, json.loads((restored / name).read_bytes()))
+            different += differences(said, json.loads((restored / name).read_bytes()))
     return found
 
 
@@ -290,11 +318,22 @@ FILES: dict[str, tuple[str, bytes, str, int | None, str, str]] = {
 """File, content, JSON path, byte, expectation, beginning of what was found."""
 
 
+@pytest.fixture(scope="module")
+def none_of_helms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rejected]:
+    """Why each of the runs with such a file is rejected; all are in one dump, with a sound run, which goes in."""
+    folder = tmp_path_factory.mktemp("none-of-helms")
+    for what, (file, content, *_) in FILES.items():
+        (write_run(folder / "outputs", make_run(what)) / file).write_bytes(content)
+    write_run(folder / "outputs", make_run(SOUND))
+    report = ingest_in_batches_of_one(folder / "outputs", folder / "cache")
+    assert report.runs == 1
+    return {each.run.removeprefix("made/"): each for each in report.rejected}
+
+
 @pytest.mark.parametrize("what", FILES)
-def test_a_file_that_is_none_of_helms(what: str, outputs: Path, victim: Path, tmp_path: Path) -> None:
-    file, content, path, byte, expected, found = FILES[what]
-    (victim / file).write_bytes(content)
-    assert_rejected(ingest(outputs, tmp_path / "cache"), file, path, byte, expected, found)
+def test_a_file_that_is_none_of_helms(what: str, none_of_helms: dict[str, Rejected]) -> None:
+    file, _, path, byte, expected, found = FILES[what]
+    assert_reason(none_of_helms[what], file, path, byte, expected, found)
 
 
 def compressed(data: bytes, codec: str) -> bytes:
@@ -470,7 +509,7 @@ def test_a_member_twice_beside_the_request_states_is_said(
     file.write_bytes(file.read_bytes().replace(b"{", b'{\n  "adapter_spec": {},', 1))
     report = ingest(outputs, tmp_path / "cache")
     assert (report.rejected, report.unexpected) == ((), {("duplicate key", "scenario_state.json $.adapter_spec"): 1})
-    assert lost(outputs, tmp_path) == []
+    assert not any(lost(outputs, tmp_path).values())
 
 
 def test_a_key_twice_is_said_in_every_file(outputs: Path, victim: Path, tmp_path: Path) -> None:
@@ -494,4 +533,4 @@ def test_a_key_twice_is_said_in_every_file(outputs: Path, victim: Path, tmp_path
         ("duplicate key", "stats.json $[].count"): 1,
         ("duplicate key", "per_instance_stats.json $[].instance_id"): 1,
     }
-    assert lost(outputs, tmp_path) == []
+    assert not any(lost(outputs, tmp_path).values())

@@ -3,13 +3,16 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import pytest
 from makedump import make_run, write_run
+from reading import ingest_in_batches_of_one
 
 from magnet_arrow.checks.verify import verify
+from magnet_arrow.helm.layout import find_runs
 from magnet_arrow.ingestion import batch_reader
 from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.records import table_builders
@@ -80,16 +83,6 @@ CASES = {
 TOO_DEEP = "too many levels"
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_case_comes_back_as_python_reads_it_or_is_rejected(case: str, tmp_path: Path) -> None:
-    name, change = CASES[case]
-    outputs = tmp_path / "outputs"
-    folder = write_run(outputs, make_run("r:x=1", n_instances=4))
-    write_run(outputs, make_run("r:x=2", n_instances=4))
-    (folder / name).write_text(change((folder / name).read_text()))
-    check(outputs, tmp_path / "cache", is_good=is_json(folder / name) and case != TOO_DEEP)
-
-
 LATE = {
     "as ever": lambda text: text,
     "a state that is empty": lambda text: "\n    {}," + text,
@@ -120,28 +113,6 @@ LATE = {
 }
 
 
-@pytest.mark.parametrize("case", LATE)
-def test_a_case_in_an_instance_after_others(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each request state is decoded by itself; the unusual one is the third."""
-    monkeypatch.setattr(batch_reader, "BATCH_BYTES", 0)
-    monkeypatch.setattr(table_builders, "_HOT_BYTES", 1)
-    outputs = tmp_path / "outputs"
-    folder = write_run(outputs, make_run("r:x=1", n_instances=6))
-    write_run(outputs, make_run("r:x=2", n_instances=6))
-    text = (folder / STATE).read_text()
-    *_, third = islice(re.finditer(r"\n    \{\n", text), 3)
-    (folder / STATE).write_text(text[: third.start()] + LATE[case](text[third.start() :]))
-    check(outputs, tmp_path / "cache", is_good=case != "free-form data too deep")
-
-
-def test_a_name_that_is_no_text_for_a_file_system_is_named(tmp_path: Path) -> None:
-    folder = write_run(tmp_path / "outputs", make_run("r:x=1"))
-    text = (folder / SPEC).read_text()
-    (folder / SPEC).write_text(instead('"name": "r:x=1"', '"name": "\\ud800"')(text))
-    (rejected,) = ingest(tmp_path / "outputs", tmp_path / "cache").rejected
-    assert rejected.reason == "expected a string, found a string with half a surrogate pair."
-
-
 FRAMES: dict[str, Callable[[bytes], bytes]] = {
     "a line's end": lambda data: data + b"\n",
     "blanks behind": lambda data: data + b" \n\t",
@@ -154,14 +125,83 @@ FRAMES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@dataclass(frozen=True)
+class Ingested:
+    """A dump in which each run has one unusual file, after it was ingested and verified."""
+
+    outputs: Path
+    rejected: frozenset[str]
+    different: frozenset[str]
+
+    def check(self, folder: str, file: str, *, may_be_good: bool = True) -> None:
+        """The run comes back as Python reads it, or is rejected; then `verify` says so, and it is no difference."""
+        is_good = may_be_good and is_json(self.outputs / "runs" / "made" / folder / file)
+        assert (f"made/{folder}" in self.rejected) != is_good
+        assert f"made/{folder}" not in self.different
+
+
+def ingested(outputs: Path) -> Ingested:
+    """The dump, each of whose runs was read as if it were alone, beside an ordinary one."""
+    write_run(outputs, make_run("ordinary", n_instances=4))
+    cache = outputs.with_name("cache")
+    report = ingest_in_batches_of_one(outputs, cache)
+    places = find_runs(outputs).places
+    assert report.runs == len(places) - len(report.rejected)
+    different = {str(one.where.run) for one in verify(outputs, cache).differences}
+    return Ingested(outputs, frozenset(one.run for one in report.rejected), frozenset(different))
+
+
+@pytest.fixture(scope="module")
+def unusual(tmp_path_factory: pytest.TempPathFactory) -> Ingested:
+    """A run for each of `CASES`, and for each of `FRAMES` around each file."""
+    outputs = tmp_path_factory.mktemp("unusual") / "outputs"
+    for number, (name, change) in enumerate(CASES.values()):
+        folder = write_run(outputs, make_run("r:x=1", n_instances=4), folder=f"case {number}")
+        (folder / name).write_text(change((folder / name).read_text()))
+    for number, frame in enumerate(FRAMES.values()):
+        for name in (STATS, ENTRIES, STATE, SPEC):
+            folder = write_run(outputs, make_run("tide:x=1", n_instances=4), folder=f"frame {number} {name}")
+            (folder / name).write_bytes(frame((folder / name).read_bytes()))
+    return ingested(outputs)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_case_comes_back_as_python_reads_it_or_is_rejected(case: str, unusual: Ingested) -> None:
+    unusual.check(f"case {list(CASES).index(case)}", CASES[case][0], may_be_good=case != TOO_DEEP)
+
+
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("name", [STATS, ENTRIES, STATE, SPEC])
-def test_what_stands_around_a_file(name: str, frame: str, tmp_path: Path) -> None:
-    outputs = tmp_path / "outputs"
-    folder = write_run(outputs, make_run("tide:x=1", n_instances=4))
-    write_run(outputs, make_run("r:x=2", n_instances=4))
-    (folder / name).write_bytes(FRAMES[frame]((folder / name).read_bytes()))
-    check(outputs, tmp_path / "cache", is_good=is_json(folder / name))
+def test_what_stands_around_a_file(name: str, frame: str, unusual: Ingested) -> None:
+    unusual.check(f"frame {list(FRAMES).index(frame)} {name}", name)
+
+
+@pytest.fixture(scope="module")
+def unusual_instances(tmp_path_factory: pytest.TempPathFactory) -> Ingested:
+    """A run for each of `LATE`. Each request state is decoded by itself; the unusual one is the third."""
+    outputs = tmp_path_factory.mktemp("instances") / "outputs"
+    for number, change in enumerate(LATE.values()):
+        folder = write_run(outputs, make_run("r:x=1", n_instances=6), folder=f"late {number}")
+        text = (folder / STATE).read_text()
+        *_, third = islice(re.finditer(r"\n    \{\n", text), 3)
+        (folder / STATE).write_text(text[: third.start()] + change(text[third.start() :]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch_reader, "BATCH_BYTES", 0)
+        patch.setattr(table_builders, "_HOT_BYTES", 1)
+        return ingested(outputs)
+
+
+@pytest.mark.parametrize("case", LATE)
+def test_a_case_in_an_instance_after_others(case: str, unusual_instances: Ingested) -> None:
+    unusual_instances.check(f"late {list(LATE).index(case)}", STATE, may_be_good=case != "free-form data too deep")
+
+
+def test_a_name_that_is_no_text_for_a_file_system_is_named(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "outputs", make_run("r:x=1"))
+    text = (folder / SPEC).read_text()
+    (folder / SPEC).write_text(instead('"name": "r:x=1"', '"name": "\\ud800"')(text))
+    (rejected,) = ingest(tmp_path / "outputs", tmp_path / "cache").rejected
+    assert rejected.reason == "expected a string, found a string with half a surrogate pair."
 
 
 def is_json(path: Path) -> bool:
@@ -170,10 +210,3 @@ def is_json(path: Path) -> bool:
     except ValueError:
         return False
     return True
-
-
-def check(outputs: Path, cache: Path, *, is_good: bool) -> None:
-    report = ingest(outputs, cache)
-    assert (report.runs, len(report.rejected)) == ((2, 0) if is_good else (1, 1))
-    # Of a run that was rejected `verify` says so, and it is no difference.
-    assert verify(outputs, cache).differences == ()
