@@ -1,7 +1,8 @@
 """Valid JSON is taken whatever its layout, also where a file is longer than a block."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,33 +31,54 @@ LAYOUTS: dict[str, Callable[[str], str]] = {
 }
 
 
+@contextmanager
+def blocks_are_small() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (limits, run_reader):
+            patch.setattr(module, "BLOCK_BYTES", 16_000)
+        patch.setattr(limits, "CHUNK_BYTES", 4_000)
+        patch.setattr(limits, "TAIL_BYTES", 1_000)
+        yield
+
+
 @pytest.fixture
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (limits, run_reader):
-        monkeypatch.setattr(module, "BLOCK_BYTES", 16_000)
-    monkeypatch.setattr(limits, "CHUNK_BYTES", 4_000)
-    monkeypatch.setattr(limits, "TAIL_BYTES", 1_000)
+def small_blocks() -> Iterator[None]:
+    with blocks_are_small():
+        yield
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.fixture(scope="module")
+def instance_ids(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """The instances' ids that the frame of each run has, in a dump with a run for each layout, once all was ingested.
+
+    Each run is longer than a block, and so read by itself.
+    """
+    folder = tmp_path_factory.mktemp("layouts")
+    outputs, cache = folder / "outputs", folder / "cache"
+    for number, layout in enumerate(LAYOUTS.values()):
+        for behind in (False, True):
+            run = make_run(f"a:x={number},behind={behind}", n_instances=40)
+            if behind:
+                run[STATE]["annotator_specs"] = BEHIND
+            text = layout(json.dumps(run[STATE], indent=2))
+            assert json.loads(text) == run[STATE]
+            assert len(text) > 20_000
+            (write_run(outputs, run) / f"{STATE}.json").write_text(text)
+    with blocks_are_small():
+        report = ingest(outputs, cache, workers=1)
+        assert (report.runs, report.rejected, report.unexpected) == (2 * len(LAYOUTS), (), {})
+        assert verify(outputs, cache).is_equal
+        assert validate(outputs).rejected == ()
+    frame = HelmRuns(outputs, cache=cache).scenario_state()
+    ids = frame.group_by("run_spec.name", maintain_order=True).agg(f"{STATE}.request_states.instance.id")
+    return dict(ids.iter_rows())
+
+
 @pytest.mark.parametrize("behind", [False, True], ids=["nothing behind", "much behind"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_it_is_taken(layout: str, behind: bool, tmp_path: Path) -> None:
-    run = make_run("a:x=1", n_instances=40)
-    if behind:
-        run[STATE]["annotator_specs"] = BEHIND
-    folder = write_run(tmp_path / "outputs", run)
-    text = LAYOUTS[layout](json.dumps(run[STATE], indent=2))
-    assert json.loads(text) == run[STATE]
-    assert len(text) > 20_000
-    (folder / f"{STATE}.json").write_text(text)
-
-    report = ingest(tmp_path / "outputs", tmp_path / "cache", workers=1)
-    assert (report.runs, report.rejected, report.unexpected) == (1, (), {})
-    frame = HelmRuns(tmp_path / "outputs", cache=tmp_path / "cache").scenario_state()
-    assert frame[f"{STATE}.request_states.instance.id"].to_list() == [f"id{number}" for number in range(40)]
-    assert verify(tmp_path / "outputs", tmp_path / "cache").is_equal
-    assert validate(tmp_path / "outputs").rejected == ()
+def test_it_is_taken(layout: str, behind: bool, instance_ids: dict[str, list[str]]) -> None:
+    run = f"a:x={list(LAYOUTS).index(layout)},behind={behind}"
+    assert instance_ids[run] == [f"id{number}" for number in range(40)]
 
 
 @pytest.mark.usefixtures("small_blocks")
