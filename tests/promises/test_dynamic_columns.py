@@ -50,9 +50,9 @@ def values_by_run(draw: st.DrawFn) -> list[list[Any]]:
     return by_run
 
 
-def run_of(name: str, values: Sequence[Any]) -> Run:
+def run_of(name: str, values: Sequence[Any], key: str = "v") -> Run:
     """A run that has the first value as a scenario argument, each as an instance's extra data."""
-    extra = [{} if value is ABSENT else {"v": value} for value in values]
+    extra = [{} if value is ABSENT else {key: value} for value in values]
     return make_run(name, args={"subject": "tides"} | extra[0], extra_data=extra, n_instances=len(values))
 
 
@@ -118,42 +118,54 @@ def test_every_row_of_an_entry_has_its_perturbation(tmp_path: Path) -> None:
     assert found["per_instance_stats.perturbation.strength"].to_list() == ["low", "low", "high", "high"]
 
 
-@pytest.mark.parametrize("together", [True, False], ids=["one segment", "a segment each"])
-@pytest.mark.parametrize(
-    ("by_run", "dtype", "cells"),
-    [
-        pytest.param([[1], [2]], pl.Int64, [1, 2], id="integers"),
-        pytest.param([[1], [0.5]], pl.Float64, [1.0, 0.5], id="integers and floats"),
-        pytest.param([[2**53], [0.5]], pl.Float64, [2.0**53, 0.5], id="2^53 and a float"),
-        pytest.param([[2**53 + 1], [0.5]], pl.String, [str(2**53 + 1), "0.5"], id="2^53+1 and a float"),
-        pytest.param([[-(2**53) - 1], [1.0]], pl.String, [str(-(2**53) - 1), "1.0"], id="-2^53-1 and a float"),
-        pytest.param([[2**53 + 1], [1]], pl.Int64, [2**53 + 1, 1], id="2^53+1 among integers"),
-        pytest.param([[2**63], [1]], pl.String, [str(2**63), "1"], id="2^63"),
-        pytest.param([[True], [1], ["1"]], pl.String, ["true", "1", '"1"'], id="true, 1 and a text"),
-        pytest.param([["a"], ["1"]], pl.String, ["a", "1"], id="texts"),
-        pytest.param([[True], [False]], pl.Boolean, [True, False], id="truth values"),
-        pytest.param([[1], [None], [2]], pl.Int64, [1, None, 2], id="a null between integers"),
-        pytest.param([[1], [ABSENT], [2]], pl.Int64, [1, None, 2], id="nothing between integers"),
-        pytest.param([[[1]], [[2, 3]]], pl.List(pl.Int64), [[1], [2, 3]], id="lists of integers"),
-        pytest.param([[[1]], [[0.5]]], pl.String, ["[1]", "[0.5]"], id="lists of integers and floats"),
-        pytest.param([[[1, 0.5]]], pl.String, ["[1,0.5]"], id="integers and floats in one list"),
-        pytest.param([[[]], [[]]], pl.List(pl.Null), [[], []], id="empty lists"),
-        pytest.param([[["a"]], [[]]], pl.List(pl.String), [["a"], []], id="an empty list beside texts"),
-        pytest.param([[[True]], [[1]]], pl.String, ["[true]", "[1]"], id="lists of two kinds"),
-        pytest.param([[[1]], [1]], pl.String, ["[1]", "1"], id="a list and a number"),
-    ],
-)
-def test_the_type_of_an_argument(
-    by_run: list[list[Any]], dtype: pl.DataType, cells: list[Any], together: bool, tmp_path: Path
-) -> None:
-    folders = [write_run(tmp_path, run_of(f"r:{number}", values)) for number, values in enumerate(by_run)]
-    ingest_in_parts(folders, [0] * len(folders) if together else range(len(folders)), tmp_path / "cache")
-    places = [place for folder in folders for place in find_runs(folder).places]
-    for table, column in (("run_spec", f"{ARGS}.v"), ("scenario_state", f"{EXTRA}.v")):
-        found = read(places, table, tmp_path / "cache")[column]
+TYPES: dict[str, tuple[list[list[Any]], pl.DataType | type[pl.DataType], list[Any]]] = {
+    "integers": ([[1], [2]], pl.Int64, [1, 2]),
+    "integers and floats": ([[1], [0.5]], pl.Float64, [1.0, 0.5]),
+    "2^53 and a float": ([[2**53], [0.5]], pl.Float64, [2.0**53, 0.5]),
+    "2^53+1 and a float": ([[2**53 + 1], [0.5]], pl.String, [str(2**53 + 1), "0.5"]),
+    "-2^53-1 and a float": ([[-(2**53) - 1], [1.0]], pl.String, [str(-(2**53) - 1), "1.0"]),
+    "2^53+1 among integers": ([[2**53 + 1], [1]], pl.Int64, [2**53 + 1, 1]),
+    "2^63": ([[2**63], [1]], pl.String, [str(2**63), "1"]),
+    "true, 1 and a text": ([[True], [1], ["1"]], pl.String, ["true", "1", '"1"']),
+    "texts": ([["a"], ["1"]], pl.String, ["a", "1"]),
+    "truth values": ([[True], [False]], pl.Boolean, [True, False]),
+    "a null between integers": ([[1], [None], [2]], pl.Int64, [1, None, 2]),
+    "nothing between integers": ([[1], [ABSENT], [2]], pl.Int64, [1, None, 2]),
+    "lists of integers": ([[[1]], [[2, 3]]], pl.List(pl.Int64), [[1], [2, 3]]),
+    "lists of integers and floats": ([[[1]], [[0.5]]], pl.String, ["[1]", "[0.5]"]),
+    "integers and floats in one list": ([[[1, 0.5]]], pl.String, ["[1,0.5]"]),
+    "empty lists": ([[[]], [[]]], pl.List(pl.Null), [[], []]),
+    "an empty list beside texts": ([[["a"]], [[]]], pl.List(pl.String), [["a"], []]),
+    "lists of two kinds": ([[[True]], [[1]]], pl.String, ["[true]", "[1]"]),
+    "a list and a number": ([[[1]], [1]], pl.String, ["[1]", "1"]),
+}
+"""The values of the runs, one each, and the type and the cells of the column that all of them together have."""
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["one segment", "a segment each"])
+def typed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A dump with the runs of all cases, and a cache of it. The values of each case have a name of their own."""
+    folder = tmp_path_factory.mktemp("typed")
+    folders, parts = [], []
+    for case, (by_run, *_) in enumerate(TYPES.values()):
+        for number, values in enumerate(by_run):
+            folders.append(write_run(folder / "outputs", run_of(f"r:{case}-{number}", values, key=f"v{case}")))
+            parts.append(0 if request.param else number)
+    ingest_in_parts(folders, parts, folder / "cache")
+    assert_scan_equals_frames(folders, folder / "cache")
+    return folder / "outputs", folder / "cache"
+
+
+@pytest.mark.parametrize("case", TYPES)
+def test_the_type_of_an_argument(case: str, typed: tuple[Path, Path]) -> None:
+    outputs, cache = typed
+    by_run, dtype, cells = TYPES[case]
+    key = list(TYPES).index(case)
+    places = find_runs([outputs / "runs" / "made" / f"r:{key}-{number}" for number in range(len(by_run))]).places
+    for table, column in (("run_spec", f"{ARGS}.v{key}"), ("scenario_state", f"{EXTRA}.v{key}")):
+        found = read(places, table, cache)[column]
         assert found.dtype == dtype
         assert repr(found.to_list()) == repr(cells)
-    assert_scan_equals_frames(folders, tmp_path / "cache")
 
 
 def test_a_run_alone_keeps_its_own_type_beside_runs_of_another(tmp_path: Path) -> None:
