@@ -1,38 +1,81 @@
 """Files beside runs that are broken: reported each time, kept as far as they can be, and no matter to the runs."""
 
 import json
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
+import polars as pl
 import pytest
+from makedump import make_run, write_run
 
-from magnet_arrow import Cache, ingest, validate, verify
+from magnet_arrow import Cache, IngestReport, ValidationReport, VerifyReport, ingest, validate, verify
 from magnet_arrow.cli.commands.ingest import ingest_code
 from magnet_arrow.cli.exit_codes import ExitCode
 
 WHOLE = json.dumps([{"title": "Tides", "header": [], "rows": []}])
 
 
-@pytest.mark.parametrize("name", ["groups.json", "groups/tides.json", "groups/json/tides_all.json", "run_specs.json"])
-@pytest.mark.parametrize("text", ['[{"title": "half a table', "", "{", '{"title": 1}]'])
-def test_a_broken_file_is_reported_at_each_ingest(outputs: Path, cache: Path, name: str, text: str) -> None:
-    file = outputs / "runs/made" / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
-    for _ in range(2):
-        report = ingest(outputs, cache)
-        assert [(one.run, one.file) for one in report.lacking] == [("made", name)]
-        assert "kept as text in suite_files" in (report.lacking[0].hint or "")
+NAMES = ["groups.json", "groups/tides.json", "groups/json/tides_all.json", "run_specs.json"]
+TEXTS = ['[{"title": "half a table', "", "{", '{"title": 1}]']
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """A dump with a suite for each broken file, after two ingests, and one more with the files mended."""
+
+    suites: dict[tuple[str, str], str]
+    reports: list[IngestReport]
+    mended: IngestReport
+    rejects: pl.DataFrame
+    texts: pl.DataFrame
+    verified: VerifyReport
+    validated: ValidationReport
+    rejects_of_mended: pl.DataFrame
+
+
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Ingested:
+    folder = tmp_path_factory.mktemp("suites")
+    outputs, cache = folder / "outputs", folder / "cache"
+    suites = {pair: f"made{number}" for number, pair in enumerate(product(NAMES, TEXTS))}
+    for (name, text), suite in suites.items():
+        write_run(outputs, make_run("a:x=1"), suite=suite)
+        file = outputs / "runs" / suite / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    reports = [ingest(outputs, cache) for _ in range(2)]
+    rejects = Cache(cache).rejects()
+    texts = Cache(cache).scan("suite_files").collect()
+    verified, validated = verify(outputs, cache), validate(outputs)
+    for (name, _), suite in suites.items():
+        (outputs / "runs" / suite / name).write_text(WHOLE)
+    mended = ingest(outputs, cache)
+    return Ingested(suites, reports, mended, rejects, texts, verified, validated, Cache(cache).rejects())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_broken_file_is_reported_at_each_ingest(name: str, text: str, ingested: Ingested) -> None:
+    suite = ingested.suites[name, text]
+    for report in ingested.reports:
+        [lacking] = [one for one in report.lacking if one.run == suite]
+        assert lacking.file == name
+        assert "kept as text in suite_files" in (lacking.hint or "")
         assert report.rejected == ()
         assert ingest_code(report) == ExitCode.REPORTED
-    rejects = Cache(cache).rejects().select("suite", "folder", "left_out", "file")
-    assert rejects.rows() == [("made", "", "table", name)]
-    texts = Cache(cache).scan("suite_files").select("suite_files.path", "suite_files.text").collect()
-    assert texts.rows() == [(name, text)]
-    assert verify(outputs, cache).is_equal
-    assert not validate(outputs).is_clean
-    file.write_text(WHOLE)
-    assert ingest(outputs, cache).lacking == ()
-    assert Cache(cache).rejects().is_empty()
+    rejects = ingested.rejects.filter(suite=suite).select("folder", "left_out", "file")
+    assert rejects.rows() == [("", "table", name)]
+    texts = ingested.texts.filter(pl.col("magnet.run").str.contains(f"/{suite}/"))
+    assert texts.select("suite_files.path", "suite_files.text").rows() == [(name, text)]
+    assert [one for one in ingested.validated.suites if one.suite == suite and one.unexpected]
+
+
+def test_what_is_kept_as_text_is_equal_and_what_is_mended_is_reported_no_more(ingested: Ingested) -> None:
+    assert ingested.verified.is_equal
+    assert not ingested.validated.is_clean
+    assert ingested.mended.lacking == ()
+    assert ingested.rejects_of_mended.is_empty()
 
 
 def test_a_file_that_is_no_text_is_reported_too(outputs: Path, cache: Path) -> None:

@@ -1,5 +1,7 @@
 """DuckDB's views over segments: names, types, and only the rows that count."""
 
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -111,15 +113,35 @@ def test_one_segment_with_text_makes_all_cells_json(tmp_path: Path) -> None:
     assert cells == ["1", '"1"', "true", "[1]", "NaN", '"é\\""']
 
 
-@pytest.mark.parametrize("live", [1, 0.5, True, "x", ["x"], [1], []], ids=repr)
-@pytest.mark.parametrize("dead", [1, "no", [True], [0.5, 1], {"a": 1}], ids=repr)
-def test_what_is_dead_has_no_say_in_types(dead: Any, live: Any, tmp_path: Path) -> None:
+LIVE = [1, 0.5, True, "x", ["x"], [1], []]
+DEAD = [1, "no", [True], [0.5, 1], {"a": 1}]
+
+
+@pytest.fixture(scope="module")
+def pruned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Views of a cache with three runs for each pair of values, of columns of their own; each pair's first is dead."""
+    folder = tmp_path_factory.mktemp("pruned")
+    first, second = {}, {}
+    for pair, (dead, live) in enumerate(product(DEAD, LIVE)):
+        first |= {f"a{pair}": [{f"n{pair}": dead, f"m{pair}": 1}], f"b{pair}": [{f"n{pair}": live, f"m{pair}": 2}]}
+        second[f"c{pair}"] = [{f"n{pair}": live, f"m{pair}": 3}]
+    commit_runs(folder, first)
+    commit_runs(folder, second)
+    commit_transaction(folder, Transaction(pruned=[key_of(name) for name in first if name.startswith("a")]))
+    with duckdb.connect() as connection:
+        Cache(folder).to_duckdb(connection)
+        yield connection
+
+
+@pytest.mark.parametrize("live", range(len(LIVE)), ids=lambda place: repr(LIVE[place]))
+@pytest.mark.parametrize("dead", range(len(DEAD)), ids=lambda place: repr(DEAD[place]))
+def test_what_is_dead_has_no_say_in_types(dead: int, live: int, pruned: duckdb.DuckDBPyConnection) -> None:
     """Its values fit no other type; a filter that looks at them first must not fail either."""
-    commit_runs(tmp_path, {"a": [{"n": dead, "m": 1}], "b": [{"n": live, "m": 2}]})
-    commit_runs(tmp_path, {"c": [{"n": live, "m": 3}]})
-    commit_transaction(tmp_path, Transaction(pruned=[key_of("a")]))
-    sql = f"SELECT {OWN}_n, magnet_run FROM stats WHERE {OWN}_n IS NOT NULL OR {OWN}_m > 0 ORDER BY magnet_run"
-    assert query(tmp_path, sql) == [(live, key_of("b")), (live, key_of("c"))]
+    pair = dead * len(LIVE) + live
+    own_n, own_m = f"{OWN}_n{pair}", f"{OWN}_m{pair}"
+    sql = f"SELECT {own_n}, magnet_run FROM stats WHERE {own_n} IS NOT NULL OR {own_m} > 0 ORDER BY magnet_run"
+    found = pruned.execute(sql).fetchall()
+    assert found == [(LIVE[live], key_of(f"b{pair}")), (LIVE[live], key_of(f"c{pair}"))]
 
 
 def test_what_an_older_cache_had_no_room_for_is_in_its_columns() -> None:
