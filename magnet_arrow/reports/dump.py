@@ -7,7 +7,8 @@ from typing import Self
 
 import polars as pl
 
-from magnet_arrow.errors import MagnetError, PanelError
+from magnet_arrow.errors import MagnetError, MissingPackageError, PanelError
+from magnet_arrow.evaluation.ranking import rank
 from magnet_arrow.panels import panel
 from magnet_arrow.predictions.metrics import METRIC, SPLIT, metric
 from magnet_arrow.predictions.panel import Panel
@@ -45,29 +46,33 @@ class MetricPanel:
         metric: its name.
         runs: these runs.
         panel: models × questions; None if there is none.
-        why_not: why there is none.
+        ranked: the models, as `rank` gives them; None if they cannot be ranked.
+        why_not: why there is no panel, or no ranking.
         note: how the panel was made, if not in the usual way.
     """
 
     metric: str
     runs: OneCommit
     panel: Panel | None = None
+    ranked: pl.DataFrame | None = None
     why_not: str = ""
     note: str = ""
 
     @classmethod
     def of(cls, name: str, runs: OneCommit) -> Self:
         """The panel by a metric. Several runs of one scenario by one model are averaged."""
+        found, note = None, ""
         try:
-            return cls(name, runs, panel(runs))
-        except PanelError as refused:
             try:
+                found = panel(runs)
+            except PanelError as refused:
                 found = panel(runs, repeats="mean")
-            except MagnetError as error:
-                return cls(name, runs, why_not=f"{error.message or error.reason}")
-            return cls(name, runs, found, note=f"{refused.message} Their scores are averaged.")
+                note = f"{refused.message} Their scores are averaged."
+            return cls(name, runs, found, rank(found), note=note)
+        except MissingPackageError:
+            raise
         except MagnetError as error:
-            return cls(name, runs, why_not=f"{error.message or error.reason}")
+            return cls(name, runs, found, why_not=error.message or error.reason, note=note)
 
     @property
     def lower_is_better(self) -> bool:

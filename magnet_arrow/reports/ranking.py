@@ -48,17 +48,12 @@ _INTRO = (
 
 def _by_metric(one: MetricPanel) -> Iterator[Block]:
     """The ranking by one metric, or why there is none."""
-    if one.panel is None:
+    if one.panel is None or one.ranked is None:
         yield Paragraph(f"No ranking by {one.metric}: {one.why_not}")
-        return
-    try:
-        found = rank(one.panel)
-    except MagnetError as error:
-        yield Paragraph(f"No ranking by {one.metric}: {error.message}")
         return
     direction = "; lower is better" if one.lower_is_better else ""
     questions = counted(len(one.panel.items), "question")
-    yield from _ranking(found, f"Mean {one.metric} over {questions}{direction}", one.metric)
+    yield from _ranking(one.ranked, f"Mean {one.metric} over {questions}{direction}", one.metric)
     yield from map(Paragraph, _remarks(one, one.panel))
 
 
@@ -159,13 +154,8 @@ def _cells(dump: Dump) -> pl.DataFrame:
 
 def _order(dump: Dump) -> list[str]:
     """Models as the first ranking has them, then the others by name."""
-    for one in dump.panels:
-        if one.panel is not None:
-            try:
-                return list(dict.fromkeys([*rank(one.panel)["model"], *dump.models]))
-            except MagnetError:
-                break
-    return dump.models
+    ranked = next((one.ranked["model"].to_list() for one in dump.panels if one.ranked is not None), [])
+    return list(dict.fromkeys([*ranked, *dump.models]))
 
 
 def _heat_map(cells: pl.DataFrame, name: str, split: str | None, order: Iterable[str]) -> Table:
