@@ -1,22 +1,23 @@
-"""Keeps pandas out of our own processes: the command line and the workers.
+"""Keeps pandas out of our own processes: the command line and the workers. And NumPy out of commands without matrices.
 
 PyArrow imports pandas, which takes a quarter of a second, to check whether an object is from pandas. Setting it to None
-in `sys.modules` does not work: PyArrow 26 uses that None as the module.
+in `sys.modules` does not work: PyArrow 26 uses that None as the module. NumPy, which it imports where it is installed,
+takes as long as PyArrow itself.
 """
 
 import importlib.machinery
 import sys
 from types import ModuleType
 
-_NAME = "pandas"
+_hidden: set[str] = set()
 
 
-class _NoPandas:
-    """Finds pandas, since Polars asks whether it is installed, but refuses to import it."""
+class _Hidden:
+    """Finds these packages, since Polars asks whether they are installed, but refuses to import them."""
 
     @classmethod
     def find_spec(cls, name: str, path: object = None, target: object = None) -> importlib.machinery.ModuleSpec | None:
-        return importlib.machinery.ModuleSpec(name, cls) if name == _NAME else None  # type: ignore[arg-type]
+        return importlib.machinery.ModuleSpec(name, cls) if name in _hidden else None  # type: ignore[arg-type]
 
     @staticmethod
     def create_module(spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
@@ -29,5 +30,16 @@ class _NoPandas:
 
 def hide_pandas() -> None:
     """Make `import pandas` fail in this process, unless it was imported before."""
-    if _NAME not in sys.modules:
-        sys.meta_path.insert(0, _NoPandas)
+    _hide("pandas")
+
+
+def hide_numpy() -> None:
+    """Make `import numpy` fail in this process, unless it was imported before."""
+    _hide("numpy")
+
+
+def _hide(name: str) -> None:
+    if name not in sys.modules:
+        _hidden.add(name)
+        if _Hidden not in sys.meta_path:
+            sys.meta_path.insert(0, _Hidden)

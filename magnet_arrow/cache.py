@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from magnet_arrow._forks import require_threads
 from magnet_arrow._text import as_size, counted
 from magnet_arrow.errors import CacheError, ForkedError, Rejected
 from magnet_arrow.pages import card, few
@@ -14,12 +13,12 @@ from magnet_arrow.query import duckdb_views, scan_runs
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.sources.file import plain_name
 from magnet_arrow.sources.paths import cache_folder
-from magnet_arrow.storage import manifest, named_runs, transaction
+from magnet_arrow.storage import named_runs, transaction
 from magnet_arrow.storage.maintenance import check
 from magnet_arrow.storage.maintenance.check import CheckReport
 from magnet_arrow.storage.maintenance.compact import Compacted, compact
 from magnet_arrow.storage.manifest import RejectedRun, RunEntry
-from magnet_arrow.storage.snapshot import Snapshot
+from magnet_arrow.storage.snapshot import Snapshot, read_snapshot, read_snapshot_to_ingest
 from magnet_arrow.storage.transaction import GRACE_S, Transaction
 
 if TYPE_CHECKING:
@@ -72,15 +71,11 @@ class Cache:
             CacheVersionError: it is of a later format.
             ForkedError: this process was forked from one that had used Polars.
         """
-        found = self.snapshot_to_ingest()
-        if not found.manifest.segments and (error := manifest.lost(self.path)):
-            raise error
-        return found
+        return read_snapshot(self.path)
 
     def snapshot_to_ingest(self) -> Snapshot:
         """As `snapshot`, but a cache that has lost its manifest is an empty one: its runs are to be ingested again."""
-        require_threads()
-        return Snapshot(self.path, manifest.read_manifest(self.path))
+        return read_snapshot_to_ingest(self.path)
 
     def scan(self, table: str) -> pl.LazyFrame:
         """All rows of a table, lazily, in no promised order. Page checksums are verified, as in frames of `HelmRuns`.

@@ -27,6 +27,8 @@
     ├── RealMagnetError        (ImportError)          MAGNET's own `magnet` is imported where ours was to stand for it
     ├── RestoreError           (ValueError)           a run cannot be restored to this folder
     ├── ColumnNotFoundError    (ValueError)           there is no such column; offers a similar name
+    ├── SqlError               (ValueError)           a statement that is no SQL, not allowed, or cannot be carried out
+    ├── SqlMemoryError         (MemoryError)          a statement that needs more memory than it may use
     ├── FolderNotEmptyError    (FileExistsError)      the folder to write exists and is not empty
     ├── FileNotReplacedError   (FileExistsError)      the file to write exists and is something else
     ├── FolderNotWritableError (OSError)              the folder cannot be written: permissions, disk full
@@ -272,6 +274,14 @@ class ColumnNotFoundError(MagnetError, ValueError):
           Did you mean 'stats.mean'?
         """
         return cls(f"{table} has no {what} {name!r}.", hint=_nearest_or_first(name, sorted(known)))
+
+
+class SqlError(MagnetError, ValueError):
+    """A statement is no SQL, is not allowed, or cannot be carried out."""
+
+
+class SqlMemoryError(MagnetError, MemoryError):
+    """A statement needs more memory than it may use."""
 
 
 class FolderNotEmptyError(MagnetError, FileExistsError):

@@ -14,6 +14,7 @@ from magnet_arrow.cli.commands.query import export, head, ls, schemas
 from magnet_arrow.cli.commands.rank import rank
 from magnet_arrow.cli.commands.report import report
 from magnet_arrow.cli.commands.scores import scores
+from magnet_arrow.cli.commands.sql import sql
 from magnet_arrow.cli.commands.verify import restore, validate, verify
 from magnet_arrow.cli.examples import epilog
 
@@ -71,7 +72,22 @@ def _build() -> typer.Typer:
         epilog=epilog(""),
     )
     app.callback()(_options)
-    for command in (demo, ingest, validate, ls, head, scores, rank, report, panel, export, schemas, check, compact):
+    for command in (
+        demo,
+        ingest,
+        validate,
+        ls,
+        head,
+        sql,
+        scores,
+        rank,
+        report,
+        panel,
+        export,
+        schemas,
+        check,
+        compact,
+    ):
         app.command(epilog=epilog(command.__name__))(command)
     for other in (predict, evaluate, verify, restore, rejects):
         app.command(epilog=epilog(other.__name__))(other)

@@ -19,6 +19,11 @@ EXAMPLES = {
         "head stats --columns stats.name.name,stats.mean -n 10",
         "head scenario_state --run 'mmlu:subject=anatomy*' --json",
     ),
+    "sql": (
+        "sql 'SHOW TABLES'",
+        "sql 'SELECT stats_name_name, avg(stats_mean) FROM stats GROUP BY 1'",
+        "sql 'FROM samples WHERE score = 0' --parquet failed.parquet",
+    ),
     "scores": (
         "scores benchmark_output",
         "scores benchmark_output --metric exact_match --csv",

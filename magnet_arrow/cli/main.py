@@ -122,7 +122,7 @@ def _stops(err: "MagnetError") -> bool:
         return False
     stopping = (
         *(errors.BadFileError, errors.CacheError, errors.WorkersLostError),
-        *(errors.FilterError, errors.PredictionError, errors.FolderNotWritableError),
+        *(errors.FilterError, errors.PredictionError, errors.FolderNotWritableError, errors.SqlMemoryError),
     )
     return isinstance(err, stopping)
 

@@ -35,6 +35,7 @@ from magnet_arrow.errors import (
 from magnet_arrow.export.folder_names import folder_key, folder_name
 from magnet_arrow.export.readme import readme, settled_schema
 from magnet_arrow.query.arrow_stream import TableHandle
+from magnet_arrow.query.runs_table import runs_table
 from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import TABLES
@@ -128,7 +129,7 @@ def export_tables(
                     progress(ExportProgress(handle.table.name, rows_done, rows_total))
             writer.close()
             done.append(_exported(handle, folder))
-        runs = _runs(snapshot, damaged)
+        runs = runs_table(snapshot, damaged)
         done.append(_export_runs(runs, folder / "runs"))
         if n_stale := sum(runs.column("stale").to_pylist()):
             reading.tell(
@@ -136,33 +137,6 @@ def export_tables(
             )
         (folder / "README.md").write_text(readme(handles, runs, partition_by), encoding="utf-8")
     return tuple(done)
-
-
-def _runs(snapshot: Snapshot, without: Set[str]) -> pa.Table:
-    """The table `runs`: where each run comes from, and whether its rows are complete and current."""
-    paths = {source.id: source.path for source in snapshot.manifest.sources}
-    rows = [
-        {
-            registry.RUN: key,
-            "source": paths.get(run.entry.source),
-            "suite": run.entry.suite,
-            "folder": run.entry.folder,
-            registry.RUN_NAME: run.name,
-            "partial": run.entry.is_partial,
-            "stale": key in snapshot.stale,
-        }
-        for key, run in snapshot.runs.items()
-        if key not in without
-    ]
-    return pa.Table.from_pylist(rows, schema=_RUNS)
-
-
-_RUNS = pa.schema(
-    [
-        *((name, pa.string()) for name in (registry.RUN, "source", "suite", "folder", registry.RUN_NAME)),
-        *((name, pa.bool_()) for name in ("partial", "stale")),
-    ]
-)
 
 
 def _export_runs(runs: pa.Table, folder: Path) -> ExportedTable:

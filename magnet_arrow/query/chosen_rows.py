@@ -17,7 +17,7 @@ from magnet_arrow.storage.manifest import Segment
 from magnet_arrow.storage.profiles import bits_of, in_residual
 from magnet_arrow.storage.segments import shared_text
 from magnet_arrow.storage.segments.reader import TableFile, open_table
-from magnet_arrow.storage.snapshot import CachedRun
+from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 _BATCH_ROWS = 65_536
 _BATCH_BYTES = 8 << 20
@@ -73,6 +73,17 @@ class ChosenRows:
                         held, rows, size = [], 0, 0
         if held:
             yield pa.concat_tables(held)
+
+
+def in_stored_order(snapshot: Snapshot, table: str) -> list[CachedRun]:
+    """All runs and suites, in the order in which their rows of a table are stored."""
+    places = {segment.id: number for number, segment in enumerate(snapshot.manifest.segments)}
+
+    def place(run: CachedRun) -> tuple[int, int, int]:
+        rows = run.rows(table)
+        return places[run.segment.id], rows.group, rows.skip
+
+    return sorted(snapshot.entries.values(), key=place)
 
 
 class RowReader:

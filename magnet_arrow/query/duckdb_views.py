@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnet_arrow.decode.wire import BESIDE, dumps, escape
-from magnet_arrow.query.projection import ProjectedColumn, found_in_data, registered
+from magnet_arrow.query.projection import ProjectedColumn, all_columns
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.schema.dynamic_types import JSON_TEXT, NOTHING, CellType, Kind, settled
 from magnet_arrow.schema.registry import EXTRA, RUN, RUN_NAME, TABLES, Table, sql_name
@@ -38,7 +38,7 @@ def create(snapshot: Snapshot, connection: "DuckDBPyConnection") -> pl.DataFrame
     """See `Cache.to_duckdb`."""
     rows = []
     for table in TABLES.values():
-        projection = _projection(snapshot, table)
+        projection = all_columns(table, _live(snapshot, table))
         names = table.sql_names(column.name for column in projection if not column.registered)
         selects = [_select(files, paths, table, projection, names) for files, paths in _alike(snapshot, table).items()]
         query = " UNION ALL ".join(selects) or _no_rows(projection, names)
@@ -75,12 +75,6 @@ RUNS_COLUMNS = {
     **dict.fromkeys(("partial", "stale"), "BOOLEAN"),
 }
 """Columns of the view `runs`, as in `Cache.runs`, and their types."""
-
-
-def _projection(snapshot: Snapshot, table: Table) -> list[ProjectedColumn]:
-    """All registered columns, the hidden ones too, then those found in the data."""
-    found = [found_in_data(name, kind) for name, kind in sorted(kinds_of(table, _live(snapshot, table)).items())]
-    return [registered(table, name) for name in table.names] + found
 
 
 def _live(snapshot: Snapshot, table: Table) -> list[CachedRun]:

@@ -49,6 +49,12 @@ def hidden_columns(table: Table) -> list[ProjectedColumn]:
     return [registered(table, name) for name in table.hidden]
 
 
+def all_columns(table: Table, runs: Sequence[CachedRun]) -> list[ProjectedColumn]:
+    """All registered columns, the hidden ones too, then those found in the data of these runs, by name."""
+    found = [found_in_data(name, kind) for name, kind in sorted(kinds_of(table, runs).items())]
+    return [registered(table, name) for name in table.names] + found
+
+
 def occurring_columns(table: Table, bits: int, kinds: dict[str, Kind]) -> list[ProjectedColumn]:
     """The columns that occur, in a frame's order.
 

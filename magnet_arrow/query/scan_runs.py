@@ -14,7 +14,7 @@ import pyarrow as pa
 from polars.io.plugins import register_io_source
 
 from magnet_arrow.query import row_places, run_columns, text_views
-from magnet_arrow.query.chosen_rows import ChosenRows, RowReader, shaped
+from magnet_arrow.query.chosen_rows import ChosenRows, RowReader, in_stored_order, shaped
 from magnet_arrow.query.polars_types import frame_schema
 from magnet_arrow.query.projection import (
     Columns,
@@ -140,17 +140,11 @@ def _projection(
 def read_all(snapshot: Snapshot, table: str) -> pl.LazyFrame:
     """All rows of a table, lazily, in the order in which they are stored; see `Cache.scan`."""
     schema = registry.table(table)
-    entries = list(snapshot.entries.values())
-    places = {segment.id: number for number, segment in enumerate(snapshot.manifest.segments)}
-
-    def place(run: CachedRun) -> tuple[int, int, int]:
-        rows = run.rows(table)
-        return places[run.segment.id], rows.group, rows.skip
-
+    entries = in_stored_order(snapshot, table)
     projection = [registered(schema, name) for name in schema.names if name not in schema.hidden]
     projection += hidden_columns(schema)
     projection += [found_in_data(name, kind) for name, kind in sorted(kinds_of(schema, entries).items())]
-    return Selection(snapshot.path, schema, tuple(sorted(entries, key=place)), tuple(projection)).lazy()
+    return Selection(snapshot.path, schema, tuple(entries), tuple(projection)).lazy()
 
 
 def _read(

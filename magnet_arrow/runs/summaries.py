@@ -56,10 +56,16 @@ class SummarizedRuns:
         self, runs: pl.DataFrame, metrics: Metrics, *, rows: Rows = "samples", duplicates: Duplicates = "error"
     ) -> pl.LazyFrame:
         """The samples of the runs, which are as `described` gives them; see `Summaries.scan_samples`."""
-        found = samples.scan_samples(self._tables(runs), metrics, rows=rows, duplicates=duplicates)
+        found = self.samples_of(runs, metrics, rows=rows, duplicates=duplicates)
         if metrics == "main":
             described_runs.report_missing(runs)
         return found
+
+    def samples_of(
+        self, runs: pl.DataFrame, metrics: Metrics, *, rows: Rows = "samples", duplicates: Duplicates = "error"
+    ) -> pl.LazyFrame:
+        """The same, without a warning of runs that have no main metric."""
+        return samples.scan_samples(self._tables(runs), metrics, rows=rows, duplicates=duplicates)
 
     def _tables(self, runs: pl.DataFrame) -> RunTables:
         """The frames that samples are made of."""

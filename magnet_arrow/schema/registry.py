@@ -165,14 +165,8 @@ class Table:
 
         Where two would have the same, the later one is numbered; registered ones keep theirs whatever is found.
         """
-        names: dict[str, str] = {}
-        taken: set[str] = set()
-        for name in (*self.names, *sorted(found)):
-            plain = sql_name(name)
-            numbered = (f"{plain}_{number}" for number in itertools.count(2))
-            names[name] = next(free for free in itertools.chain([plain], numbered) if free not in taken)
-            taken.add(names[name])
-        return names
+        names = (*self.names, *sorted(found))
+        return dict(zip(names, numbered(map(sql_name, names)), strict=True))
 
     def to_json(self) -> dict[str, Any]:
         """The published contract of this table, as in `schemas/<name>.json`."""
@@ -207,6 +201,19 @@ def _published(column: Column, sql: str, *, hidden: bool) -> dict[str, Any]:
 def type_text(arrow: pa.DataType) -> str:
     """An Arrow type in words, such as `list<string>`."""
     return str(arrow).replace("element: ", "").replace("item: ", "")
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """The names, each once: where two are the same, the later one is numbered.
+
+    >>> numbered(["a", "b", "a", "a_2", "a"])
+    ['a', 'b', 'a_2', 'a_2_2', 'a_3']
+    """
+    taken: dict[str, None] = {}
+    for name in names:
+        others = (f"{name}_{number}" for number in itertools.count(2))
+        taken[next(free for free in itertools.chain([name], others) if free not in taken)] = None
+    return list(taken)
 
 
 def sql_name(name: str) -> str:

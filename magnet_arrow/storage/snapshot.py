@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from magnet_arrow import _gc
+from magnet_arrow._forks import require_threads
 from magnet_arrow.errors import RunNotCachedError
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.schema.dynamic_types import Kind
@@ -214,6 +215,20 @@ class Snapshot:
     def rejected(self) -> Mapping[str, RejectedRun]:
         """Runs that could not be ingested, by key."""
         return {run_key(run.source, run.suite, run.folder): run for run in self.manifest.rejected}
+
+
+def read_snapshot(path: Path) -> Snapshot:
+    """The cache in a folder as it is now; see `Cache.snapshot`."""
+    found = read_snapshot_to_ingest(path)
+    if not found.manifest.segments and (error := manifest.lost(path)):
+        raise error
+    return found
+
+
+def read_snapshot_to_ingest(path: Path) -> Snapshot:
+    """As `read_snapshot`, but a cache that has lost its manifest is an empty one."""
+    require_threads()
+    return Snapshot(path, manifest.read_manifest(path))
 
 
 class _RawRunList(Struct, frozen=True):

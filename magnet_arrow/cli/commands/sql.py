@@ -1,0 +1,75 @@
+"""`sql`: a SELECT over the tables of the cache."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, one_form
+from magnet_arrow.cli.printing import complain
+
+_MEMORY_BYTES = 2 << 30
+
+
+def sql(
+    statement: Annotated[
+        str, typer.Argument(metavar="SELECT", help="One SELECT, in quotes; - reads it from standard input.")
+    ],
+    csv: Csv = False,
+    full: Full = False,
+    parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows to this file instead.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Memory that DuckDB may use; by default 2GiB.")
+    ] = None,
+    cache: CacheDir = None,
+    json: JsonLines = False,
+) -> None:
+    """Ask the cache in SQL.
+
+    The tables are those of `magnet-arrow schemas`, whose columns have _ for each dot (stats.mean is stats_mean), and
+    runs, rejects, scores and samples. SHOW TABLES lists them, DESCRIBE stats the columns of one. DuckDB carries it
+    out, reads nothing but the cache, and writes nothing.
+    """
+    from magnet_arrow.cli.sql import output
+    from magnet_arrow.cli.sql.session import rows_of
+
+    _check_output(csv=csv, json=json, full=full, parquet=parquet)
+    text = sys.stdin.read().removeprefix("\ufeff") if statement == "-" else statement
+    with rows_of(text, _existing(cache), _MEMORY_BYTES if memory is None else _bytes(memory)) as rows:
+        if parquet is not None:
+            n_rows = output.write_parquet(rows.schema, rows.batches, parquet)
+            complain(f"{n_rows:,} rows are in {parquet}.")
+        elif json:
+            output.write_json(rows.batches)
+        elif rows.is_plan and not csv:
+            output.print_plan(rows.batches)
+        elif csv or not (full or sys.stdout.isatty()):
+            output.write_csv(rows.schema, rows.batches)
+        else:
+            output.print_table(rows.schema, rows.batches, full=full)
+
+
+def _check_output(*, csv: bool, json: bool, full: bool, parquet: Path | None) -> None:
+    one_form(json=json, csv=csv, full=full)
+    if parquet is not None and (json or csv or full):
+        raise typer.BadParameter("--parquet excludes --json, --csv and --full.")
+    if parquet is not None and not parquet.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {parquet.parent}.", param_hint="--parquet")
+
+
+def _existing(path: Path | None) -> Path:
+    """The cache's folder. One that is named must exist."""
+    from magnet_arrow.errors import MagnetError
+    from magnet_arrow.sources.paths import cache_folder
+
+    folder = cache_folder(path)
+    if path is not None and not folder.exists():
+        raise MagnetError(f"There is no cache in {folder}.")
+    return folder
+
+
+def _bytes(memory: str) -> int:
+    from magnet_arrow.ingestion.parallel.settings import parse_bytes
+
+    return parse_bytes(memory)
