@@ -99,7 +99,9 @@ def page() -> str:
 def tables(page: str) -> dict[str, list[list[str]]]:
     """The rows of each table, the head first, by the beginning of its caption."""
     found = {}
-    for caption, body in re.findall(r"<table><caption[^>]*>(.*?)</caption>(.*?)</table>", page, re.DOTALL):
+    for caption, body in re.findall(
+        r"<table><caption[^>]*>(.*?)</caption>(.*?)</table>", page.replace("<wbr>", ""), re.DOTALL
+    ):
         rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
         cells = [[html.unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in rows]
         found[html.unescape(caption).partition(".")[0]] = cells

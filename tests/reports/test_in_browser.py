@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from magnet_arrow import HelmOutputs, report
+from magnet_arrow import HelmOutputs, evaluate, report
+from magnet_arrow.evaluation import FactorResponse, ItemAdjustedMean
+from magnet_arrow.examples.helm_lite import helm_lite
 
 CHECK = Path(__file__).with_name("browser") / "check.mjs"
 MODULES = ("axe-core", "puppeteer-core")
@@ -29,13 +31,17 @@ def chromium() -> str:
 
 
 @pytest.mark.slow
-def test_the_report_of_the_demo_in_a_browser(demo_outputs: Path, tmp_path: Path) -> None:
+def test_reports_of_the_demo_and_of_an_evaluation_in_a_browser(demo_outputs: Path, tmp_path: Path) -> None:
     browser = chromium()
-    file = report(HelmOutputs(demo_outputs, cache=tmp_path / "cache")).save(tmp_path / "demo.html")
-    checked = subprocess.run(["node", CHECK, browser, file], capture_output=True, text=True, check=True)
+    found = evaluate([ItemAdjustedMean, FactorResponse], helm_lite("gsm"), budgets=[4, 16], draws=2)
+    files = [
+        report(HelmOutputs(demo_outputs, cache=tmp_path / "cache")).save(tmp_path / "demo.html"),
+        found.report().save(tmp_path / "evaluation.html"),
+    ]
+    checked = subprocess.run(["node", CHECK, browser, *files], capture_output=True, text=True, check=True)
     looks = json.loads(checked.stdout)
     assert Counter((look["scheme"], look["width"]) for look in looks) == Counter(
-        (scheme, width) for scheme in ("light", "dark") for width in (390, 1280)
+        (scheme, width) for scheme in ("light", "dark") for width in (390, 1280) for _ in files
     )
     for look in looks:
         assert [fault for fault in look["faults"] if fault["impact"] in ("serious", "critical")] == []

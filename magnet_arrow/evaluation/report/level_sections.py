@@ -11,7 +11,7 @@ from magnet_arrow.pages import Block, Details, Figure, Paragraph, Section, Table
 from magnet_arrow.pages.blocks import Format
 from magnet_arrow.pages.charts import svg
 
-_ERROR = ".4f"
+_ERROR = "z.4f"  # z: no -0.0000
 _MEANS = {"model": "a model in a scenario", "run": "a run", "extrapolation": "a model in a scenario"}
 _OF_PLURAL = {"scenario": "scenarios", "organisation": "organisations", "family": "families"}
 
@@ -108,10 +108,12 @@ def _ranking(of: Findings) -> list[Block]:
         )
         alt = f"How far {counted(of.ranking.height - 1, 'predictor')} are behind {of.names[0]}."
         blocks.append(Figure(svg(charts.behind(of.ranking)), alt, caption))
-    blocks.append(_ranking_table(of, of.budget))
+    caption = f"With {asked_text(of.budget)}. {_RANKING_NOTE}{_MARK if of.own else ''}"
+    blocks.append(_ranking_table(of, of.budget, caption))
     others = [budget for budget in of.rankings if budget != of.budget]
     if others:
-        blocks.append(Details("Rankings at other budgets", [_ranking_table(of, budget) for budget in others]))
+        tables = [_ranking_table(of, budget, f"With {asked_text(budget)}.") for budget in others]
+        blocks.append(Details("Rankings at other budgets", tables))
     return blocks
 
 
@@ -150,14 +152,14 @@ _RANKED = {
 }
 
 
-def _ranking_table(of: Findings, budget: BudgetOf) -> Table:
+def _ranking_table(of: Findings, budget: BudgetOf, caption: str) -> Table:
     own = pl.col("predictor").is_in(list(of.own))
     name = pl.when(own).then(pl.format("> {}", "predictor")).otherwise("predictor").alias("predictor")
     rows = of.rankings[budget].with_columns(name)
     chosen = rows.select(pl.col(name).alias(title) for name, title in _RANKED.items())
     errors = ("error", "behind", "low", "high", "detectable")
     formats: dict[str, Format] = {**dict.fromkeys(errors, _ERROR), "skill": ".1%", "p (Holm)": _p}
-    return Table(chosen, f"With {asked_text(budget)}. {_RANKING_NOTE}{_MARK if of.own else ''}", formats)
+    return Table(chosen, caption, formats)
 
 
 _RANKING_NOTE = (
@@ -230,10 +232,11 @@ def _sureness(of: Findings) -> list[Block]:
     if covered.is_empty():
         return [*blocks, Paragraph("No predictor gives a standard deviation, so there are no intervals to check.")]
     names = covered.get_column("predictor").unique(maintain_order=True)
+    others = " The other predictors give no standard deviation." if len(names) < len(of.names) else ""
     caption = (
         f"How many truths the intervals of {counted(len(names), 'predictor')} hold, by how many they claim to hold: "
         "normal distributions with the standard deviation that the predictor gives. Below the dashed line a predictor "
-        "is too sure of itself. The other predictors give no standard deviation."
+        f"is too sure of itself.{others}"
     )
     alt = f"Coverage of intervals at {len(findings.NOMINAL)} levels."
     chart = svg(charts.coverage(covered.filter(pl.col("predictor").is_in(names.head(findings.MAX_SHOWN).to_list()))))
@@ -264,7 +267,7 @@ def _by_group(of: Findings, column: str) -> list[Block]:
     if table.is_empty():
         return [Paragraph(f"Nobody has said of which {column} the models are.")]
     if table.height == 1:
-        return [Paragraph(f"There is only one {column}: {table.item(0, column)}.")]
+        return [Paragraph(f"All values are of one {column}: {table.item(0, column)}.")]
     columns = {f"mae {place}": name for place, name in enumerate(of.shown)}
     shown = table.rename({"n": "values", "bias": "bias of the best"} | _unlike(columns, table.columns))
     formats = dict.fromkeys(shown.columns[4:], _ERROR) | {"bias of the best": "+.4f"}
@@ -297,7 +300,7 @@ def _worst_table(of: Findings, name: str, n: int) -> Block:
     rows = findings.worst(of, name, n)
     if rows.is_empty():
         return Paragraph(f"{name} answered nothing.")
-    empty = [column.name for column in rows if column.null_count() == rows.height]
+    empty = [name for name in ("scenario", "item") if of.predictions.get_column(name).n_unique() == 1]
     draws = "; predicted and error are means over the draws" if rows.get_column("draws").max() != 1 else ""
     caption = f"What {name} was most wrong about, with {asked_text(of.budget)}{draws}."
     return Table(rows.drop(empty), caption, _values())

@@ -88,10 +88,10 @@ def _failures(found: "Evaluation", every: Sequence[Findings]) -> list[Block]:
 
 def _evaluated(found: "Evaluation") -> list[Block]:
     facts = dict(_facts(found))
-    table = pl.DataFrame({"": list(facts), "value": list(facts.values())})
+    table = pl.DataFrame({"what": list(facts), "value": list(facts.values())})
     predictors = pl.DataFrame(found.provenance["predictors"])
     folds = pl.DataFrame(
-        [(fold["name"], len(fold["models"]), ", ".join(fold["models"])) for fold in found.provenance["folds"]],
+        [(fold["name"], len(fold["models"]), _some(fold["models"], _MAX_NAMES)) for fold in found.provenance["folds"]],
         schema={"fold": pl.String, "models": pl.Int64, "held out": pl.String},
         orient="row",
     )
@@ -102,7 +102,7 @@ def _evaluated(found: "Evaluation") -> list[Block]:
     ]
 
 
-_MAX_FOLDS = 300
+_MAX_FOLDS, _MAX_NAMES = 300, 20
 
 
 def _folds_caption(n: int) -> str:
@@ -121,12 +121,12 @@ def _facts(found: "Evaluation") -> Iterator[tuple[str, str]]:
     yield "predictions", f"{found.predictions.height:,}"
     yield "models", f"{data['models']:,}"
     yield "items", f"{data['items']:,}"
-    yield "scenarios", _some(data["scenarios"])
+    yield "scenarios", _some(data["scenarios"], 60)
     yield "digest of the scores", data["digest"]
     yield "versions", ", ".join(f"{name} {version}" for name, version in found.provenance["versions"].items())
 
 
-def _some(names: Sequence[Any], most: int = 60) -> str:
+def _some(names: Sequence[Any], most: int) -> str:
     rest = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(map(str, names[:most])) + rest
 
