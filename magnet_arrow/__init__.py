@@ -130,7 +130,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> "Any":
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import sys
+
+        # With these two arguments Python offers the near name.
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     import importlib
 
     home = importlib.import_module(f"{__name__}.{_HOMES.get(name, name)}")

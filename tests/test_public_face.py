@@ -47,3 +47,9 @@ def test_import_leaves_out_what_only_some_need() -> None:
     loaded = loaded_by("[getattr(magnet_arrow, name) for name in magnet_arrow.__all__]")
     assert "polars" in loaded
     assert not {"duckdb", "helm", "pandas", "torch", "typer", "rich", "magnet_arrow.cli.main"} & set(loaded)
+
+
+def test_python_offers_the_near_name() -> None:
+    with pytest.raises(AttributeError) as caught:
+        magnet_arrow.HelmOutput  # type: ignore[attr-defined]  # noqa: B018
+    assert (caught.value.name, caught.value.obj) == ("HelmOutput", magnet_arrow), "of these it makes the offer"

@@ -12,7 +12,7 @@ from magnet_arrow.cli.app import app
 from magnet_arrow.cli.examples import EXAMPLES
 from magnet_arrow.ingestion.api import ingest
 
-READ_ONLY = ("ls", "head", "scores", "restore", "rejects", "cache path", "cache info")
+READ_ONLY = ("ls", "head", "scores", "restore")
 
 
 def test_each_command_has_one_to_three_examples() -> None:

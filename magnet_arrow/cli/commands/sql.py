@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from magnet_arrow.cli import candidates
 from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, one_form
 from magnet_arrow.cli.printing import complain
 
@@ -18,7 +19,10 @@ def sql(
     ],
     csv: Csv = False,
     full: Full = False,
-    parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows to this file instead.")] = None,
+    parquet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the rows to this file instead.", autocompletion=candidates.some_paths),
+    ] = None,
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Memory that DuckDB may use; by default 2GiB.")
     ] = None,
