@@ -21,6 +21,12 @@ settings.register_profile("thorough", PROFILE, max_examples=40, derandomize=True
 settings.load_profile("quick")  # unless --hypothesis-profile names the other
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Where each core has a process of xdist, threads of Arrow and BLAS would only wait for one another."""
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def quick_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Saves time that shows nothing: this process flushes nothing to the disk, and others compile modules only once.

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reference import TABLES
-
 Run = dict[str, Any]
+
+TABLES = ("run_spec", "scenario_state", "stats", "per_instance_stats")
+"""The files that each run has, without `.json`."""
 
 
 def make_run(

@@ -54,7 +54,7 @@ def all_tables(cache: Path) -> dict[str, pl.DataFrame]:
     """All rows of all tables, sorted by place. A source's id is random, and left out."""
     found = {}
     for table in registry.TABLES:
-        frame = Cache(cache).scan(table).collect()
         run = pl.col("magnet.run").str.split("/").list.slice(1).list.join("/")
-        found[table] = frame.with_columns(run.alias("magnet.run")).sort("magnet.run", "magnet.row")
+        frame = Cache(cache).scan(table).with_columns(run.alias("magnet.run"))
+        found[table] = frame.sort("magnet.run", "magnet.row").collect()
     return found

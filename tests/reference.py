@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from makedump import TABLES
 
 Row = dict[str, Any]
 
-TABLES = ("run_spec", "scenario_state", "stats", "per_instance_stats")
 LEVELS = 4
 MAX_KEYS = 64
 MAX_KEY_BYTES = 256

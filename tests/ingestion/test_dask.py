@@ -15,14 +15,14 @@ from magnet_arrow.cache import Cache
 from magnet_arrow.ingestion.api import Progress, ingest
 from magnet_arrow.ingestion.parallel import division
 
-distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'magnet-arrow[dask]'")
-
 N_RUNS = 12
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
     """Of a cluster of two processes on this machine."""
+    # Imported here: it takes half a second, and the tests of this file are slow ones.
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'magnet-arrow[dask]'")
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL

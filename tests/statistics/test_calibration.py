@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
+from statsmodels.discrete.discrete_model import Logit
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
+from statsmodels.tools import add_constant
 
 from magnet_arrow.statistics.calibration import calibrate
 
@@ -18,8 +21,8 @@ def _data(seed: int, n: int = 400, slope: float = 0.6) -> tuple[np.ndarray, np.n
 def test_slope_and_intercept_are_those_of_a_logistic_regression(seed: int, slope: float) -> None:
     truths, predicted = _data(seed, slope=slope)
     found = calibrate(truths, predicted)
-    design = sm.add_constant(np.log(predicted / (1 - predicted)))
-    intercept, coefficient = sm.Logit(truths, design).fit(disp=0, tol=1e-14).params
+    design = add_constant(np.log(predicted / (1 - predicted)))
+    intercept, coefficient = Logit(truths, design).fit(disp=0, tol=1e-14).params
     assert found.slope == pytest.approx(coefficient, abs=1e-6)
     assert found.intercept == pytest.approx(intercept, abs=1e-6)
     assert found.why is None
@@ -28,7 +31,7 @@ def test_slope_and_intercept_are_those_of_a_logistic_regression(seed: int, slope
 def test_in_the_large_is_the_intercept_of_a_glm_with_an_offset() -> None:
     truths, predicted = _data(3)
     offset = np.log(predicted / (1 - predicted))
-    glm = sm.GLM(truths, np.ones((len(truths), 1)), family=sm.families.Binomial(), offset=offset).fit(tol=1e-14)
+    glm = GLM(truths, np.ones((len(truths), 1)), family=Binomial(), offset=offset).fit(tol=1e-14)
     assert calibrate(truths, predicted).in_the_large == pytest.approx(glm.params[0], abs=1e-6)
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import statsmodels.api as sm
 from score_frames import only_row, predictions
 from sklearn.metrics import brier_score_loss, log_loss, mean_absolute_error, mean_squared_error, r2_score
+from statsmodels.discrete.discrete_model import Logit
+from statsmodels.tools import add_constant
 
 import magnet_arrow
 from magnet_arrow import HelmOutputs, RunPrediction, RunPredictor, score
@@ -60,8 +61,8 @@ def test_scores_of_probabilities_are_scikit_learns() -> None:
     assert found["brier"] == pytest.approx(brier, abs=1e-12)
     assert found["log_loss"] == pytest.approx(log_loss(truth, np.clip(predicted, 1e-6, 1 - 1e-6)), abs=1e-12)
     assert found["skill_brier"] == pytest.approx(1 - brier / brier_score_loss(truth, constant), abs=1e-12)
-    design = sm.add_constant(np.log(predicted / (1 - predicted)))
-    intercept, slope = sm.Logit(truth, design).fit(disp=0, tol=1e-14).params
+    design = add_constant(np.log(predicted / (1 - predicted)))
+    intercept, slope = Logit(truth, design).fit(disp=0, tol=1e-14).params
     assert found["calibration_slope"] == pytest.approx(slope, abs=1e-6)
     assert found["calibration_intercept"] == pytest.approx(intercept, abs=1e-6)
 
