@@ -48,12 +48,13 @@ def wrapped(line: str, width: int) -> str:
     """
     if len(line) <= width:
         return line
-    indent = " " * len(_LABEL.match(line)[0])  # type: ignore[index]  # it matches any line
-    parts = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(parts)
+    begin, label = _LABEL.match(line).groups()  # type: ignore[union-attr]  # it matches any line
+    wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    wrapper.initial_indent, wrapper.subsequent_indent = begin, begin + " " * len(label)
+    return "\n".join(wrapper.wrap(line[len(begin) :]))
 
 
-_LABEL = re.compile(r" *(?:\w+ {2,})?")
+_LABEL = re.compile(r"( *)((?:\w+ {2,})?)")
 
 
 def terminal_width(out: TextIO) -> int | None:

@@ -9,10 +9,12 @@ from rich.cells import cell_len
 from magnet_arrow._text import for_terminal
 
 _ELLIPSIS = "…"
-_GONE = "\0"
-_LEAST_PIECE = 5
+_ELLIPSES = re.compile("…{2,}")
 _PART = re.compile(r"[^,:/=]*[,:/=]|[^,:/=]+")
 """A part of a run's name or of a path, with what is behind it: `subject=`, `anatomy,`."""
+_WORD = re.compile(r"[^,:/=._ -]*[,:/=._ -]|[^,:/=._ -]+")
+"""A word of a part, with what is behind it."""
+_LEAST_PIECE = 5
 
 
 def cells_of(text: str) -> int:
@@ -27,17 +29,15 @@ def shortened(names: Iterable[str], width: int) -> dict[str, str]:
     pieces of them are kept; at last they are numbered.
 
     >>> list(shortened(["org/llama-3-70b-chat", "org/llama-3-8b-chat", "gpt"], 10).values())
-    ['or…0b-chat', 'or…8b-chat', 'gpt']
+    ['org/…70b-…', 'org/…8b-…', 'gpt']
     >>> list(shortened([f"mmlu:subject={subject},method=joint,model=owl" for subject in ("art", "law")], 30).values())
     ['mmlu:subject=art,…', 'mmlu:subject=law,…']
     """
     known = {name: for_terminal(name) for name in names}
     texts = list(dict.fromkeys(known.values()))
-    long = [text for text in texts if cells_of(text) > width]
-    if not long:
+    if all(cells_of(text) <= width for text in texts):
         return known
-    common = _common_parts(texts)
-    short = {text: text for text in texts} | {text: _without_common(text, common, width) for text in long}
+    short = _without_common(texts, width)
     if equal := [text for group in _equal(short) for text in group if text != short[text]]:
         short |= _by_the_middle(equal, width)
     for group in _equal(short):
@@ -58,49 +58,68 @@ def without_middle(text: str, width: int, parts: int = 2) -> str:
 def raised(low: list[int], high: list[int], room: int) -> list[int]:
     """Widths between low and high that take the room, the narrowest raised first."""
     widths, left = list(low), room - sum(low)
-    for level in range(max(high, default=0) + 1):
-        for index, most in enumerate(high):
-            if left > 0 and widths[index] < min(level, most):
-                widths[index] += 1
-                left -= 1
+    while left > 0 and (open_ := [index for index, most in enumerate(high) if widths[index] < most]):
+        lowest = min(widths[index] for index in open_)
+        narrow = [index for index in open_ if widths[index] == lowest]
+        next_level = min([high[index] for index in narrow] + [widths[i] for i in open_ if widths[i] > lowest])
+        step = min(next_level - lowest, max(left // len(narrow), 1))
+        for index in narrow[:left]:
+            widths[index] += step
+            left -= step
     return widths
 
 
-def _common_parts(texts: list[str]) -> set[tuple[str, str]]:
+def _without_common(texts: list[str], width: int) -> dict[str, str]:
+    """The texts without so much of what texts like them share that they fit: parts, then words; then without more."""
+    found = {text: text for text in texts}
+    for pattern in (_PART, _WORD):
+        parts = {text: pattern.findall(shown) for text, shown in found.items()}
+        common = _common_parts(list(parts.values()))
+        for text, shown in found.items():
+            if cells_of(shown) > width:
+                found[text] = _fitting(parts[text], common, width)
+    return {
+        text: shown if cells_of(shown) <= width else _pieces_without_middle(text, shown, width)
+        for text, shown in found.items()
+    }
+
+
+def _common_parts(texts: list[list[str]]) -> set[tuple[str, str]]:
     """Parts that more than half of the texts with the same first part have, each behind that first part."""
-    parts = [_PART.findall(text) for text in texts]
-    alike = Counter(found[0] for found in parts if found)
-    counts = Counter((found[0], part) for found in parts for part in set(found[1:]))
+    alike = Counter(parts[0] for parts in texts if parts)
+    counts = Counter((parts[0], part) for parts in texts for part in set(parts[1:]))
     common = {(first, part) for (first, part), count in counts.items() if count > max(alike[first] / 2, 1)}
     return common | {(first, first) for first, count in alike.items() if 1 < count == len(texts)}
 
 
-def _without_common(text: str, common: set[tuple[str, str]], width: int) -> str:
-    """The text without so many of its common parts that it fits, the last ones first; then without more.
+def _fitting(parts: list[str], common: set[tuple[str, str]], width: int) -> str:
+    """A text without so many of its common parts that it fits, the last ones first; or without all of them.
 
     Arguments go with their names; then go names whose arguments stay, as these differ.
     """
-    parts = _PART.findall(text)
     last_first = [index for index in range(len(parts) - 1, -1, -1) if (parts[0], parts[index]) in common]
-    names = [index for index in last_first if parts[index].endswith("=")]
-    for index in [*(index for index in last_first if index not in names), *names]:
-        parts[index] = _GONE
-        if index - 1 in names:
-            parts[index - 1] = _GONE
-        short = re.sub(f"{_GONE}+", _ELLIPSIS, "".join(parts))
-        if cells_of(short) <= width:
-            return short
-    pieces = re.split(f"{_GONE}+", "".join(parts))
-    return _pieces_without_middle(pieces, width) or without_middle(text, width)
+    names = {index for index in last_first if parts[index].endswith("=")}
+    sizes = list(map(cells_of, parts))
+    gone: set[int] = set()
+    left = sum(sizes)
+    for index in [*(index for index in last_first if index not in names), *sorted(names, reverse=True)]:
+        for one in (index, index - 1) if index - 1 in names else (index,):
+            if one not in gone:
+                left += 1 - sizes[one] - (one - 1 in gone) - (one + 1 in gone)  # neighbours share one …
+                gone.add(one)
+        if left <= width:
+            break
+    return _ELLIPSES.sub(_ELLIPSIS, "".join(_ELLIPSIS if i in gone else part for i, part in enumerate(parts)))
 
 
-def _pieces_without_middle(pieces: list[str], width: int) -> str | None:
-    """The pieces with … between, each without its middle; None if there is no room for them all."""
+def _pieces_without_middle(text: str, shown: str, width: int) -> str:
+    """What is left of a text, each piece without its middle; the text without its middle if there are too many."""
+    pieces = shown.split(_ELLIPSIS)
     most = list(map(cells_of, pieces))
     least = [min(_LEAST_PIECE, size) for size in most]
     room = width - len(pieces) + 1
     if len(pieces) == 1 or sum(least) > room:
-        return None
+        return without_middle(text, width)
     widths = raised(least, most, room)
     return _ELLIPSIS.join(without_middle(piece, size) for piece, size in zip(pieces, widths, strict=True))
 

@@ -20,6 +20,8 @@ _LEAST = {"whole": 12, "name": 12, "prose": 24}
 """A text or a header is made so narrow before a column is left out, unless the layout says another width."""
 _HARDLY = 3
 """A header that is so much wider than its column is not worth a second line."""
+_MEASURED = 2
+"""Of a longer text than four widths of the terminal, two widths of each end are looked at."""
 _NUMBER = re.compile(r"[-+]?[0-9][0-9.,:eE+-]{0,24}")
 """Of a text such as a number or a date no digit is lost either."""
 _SHORTENED = (pl.String, pl.Categorical, pl.Enum, pl.List, pl.Array, pl.Struct, pl.Binary, pl.Object)
@@ -76,7 +78,7 @@ def fitted(frame: pl.DataFrame, width: int, layout: Layout = PLAIN) -> Fitted:
         width: of the terminal.
         layout: what gives way first.
     """
-    columns = [_column(one, layout) for one in frame if one.name not in layout.heading]
+    columns = [_clipped(_column(one, layout), width) for one in frame if one.name not in layout.heading]
     above = [name for name in layout.heading if name in frame.columns and columns]
     headings = _headings(frame.select(above), width)
     indent = _GAP if len(set(headings)) > 1 else ""
@@ -128,6 +130,15 @@ def _column(series: pl.Series, layout: Layout) -> _Column:
         kind=kind,
         least=layout.least.get(name, _LEAST[kind]),
     )
+
+
+def _clipped(column: _Column, width: int) -> _Column:
+    """The column without most of very long texts, since measuring wide characters is slow."""
+    most = _MEASURED * width
+    if column.kind != "name" or all(len(cell) <= 2 * most for cell in column.cells):
+        return column
+    cells = [cell if len(cell) <= 2 * most else cell[:most] + cell[-most:] for cell in column.cells]
+    return replace(column, cells=cells)
 
 
 def _size_text(value: int | None) -> str:
@@ -242,14 +253,20 @@ def _joined(columns: list[_Column]) -> Iterator[str]:
 
 
 def _headings(values: pl.DataFrame, width: int) -> list[str]:
-    """For each row what is above it: names of columns with their values."""
+    """For each row what is above it: names of columns with their values, of which the first one is shortened."""
     if not values.width:
         return []
-    texts = [
-        ", ".join(f"{name} {cell_text(value)}" for name, value in row.items()) for row in values.iter_rows(named=True)
+    name, *others = values.columns
+    firsts = list(map(cell_text, values[name]))
+    rests = [
+        "".join(f", {other} {cell_text(value)}" for other, value in zip(others, row[1:], strict=True))
+        for row in values.iter_rows()
     ]
-    short = shortened(texts, width)
-    return [short[text] for text in texts]
+    room = width - cells_of(name) - 1 - max(map(cells_of, rests), default=0)
+    short = shortened(firsts, max(room, _LEAST["name"]))
+    texts = [f"{name} {short[first]}{rest}" for first, rest in zip(firsts, rests, strict=True)]
+    fitting = shortened(texts, width)
+    return [fitting[text] for text in texts]
 
 
 def _under_headings(rows: Iterator[str], n_header: int, heights: list[int], headings: list[str]) -> Iterator[str]:

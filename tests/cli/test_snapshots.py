@@ -1,0 +1,122 @@
+"""What each command prints on a terminal of 80 and of 120 columns, as files to read: `snapshots/COMMAND-WIDTH.txt`.
+
+`MAGNET_ARROW_WRITE_SNAPSHOTS=1 pytest tests/cli/test_snapshots.py` writes them again; read their diff before a commit.
+"""
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import Run
+from rich.cells import cell_len
+
+from magnet_arrow.ingestion.api import ingest
+
+FOLDER = Path(__file__).parent / "snapshots"
+AGAIN = "MAGNET_ARROW_WRITE_SNAPSHOTS"
+SUITE = "benchmark_output/runs/my-suite"
+PREDICTOR = "magnet_arrow.examples.random_run_predictor:RandomRunPredictor"
+
+COMMANDS = {
+    "cache info": "cache info",
+    "check": "check",
+    "compact": "compact",
+    "demo": "demo",
+    "evaluate": f"evaluate {PREDICTOR} {SUITE} --target run --folds run --budgets 2,4 --draws 1 --no-baselines",
+    "export": "export --to tables",
+    "head of one row": "head scenario_state -n 1",
+    "head": "head stats",
+    "ingest": "ingest benchmark_output",
+    "ls of a source": "ls benchmark_output/runs/perturbed",
+    "ls without a match": "ls --model made/owl-8b",
+    "ls": "ls",
+    "panel": f"panel {SUITE} --to panel.csv",
+    "predict": f"predict {PREDICTOR} benchmark_output/runs/perturbed",
+    "rank of pairs": f"rank {SUITE} --pairs",
+    "rank": f"rank {SUITE}",
+    "schemas": "schemas stats",
+    "scores by subject": "scores benchmark_output --by scenario,args.subject,model",
+    "scores": "scores benchmark_output",
+    "validate": "validate benchmark_output",
+    "verify": "verify benchmark_output",
+}
+WITH_BROKEN_RUNS = {
+    "ingest of broken runs": "ingest broken/benchmark_output --partial",
+    "ls of broken runs": "ls",
+    "rejects": "rejects",
+    "validate of broken runs": "validate broken/benchmark_output",
+}
+MASKED = [
+    (r"(source ).*(/benchmark_output)", r"\1…\2"),
+    (r"The demo is in\s+\S+", "The demo is in …"),
+    (r" +[0-9.]+ kB(?= out|: no damage| became|\.?$)", "  … kB"),
+    (r"[0-9.]+ kB on disk, in\s+\S+", "… kB on disk, in …"),
+    (r"(seconds +)[0-9.]+", r"\1…"),
+]
+"""What differs from machine to machine, or with the version of PyArrow."""
+
+
+@pytest.fixture(scope="module")
+def caches(demo_outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the demo, with a copy whose runs are broken, and with a cache of each."""
+    folder = tmp_path_factory.mktemp("snapshots")
+    (folder / "benchmark_output").symlink_to(demo_outputs)
+    broken = shutil.copytree(demo_outputs, folder / "broken" / "benchmark_output")
+    cut, gone, *_ = sorted((broken / "runs" / "my-suite").glob("mmlu*"))
+    stats = (cut / "stats.json").read_bytes()
+    (cut / "stats.json").write_bytes(stats[: len(stats) // 2])
+    (gone / "per_instance_stats.json").unlink()
+    ingest(folder / "benchmark_output", folder / "cache of the demo")
+    ingest(broken, folder / "cache of broken runs", partial=True)
+    return folder
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", [*COMMANDS, *WITH_BROKEN_RUNS])
+def test_what_a_command_prints(
+    name: str,
+    width: int,
+    run: Run,
+    terminal: Callable[[int], None],
+    caches: Path,
+    tmp_path: Path,
+    cache_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of = "the demo" if name in COMMANDS else "broken runs"
+    shutil.copytree(caches / f"cache of {of}", cache_dir)
+    for source in ("benchmark_output", "broken"):
+        (tmp_path / source).symlink_to(caches / source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rich.console.Console.is_terminal", False)  # no progress bars
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal(width)
+    line = (COMMANDS | WITH_BROKEN_RUNS)[name]
+    ended = run(*shlex.split(line))
+    for printed in (ended.out + ended.err).splitlines():
+        assert cell_len(printed) <= width or " " not in printed.strip(), printed
+    compare(FOLDER / f"{name.replace(' ', '-')}-{width}.txt", f"$ magnet-arrow {line}\n{masked(ended.out + ended.err)}")
+
+
+def masked(text: str) -> str:
+    for pattern, replacement in MASKED:
+        text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
+    return text
+
+
+def compare(file: Path, text: str) -> None:
+    if os.environ.get(AGAIN):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    hint = f"Does it read well? Then {AGAIN}=1 pytest tests/cli/test_snapshots.py writes it again."
+    assert file.is_file(), f"{file.name} is missing. {hint}"
+    assert text == file.read_text(encoding="utf-8"), f"{file.name} differs. {hint}"
+
+
+def test_no_snapshot_is_of_a_command_that_is_gone() -> None:
+    names = {name.replace(" ", "-") for name in (*COMMANDS, *WITH_BROKEN_RUNS)}
+    assert {file.stem.rpartition("-")[0] for file in FOLDER.iterdir()} == names
