@@ -4,6 +4,7 @@ In: runs that both have. Out: the findings, as values that can cross process bor
 """
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.query.stored_tables import StoredTables
 from magnet_arrow.restore.run_files import RebuiltFile, RunFiles
 from magnet_arrow.sources import filesystem
-from magnet_arrow.sources.file import codec_of, plain_name
+from magnet_arrow.sources.file import FileStamp, Fingerprint, codec_of, plain_name
 from magnet_arrow.storage.manifest import Manifest
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
@@ -48,11 +49,19 @@ class Pair:
         place: in the source.
         run: in the cache.
         names: of the files that both have: the name in the cache, and the name in the source.
+        listed: all files in the source, if it is a bucket.
     """
 
     place: RunPlace
     run: CachedRun
     names: dict[str, str]
+    listed: Fingerprint = ()
+
+    @property
+    def wanted(self) -> list[FileStamp]:
+        """Those of the listed files that are compared."""
+        names = set(self.names.values())
+        return [stamp for stamp in self.listed if stamp.name in names]
 
     @property
     def size_bytes(self) -> int:
@@ -111,7 +120,14 @@ def compare_runs(
     stored = StoredTables(Snapshot(cache, manifest))
     work = _Work(on_file)
     for pair in pairs:
-        work.compare(pair, RunFiles(stored, pair.run))
+        filesystem.know(pair.place.path, pair.listed)
+    wanted = [(pair.place.path, pair.wanted) for pair in pairs]
+    with (
+        tempfile.TemporaryDirectory(prefix="magnet-arrow-") as copies,
+        filesystem.fetching_ahead(Path(copies), wanted, n_processes=2),
+    ):
+        for pair in pairs:
+            work.compare(pair, RunFiles(stored, pair.run))
     return work.found
 
 

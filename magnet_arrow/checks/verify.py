@@ -25,6 +25,7 @@ from magnet_arrow.helm.run_place import is_utf8, place_of
 from magnet_arrow.ingestion.parallel import process_pool
 from magnet_arrow.ingestion.reading import where_of, why_not_kept
 from magnet_arrow.ingestion.rules import Progress
+from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.pages import card, few
 from magnet_arrow.restore.run_files import kept_names
 from magnet_arrow.sources import filesystem
@@ -234,7 +235,8 @@ class _Plan:
         kept = kept_names(run)
         # Of a file and a compressed copy of it the first is read: it is shorter by the ending.
         there = {plain_name(name): name for name in sorted(names, key=len, reverse=True)}
-        pair = Pair(place, run, {name: there[name] for name in kept if name in there})
+        listed = stamps_of(place) if filesystem.is_remote(place.path) else ()
+        pair = Pair(place, run, {name: there[name] for name in kept if name in there}, listed)
         self.pairs.append(pair)
         for name in kept:
             if name not in there:

@@ -25,7 +25,7 @@ from magnet_arrow.sources import filesystem
 from magnet_arrow.storage import transaction
 from magnet_arrow.storage.maintenance import compact, vacuum
 from magnet_arrow.storage.maintenance.repair import Repair
-from magnet_arrow.storage.manifest import RejectedRun
+from magnet_arrow.storage.manifest import FETCHED, RejectedRun
 from magnet_arrow.storage.snapshot import Snapshot
 from magnet_arrow.storage.source_ids import SourceIds
 from magnet_arrow.storage.transaction import Transaction
@@ -218,8 +218,12 @@ class Ingestion:
             pending.damaged = self.repair.segments
             done.snapshot = self._apply(pending)
         self._pending = Transaction()
+        left = {run.key for run in result.left}
         for task in ended:
             del self._open[task.name]
+            for run in task.runs:
+                if run.key not in left:
+                    filesystem.discard_copies(self._cache / FETCHED, run.place.path, run.stamps)
         self._merge_due()
 
     def _apply(self, change: Transaction) -> Snapshot:

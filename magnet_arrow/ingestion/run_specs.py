@@ -1,7 +1,9 @@
 """The run specs of some runs, from the cache where they are unchanged, else from their files."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -19,7 +21,8 @@ from magnet_arrow.ingestion.run_reader import RUN_SPEC, read_run_spec, stamps_of
 from magnet_arrow.query.scan_runs import read_run_specs_of
 from magnet_arrow.records.table_builder import Owner
 from magnet_arrow.records.table_builders import ObjectBuilder, ObjectRows
-from magnet_arrow.sources.file import SourceFile
+from magnet_arrow.sources import filesystem
+from magnet_arrow.sources.file import FileStamp, SourceFile, plain_name
 from magnet_arrow.storage.manifest import run_key
 from magnet_arrow.storage.source_ids import SourceIds
 
@@ -66,12 +69,21 @@ def readable_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> R
             unread.append(index)
     builder, buffer = ObjectBuilder("run_spec"), Buffer()
     bad: dict[int, BadFileError] = {}
-    for begin in range(0, len(unread), _BATCH_RUNS):
-        bad |= _append(builder, buffer, [(index, places[index], keys[index]) for index in unread[begin:][:_BATCH_RUNS]])
+    with tempfile.TemporaryDirectory(prefix="magnet-arrow-") as copies:
+        for begin in range(0, len(unread), _BATCH_RUNS):
+            batch_runs = [(index, places[index], keys[index]) for index in unread[begin:][:_BATCH_RUNS]]
+            with filesystem.fetching_ahead(Path(copies), [_spec_of(place) for _, place, _ in batch_runs]):
+                bad |= _append(builder, buffer, batch_runs)
     readable = [index for index in range(len(places)) if index not in bad]
     batch = builder.finish() if builder.rows else None
     frame, json_columns = read_run_specs_of(snapshot, [keys[index] for index in readable], batch)
     return RunSpecs(frame, readable, json_columns, bad)
+
+
+def _spec_of(place: RunPlace) -> tuple[Path, list[FileStamp]]:
+    """The folder of a run in a bucket and its run spec, to be fetched; of a local one no file."""
+    stamps = stamps_of(place) if filesystem.is_remote(place.path) else ()
+    return place.path, [stamp for stamp in stamps if plain_name(stamp.name) == RUN_SPEC]
 
 
 def _append(

@@ -1,5 +1,7 @@
 """Runs one task: ingests its runs into one segment, in the caller's process or in a worker process."""
 
+import multiprocessing
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,14 +16,14 @@ from magnet_arrow.ingestion.ingester import Ingester
 from magnet_arrow.ingestion.parallel import division
 from magnet_arrow.ingestion.parallel.task import PendingRun, Task, TaskResult
 from magnet_arrow.ingestion.progress import ProgressCounter
-from magnet_arrow.ingestion.reading import where_of
+from magnet_arrow.ingestion.reading import DERIVED, where_of
 from magnet_arrow.ingestion.rejection import ChangedError, ReadModeError, StrictError, rejected_of
 from magnet_arrow.ingestion.rules import ReadMode
-from magnet_arrow.ingestion.run_reader import stamps_of
+from magnet_arrow.ingestion.run_reader import RUN_SPEC, stamps_of
 from magnet_arrow.records.row_group import Batch
 from magnet_arrow.sources import filesystem
-from magnet_arrow.sources.file import SystemReadError, content_digest
-from magnet_arrow.storage.manifest import RejectedRun, RunEntry, Segment
+from magnet_arrow.sources.file import FileStamp, SystemReadError, content_digest, plain_name
+from magnet_arrow.storage.manifest import FETCHED, RejectedRun, RunEntry, Segment
 from magnet_arrow.storage.segments.writer import SegmentWriter
 
 SEGMENT_PARQUET_BYTES = 64 << 20
@@ -45,12 +47,26 @@ def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer 
     for run in task.runs:
         filesystem.know(run.place.path, run.stamps)
     work = _Work(task, ProgressCounter() if counter is None else counter, Buffer() if buffer is None else buffer)
+    is_alone = multiprocessing.parent_process() is None
+    wanted = [(run.place.path, _wanted(run)) for run in task.runs]
     try:
-        work.ingest_all()
+        with filesystem.fetching_ahead(
+            task.cache / FETCHED, wanted, n_processes=1 if is_alone else os.cpu_count() or 1
+        ):
+            work.ingest_all()
         return work.finish()
     except BaseException:
         work.discard()
         raise
+
+
+def _wanted(run: PendingRun) -> list[FileStamp]:
+    """The files that will be read of a run."""
+    names = ((stamp, plain_name(stamp.name)) for stamp in run.stamps)
+    share = run.share
+    return [
+        stamp for stamp, name in names if name not in DERIVED and (share is None or name == RUN_SPEC or share.has(name))
+    ]
 
 
 @dataclass(slots=True)

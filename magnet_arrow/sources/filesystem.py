@@ -4,6 +4,7 @@ Functions raise `OSError` where `os` does. A URL of a bucket (`s3://`, `gs://`) 
 that was named, see `sources.remote`.
 """
 
+import contextlib
 import errno
 import glob
 import os
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from magnet_arrow.sources.remote.urls import as_path as as_path
@@ -199,6 +201,40 @@ def know(folder: AnyPath, files: Iterable[FileStamp]) -> None:
     """Take over from another process which files are below a folder of a bucket; of a local one nothing."""
     if is_remote(folder):
         _catalog().know(os.fspath(folder), files)
+
+
+@contextlib.contextmanager
+def fetching_ahead(
+    copies: Path, wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]], *, n_processes: int = 1
+) -> Iterator[None]:
+    """Within the context, files of buckets are fetched in the background before they are opened.
+
+    Args:
+        copies: a folder for copies, which stay there until `discard_copies`: if this process is killed, the next one
+            goes on with them.
+        wanted: folders, and the files to fetch in each, in the order in which they will be opened. Local ones are
+            ignored.
+        n_processes: how many processes fetch at the same time, and share the connections.
+    """
+    files = [
+        (f"{os.fspath(folder)}/{stamp.name}", stamp)
+        for folder, stamps in wanted
+        if is_remote(folder)
+        for stamp in stamps
+    ]
+    if not files:
+        yield
+        return
+    with _catalog().fetching_ahead(copies, files, n_processes):
+        yield
+
+
+def discard_copies(copies: Path, folder: AnyPath, files: Iterable[FileStamp]) -> None:
+    """Remove the copies of files of a folder that were fetched ahead; of a local folder there are none."""
+    if is_remote(folder):
+        from magnet_arrow.sources.remote.spool import Spool
+
+        Spool(copies).remove_all(os.fspath(folder), files)
 
 
 def require_listing(folder: AnyPath) -> None:

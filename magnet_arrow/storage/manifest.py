@@ -7,6 +7,7 @@
       runs/<segment>.zst       the run list of a segment, JSON compressed by zstd (the first caches have .json)
       deleted/<segment>.<n>.json   runs of it that no longer count
       <table>/<segment>.parquet    their rows, all runs of the segment, sorted by place
+      fetched/                 copies of objects of buckets whose runs are not committed yet
       damaged/<segment>        left by a reader that met a page unlike its checksum: the next ingest looks closer
 
 All paths inside are relative, so a cache can be copied and moved. What the manifest does not name is invisible, and
@@ -36,6 +37,7 @@ MANIFEST = "manifest.json"
 LOCK = "lock"
 MARKS = "damaged"
 RUNS = "runs"
+FETCHED = "fetched"
 T = TypeVar("T")
 
 

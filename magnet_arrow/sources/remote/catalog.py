@@ -3,15 +3,18 @@
 All questions about a path below such a folder are answered from its listing, without a request.
 """
 
+import contextlib
 import errno
 import os
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from magnet_arrow.sources.remote import copies, objects
-from magnet_arrow.sources.remote.copies import ReplacedError
+from magnet_arrow.sources.remote import objects
+from magnet_arrow.sources.remote.fetching import CONNECTIONS, Ahead, ReplacedError, fetch
 from magnet_arrow.sources.remote.listing import Listing
+from magnet_arrow.sources.remote.spool import Spool
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import address_of
 from magnet_arrow.sources.stamps import FileStamp
@@ -23,6 +26,7 @@ class Catalog:
     def __init__(self) -> None:
         self._stores = Stores()
         self._listings: dict[str, Listing] = {}
+        self._ahead: list[Ahead] = []
         self._lock = threading.RLock()
 
     def look(self, url: str) -> Listing:
@@ -90,8 +94,25 @@ class Catalog:
             raise not_there(url)
         return found
 
+    @contextlib.contextmanager
+    def fetching_ahead(self, folder: Path, wanted: Iterable[tuple[str, FileStamp]], n_processes: int) -> Iterator[None]:
+        """Fetch files into a folder in the background, in their order, before they are opened.
+
+        Args:
+            folder: for their copies, which stay there when the context ends.
+            wanted: the URLs of the files, and how they were listed.
+            n_processes: how many processes share the connections.
+        """
+        ahead = Ahead(self._stores, Spool(folder), wanted, max(1, CONNECTIONS // n_processes))
+        self._ahead.append(ahead)
+        try:
+            yield
+        finally:
+            self._ahead.remove(ahead)
+            ahead.close()
+
     def open(self, url: str) -> int:
-        """A descriptor of a copy of a file, which has no name and goes when it is closed.
+        """A descriptor of a complete copy of a file.
 
         A file that was replaced since it was listed is looked for again, once.
 
@@ -103,17 +124,25 @@ class Catalog:
             found = self.kind_of(url)
             if not isinstance(found, FileStamp):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), url) if found else not_there(url)
-            with tempfile.TemporaryFile(buffering=0) as file:
-                try:
-                    copies.copy_to(self._stores, address_of(url), found, file.fileno())
-                except ReplacedError as error:
-                    if is_last:
-                        raise not_there(url) from error
-                    self.look(url.rpartition("/")[0])
-                    continue
-                file.seek(0)
-                return os.dup(file.fileno())
+            try:
+                return self._copy(url, found)
+            except ReplacedError:
+                if is_last:
+                    raise not_there(url) from None
+                self.look(url.rpartition("/")[0])
         raise AssertionError
+
+    def _copy(self, url: str, stamp: FileStamp) -> int:
+        """A copy that is fetched ahead; else one that has no name by now, and goes when it is closed."""
+        for ahead in self._ahead:
+            if ahead.wait(url, stamp) and (copy := ahead.spool.open(url, stamp)) is not None:
+                return copy
+        with tempfile.TemporaryDirectory(prefix="magnet-arrow-", ignore_cleanup_errors=True) as folder:
+            spool = Spool(Path(folder))
+            fetch(self._stores, url, stamp, spool)
+            copy = spool.open(url, stamp)
+            assert copy is not None
+            return copy
 
     def _listed(self, url: str) -> tuple[Listing, str]:
         covering = self._covering(url)

@@ -60,7 +60,7 @@ def _pages(known: Stores, address: Address) -> Iterator[list[FileStamp]]:
 
 
 def _pages_of_obstore(known: Stores, address: Address) -> Iterator[list[FileStamp]]:
-    store, begin = known.of(address), _begin(address)
+    store, begin = known.of(address, retries=True), _begin(address)
     for page in stores.package().list(store, prefix=address.key or None, chunk_size=_PAGE):
         yield [_of_obstore(one, one["path"][begin:], address.scheme) for one in page]
 
@@ -125,7 +125,7 @@ def _said(address: Address, error: Exception) -> Exception:
 def head(known: Stores, address: Address) -> FileStamp | None:
     """The object of a key; None if there is none."""
     try:
-        found = stores.package().head(known.of(address), address.key)
+        found = stores.package().head(known.of(address, retries=True), address.key)
     except FileNotFoundError:
         return None
     except Exception as error:
@@ -141,7 +141,7 @@ def is_folder(known: Stores, address: Address) -> bool:
 def names(known: Stores, address: Address) -> tuple[list[str], list[str]]:
     """The names of the folders and files right below a folder, without those further below."""
     try:
-        found = stores.package().list_with_delimiter(known.of(address), address.key or None)
+        found = stores.package().list_with_delimiter(known.of(address, retries=True), address.key or None)
     except Exception as error:
         raise _said(address, error) from None
     folders = [prefix.rpartition("/")[2] for prefix in found["common_prefixes"]]

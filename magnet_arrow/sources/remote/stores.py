@@ -25,8 +25,12 @@ _CREDENTIALS = {
 }
 """Variables of which one is set if the environment has credentials."""
 _SERVER = re.compile(r"https?://(?![/:])[^\s/@]+(?:/\S*)?")
-_TIMEOUT = "60s"
-_RETRIES: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
+_WITHOUT_ANSWER = timedelta(seconds=60)
+_TIMEOUTS = {"timeout": timedelta(days=7), "read_timeout": _WITHOUT_ANSWER, "connect_timeout": timedelta(seconds=20)}
+"""Of a request as a whole, which may bring a large object, and of waiting for more of it."""
+_RETRIES: Any = {"max_retries": 4, "retry_timeout": _WITHOUT_ANSWER}
+"""Of listings. Objects are asked for again by `fetching`, which knows how much it has of them."""
+_PASSING = frozenset({408, 429, *range(500, 600)})
 _STATUS = re.compile(r"non-2xx status code: (\d+) ?([A-Za-z -]*)")
 _REFUSED = frozenset({401, 403})
 _CAUSE, _REASON = "\n\nDebug source:", re.compile(r'(?:error|message): "([^"]+)"')
@@ -56,13 +60,13 @@ class Stores:
         self._signed: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
-    def of(self, address: Address) -> "ObjectStore":
-        """The store of a bucket, as the environment says now."""
+    def of(self, address: Address, *, retries: bool = False) -> "ObjectStore":
+        """The store of a bucket, as the environment says now; `retries` has obstore repeat requests by itself."""
         signed = self.is_signed(address)
-        key = (*address[:2], str(signed), endpoint(address.scheme), _region())
+        key = (*address[:2], str(signed), str(retries), endpoint(address.scheme), _region())
         with self._lock:
             if key not in self._stores:
-                self._stores[key] = _new_store(address, signed=signed)
+                self._stores[key] = _new_store(address, signed=signed, retries=retries)
             return self._stores[key]
 
     def is_signed(self, address: Address) -> bool:
@@ -78,13 +82,14 @@ class Stores:
         return True
 
 
-def _new_store(address: Address, *, signed: bool) -> "ObjectStore":
+def _new_store(address: Address, *, signed: bool, retries: bool) -> "ObjectStore":
     package()
     from obstore.store import GCSStore, S3Store
 
     server = endpoint(address.scheme)
-    client: Any = {"timeout": _TIMEOUT, "allow_http": server.startswith("http://")}
-    options: dict[str, Any] = {"client_options": client, "retry_config": _RETRIES, "skip_signature": not signed}
+    client: Any = {**_TIMEOUTS, "allow_http": server.startswith("http://")}
+    options: dict[str, Any] = {"client_options": client, "retry_config": _RETRIES if retries else {"max_retries": 0}}
+    options["skip_signature"] = not signed
     if address.scheme == "gs":
         # Objects that are stored packed come as they are stored, so that their size and checksum are those listed.
         client["default_headers"] = {"accept-encoding": "gzip"}
@@ -124,14 +129,24 @@ def status_of(error: Exception) -> tuple[int | None, str]:
     return (int(found[1]), found[2].strip()) if found else (None, "")
 
 
-def remote_error(address: Address, error: Exception) -> RemoteError:
+def is_passing(error: Exception) -> bool:
+    """Whether a request that failed may succeed a moment later."""
+    status = status_of(error)[0]
+    return status is None or status in _PASSING
+
+
+def remote_error(address: Address, error: Exception, attempts: int = 1) -> RemoteError:
     """The error for a request that a store did not answer as it should."""
     status, name = status_of(error)
     if status is not None:
-        return RemoteError.of(address.url, f"{status} {name}".strip(), status=status, hint=_hint(address, status))
+        return RemoteError.of(
+            address.url, f"{status} {name}".strip(), status=status, attempts=attempts, hint=_hint(address, status)
+        )
     text, _, cause = str(error).partition(_CAUSE)
     said = [*_REASON.findall(cause), text.rpartition(" - ")[2].strip() or type(error).__name__][0]
-    return RemoteError.of(address.url, f"no answer ({said})", hint="Is the network up, and the endpoint right?")
+    return RemoteError.of(
+        address.url, f"no answer ({said})", attempts=attempts, hint="Is the network up, and the endpoint right?"
+    )
 
 
 def _hint(address: Address, status: int) -> str | None:

@@ -1,0 +1,245 @@
+"""Fetches objects into a spool, many at once, by one thread with an event loop.
+
+A request that fails for a moment is repeated after a pause, and goes on at the byte where the last one stopped.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import random
+import re
+import threading
+from collections.abc import Coroutine, Iterable, Iterator
+from concurrent.futures import Future
+from functools import cache
+from typing import Any, TypeVar
+
+from magnet_arrow.errors import MagnetError, RemoteError
+from magnet_arrow.sources.remote import stores
+from magnet_arrow.sources.remote.spool import Spool
+from magnet_arrow.sources.remote.stores import Stores
+from magnet_arrow.sources.remote.urls import Address, address_of
+from magnet_arrow.sources.stamps import FileStamp
+
+CONNECTIONS = 32
+"""Objects that are fetched at once by all processes together."""
+ATTEMPTS = 5
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 10.0
+_SMALL_BYTES = 1 << 20
+"""An object below this size is written at once, a larger one as it comes."""
+_PROGRESS_BYTES = 8 << 20
+"""After an attempt that brought as much, the attempts are counted anew."""
+_MD5 = re.compile(r"(?:^|\d+ )([0-9a-f]{32})(?: packed)?")
+T = TypeVar("T")
+
+
+class ReplacedError(Exception):
+    """The object is not the one that was listed: it was replaced or removed since."""
+
+
+class _OtherBytesError(Exception):
+    """What came is not what was listed."""
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """The event loop of this process, in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="magnet_arrow fetches", daemon=True).start()
+    return loop
+
+
+def _start(work: Coroutine[Any, Any, T]) -> "Future[T]":
+    return asyncio.run_coroutine_threadsafe(work, _loop())
+
+
+def fetch(known: Stores, url: str, stamp: FileStamp, spool: Spool) -> None:
+    """Fetch one object, and wait for it; see `_Fetch`."""
+    _start(_Fetch(known, url, stamp, spool).run()).result()
+
+
+class Ahead:
+    """Objects that are being fetched in the background, in their order, before they are asked for."""
+
+    def __init__(self, known: Stores, spool: Spool, wanted: Iterable[tuple[str, FileStamp]], connections: int) -> None:
+        self._known, self.spool = known, spool
+        self._futures: dict[tuple[str, FileStamp], Future[None]] = {one: Future() for one in wanted}
+        self._all = _start(self._fetch_all(connections))
+
+    async def _fetch_all(self, connections: int) -> None:
+        waiting = iter(list(self._futures.items()))
+        await asyncio.gather(*(self._fetch_next(waiting) for _ in range(connections)))
+
+    async def _fetch_next(self, waiting: "Iterator[tuple[tuple[str, FileStamp], Future[None]]]") -> None:
+        for (url, stamp), future in waiting:
+            try:
+                await _Fetch(self._known, url, stamp, self.spool).run()
+            except Exception as error:
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+
+    def wait(self, url: str, stamp: FileStamp) -> bool:
+        """Wait until an object was fetched; False if it is none of these.
+
+        Raises:
+            ReplacedError: it is not the one that was listed.
+            RemoteError: the store refused, did not answer, or sent other bytes than it listed.
+            OSError: the copy could not be written.
+        """
+        future = self._futures.get((url, stamp))
+        if future is None:
+            return False
+        future.result()
+        return True
+
+    def close(self) -> None:
+        """Stop; what was begun stays in the spool."""
+        self._all.cancel()
+        with contextlib.suppress(BaseException):
+            self._all.result()
+
+
+class _Fetch:
+    """One object on its way into the spool."""
+
+    def __init__(self, known: Stores, url: str, stamp: FileStamp, spool: Spool) -> None:
+        self._known, self._spool = known, spool
+        self._url, self._stamp, self._address = url, stamp, address_of(url)
+        self._is_packed = stamp.tag.endswith(" packed")
+        self._md5 = _MD5.fullmatch(stamp.tag)
+
+    async def run(self) -> None:
+        """Fetch it, unless there is a complete copy.
+
+        Raises:
+            ReplacedError: it is not the one that was listed.
+            RemoteError: the store refused, did not answer, or sent other bytes than it listed.
+            OSError: the copy could not be written.
+        """
+        if self._spool.has(self._url, self._stamp):
+            return
+        attempt = 1
+        while True:
+            before = self._begun_bytes()
+            try:
+                await self._try()
+            except Exception as error:
+                attempt = 1 if self._begun_bytes() >= before + _PROGRESS_BYTES else attempt
+                self._raise_unless_passing(error, attempt)
+            else:
+                return
+            pause_s = min(_MAX_PAUSE_S, _FIRST_PAUSE_S * 2 ** (attempt - 1))
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
+            attempt += 1
+
+    def _begun_bytes(self) -> int:
+        return self._spool.begun_bytes(self._url, self._stamp)
+
+    def _raise_unless_passing(self, error: Exception, attempt: int) -> None:
+        """Raise the error for a failed attempt, unless another one may do better."""
+        if isinstance(error, OSError | MagnetError | ReplacedError) and not isinstance(error, TimeoutError):
+            raise error
+        if isinstance(error, _OtherBytesError):
+            self._spool.remove(self._url, self._stamp)  # what was begun may be at fault
+            if attempt == ATTEMPTS:
+                raise RemoteError.of(self._url, str(error), attempts=attempt)
+            return
+        if self._known.may_sign(self._address, error):
+            return
+        if attempt == ATTEMPTS or not stores.is_passing(error):
+            raise stores.remote_error(self._address, error, attempt)
+
+    async def _try(self) -> None:
+        descriptor = self._spool.begin(self._url, self._stamp)
+        try:
+            await self._write(descriptor)
+        finally:
+            os.close(descriptor)
+        self._spool.finish(self._url, self._stamp)
+
+    async def _write(self, descriptor: int) -> None:
+        """Write what the copy lacks, and compare all of it with what was listed."""
+        begun = 0 if self._is_packed else os.fstat(descriptor).st_size
+        if begun > self._stamp.size_bytes or self._is_packed:
+            os.ftruncate(descriptor, 0)
+            begun = 0
+        digest = hashlib.md5(usedforsecurity=False)
+        size = _digest_begun(descriptor, digest, begun)
+        if size < self._stamp.size_bytes or not begun:
+            async for chunk in self._chunks(begun):
+                digest.update(chunk)
+                size += _write_at(descriptor, memoryview(chunk), size)
+        if not self._is_packed:
+            self._check(size, digest.hexdigest())
+
+    async def _chunks(self, begin: int) -> Any:
+        answer = await self._ask(begin)
+        if answer is None:  # the store gives no ranges
+            raise _OtherBytesError("no part of it where a part was asked for")
+        if self._stamp.size_bytes - begin < _SMALL_BYTES:
+            yield await answer.bytes_async()
+            return
+        async for chunk in answer.stream(min_chunk_size=_SMALL_BYTES):
+            yield chunk
+
+    async def _ask(self, begin: int) -> Any:
+        """The store's answer; None if it refuses a range."""
+        options = _condition(self._address, self._stamp) | ({"range": {"offset": begin}} if begin else {})
+        try:
+            answer = await stores.package().get_async(self._known.of(self._address), self._address.key, options=options)
+        except FileNotFoundError:
+            raise ReplacedError(self._url) from None
+        except Exception as error:
+            if type(error).__name__ == "PreconditionError":
+                raise ReplacedError(self._url) from None
+            if begin and "non-partial response" in str(error):
+                return None
+            raise
+        if _is_other(self._address, self._stamp, answer.meta):
+            raise ReplacedError(self._url)
+        return answer
+
+    def _check(self, size_bytes: int, md5: str) -> None:
+        listed = self._stamp.size_bytes
+        if size_bytes != listed:
+            raise _OtherBytesError(f"{size_bytes} bytes in place of the {listed} that were listed")
+        if self._md5 is not None and self._md5[1] != md5:
+            raise _OtherBytesError(f"other bytes than those listed (MD5 {md5} in place of {self._md5[1]})")
+
+
+def _condition(address: Address, stamp: FileStamp) -> dict[str, Any]:
+    """Asks for the object that was listed, and for no other one of the same key."""
+    if address.scheme == "gs":
+        generation = stamp.tag.partition(" ")[0]
+        return {"version": generation} if generation.isdecimal() else {}
+    return {"if_match": f'"{stamp.tag}"'} if stamp.tag else {}
+
+
+def _is_other(address: Address, stamp: FileStamp, meta: Any) -> bool:
+    """Whether an answer is about another state of the object than was listed: some stores ignore the condition."""
+    if address.scheme == "gs":
+        generation = stamp.tag.partition(" ")[0]
+        return bool(meta["version"]) and generation.isdecimal() and meta["version"] != generation
+    return bool(meta["e_tag"] and stamp.tag) and meta["e_tag"].strip('"') != stamp.tag
+
+
+def _digest_begun(descriptor: int, digest: Any, size: int) -> int:
+    """Add the bytes that a copy has to its digest; how many there are."""
+    done = 0
+    while done < size:
+        data = os.read(descriptor, min(_SMALL_BYTES, size - done))
+        if not data:
+            break
+        digest.update(data)
+        done += len(data)
+    return done
+
+
+def _write_at(descriptor: int, data: memoryview, place: int) -> int:
+    size = len(data)
+    os.lseek(descriptor, place, os.SEEK_SET)
+    while data:
+        data = data[os.write(descriptor, data) :]
+    return size

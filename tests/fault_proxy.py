@@ -1,0 +1,161 @@
+"""A proxy in front of a server of buckets, which spoils some of its answers."""
+
+import contextlib
+import http.client
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
+
+Spoil = Callable[["Answer"], None]
+
+
+@dataclass
+class Answer:
+    """An answer of the server, which may be changed before it is passed on.
+
+    Attributes:
+        length: what its header says; that of the body, unless it is set. Then the connection ends after the body.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    length: int | None = None
+
+
+@dataclass
+class Proxy:
+    """A proxy that is running.
+
+    Attributes:
+        endpoint: its address.
+        requests: method and path of each request, with the range if one was asked for.
+        n_bytes: bytes of the bodies that were passed on.
+        gives_ranges: whether it answers ranges itself.
+        faults: for requests whose path matches a pattern, what is done to so many answers.
+    """
+
+    endpoint: str
+    requests: list[str] = field(default_factory=list)
+    n_bytes: int = 0
+    gives_ranges: bool = False
+    faults: list[list[object]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def spoil(self, pattern: str, fault: Spoil, times: int = 1_000_000) -> None:
+        """Spoil answers to GET requests whose path matches."""
+        self.faults.append([re.compile(pattern), fault, times])
+
+    def fault_of(self, path: str) -> Spoil | None:
+        """What to do to the answer to a request."""
+        with self.lock:
+            for fault in self.faults:
+                pattern, spoil, times = fault
+                if pattern.search(path) and times > 0:  # type: ignore[attr-defined, operator]
+                    fault[2] = times - 1  # type: ignore[operator]
+                    return spoil  # type: ignore[return-value]
+        return None
+
+    def fetched(self) -> list[str]:
+        """The requests for objects."""
+        return [one for one in self.requests if "list-type" not in one]
+
+
+@contextlib.contextmanager
+def running(server: str) -> Iterator[Proxy]:
+    """A proxy in front of a server, until the context ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            ranged = self.headers.get("Range", "")
+            proxy.requests.append(f"{unquote(self.path)} {ranged}".strip())
+            fault = proxy.fault_of(unquote(self.path))
+            answer = _ask(server, self.path, dict(self.headers))
+            if ranged and answer.status == 200 and proxy.gives_ranges:
+                _give_range(answer, int(ranged.removeprefix("bytes=").rstrip("-")))
+            if fault is not None:
+                fault(answer)
+            self.send_response(answer.status)
+            length = len(answer.body) if answer.length is None else answer.length
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(length))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(answer.body)
+            proxy.n_bytes += len(answer.body)
+            if length != len(answer.body):
+                self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        proxy = Proxy(f"http://127.0.0.1:{httpd.server_port}")
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        try:
+            yield proxy
+        finally:
+            httpd.shutdown()
+
+
+def _give_range(answer: Answer, begin: int) -> None:
+    """What a store answers that gives ranges; the one behind may not."""
+    size = len(answer.body)
+    answer.status, answer.body = 206, answer.body[begin:]
+    answer.headers["Content-Range"] = f"bytes {begin}-{size - 1}/{size}"
+
+
+_NOT_PASSED_ON = {"content-length", "connection", "transfer-encoding", "date", "server", "keep-alive"}
+
+
+def _ask(server: str, path: str, headers: dict[str, str]) -> Answer:
+    connection = http.client.HTTPConnection(urlsplit(server).netloc, timeout=60)
+    headers = {name: value for name, value in headers.items() if name.lower() not in {"connection", "host", "range"}}
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    passed = {name: value for name, value in response.getheaders() if name.lower() not in _NOT_PASSED_ON}
+    return Answer(response.status, passed, body)
+
+
+def status(code: int, **headers: str) -> Spoil:
+    """Another status, with an error page."""
+
+    def spoil(answer: Answer) -> None:
+        answer.status, answer.body = code, b"<Error><Code>Spoiled</Code></Error>"
+        answer.headers = {"Content-Type": "application/xml", **headers}
+
+    return spoil
+
+
+def cut(answer: Answer) -> None:
+    """The connection ends in the middle."""
+    answer.length, answer.body = len(answer.body), answer.body[: len(answer.body) // 2]
+
+
+def shorter(answer: Answer) -> None:
+    """Half of the bytes, and a header that says so."""
+    answer.body = answer.body[: len(answer.body) // 2]
+
+
+def longer(answer: Answer) -> None:
+    """More bytes than there are."""
+    answer.body += b" " * 10
+
+
+def corrupt(answer: Answer) -> None:
+    """As many bytes, but one of them is another."""
+    answer.body = answer.body[:-1] + bytes([answer.body[-1] ^ 1])
+
+
+def login_page(answer: Answer) -> None:
+    """A page that asks for a password, as proxies of hotels send it."""
+    answer.status, answer.body = 200, b"<html><body>Please log in</body></html>"
+    answer.headers = {"Content-Type": "text/html"}

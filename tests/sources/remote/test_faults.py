@@ -1,0 +1,208 @@
+"""What becomes of an ingest when a store refuses, cuts, corrupts or replaces what was listed."""
+
+import errno
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import fault_proxy
+import pytest
+from buckets import Server
+from fault_proxy import Answer, Proxy, Spoil, status
+from test_buckets import filled
+
+from magnet_arrow import ingest, verify
+from magnet_arrow.errors import RemoteError
+from magnet_arrow.sources.remote import fetching
+from magnet_arrow.sources.remote.catalog import CATALOG
+from magnet_arrow.sources.remote.spool import Spool
+from magnet_arrow.sources.stamps import FileStamp
+
+pytest.importorskip("obstore")
+SOME = r"/stats\.json"
+
+
+@pytest.fixture
+def proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy in front of the server, which the environment names."""
+    monkeypatch.setattr(fetching, "_FIRST_PAUSE_S", 0.0)
+    with fault_proxy.running(server.endpoint) as running:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", running.endpoint)
+        yield running
+
+
+QUICK = {"503": status(503), "cut": fault_proxy.cut, "corrupt": fault_proxy.corrupt}
+OTHERS = {str(code): status(code) for code in (408, 429, 500)}
+OTHERS |= {one.__name__: one for one in (fault_proxy.shorter, fault_proxy.longer, fault_proxy.login_page)}
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(pytest.param(fault, id=name) for name, fault in QUICK.items()),
+        *(pytest.param(fault, id=name, marks=pytest.mark.slow) for name, fault in OTHERS.items()),
+    ],
+)
+def test_what_passes_is_asked_for_again(
+    fault: Spoil, times: int, server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
+) -> None:
+    url = filled(server, outputs)
+    proxy.spoil(SOME, fault, times)
+    report = ingest(url, tmp_path / "cache")
+    assert (report.runs, report.rejected) == (3, ())
+    assert len(proxy.fetched()) >= 12 + times
+    assert verify(url, tmp_path / "cache").is_equal
+
+
+@pytest.mark.parametrize(
+    ("fault", "found", "attempts"),
+    [
+        pytest.param(status(403), "403 Forbidden", 1, id="403"),
+        pytest.param(status(400), "400 Bad Request", 1, id="400", marks=pytest.mark.slow),
+        pytest.param(status(500), "500 Internal Server Error after 5 attempts", 5, id="500", marks=pytest.mark.slow),
+        pytest.param(status(503), "503 Service Unavailable after 5 attempts", 5, id="503"),
+        pytest.param(fault_proxy.corrupt, "other bytes than those listed", 5, id="corrupt"),
+        pytest.param(fault_proxy.shorter, "bytes in place of the", 5, id="shorter", marks=pytest.mark.slow),
+        pytest.param(fault_proxy.login_page, "39 bytes in place of the", 5, id="login"),
+    ],
+)
+def test_what_stays_rejects_the_run_and_no_other(
+    fault: Spoil, found: str, attempts: int, server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
+) -> None:
+    url = filled(server, outputs)
+    [suite] = (outputs / "runs").iterdir()
+    bad = min(suite.iterdir()).name
+    proxy.spoil(re.escape(bad) + SOME, fault)
+    report = ingest(url, tmp_path / "cache")
+    assert report.runs == 2
+    [rejected] = report.rejected
+    assert (rejected.run, rejected.file) == (f"{suite.name}/{bad}", "stats.json")
+    assert found in (rejected.found or "")
+    assert f"{url}/runs/{suite.name}/{bad}/stats.json" in (rejected.found or "")
+    assert len([one for one in proxy.fetched() if f"{bad}/stats.json" in one]) == attempts
+    proxy.faults.clear()  # a store's fault is not remembered: the next ingest tries again
+    report = ingest(url, tmp_path / "cache")
+    assert (report.runs, report.skipped, report.rejected) == (1, 2, ())
+    assert not (tmp_path / "cache" / "fetched").exists()
+
+
+def test_a_run_that_is_replaced_meanwhile_is_read_in_its_new_state(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
+) -> None:
+    url = filled(server, outputs)
+    [suite] = (outputs / "runs").iterdir()
+    file = min(suite.iterdir()) / "stats.json"
+    key = f"lite/benchmark_output/{file.relative_to(outputs).as_posix()}"
+
+    def swap(answer: Answer) -> None:
+        file.write_bytes(file.read_bytes() + b"\n")
+        server.put(url.split("/")[2], key, file.read_bytes())
+        status(412)(answer)
+
+    proxy.spoil(SOME, swap, 1)
+    report = ingest(url, tmp_path / "cache")
+    assert (report.runs, report.rejected) == (3, ())
+    assert verify(url, tmp_path / "cache").is_equal
+
+
+def test_a_run_that_is_replaced_again_and_again_is_rejected(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
+) -> None:
+    url = filled(server, outputs)
+    proxy.spoil(SOME, status(412))
+    report = ingest(url, tmp_path / "cache")
+    assert (report.runs, len(report.rejected)) == (0, 3)
+    proxy.faults.clear()
+    assert ingest(url, tmp_path / "cache", retry=True).runs == 3
+
+
+def test_a_second_ingest_lists_and_fetches_nothing(server: Server, proxy: Proxy, outputs: Path, tmp_path: Path) -> None:
+    url = filled(server, outputs)
+    ingest(url, tmp_path / "cache")
+    assert len(proxy.fetched()) == len(list(outputs.rglob("*.json")))
+    del proxy.requests[:]
+    assert ingest(url, tmp_path / "cache").skipped == 3
+    assert proxy.fetched() == []
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_refused_listing_says_what_signs(code: int, server: Server, proxy: Proxy, tmp_path: Path) -> None:
+    proxy.spoil("list-type", status(code))
+    with pytest.raises(RemoteError, match=rf"s3://bucket/runs cannot be read: {code} ") as caught:
+        ingest("s3://bucket/runs", tmp_path / "cache")
+    assert "AWS_ACCESS_KEY_ID" in str(caught.value)
+
+
+def test_a_refused_request_is_signed_if_there_are_credentials_and_shows_none(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = filled(server, outputs)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAMADEUP")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-made-up")
+    proxy.spoil("list-type", status(403), 1)
+    assert ingest(url, tmp_path / "cache").runs == 3
+    proxy.spoil("list-type", status(403))
+    with pytest.raises(RemoteError) as caught:
+        ingest(url, tmp_path / "cache")
+    written = b"".join(path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    for secret in ("AKIAMADEUP", "a-secret-made-up"):
+        assert secret not in f"{caught.value} {caught.value!r} {caught.value.__cause__}"
+        assert secret.encode() not in written
+
+
+def begin_copy(cache: Path, url: str, share: float) -> int:
+    """Leave the beginning of a copy of an object, as a process does that is killed; its size."""
+    CATALOG.look(url.rpartition("/")[0])
+    stamp = CATALOG.kind_of(url)
+    assert isinstance(stamp, FileStamp)
+    with tempfile.TemporaryDirectory() as folder:
+        fetching.fetch(CATALOG._stores, url, stamp, Spool(Path(folder)))
+        [copy] = Path(folder).iterdir()
+        (cache / "fetched").mkdir(parents=True)
+        (cache / "fetched" / f"{copy.name}.part0").write_bytes(copy.read_bytes()[: int(stamp.size_bytes * share)])
+    return int(stamp.size_bytes * share)
+
+
+@pytest.mark.parametrize("gives_ranges", [True, False])
+def test_an_object_goes_on_at_the_byte_where_it_stopped(
+    gives_ranges: bool, server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
+) -> None:
+    url = filled(server, outputs)
+    file = max(outputs.rglob("*.json"), key=lambda path: path.stat().st_size)
+    begun = begin_copy(tmp_path / "cache", f"{url}/{file.relative_to(outputs).as_posix()}", 0.7)
+    proxy.gives_ranges = gives_ranges
+    del proxy.requests[:]
+    assert ingest(url, tmp_path / "cache").runs == 3
+    asked = [one for one in proxy.fetched() if f"{file.parent.name}/{file.name}" in one]
+    assert asked[0].endswith(f" bytes={begun}-")
+    assert len(asked) == (1 if gives_ranges else 2)  # a store without ranges begins again
+    assert verify(url, tmp_path / "cache").is_equal
+
+
+def test_a_copy_that_was_begun_wrong_starts_over(server: Server, proxy: Proxy, outputs: Path, tmp_path: Path) -> None:
+    url = filled(server, outputs)
+    file = max(outputs.rglob("*.json"), key=lambda path: path.stat().st_size)
+    begin_copy(tmp_path / "cache", f"{url}/{file.relative_to(outputs).as_posix()}", 0.7)
+    [copy] = (tmp_path / "cache" / "fetched").iterdir()
+    copy.write_bytes(b"?" * copy.stat().st_size)
+    proxy.gives_ranges = True
+    assert ingest(url, tmp_path / "cache").runs == 3
+    assert verify(url, tmp_path / "cache").is_equal
+
+
+def test_a_full_disk_rejects_what_did_not_fit_and_the_next_ingest_reads_it(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = filled(server, outputs)
+
+    def full(self: Spool, url: str, stamp: FileStamp) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "begin", full)
+        report = ingest(url, tmp_path / "cache")
+    assert (report.runs, {one.found for one in report.rejected}) == (0, {"No space left on device"})
+    assert ingest(url, tmp_path / "cache").runs == 3
