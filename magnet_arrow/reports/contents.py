@@ -20,13 +20,12 @@ _ADAPTER = "run_spec.adapter_spec."
 
 def contents(dump: Dump) -> Section:
     """Suites, scenarios and releases, of the readable runs; then those that are not."""
-    n_incomplete = len({one.place.path for one in dump.left_out if one.is_partial})
-    n_rejected = len({one.place.path for one in dump.left_out if one.what == "run" and not one.is_partial})
+    n_rejected = len({one.place.path for one in dump.left_out if one.what == "run"})
     n_partial = sum(run.entry.is_partial for run in dump.cached_runs)
     counts = {
         "complete runs": len(dump.cached.keys) - n_partial,
-        "incomplete runs": n_incomplete,
-        "rejected runs": n_rejected,
+        "incomplete runs, read in part": n_partial,
+        "rejected runs, incomplete ones too": n_rejected,
         "models": len(dump.models),
         "scenarios": dump.scores["scenario"].n_unique() if dump.scores.width else 0,
     }

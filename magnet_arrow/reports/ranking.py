@@ -77,13 +77,15 @@ def _remarks(one: MetricPanel, scores: Panel) -> Iterator[str]:
 def _by_win_rate(dump: Dump) -> Iterator[Block]:
     """The ranking by mean win rate over scenarios, as HELM's leaderboards have it."""
     cells = _cells(dump).with_columns(item=pl.concat_str(LABEL, pl.lit(" by "), METRIC))
-    directions = {
-        item: metric(name).lower_is_better for item, name in cells.select("item", METRIC).unique().iter_rows()
-    }
+    names = dict(cells.select("item", METRIC).iter_rows())
     try:
-        found = rank(win_rates(cells, lower_is_better=directions), lower_is_better=False)
+        rates = win_rates(cells, lower_is_better={item: metric(name).lower_is_better for item, name in names.items()})
+        found = rank(rates, lower_is_better=False)
     except MagnetError as error:
         yield Paragraph(f"No ranking by mean win rate: {error.message}")
+        return
+    if len(rates.items) == 1:
+        yield Paragraph("No ranking by mean win rate: there is one scenario on which models can be compared.")
         return
     caption = "Mean win rate: the share of the other models that a model outperforms, averaged over scenarios"
     yield from _ranking(found.rename({"n": "scenarios"}), caption, "mean win rate")

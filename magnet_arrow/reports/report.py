@@ -38,9 +38,7 @@ def report(runs: Source) -> Report:
     Raises:
         MissingPackageError: Altair, vl-convert, SciPy or scikit-learn is not installed.
 
-    >>> from magnet_arrow import HelmOutputs, report
-    >>> page = report(HelmOutputs.demo())
-    >>> path = page.save(getfixture("tmp_path") / "demo.html")
+    >>> report("benchmark_output").save("report.html")  # doctest: +SKIP
     """
     return report_of(HelmRuns.coerce(runs), os.fspath(runs) if isinstance(runs, str | os.PathLike) else None)
 

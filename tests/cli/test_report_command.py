@@ -7,17 +7,12 @@ from html_elements import Elements
 from magnet_arrow.cli.commands.report import _file_name
 
 
-def test_a_report_is_written_and_replaced(
-    run: Run, demo_outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_report_is_written(run: Run, demo_outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     ended = run("report", demo_outputs)
     (file,) = tmp_path.glob("*.html")
     assert ended == (0, f"{file.name}: 9 runs, {len(file.read_bytes()) / 1000:.3g} kB\n", "")
     assert file.name == f"{demo_outputs.parent.name}-report.html"
-    before = file.read_bytes()
-    assert run("report", demo_outputs, "--to", file).code == 0
-    assert file.read_bytes() == before
 
 
 def test_another_file_stays(run: Run, outputs: Path, tmp_path: Path) -> None:
@@ -40,7 +35,7 @@ def test_broken_runs_are_counted(run: Run, broken: Path, tmp_path: Path) -> None
     assert row[:2] == ["made/tide:n=1", "the run"]
     assert row[2].startswith("stats.json: ")
     ended = run("report", broken, "--partial", "--to", tmp_path / "page.html")
-    assert ended.code == 0
+    assert ended.code == 0  # and the older report is replaced
     assert "the rest of a file" in (tmp_path / "page.html").read_text()
 
 

@@ -90,8 +90,8 @@ def test_contents_are_those_of_the_files(demo: Elements, demo_outputs: Path) -> 
     numbers = dict(demo.table("Numbers")[1:])
     assert numbers == {
         "complete runs": str(len(specs)),
-        "incomplete runs": "0",
-        "rejected runs": "0",
+        "incomplete runs, read in part": "0",
+        "rejected runs, incomplete ones too": "0",
         "models": str(len(models)),
         "scenarios": "1",
     }
@@ -232,7 +232,7 @@ def test_rejected_runs_are_listed(outputs: Path, cache: Path) -> None:
     assert row[0] == "made/b:x=2"
     assert row[1] == "the run"
     assert row[2].startswith("stats.json: ")
-    assert ["rejected runs", "1"] in found.table("Numbers")
+    assert ["rejected runs, incomplete ones too", "1"] in found.table("Numbers")
 
 
 def test_a_dump_of_which_nothing_can_be_read(outputs: Path, cache: Path) -> None:

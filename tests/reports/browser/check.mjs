@@ -43,7 +43,10 @@ async function look(file, scheme, width) {
   const nameOf = `${path.basename(file, ".html")}-${scheme}-${width}`;
   if (pictures) await page.screenshot({ path: path.join(pictures, `${nameOf}.png`), fullPage: true });
   await page.evaluate(() => document.querySelectorAll("details").forEach((one) => (one.open = true)));
-  if (pictures) await page.screenshot({ path: path.join(pictures, `${nameOf}-open.png`), fullPage: true });
+  if (pictures) {
+    const clip = { x: 0, y: 0, width, height: 12000 };  // Chromium refuses a page of 60,000 pixels
+    await page.screenshot({ path: path.join(pictures, `${nameOf}-open.png`), clip });
+  }
   // The policy of the page blocks a script element, but not what the debugger evaluates.
   await page.evaluate(axe);
   const result = await page.evaluate(async () => await globalThis.axe.run());
