@@ -1,5 +1,6 @@
 """The report of an evaluation that is made up, so that each value can be worked out by hand."""
 
+import dataclasses
 import html
 import re
 import sys
@@ -14,11 +15,14 @@ from evaluation_predictors import Mean, Sample
 from magnet_arrow import evaluate
 from magnet_arrow.errors import MissingPackageError, SettingError
 from magnet_arrow.evaluation import BASELINES, SampleMean
+from magnet_arrow.evaluation.harness.folds import FOLDS, TARGETS
 from magnet_arrow.evaluation.harness.prediction_frame import PREDICTIONS
 from magnet_arrow.evaluation.record import Evaluation
-from magnet_arrow.evaluation.report import findings, repeating
+from magnet_arrow.evaluation.report import findings, level_sections, repeating
+from magnet_arrow.evaluation.report import page as page_module
 from magnet_arrow.evaluation.report.findings import Findings
 from magnet_arrow.pages import Report
+from magnet_arrow.predictions.levels import LEVELS
 
 EVIL = "<script>alert(1)</script>"
 BASE = {"ours": 0.008, "sample mean": 0.016, EVIL: 0.02}
@@ -122,6 +126,21 @@ def marks(page: str) -> dict[str, Counter[str]]:
 
 def test_the_best_comes_first_and_own_predictors_are_known(found: Findings) -> None:
     assert (found.names, found.own, found.budget) == (["ours", "sample mean", EVIL], ("ours", EVIL), 4)
+
+
+def test_the_best_predictor_is_drawn_and_then_those_of_the_user(
+    found: Findings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings, "MAX_SHOWN", 2)
+    assert found.shown == ["ours", EVIL]
+    assert dataclasses.replace(found, own=(EVIL,)).shown == ["ours", EVIL]
+    assert dataclasses.replace(found, own=()).shown == ["ours", "sample mean"]
+
+
+def test_every_target_level_and_kind_of_fold_has_its_words() -> None:
+    assert set(level_sections.POINTS) == set(page_module.TARGETS) == set(TARGETS)
+    assert set(page_module.FOLDS) == {*FOLDS, None}
+    assert set(page_module.LEVELS) == set(LEVELS)
 
 
 def test_errors_by_budget(found: Findings) -> None:
@@ -242,7 +261,7 @@ def test_nothing_answered_is_said() -> None:
     nothing = planted(predicted=pl.lit(None, pl.Float64), stddev=pl.lit(None, pl.Float64))
     text = nothing.report().html
     assert "No value was answered." in text
-    assert "ours answered nothing." in text
+    assert "ours answered nothing, or was right about everything." in text
 
 
 def test_a_level_that_no_predictor_has_is_refused() -> None:

@@ -64,10 +64,10 @@ class Findings:
 
     @property
     def shown(self) -> list[str]:
-        """The predictors that are drawn, the best first: all that are no baselines, and the best of the others."""
-        others = [name for name in self.names if name not in self.own]
-        chosen = {*self.own, *others[: max(0, MAX_SHOWN - len(self.own))]}
-        return [name for name in self.names if name in chosen][:MAX_SHOWN]
+        """The predictors that are drawn, in their order: the best one, those that are no baselines, the next best."""
+        best, *others = self.names
+        chosen = [best, *sorted(others, key=lambda name: name not in self.own)][:MAX_SHOWN]
+        return [name for name in self.names if name in chosen]
 
     @property
     def at_budget(self) -> pl.DataFrame:
@@ -287,7 +287,9 @@ def worst(of: Findings, name: str, n: int = MAX_WORST) -> pl.DataFrame:
         pl.len().cast(pl.Int64).alias("draws"),
     )
     # rounded, so that equal errors keep the order of the evaluation whatever their last bit is
-    largest = values.sort(pl.col("error").round(12), descending=True, maintain_order=True).head(n)
+    largest = (
+        values.filter(pl.col("error") > 0).sort(pl.col("error").round(12), descending=True, maintain_order=True).head(n)
+    )
     return largest.drop("fold")
 
 

@@ -11,9 +11,22 @@ from magnet_arrow.pages import Block, Details, Figure, Paragraph, Section, Table
 from magnet_arrow.pages.blocks import Format
 from magnet_arrow.pages.charts import svg
 
-_ERROR = "z.4f"  # z: no -0.0000
-_MEANS = {"model": "a model in a scenario", "run": "a run", "extrapolation": "a model in a scenario"}
+POINTS = {
+    "model": "the mean score of a model in a scenario",
+    "extrapolation": "the mean score of a model in a scenario",
+    "run": "the mean score of a run",
+    "item": "the score of an answer",
+}
 _OF_PLURAL = {"scenario": "scenarios", "organisation": "organisations", "family": "families"}
+
+
+def number(value: float) -> str:
+    """An error or a score: four decimals, but of large numbers four digits.
+
+    >>> number(0.12345), number(-1e-9), number(1234567.0)
+    ('0.1235', '0.0000', '1.235e+06')
+    """
+    return f"{value:z.4f}" if abs(value) < 1000 else f"{value:.4g}"
 
 
 def asked_text(budget: BudgetOf) -> str:
@@ -65,7 +78,7 @@ def _budget_table(of: Findings, errors: pl.DataFrame, references: pl.DataFrame) 
     names = pl.Series("predictor", [*marked(of), "best constant", "noise floor"])
     frame = pl.DataFrame([names, *(pl.Series(name, values, pl.Float64) for name, values in columns.items())])
     caption = f"Mean absolute error by items asked.{_MARK if of.own else ''}"
-    return Table(frame, caption, dict.fromkeys(columns, _ERROR), shaded=list(columns))
+    return Table(frame, caption, dict.fromkeys(columns, number), shaded=list(columns))
 
 
 def _interval_table(of: Findings, errors: pl.DataFrame) -> Table:
@@ -73,7 +86,7 @@ def _interval_table(of: Findings, errors: pl.DataFrame) -> Table:
     rows = order.join(errors, on="predictor", how="left", maintain_order="left_right")
     budgets = pl.Series("items asked", [asked(budget) for budget in rows.get_column("budget")])
     frame = rows.select("predictor", budgets, error="mae", low="mae_low", high="mae_high")
-    return Table(frame, "Mean absolute error, with intervals of 95%.", dict.fromkeys(("error", "low", "high"), _ERROR))
+    return Table(frame, "Mean absolute error, with intervals of 95%.", dict.fromkeys(("error", "low", "high"), number))
 
 
 _MARK = " > marks predictors that are no baselines."
@@ -128,11 +141,12 @@ def ranking_text(of: Findings) -> str:
         ties = f"Whether any is better cannot be said: {why[0]}"
     else:
         ties = f"It is tied with {counted(n_tied, 'other')}" if n_tied else "It is separable from all others"
-    skill = "" if best["skill"] is None else f", {best['skill']:.0%} below that of the best constant"
-    floor = "" if best["noise_floor"] is None else f"; the noise floor is {best['noise_floor']:{_ERROR}}"
+    side = "below" if (best["skill"] or 0) >= 0 else "above"
+    skill = "" if best["skill"] is None else f", {abs(best['skill']):.0%} {side} that of the best constant"
+    floor = "" if best["noise_floor"] is None else f"; the noise floor is {number(best['noise_floor'])}"
     return (
         f"With {asked_text(of.budget)}, {best['predictor']} has the smallest mean absolute error: "
-        f"{best['mae']:{_ERROR}}{skill}{floor}. {ties}."
+        f"{number(best['mae'])}{skill}{floor}. {ties}."
     )
 
 
@@ -158,7 +172,7 @@ def _ranking_table(of: Findings, budget: BudgetOf, caption: str) -> Table:
     rows = of.rankings[budget].with_columns(name)
     chosen = rows.select(pl.col(name).alias(title) for name, title in _RANKED.items())
     errors = ("error", "behind", "low", "high", "detectable")
-    formats: dict[str, Format] = {**dict.fromkeys(errors, _ERROR), "skill": ".1%", "p (Holm)": _p}
+    formats: dict[str, Format] = {**dict.fromkeys(errors, number), "skill": ".1%", "p (Holm)": _p}
     return Table(chosen, caption, formats)
 
 
@@ -189,7 +203,7 @@ def _predicted_and_actual(of: Findings) -> list[Block]:
         return [Figure(svg(charts.panels(rows, of.shown, line=True)), alt, caption), *_binned_table(rows)]
     rows = findings.points(of)
     caption = (
-        f"Each point is the mean score of {_MEANS[of.predictions.item(0, 'target')]}, with {asked_text(of.budget)}. "
+        f"Each point is {POINTS[of.predictions.item(0, 'target')]}, with {asked_text(of.budget)}. "
         f"{_chosen_points(n, n_first)} On the dashed line a prediction is right; below it is too high."
     )
     alt = f"Actual against predicted scores of {n_predictors}."
@@ -213,8 +227,8 @@ def _binned_table(rows: pl.DataFrame) -> list[Block]:
     return [Details("The points as a table", [Table(table, "Means of each tenth.", _values())])]
 
 
-def _values() -> dict[str, str]:
-    return {"predicted": _ERROR, "actual": _ERROR, "error": _ERROR}
+def _values() -> dict[str, Format]:
+    return {"predicted": number, "actual": number, "error": number}
 
 
 def _sureness(of: Findings) -> list[Block]:
@@ -245,7 +259,7 @@ def _sureness(of: Findings) -> list[Block]:
 
 def _coverage_table(of: Findings, covered: pl.DataFrame) -> Table:
     table = findings.spread_scores(of).rename({"crps": "CRPS", "interval_width": "width of 95%"})
-    formats = {"CRPS": _ERROR, "width of 95%": _ERROR}
+    formats: dict[str, Format] = {"CRPS": number, "width of 95%": number}
     for nominal in findings.NOMINAL:
         rows = covered.filter(nominal=nominal).select("predictor", pl.col("actual").alias(f"{nominal:.0%} hold"))
         table = table.join(rows, on="predictor", how="left", maintain_order="left")
@@ -270,7 +284,7 @@ def _by_group(of: Findings, column: str) -> list[Block]:
         return [Paragraph(f"All values are of one {column}: {table.item(0, column)}.")]
     columns = {f"mae {place}": name for place, name in enumerate(of.shown)}
     shown = table.rename({"n": "values", "bias": "bias of the best"} | _unlike(columns, table.columns))
-    formats = dict.fromkeys(shown.columns[4:], _ERROR) | {"bias of the best": "+.4f"}
+    formats = dict.fromkeys(shown.columns[4:], number) | {"bias of the best": number}
     caption = f"Mean absolute error by {column}, with {asked_text(of.budget)}; the largest of {of.shown[0]} first."
     tabular = Table(shown, f"{caption} Bias: mean of predicted − actual.", formats, shaded=shown.columns[4:])
     if column == "family":  # a finer form of organisations
@@ -299,7 +313,7 @@ def _worst(of: Findings) -> list[Block]:
 def _worst_table(of: Findings, name: str, n: int) -> Block:
     rows = findings.worst(of, name, n)
     if rows.is_empty():
-        return Paragraph(f"{name} answered nothing.")
+        return Paragraph(f"{name} answered nothing, or was right about everything.")
     empty = [name for name in ("scenario", "item") if of.predictions.get_column(name).n_unique() == 1]
     draws = "; predicted and error are means over the draws" if rows.get_column("draws").max() != 1 else ""
     caption = f"What {name} was most wrong about, with {asked_text(of.budget)}{draws}."

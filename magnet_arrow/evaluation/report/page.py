@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from magnet_arrow.evaluation.record import Evaluation
 
 _MAX_FAILURES = 30
-_TARGETS = {
+TARGETS = {
     "model": "the mean score of a held-out model over all items of a scenario, from the items that it was asked",
     "item": "the score of each item that was not asked",
     "run": "the mean score of a model in a scenario",
     "extrapolation": "the mean scores of the best 30% of the models from the weaker half, and of the worst 30% from "
     "the stronger half",
 }
-_FOLDS = {
+FOLDS = {
     "organization": "All models of an organisation are held out together.",
     "family": "All models of a family are held out together.",
     "model": "One model is held out at a time; its siblings stay, so that errors may be too small.",
@@ -31,7 +31,7 @@ _FOLDS = {
     "item": "A tenth of the items is held out of all models at a time.",
     None: "In each fold the models that are predicted are beyond those that predictors learn from.",
 }
-_LEVELS = {
+LEVELS = {
     "plan": "the plan of the held-out run: its run spec",
     "items": "the items of the held-out run, without tags and completions",
     "outputs": "completions and tags, from which scores can be computed",
@@ -68,8 +68,8 @@ def _subtitle(found: "Evaluation") -> str:
 
 def _summary(found: "Evaluation", every: Sequence[Findings]) -> list[Block]:
     arguments = found.provenance["arguments"]
-    texts = [f"Predictors predict {_TARGETS[arguments['target']]}. {_FOLDS[arguments['folds']]}"]
-    texts += [f"Predictors of level {one.level} see {_LEVELS[one.level]}. {ranking_text(one)}" for one in every]
+    texts = [f"Predictors predict {TARGETS[arguments['target']]}. {FOLDS[arguments['folds']]}"]
+    texts += [f"Predictors of level {one.level} see {LEVELS[one.level]}. {ranking_text(one)}" for one in every]
     if len(every) > 1:
         texts.append("Predictors of different levels see different things, so each level has its ranking.")
     return list(map(Paragraph, texts))
