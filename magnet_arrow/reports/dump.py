@@ -72,7 +72,7 @@ class MetricPanel:
         except MissingPackageError:
             raise
         except MagnetError as error:
-            return cls(name, runs, found, why_not=error.message or error.reason, note=note)
+            return cls(name, runs, found, why_not=error.reason, note=note)
 
     @property
     def lower_is_better(self) -> bool:

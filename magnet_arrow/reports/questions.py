@@ -75,7 +75,7 @@ def _audited(scores: Panel) -> tuple[pl.DataFrame | None, str]:
     except MissingPackageError:
         raise
     except MagnetError as error:
-        return None, error.message
+        return None, error.reason
 
 
 def _spread(scores: Panel, audited: pl.DataFrame | None) -> pl.DataFrame:

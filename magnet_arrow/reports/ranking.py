@@ -82,7 +82,7 @@ def _by_win_rate(dump: Dump) -> Iterator[Block]:
         rates = win_rates(cells, lower_is_better={item: metric(name).lower_is_better for item, name in names.items()})
         found = rank(rates, lower_is_better=False)
     except MagnetError as error:
-        yield Paragraph(f"No ranking by mean win rate: {error.message}")
+        yield Paragraph(f"No ranking by mean win rate: {error.reason}")
         return
     if len(rates.items) == 1:
         yield Paragraph("No ranking by mean win rate: there is one scenario on which models can be compared.")

@@ -14,13 +14,14 @@ from magnet_arrow import __version__
 from magnet_arrow._text import counted
 from magnet_arrow.errors import MagnetWarning
 from magnet_arrow.helm.layout import Source
-from magnet_arrow.pages import Block, Page, Paragraph, Preformatted, Report, Section, Table
+from magnet_arrow.pages import Block, Page, Paragraph, Preformatted, Report, Section, Table, charts
 from magnet_arrow.reports import questions
 from magnet_arrow.reports.contents import contents, releases_text
 from magnet_arrow.reports.dump import Dump
 from magnet_arrow.reports.ranking import by_scenario, rankings
 from magnet_arrow.reports.usage import usage
 from magnet_arrow.runs.helm_runs import HelmRuns
+from magnet_arrow.statistics.stats_packages import sklearn
 
 _PACKAGES = ("polars", "pyarrow", "altair", "vl-convert-python", "scikit-learn", "scipy")
 
@@ -36,6 +37,7 @@ def report(runs: Source) -> Report:
         runs: runs, suites, an outputs folder, or a path of these. New and changed runs are ingested first.
 
     Raises:
+        BadFileError: the runs are strict, and one cannot be read.
         MissingPackageError: Altair, vl-convert, SciPy or scikit-learn is not installed.
 
     >>> report("benchmark_output").save("report.html")  # doctest: +SKIP
@@ -50,11 +52,24 @@ def report_of(runs: HelmRuns, path: str | None) -> Report:
         runs: the runs.
         path: how the user named them; None if with an object.
     """
+    require_packages()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MagnetWarning)  # the page says what they say
+        if runs._options.strict:
+            runs.cached()  # raises where a run would be excluded
         dump = Dump.of(runs)
         sections = list(_sections(dump, path))
     return Report(Page(_title(dump), _subtitle(dump), sections, _footer(dump)).html())
+
+
+def require_packages() -> None:
+    """Check that all that a report needs is installed.
+
+    Raises:
+        MissingPackageError: something is not.
+    """
+    charts.require()
+    sklearn("svm")  # it needs SciPy
 
 
 def _sections(dump: Dump, path: str | None) -> Iterator[Section]:

@@ -16,7 +16,7 @@ from makedump import make_run, stat, write_run, write_runs
 from plain_samples import samples
 
 from magnet_arrow import HelmOutputs, HelmRuns, report
-from magnet_arrow.errors import MissingPackageError
+from magnet_arrow.errors import BadFileError, MissingPackageError
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\u202e"
 
@@ -254,10 +254,32 @@ def test_what_repeats_it(outputs: Path, cache: Path, monkeypatch: pytest.MonkeyP
     assert "partial=True" in chosen
 
 
-def test_a_missing_extra_is_named(demo_outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "altair", None)
-    with pytest.raises(MissingPackageError, match=r"'magnet-arrow\[report\]'"):
-        report(HelmOutputs(demo_outputs, cache=cache))
+@pytest.mark.parametrize(
+    ("module", "extra"), [("altair", "report"), ("vl_convert", "report"), ("sklearn.svm", "stats")]
+)
+def test_a_missing_extra_is_named_before_anything_is_read(
+    module: str, extra: str, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingPackageError, match=rf"'magnet-arrow\[{extra}\]'"):
+        report(HelmRuns(outputs, cache=tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_questions_without_text(tmp_path: Path, cache: Path) -> None:
+    run = answered("m/a", "law", ["x"], [1])
+    run["scenario_state"]["request_states"][0]["instance"]["input"]["text"] = ""
+    write_run(tmp_path, run)
+    found = Elements(report(HelmRuns(tmp_path, cache=cache)).html)
+    assert "No ranking by exact_match: No sample can be a cell of a panel." in found.text
+    assert "1 as its question is empty" in found.text
+    assert found.table("Mean exact_match on split test: 1 model × 1 scenario")[1] == ["Tide", "1.000"]
+
+
+def test_strict_runs_are_all_or_none(outputs: Path, cache: Path) -> None:
+    (outputs / "runs" / "made" / "b:x=2" / "stats.json").write_text("[{")
+    with pytest.raises(BadFileError, match="b:x=2"):
+        report(HelmRuns(outputs, cache=cache, strict=True))
 
 
 @pytest.mark.slow

@@ -41,13 +41,14 @@ def report(
     """
     from magnet_arrow._text import as_size, counted, for_terminal
     from magnet_arrow.pages.report import check_file
-    from magnet_arrow.reports.report import report_of
+    from magnet_arrow.reports.report import report_of, require_packages
     from magnet_arrow.runs.helm_runs import HelmRuns
 
     file = to or Path(_file_name(source))
     if not file.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {file.parent}.", param_hint="--to")
     check_file(file)  # before much work is done
+    require_packages()
     store = open_cache(cache)
     run_ingest([source], store, partial=partial)
     runs = HelmRuns(source, cache=store, partial=partial)
