@@ -30,9 +30,10 @@ def _print_version(wanted: bool) -> None:
 def _install_completion(wanted: bool) -> None:
     if wanted:
         from magnet_arrow.cli.completion import current_shell, install
+        from magnet_arrow.cli.printing import say
 
         file, start_up = install(current_shell())
-        print(f"Completion is in {file}, and {start_up} loads it: open a new terminal.")
+        say(f"Completion is in {file}, and {start_up} loads it: open a new terminal.")
         raise typer.Exit
 
 

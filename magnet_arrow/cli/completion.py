@@ -7,6 +7,7 @@ brackets and quotes are to be quoted.
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -157,11 +158,11 @@ def install(shell: str) -> tuple[Path, Path]:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(script(shell), encoding="utf-8")
     start_up = Path.home() / ".bashrc" if shell == "bash" else Path(os.environ.get("ZDOTDIR") or Path.home()) / ".zshrc"
-    line = f'source "{file}"  # completion of magnet-arrow'
-    before = start_up.read_text(encoding="utf-8") if start_up.exists() else ""
-    if line not in before.splitlines():
-        with start_up.open("a", encoding="utf-8") as stream:
-            stream.write(f"{line}\n" if not before or before.endswith("\n") else f"\n{line}\n")
+    line = os.fsencode(f"source {shlex.quote(str(file))}  # completion of magnet-arrow\n")
+    before = start_up.read_bytes() if start_up.exists() else b""  # in any encoding
+    if line not in before:
+        with start_up.open("ab") as stream:
+            stream.write(line if not before or before.endswith(b"\n") else b"\n" + line)
     return file, start_up
 
 

@@ -207,7 +207,7 @@ def test_the_scripts_are_shown_and_installed_once(run: Run, tmp_path: Path, monk
             assert run("--install-completion").code == 0
         file = tmp_path / "data" / "magnet_arrow" / f"completion.{shell}"
         assert file.read_text() == shown.out
-        assert (tmp_path / start_up).read_text() == f'alias x=y\nsource "{file}"  # completion of magnet-arrow\n'
+        assert (tmp_path / start_up).read_text() == f"alias x=y\nsource {file}  # completion of magnet-arrow\n"
 
 
 def test_another_shell_is_an_error_in_words(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
