@@ -12,8 +12,8 @@ from magnet_arrow.evaluation.report.findings import rankings
 if TYPE_CHECKING:
     from magnet_arrow.evaluation.record import Evaluation
 
-_NAMES, _SKILL = "  predictor", "skill"
-_MIN_NAME = 24
+_MARKS, _NAMES, _SKILL = " ", "predictor", "skill"
+_MIN_NAME = 22
 """That much of a name is shown in a narrow terminal too; at the default budgets it fits in 80 columns."""
 
 
@@ -71,7 +71,7 @@ def _last(ranked: list[tuple[int | None, pl.DataFrame]]) -> tuple[int | None, pl
 def _table(ranked: list[tuple[int | None, pl.DataFrame]], own: list[str]) -> pl.DataFrame:
     _, last = _last(ranked)
     names = last["predictor"].to_list()
-    columns = {_NAMES: [*(_marked(name, own) for name in names), "  noise floor"]}
+    columns = {_MARKS: [*(_mark(name, own) for name in names), " "], _NAMES: [*names, "noise floor"]}
     for budget, ranking in ranked:
         rows = {row["predictor"]: row for row in ranking.iter_rows(named=True)}
         tied = ranking.filter(pl.lit(not _untested(ranking)), tie_group=1)["predictor"].to_list()
@@ -87,7 +87,9 @@ def _layout(ranked: list[tuple[int | None, pl.DataFrame]]) -> Layout:
     numbers = [_title(budget) for budget, _ in ranked]
     others = [number for number in numbers if number != decides]
     texts = [*numbers, _SKILL]
-    return Layout(drop=[*others, _SKILL], least={_NAMES: _MIN_NAME}, whole=texts, right=texts)
+    return Layout(
+        drop=[*others, _SKILL, _MARKS], least={_NAMES: _MIN_NAME}, whole=[_MARKS, *texts], right=texts, gap=" "
+    )
 
 
 def _title(budget: int | None) -> str:
@@ -103,7 +105,8 @@ def _text_below(ranked: list[tuple[int | None, pl.DataFrame]], own: list[str]) -
     asked = "all items" if last_budget is None else counted(last_budget, "item")
     ties = f"tied with {counted(n_tied, 'other')}" if n_tied else "without a tie"
     yield f"Order and skill: with {asked} asked. The best there, {ties}:"
-    yield _marked(last["predictor"][0], own)
+    best = last["predictor"][0]
+    yield f"{_mark(best, own)} {for_terminal(best)}"
 
 
 def _untested(ranking: pl.DataFrame) -> str | None:
@@ -112,9 +115,9 @@ def _untested(ranking: pl.DataFrame) -> str | None:
     return reasons[0] if 0 < len(reasons) == ranking.height - 1 else None
 
 
-def _marked(name: str, own: list[str]) -> str:
-    """A predictor's name, with a mark if it is no baseline."""
-    return f"{'> ' if name in own else '  '}{for_terminal(name)}"
+def _mark(name: str, own: list[str]) -> str:
+    """A sign for a predictor that is no baseline."""
+    return ">" if name in own else " "
 
 
 def _error(value: object, *, tied: bool) -> str:

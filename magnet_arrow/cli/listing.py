@@ -30,7 +30,6 @@ _SUITE_TABLES = [table.name for table in SUITE_TABLES]
 
 SOURCES = Layout(heading=["source"], drop=["run_spec"], sizes=["size_bytes"])
 COLUMNS = Layout(heading=["table"], drop=["nullable", "type"], least={"name": 32}, prose=["description"])
-RECORDS = Layout(drop=["type"], least={"column": 36})
 EXPORTED = Layout(sizes=["size_bytes"])
 SHOWN = 5
 """So many names are offered where none matches."""
@@ -221,6 +220,11 @@ def records(frame: pl.DataFrame) -> pl.DataFrame:
     """A wide frame, turned: one row per column, with its type and its values in each row of the frame."""
     values = {str(number): list(map(cell_text, row)) for number, row in enumerate(frame.iter_rows())}
     return pl.DataFrame({"column": frame.columns, "type": list(map(str, frame.dtypes)), **values})
+
+
+def records_layout(turned: pl.DataFrame) -> Layout:
+    """How `records` are fitted: a value is compared with those of the same column."""
+    return Layout(drop=["type"], least={"column": 36}, compared=turned.columns[2:])
 
 
 def values(frame: pl.DataFrame) -> pl.DataFrame:

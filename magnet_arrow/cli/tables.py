@@ -15,7 +15,7 @@ import polars as pl
 from magnet_arrow._text import as_size, for_terminal
 from magnet_arrow.cli.short_names import cells_of, raised, shortened, without_middle
 
-_GAP = "  "
+_INDENT = "  "
 _LEAST = {"whole": 12, "name": 12, "prose": 24}
 """A text or a header is made so narrow before a column is left out, unless the layout says another width."""
 _HARDLY = 3
@@ -39,7 +39,9 @@ class Layout:
         right: columns of text that is aligned right, such as numbers in words of their own.
         prose: columns whose text is wrapped between words on a terminal.
         sizes: columns of numbers of bytes; they are shown with units, and without `_bytes` in their name.
+        compared: columns whose texts are told apart from those beside them, not from those above and below.
         decimals: how many decimals floats have; by default those that they need.
+        gap: what is between columns.
     """
 
     heading: Sequence[str] = ()
@@ -49,7 +51,9 @@ class Layout:
     right: Sequence[str] = ()
     prose: Sequence[str] = ()
     sizes: Sequence[str] = ()
+    compared: Sequence[str] = ()
     decimals: int | None = None
+    gap: str = "  "
 
 
 PLAIN = Layout()
@@ -67,7 +71,7 @@ def lines(frame: pl.DataFrame, layout: Layout = PLAIN) -> Iterator[str]:
 
     rich needs seven seconds for a table of 10,000 rows, this function a tenth of a second.
     """
-    return _joined([_column(one, layout) for one in frame])
+    return _joined([_column(one, layout) for one in frame], layout.gap)
 
 
 def fitted(frame: pl.DataFrame, width: int, layout: Layout = PLAIN) -> Fitted:
@@ -81,13 +85,13 @@ def fitted(frame: pl.DataFrame, width: int, layout: Layout = PLAIN) -> Fitted:
     columns = [_clipped(_column(one, layout), width) for one in frame if one.name not in layout.heading]
     above = [name for name in layout.heading if name in frame.columns and columns]
     headings = _headings(frame.select(above), width)
-    indent = _GAP if len(set(headings)) > 1 else ""
-    kept = _kept(columns, width - len(indent), layout.drop)
-    widths = _widths(kept, width - len(indent))
-    shown, heights = _one_line_each([_fit(column, room) for column, room in zip(kept, widths, strict=True)])
-    rows = (f"{indent}{line}" for line in _joined(shown))
-    names = {column.name for column in kept}
-    left_out = [column.name for column in columns if column.name not in names]
+    indent = _INDENT if len(set(headings)) > 1 else ""
+    widths = _widths(columns, width - len(indent), layout)
+    kept = [column for column in columns if column.name in widths]
+    kept = _told_apart(kept, widths, layout.compared)
+    shown, heights = _one_line_each([_fit(column, widths[column.name]) for column in kept])
+    rows = (f"{indent}{line}" for line in _joined(shown, layout.gap))
+    left_out = [column.name for column in columns if column.name not in widths]
     return Fitted(_under_headings(rows, len(shown[0].header) if shown else 0, heights, headings), left_out)
 
 
@@ -145,25 +149,19 @@ def _size_text(value: int | None) -> str:
     return cell_text(None) if value is None else as_size(value)
 
 
-def _kept(columns: list[_Column], width: int, drop: Sequence[str]) -> list[_Column]:
-    """The columns that have room when their texts are as short as may be."""
-    last_first = [column.name for column in reversed(columns) if column.name not in drop]
-    names = {column.name for column in columns}
-    order = [name for name in (*drop, *last_first) if name in names]
-    least = {column.name: _limits(column, width)[0] + len(_GAP) for column in columns}
-    while len(least) > 1 and sum(least.values()) - len(_GAP) > width:
-        del least[order.pop(0)]
-    return [column for column in columns if column.name in least]
-
-
-def _widths(columns: list[_Column], width: int) -> list[int]:
-    """How wide each column is: texts have what is left, and then headers that would be on two lines."""
-    room = width - len(_GAP) * (len(columns) - 1)
-    limits = [_limits(column, width) for column in columns]
+def _widths(columns: list[_Column], width: int, layout: Layout) -> dict[str, int]:
+    """How wide each column is that has room; texts have what is left, and then headers that would be on two lines."""
+    limits = {column.name: _limits(column, width) for column in columns}
+    last_first = [name for name in reversed(limits) if name not in layout.drop]
+    order = [name for name in (*layout.drop, *last_first) if name in limits]
+    gap = len(layout.gap)
+    while len(limits) > 1 and sum(least + gap for least, _, _ in limits.values()) - gap > width:
+        del limits[order.pop(0)]
     if not limits:
-        return []
-    least, enough, most = map(list, zip(*limits, strict=True))
-    return raised(raised(least, enough, room), most, room)
+        return {}
+    least, enough, most = map(list, zip(*limits.values(), strict=True))
+    room = width - gap * (len(limits) - 1)
+    return dict(zip(limits, raised(raised(least, enough, room), most, room), strict=True))
 
 
 def _limits(column: _Column, width: int) -> tuple[int, int, int]:
@@ -206,6 +204,20 @@ def _fit(column: _Column, room: int) -> _Column:
     return replace(column, header=header_lines, cells=cells)
 
 
+def _told_apart(columns: list[_Column], widths: Mapping[str, int], compared: Sequence[str]) -> list[_Column]:
+    """The columns; the texts of some are shortened so that they differ from those beside them."""
+    beside = [column for column in columns if column.name in compared and column.kind == "name"]
+    if len(beside) < 2:
+        return columns
+    room = min(widths[column.name] for column in beside)
+    rows = []
+    for row in zip(*(column.cells for column in beside), strict=True):
+        short = shortened([cell for cell in row if not _is_whole(cell, room)], room)
+        rows.append([short.get(cell, cell) for cell in row])
+    cells = dict(zip([column.name for column in beside], map(list, zip(*rows, strict=True)), strict=False))
+    return [replace(column, cells=cells.get(column.name, column.cells)) for column in columns]
+
+
 def _is_whole(cell: str, room: int) -> bool:
     return len(cell) <= room and _NUMBER.fullmatch(cell) is not None
 
@@ -239,7 +251,7 @@ def _one_line_each(columns: list[_Column]) -> tuple[list[_Column], list[int]]:
     return broken, heights
 
 
-def _joined(columns: list[_Column]) -> Iterator[str]:
+def _joined(columns: list[_Column], gap: str) -> Iterator[str]:
     """Lines of columns that are padded to equal width."""
     padded = []
     for column in columns:
@@ -249,7 +261,7 @@ def _joined(columns: list[_Column]) -> Iterator[str]:
         spaces = [" " * (widest - width) for width in widths]
         pairs = zip(cells, spaces, strict=True)
         padded.append([space + cell if column.is_right else cell + space for cell, space in pairs])
-    return (_GAP.join(row).rstrip() for row in zip(*padded, strict=True))
+    return (gap.join(row).rstrip() for row in zip(*padded, strict=True))
 
 
 def _headings(values: pl.DataFrame, width: int) -> list[str]:

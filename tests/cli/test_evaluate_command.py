@@ -65,7 +65,7 @@ def test_names_and_budgets_give_way_where_there_is_no_room(
     run: Run, scores: Path, terminal: Callable[[int], None]
 ) -> None:
     options = ["--folds", "model", "--draws", 1, "--budgets"]
-    assert "  item response with factors  ." in run("evaluate", scores, *options, "4,16").out
+    assert "  item response with factors ." in run("evaluate", scores, *options, "4,16").out
     terminal(40)
     narrow = run("evaluate", scores, *options, "4,16")
     assert max(map(len, narrow.out.splitlines())) <= 40

@@ -13,6 +13,11 @@ def test_a_line_is_wrapped_between_words_and_keeps_its_indentation() -> None:
     assert wrapped(line, 20).split("\n") == ["  found 1,017 runs", "  of", "  made/owl-7b-instruct."]
     assert wrapped(line, len(line)) == line
     assert wrapped("x" * 50, 20) == "x" * 50
+    assert wrapped("rows      stats 1,430, scenario 9", 24).split("\n") == [
+        "rows      stats 1,430,",
+        "          scenario 9",
+    ]
+    assert wrapped("  " + "x" * 30 + " y", 20).split("\n") == ["  " + "x" * 30, "  y"]
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])

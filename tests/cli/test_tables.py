@@ -123,3 +123,12 @@ def test_prose_is_wrapped_between_words() -> None:
 def test_sizes_have_units() -> None:
     frame = pl.DataFrame({"size_bytes": [1, 1234567, None]})
     assert list(lines(frame, Layout(sizes=["size_bytes"]))) == ["   size", " 1 byte", "1.23 MB", "      –"]
+
+
+def test_texts_side_by_side_are_told_apart() -> None:
+    metrics = [f"bbq_metric_{kind}_bias" for kind in ("ambiguous", "unambiguous")]
+    frame = pl.DataFrame({"column": ["name"], "0": metrics[:1], "1": metrics[1:]})
+    for layout, differ in ((Layout(), False), (Layout(compared=["0", "1"]), True)):
+        _, line = fitted(frame, 36, layout).lines
+        _, first, second = line.split()
+        assert (first != second) == differ

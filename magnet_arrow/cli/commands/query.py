@@ -78,7 +78,7 @@ def head(
     json: JsonLines = False,
 ) -> None:
     """Show the first rows of a cached table: on a terminal one line per column, else one line per value."""
-    from magnet_arrow.cli.listing import RECORDS, first_rows, records, values
+    from magnet_arrow.cli.listing import first_rows, records, records_layout, values
     from magnet_arrow.storage.maintenance.sound import Reading
 
     one_form(json=json, csv=csv, full=full)
@@ -92,7 +92,8 @@ def head(
     elif full or not sys.stdout.isatty():
         print_rows(values(frame), full=True)
     else:
-        print_rows(records(frame), layout=RECORDS)
+        turned = records(frame)
+        print_rows(turned, layout=records_layout(turned))
 
 
 def export(
