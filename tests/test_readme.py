@@ -1,8 +1,9 @@
 """The README and the pages of `docs/` are run as they are: their blocks, links, and lists against the code.
 
 A `python` block is run, and prints the `text` block behind it. Of an `sh` block, lines that begin with `magnet-arrow`
-are run; a `text` block behind it is what they print together, where `...` stands for anything. A page is run from top
-to bottom, in a folder that holds the demo as `benchmark_output`, with an empty cache.
+are run; a `text` block behind it is what they print together, where `...` stands for anything. A `sql` block is a
+statement for `magnet-arrow sql`. A page is run from top to bottom, in a folder that holds the demo as
+`benchmark_output`, with an empty cache.
 """
 
 import contextlib
@@ -45,7 +46,9 @@ class Block(NamedTuple):
 
     @property
     def commands(self) -> list[str]:
-        """Those of ours, in a block for a shell."""
+        """Those of ours in a block for a shell; the one that asks a block of SQL."""
+        if self.language == "sql":
+            return [f"magnet-arrow sql {shlex.quote(self.code)}"]
         lines = self.code.splitlines() if self.language == "sh" else []
         return [line for line in lines if line.startswith("magnet-arrow ")]
 
@@ -107,7 +110,7 @@ def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def test_blocks_are_of_languages_that_are_run() -> None:
-    kinds = {"python", "sh", "text"}
+    kinds = {"python", "sh", "sql", "text"}
     for page in PAGES:
         fences = re.findall(r"^```(\w*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
         assert set(fences) <= kinds | {""}, page
