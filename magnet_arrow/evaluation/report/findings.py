@@ -41,6 +41,7 @@ class Findings:
         predictions: theirs, as `Evaluation.predictions`.
         rankings: at each budget, the smallest first and "all" last.
         budget: the one that all but the chart of budgets is about: the largest number, "all" if there is none.
+        at_budget: the predictions at `budget`.
         own: predictors that are no baselines.
         over: the factors of the intervals.
     """
@@ -49,6 +50,7 @@ class Findings:
     predictions: pl.DataFrame
     rankings: dict[BudgetOf, pl.DataFrame]
     budget: BudgetOf
+    at_budget: pl.DataFrame
     own: tuple[str, ...]
     over: Sequence[str] | None
 
@@ -70,11 +72,6 @@ class Findings:
         return [name for name in self.names if name in chosen]
 
     @property
-    def at_budget(self) -> pl.DataFrame:
-        """The predictions at `budget`."""
-        return self.predictions.filter(pl.col("budget").eq_missing(pl.lit(self.budget, pl.Int64)))
-
-    @property
     def unanswered(self) -> Unanswered:
         """How values without an answer are scored: as in a ranking, where it is known how."""
         lacking = self.predictions.filter(pl.col("predicted").is_null() & pl.col("train_mean").is_null())
@@ -94,17 +91,24 @@ def findings_of(found: "Evaluation", level: str | None, over: Sequence[str] | No
     by_level: dict[str, dict[BudgetOf, pl.DataFrame]] = {}
     for of, budget, ranking in rankings(found, level, over):
         by_level.setdefault(of, {})[budget] = ranking
-    return [
-        Findings(
-            level=of,
-            predictions=found.predictions.filter(level=of),
-            rankings=rankings,
-            budget=max((budget for budget in rankings if budget is not None), default=None),
-            own=own,
-            over=over,
-        )
-        for of, rankings in by_level.items()
-    ]
+    return [_of_level(found, of, rankings, own, over) for of, rankings in by_level.items()]
+
+
+def _of_level(
+    found: "Evaluation",
+    level: str,
+    rankings: dict[BudgetOf, pl.DataFrame],
+    own: tuple[str, ...],
+    over: Sequence[str] | None,
+) -> Findings:
+    predictions = found.predictions.filter(level=level)
+    budget = max((budget for budget in rankings if budget is not None), default=None)
+    return Findings(level, predictions, rankings, budget, predictions.filter(is_at(budget)), own, over)
+
+
+def is_at(budget: BudgetOf) -> pl.Expr:
+    """Whether a row is of this budget."""
+    return pl.col("budget").eq_missing(pl.lit(budget, pl.Int64))
 
 
 def rankings(
@@ -135,20 +139,21 @@ def errors_by_budget(of: Findings) -> pl.DataFrame:
 def references_by_budget(of: Findings) -> pl.DataFrame:
     """The errors between which a predictor is useful: `budget`, `noise_floor`, `constant` (the best one's `mae`)."""
     rows = [
-        (budget, ranking.get_column("noise_floor").mean(), _constant(of.predictions, budget))
+        (budget, ranking.get_column("noise_floor").mean(), _constant(of, budget))
         for budget, ranking in of.rankings.items()
     ]
     schema = {"budget": pl.Int64, "noise_floor": pl.Float64, "constant": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _constant(predictions: pl.DataFrame, budget: BudgetOf) -> float | None:
-    """The mean absolute error of the best constant, over the values of one predictor and their draws."""
+def _constant(of: Findings, budget: BudgetOf) -> float | None:
+    """The mean absolute error of the best constant over the values, which all predictors share, and their draws."""
+    one = of.rankings[budget].item(0, "predictor")
+    rows = of.predictions.filter(is_at(budget), pl.col("predictor") == one)
     error = (pl.col("train_median") - pl.col("actual")).abs().mean()
-    rows = predictions.filter(pl.col("budget").eq_missing(pl.lit(budget, pl.Int64)))
-    values = rows.group_by("predictor", *_VALUE, maintain_order=True).agg(error.alias("error"))
-    of_each = values.group_by("predictor", maintain_order=True).agg(pl.col("error").mean())
-    return of_each.item(0, "error") if of_each.height else None
+    values = rows.group_by(_VALUE, maintain_order=True).agg(error.alias("error"))
+    found = values.get_column("error").mean()
+    return found if isinstance(found, float) else None
 
 
 def points(of: Findings) -> pl.DataFrame:

@@ -71,7 +71,7 @@ def _budget_table(of: Findings, errors: pl.DataFrame, references: pl.DataFrame) 
     """A row for each predictor, a column for each budget; below them the best constant and the noise floor."""
     columns: dict[str, list[float | None]] = {}
     for budget in of.rankings:
-        at = pl.col("budget").eq_missing(pl.lit(budget, pl.Int64))
+        at = findings.is_at(budget)
         found = dict(errors.filter(at).select("predictor", "mae").iter_rows())
         (of_all,) = references.filter(at).iter_rows(named=True)
         columns[asked(budget)] = [*(found.get(name) for name in of.names), of_all["constant"], of_all["noise_floor"]]

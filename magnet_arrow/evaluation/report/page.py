@@ -47,7 +47,7 @@ def report_of(found: "Evaluation", level: str | None, over: Sequence[str] | None
         sections += level_sections(one, f" (level {one.level})" if len(every) > 1 else "")
     sections.append(Section("Values without an answer", _failures(found, every)))
     sections.append(Section("What was evaluated", _evaluated(found)))
-    sections.append(Section("Repeat it", _repeating(found, source)))
+    sections.append(Section("How to repeat this", _repeating(found, source)))
     versions = found.provenance["versions"]
     made_by = f"magnet-arrow {versions['magnet-arrow']}" if "magnet-arrow" in versions else "magnet-arrow"
     page = Page("Report of an evaluation", _subtitle(found), sections, f"Evaluated by {made_by}.")
