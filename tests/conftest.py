@@ -4,6 +4,7 @@ import os
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,17 @@ def quick_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def default_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders that are not there yet, without a `tmp_path` for each test: that takes as long as many a test."""
+    folder = tmp_path_factory.mktemp("default-caches")
+    return (folder / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache_dir(default_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty default cache, so that no test reads or writes the user's."""
-    path = tmp_path / "default-cache"
+    path = next(default_caches)
     monkeypatch.setenv("MAGNET_ARROW_CACHE_DIR", str(path))
     return path
 
