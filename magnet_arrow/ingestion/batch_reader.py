@@ -119,6 +119,8 @@ def _fill(folder: str, stamp: FileStamp, room: memoryview) -> bool:
     try:
         if read_into(descriptor, room) != stamp.size_bytes:
             return False
+        if stamp.tag:  # a copy of an object in this state
+            return True
         now = filesystem.open_status(descriptor)
         return stat.S_ISREG(now.st_mode) and (now.st_size, now.st_mtime_ns) == (stamp.size_bytes, stamp.mtime_ns)
     except OSError:

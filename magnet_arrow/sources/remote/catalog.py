@@ -125,22 +125,23 @@ class Catalog:
             if not isinstance(found, FileStamp):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), url) if found else not_there(url)
             try:
-                return self._copy(url, found)
+                return self._copy(url, found, () if is_last else self._ahead)
             except ReplacedError:
                 if is_last:
                     raise not_there(url) from None
                 self.look(url.rpartition("/")[0])
         raise AssertionError
 
-    def _copy(self, url: str, stamp: FileStamp) -> int:
+    def _copy(self, url: str, stamp: FileStamp, fetching: Iterable[Ahead]) -> int:
         """A copy that is fetched ahead; else one that has no name by now, and goes when it is closed."""
-        for ahead in self._ahead:
-            if ahead.wait(url, stamp) and (copy := ahead.spool.open(url, stamp)) is not None:
+        for ahead in fetching:
+            copy = ahead.spool.copy_of(url, stamp).open() if ahead.wait(url, stamp) else None
+            if copy is not None:
                 return copy
         with tempfile.TemporaryDirectory(prefix="magnet-arrow-", ignore_cleanup_errors=True) as folder:
-            spool = Spool(Path(folder))
-            fetch(self._stores, url, stamp, spool)
-            copy = spool.open(url, stamp)
+            single = Spool(Path(folder)).copy_of(url, stamp)
+            fetch(self._stores, url, stamp, single)
+            copy = single.open()
             assert copy is not None
             return copy
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from magnet_arrow.errors import MagnetError, RemoteError
 from magnet_arrow.sources.remote import stores
-from magnet_arrow.sources.remote.spool import Spool
+from magnet_arrow.sources.remote.spool import Copy, Spool, write_all
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import Address, address_of
 from magnet_arrow.sources.stamps import FileStamp
@@ -54,9 +54,9 @@ def _start(work: Coroutine[Any, Any, T]) -> "Future[T]":
     return asyncio.run_coroutine_threadsafe(work, _loop())
 
 
-def fetch(known: Stores, url: str, stamp: FileStamp, spool: Spool) -> None:
+def fetch(known: Stores, url: str, stamp: FileStamp, copy: Copy) -> None:
     """Fetch one object, and wait for it; see `_Fetch`."""
-    _start(_Fetch(known, url, stamp, spool).run()).result()
+    _start(_Fetch(known, url, stamp, copy).run()).result()
 
 
 class Ahead:
@@ -64,21 +64,28 @@ class Ahead:
 
     def __init__(self, known: Stores, spool: Spool, wanted: Iterable[tuple[str, FileStamp]], connections: int) -> None:
         self._known, self.spool = known, spool
+        self._names: frozenset[str] = frozenset()
         self._futures: dict[tuple[str, FileStamp], Future[None]] = {one: Future() for one in wanted}
         self._all = _start(self._fetch_all(connections))
 
     async def _fetch_all(self, connections: int) -> None:
+        self._names = self.spool.names()
         waiting = iter(list(self._futures.items()))
         await asyncio.gather(*(self._fetch_next(waiting) for _ in range(connections)))
 
     async def _fetch_next(self, waiting: "Iterator[tuple[tuple[str, FileStamp], Future[None]]]") -> None:
         for (url, stamp), future in waiting:
             try:
-                await _Fetch(self._known, url, stamp, self.spool).run()
+                await self._fetch(url, stamp)
             except Exception as error:
                 future.set_exception(error)
             else:
                 future.set_result(None)
+
+    async def _fetch(self, url: str, stamp: FileStamp) -> None:
+        copy = self.spool.copy_of(url, stamp)
+        if os.path.basename(copy.path) not in self._names or not copy.is_there:
+            await _Fetch(self._known, url, stamp, copy).run()
 
     def wait(self, url: str, stamp: FileStamp) -> bool:
         """Wait until an object was fetched; False if it is none of these.
@@ -102,31 +109,29 @@ class Ahead:
 
 
 class _Fetch:
-    """One object on its way into the spool."""
+    """One object on its way into its copy."""
 
-    def __init__(self, known: Stores, url: str, stamp: FileStamp, spool: Spool) -> None:
-        self._known, self._spool = known, spool
+    def __init__(self, known: Stores, url: str, stamp: FileStamp, copy: Copy) -> None:
+        self._known, self._copy = known, copy
         self._url, self._stamp, self._address = url, stamp, address_of(url)
-        self._is_packed = stamp.tag.endswith(" packed")
         self._md5 = _MD5.fullmatch(stamp.tag)
 
     async def run(self) -> None:
-        """Fetch it, unless there is a complete copy.
+        """Fetch it.
 
         Raises:
             ReplacedError: it is not the one that was listed.
             RemoteError: the store refused, did not answer, or sent other bytes than it listed.
             OSError: the copy could not be written.
         """
-        if self._spool.has(self._url, self._stamp):
-            return
         attempt = 1
+        is_small = self._stamp.size_bytes < _SMALL_BYTES and not self._copy.begun_bytes
         while True:
-            before = self._begun_bytes()
+            before = 0 if is_small else self._copy.begun_bytes
             try:
-                await self._try()
+                await (self._fetch_at_once() if is_small else self._fetch_rest())
             except Exception as error:
-                attempt = 1 if self._begun_bytes() >= before + _PROGRESS_BYTES else attempt
+                attempt = 1 if self._copy.begun_bytes >= before + _PROGRESS_BYTES else attempt
                 self._raise_unless_passing(error, attempt)
             else:
                 return
@@ -134,15 +139,12 @@ class _Fetch:
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
             attempt += 1
 
-    def _begun_bytes(self) -> int:
-        return self._spool.begun_bytes(self._url, self._stamp)
-
     def _raise_unless_passing(self, error: Exception, attempt: int) -> None:
         """Raise the error for a failed attempt, unless another one may do better."""
-        if isinstance(error, OSError | MagnetError | ReplacedError) and not isinstance(error, TimeoutError):
+        if isinstance(error, OSError | MagnetError | ReplacedError):
             raise error
         if isinstance(error, _OtherBytesError):
-            self._spool.remove(self._url, self._stamp)  # what was begun may be at fault
+            self._copy.discard_begun()  # it may be at fault
             if attempt == ATTEMPTS:
                 raise RemoteError.of(self._url, str(error), attempts=attempt)
             return
@@ -151,36 +153,40 @@ class _Fetch:
         if attempt == ATTEMPTS or not stores.is_passing(error):
             raise stores.remote_error(self._address, error, attempt)
 
-    async def _try(self) -> None:
-        descriptor = self._spool.begin(self._url, self._stamp)
+    async def _fetch_at_once(self) -> None:
+        answer = await self._ask(0)
+        data = await answer.bytes_async()
+        self._check(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
+        self._copy.write(data)
+
+    async def _fetch_rest(self) -> None:
+        descriptor = self._copy.begin()
         try:
             await self._write(descriptor)
         finally:
             os.close(descriptor)
-        self._spool.finish(self._url, self._stamp)
+        self._copy.finish()
 
     async def _write(self, descriptor: int) -> None:
         """Write what the copy lacks, and compare all of it with what was listed."""
-        begun = 0 if self._is_packed else os.fstat(descriptor).st_size
-        if begun > self._stamp.size_bytes or self._is_packed:
+        begun = 0 if self._copy.size_bytes is None else os.fstat(descriptor).st_size
+        if self._copy.size_bytes is None or begun > self._copy.size_bytes:
             os.ftruncate(descriptor, 0)
             begun = 0
         digest = hashlib.md5(usedforsecurity=False)
         size = _digest_begun(descriptor, digest, begun)
         if size < self._stamp.size_bytes or not begun:
+            os.lseek(descriptor, size, os.SEEK_SET)
             async for chunk in self._chunks(begun):
                 digest.update(chunk)
-                size += _write_at(descriptor, memoryview(chunk), size)
-        if not self._is_packed:
-            self._check(size, digest.hexdigest())
+                write_all(descriptor, memoryview(chunk))
+                size += len(chunk)
+        self._check(size, digest.hexdigest())
 
     async def _chunks(self, begin: int) -> Any:
         answer = await self._ask(begin)
         if answer is None:  # the store gives no ranges
             raise _OtherBytesError("no part of it where a part was asked for")
-        if self._stamp.size_bytes - begin < _SMALL_BYTES:
-            yield await answer.bytes_async()
-            return
         async for chunk in answer.stream(min_chunk_size=_SMALL_BYTES):
             yield chunk
 
@@ -202,7 +208,9 @@ class _Fetch:
         return answer
 
     def _check(self, size_bytes: int, md5: str) -> None:
-        listed = self._stamp.size_bytes
+        listed = self._copy.size_bytes
+        if listed is None:
+            return
         if size_bytes != listed:
             raise _OtherBytesError(f"{size_bytes} bytes in place of the {listed} that were listed")
         if self._md5 is not None and self._md5[1] != md5:
@@ -235,11 +243,3 @@ def _digest_begun(descriptor: int, digest: Any, size: int) -> int:
         digest.update(data)
         done += len(data)
     return done
-
-
-def _write_at(descriptor: int, data: memoryview, place: int) -> int:
-    size = len(data)
-    os.lseek(descriptor, place, os.SEEK_SET)
-    while data:
-        data = data[os.write(descriptor, data) :]
-    return size

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from magnet_arrow.errors import BadFileError, MagnetError, SourceNotFoundError
 from magnet_arrow.sources.remote import stores
+from magnet_arrow.sources.remote.spool import PACKED
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import Address
 from magnet_arrow.sources.stamps import FileStamp
@@ -94,7 +95,7 @@ def _pages_of_google(address: Address) -> Iterator[list[FileStamp]]:
 
 def _of_google(one: dict[str, str], begin: int) -> FileStamp:
     checksum = base64.b64decode(one.get("md5Hash") or one.get("crc32c") or "").hex()
-    packed = " packed" if one.get("contentEncoding") == "gzip" else ""
+    packed = PACKED if one.get("contentEncoding") == "gzip" else ""
     return FileStamp(
         one["name"][begin:],
         int(one["size"]),

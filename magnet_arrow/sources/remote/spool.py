@@ -12,8 +12,75 @@ from pathlib import Path
 
 from magnet_arrow.sources.stamps import FileStamp
 
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-_WRITE_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+PACKED = " packed"
+"""How the tag of an object ends that Google stores packed, and may send unpacked: its size says nothing then."""
+_BINARY = getattr(os, "O_BINARY", 0)
+_BEGUN = ".part0"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of an object in one state, which may not be there.
+
+    Attributes:
+        path: of the complete copy.
+        size_bytes: of it; None if that is not known.
+    """
+
+    path: str
+    size_bytes: int | None
+
+    def open(self) -> int | None:
+        """A descriptor, if it is there and complete."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | _BINARY)
+        except FileNotFoundError:
+            return None
+        if self.size_bytes is None or os.fstat(descriptor).st_size == self.size_bytes:
+            return descriptor
+        os.close(descriptor)  # a process was killed while it wrote a small one
+        return None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is there and complete."""
+        descriptor = self.open()
+        if descriptor is not None:
+            os.close(descriptor)
+        return descriptor is not None
+
+    def write(self, data: bytes) -> None:
+        """Write all of it at once."""
+        descriptor = _open_to_write(self.path, os.O_WRONLY | os.O_TRUNC)
+        try:
+            write_all(descriptor, memoryview(data))
+        finally:
+            os.close(descriptor)
+
+    def begin(self) -> int:
+        """A descriptor to write it to bit by bit; what was begun before is there."""
+        return _open_to_write(self.path + _BEGUN, os.O_RDWR)
+
+    @property
+    def begun_bytes(self) -> int:
+        """How much there is of a copy that was begun."""
+        try:
+            return os.stat(self.path + _BEGUN).st_size
+        except OSError:
+            return 0
+
+    def finish(self) -> None:
+        """What was begun is complete."""
+        try:
+            os.replace(self.path + _BEGUN, self.path)
+        except FileNotFoundError:  # another process was first
+            if not os.path.exists(self.path):
+                raise
+
+    def discard_begun(self) -> None:
+        """Remove what was begun."""
+        with contextlib.suppress(OSError):
+            os.unlink(self.path + _BEGUN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,58 +89,37 @@ class Spool:
 
     folder: Path
 
-    def open(self, url: str, stamp: FileStamp) -> int | None:
-        """A descriptor of a complete copy, which has the object's date; None if there is none."""
+    def copy_of(self, url: str, stamp: FileStamp) -> Copy:
+        """The copy of an object as it was listed, which may not be there."""
+        state = f"{url}\n{stamp.size_bytes}\n{stamp.mtime_ns}\n{stamp.tag}".encode("utf-8", "surrogateescape")
+        name = hashlib.blake2b(state, digest_size=8).hexdigest()
+        return Copy(os.path.join(self.folder, name), None if stamp.tag.endswith(PACKED) else stamp.size_bytes)
+
+    def names(self) -> frozenset[str]:
+        """The names of all copies, complete and begun."""
         try:
-            descriptor = os.open(self._path(url, stamp), _OPEN_FLAGS)
+            return frozenset(os.listdir(self.folder))
         except FileNotFoundError:
-            return None
-        os.utime(descriptor, ns=(stamp.mtime_ns, stamp.mtime_ns))
-        return descriptor
-
-    def has(self, url: str, stamp: FileStamp) -> bool:
-        """Whether there is a complete copy."""
-        return os.path.exists(self._path(url, stamp))
-
-    def begun_bytes(self, url: str, stamp: FileStamp) -> int:
-        """How much there is of a copy that was begun."""
-        try:
-            return os.stat(f"{self._path(url, stamp)}.part0").st_size
-        except OSError:
-            return 0
-
-    def begin(self, url: str, stamp: FileStamp) -> int:
-        """A descriptor to write a copy to; it may hold the beginning already."""
-        path = f"{self._path(url, stamp)}.part0"
-        try:
-            return os.open(path, _WRITE_FLAGS, 0o666)
-        except FileNotFoundError:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            return os.open(path, _WRITE_FLAGS, 0o666)
-
-    def finish(self, url: str, stamp: FileStamp) -> None:
-        """The copy is complete."""
-        path = self._path(url, stamp)
-        try:
-            os.replace(f"{path}.part0", path)
-        except FileNotFoundError:  # another process was first
-            if not os.path.exists(path):
-                raise
-
-    def remove(self, url: str, stamp: FileStamp) -> None:
-        """Remove a copy, complete or begun, if there is one."""
-        path = self._path(url, stamp)
-        for name in (path, f"{path}.part0"):
-            with contextlib.suppress(OSError):
-                os.unlink(name)
+            return frozenset()
 
     def remove_all(self, folder: str, stamps: Iterable[FileStamp]) -> None:
         """Remove the copies of the files of a folder, and the spool's folder if nothing is left in it."""
         for stamp in stamps:
-            self.remove(f"{folder}/{stamp.name}", stamp)
+            with contextlib.suppress(OSError):
+                os.unlink(self.copy_of(f"{folder}/{stamp.name}", stamp).path)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
-    def _path(self, url: str, stamp: FileStamp) -> str:
-        state = f"{url}\n{stamp.size_bytes}\n{stamp.mtime_ns}\n{stamp.tag}".encode("utf-8", "surrogateescape")
-        return os.path.join(self.folder, hashlib.blake2b(state, digest_size=8).hexdigest())
+
+def write_all(descriptor: int, data: memoryview) -> None:
+    """Write all bytes to a descriptor."""
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _open_to_write(path: str, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_CREAT | _BINARY, 0o666)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return os.open(path, flags | os.O_CREAT | _BINARY, 0o666)

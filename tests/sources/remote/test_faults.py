@@ -17,7 +17,7 @@ from magnet_arrow import ingest, verify
 from magnet_arrow.errors import RemoteError
 from magnet_arrow.sources.remote import fetching
 from magnet_arrow.sources.remote.catalog import CATALOG
-from magnet_arrow.sources.remote.spool import Spool
+from magnet_arrow.sources.remote.spool import Copy, Spool
 from magnet_arrow.sources.stamps import FileStamp
 
 pytest.importorskip("obstore")
@@ -102,10 +102,20 @@ def test_a_run_that_is_replaced_meanwhile_is_read_in_its_new_state(
         server.put(url.split("/")[2], key, file.read_bytes())
         status(412)(answer)
 
-    proxy.spoil(SOME, swap, 1)
+    proxy.spoil(f"{file.parent.name}{SOME}", swap, 1)
+    report = ingest(url, tmp_path / "cache")
+    assert [str(one) for one in report.rejected] == []
+    assert report.runs == 3
+    assert verify(url, tmp_path / "cache").is_equal
+
+
+def test_an_object_that_only_seemed_to_be_replaced_is_read(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
+) -> None:
+    url = filled(server, outputs)
+    proxy.spoil(SOME, status(412), 1)
     report = ingest(url, tmp_path / "cache")
     assert (report.runs, report.rejected) == (3, ())
-    assert verify(url, tmp_path / "cache").is_equal
 
 
 def test_a_run_that_is_replaced_again_and_again_is_rejected(
@@ -159,7 +169,7 @@ def begin_copy(cache: Path, url: str, share: float) -> int:
     stamp = CATALOG.kind_of(url)
     assert isinstance(stamp, FileStamp)
     with tempfile.TemporaryDirectory() as folder:
-        fetching.fetch(CATALOG._stores, url, stamp, Spool(Path(folder)))
+        fetching.fetch(CATALOG._stores, url, stamp, Spool(Path(folder)).copy_of(url, stamp))
         [copy] = Path(folder).iterdir()
         (cache / "fetched").mkdir(parents=True)
         (cache / "fetched" / f"{copy.name}.part0").write_bytes(copy.read_bytes()[: int(stamp.size_bytes * share)])
@@ -198,11 +208,11 @@ def test_a_full_disk_rejects_what_did_not_fit_and_the_next_ingest_reads_it(
 ) -> None:
     url = filled(server, outputs)
 
-    def full(self: Spool, url: str, stamp: FileStamp) -> int:
+    def full(self: Copy, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Spool, "begin", full)
+        patch.setattr(Copy, "write", full)
         report = ingest(url, tmp_path / "cache")
     assert (report.runs, {one.found for one in report.rejected}) == (0, {"No space left on device"})
     assert ingest(url, tmp_path / "cache").runs == 3
