@@ -67,14 +67,11 @@ def _reference_lines(references: pl.DataFrame, x: Any) -> list[Chart]:
 
 
 def behind(ranking: pl.DataFrame) -> Chart:
-    """How much larger each predictor's error is than the best one's, with intervals; ties are filled points."""
+    """How much larger each predictor's error is than the best one's, with intervals, in the colour of its tie group."""
     alt = charts.altair()
     rows = ranking.with_columns(
         pl.col("behind").fill_null(0.0),
-        pl.when(pl.col("tie_group") == 1)
-        .then(pl.lit("not separable from the best"))
-        .otherwise(pl.lit("worse"))
-        .alias("tie"),
+        pl.when(pl.col("tie_group") == 1).then(pl.lit(_TIES[0])).otherwise(pl.lit(_TIES[1])).alias("tie"),
     )
     y = alt.Y("predictor:N", sort=rows.get_column("predictor").to_list(), title=None)
     base = alt.Chart(_data(rows)).encode(y=y, color=_tie_colour())
@@ -85,7 +82,7 @@ def behind(ranking: pl.DataFrame) -> Chart:
     return alt.layer(zero, intervals, points).properties(width=_WIDTH - 80, height=alt.Step(_STEP))
 
 
-_TIES = ["not separable from the best", "worse"]
+_TIES = ["tie group 1", "later tie groups"]
 
 
 def _tie_colour() -> Any:

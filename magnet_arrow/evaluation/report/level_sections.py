@@ -116,8 +116,8 @@ def _ranking(of: Findings) -> list[Block]:
     blocks: list[Block] = []
     if of.ranking.height > 1:
         caption = (
-            "How much larger the error is than that of the best predictor, with an interval of 95%. Which predictors "
-            "are not separable from the best is decided with Holm's correction for all pairs."
+            "How much larger the error is than that of the best predictor, with an interval of 95%. Tie group 1 ends "
+            "before the first predictor that is separable from the best, by Holm's correction for all pairs."
         )
         alt = f"How far {counted(of.ranking.height - 1, 'predictor')} are behind {of.names[0]}."
         blocks.append(Figure(svg(charts.behind(of.ranking)), alt, caption))
