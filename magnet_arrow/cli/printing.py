@@ -94,13 +94,17 @@ def print_rows(
     else:
         table = fitted(frame, width, layout or PLAIN)
         stream.writelines(f"{line}\n" for line in table.lines)
-        say_what_is_left_out(table.left_out)
+        _say_what_is_left_out(table.left_out)
 
 
-def say_what_is_left_out(columns: Sequence[str]) -> None:
+def _say_what_is_left_out(columns: Sequence[str]) -> None:
     """A line under a table that has no room for some columns."""
     if columns:
-        complain(f"Left out: {', '.join(columns)}; --full or --json shows all.")
+        more = f" and {len(columns) - _NAMED} more" if len(columns) > _NAMED else ""
+        complain(f"Left out: {', '.join(columns[:_NAMED])}{more}; --full or --json shows all.")
+
+
+_NAMED = 12
 
 
 def _escaped(text: str) -> str:

@@ -33,7 +33,8 @@ class Layout:
 
     Attributes:
         heading: columns whose values a terminal shows above their rows, once for all neighbours.
-        drop: columns to leave out of a narrow table, the first one first; then the others, the last one first.
+        drop: columns to leave out of a narrow table, the first one first; then columns without any value, and then
+            the others, the last one first.
         least: how narrow the texts and the header of a column become before others are left out.
         whole: columns of text that is never shortened, such as ranges of numbers.
         right: columns of text that is aligned right, such as numbers in words of their own.
@@ -152,8 +153,10 @@ def _size_text(value: int | None) -> str:
 def _widths(columns: list[_Column], width: int, layout: Layout) -> dict[str, int]:
     """How wide each column is that has room; texts have what is left, and then headers that would be on two lines."""
     limits = {column.name: _limits(column, width) for column in columns}
-    last_first = [name for name in reversed(limits) if name not in layout.drop]
-    order = [name for name in (*layout.drop, *last_first) if name in limits]
+    empty = {column.name for column in columns if set(column.cells) == {cell_text(None)}}
+    others = [column.name for column in reversed(columns) if column.name not in layout.drop]
+    others.sort(key=lambda name: name not in empty)
+    order = [name for name in (*layout.drop, *others) if name in limits]
     gap = len(layout.gap)
     while len(limits) > 1 and sum(least + gap for least, _, _ in limits.values()) - gap > width:
         del limits[order.pop(0)]

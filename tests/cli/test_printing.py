@@ -1,11 +1,13 @@
 """What a terminal shows of messages: no word and no number is cut."""
 
 import sys
+from collections.abc import Callable
 
+import polars as pl
 import pytest
 from rich.text import Text
 
-from magnet_arrow.cli.printing import complain, stderr, wrapped
+from magnet_arrow.cli.printing import complain, print_rows, stderr, wrapped
 
 
 def test_a_line_is_wrapped_between_words_and_keeps_its_indentation() -> None:
@@ -51,3 +53,16 @@ def test_colours_of_progress_bars(
         monkeypatch.setenv(name, value)
     stderr().print(Text("red", style="bold red"))
     assert tuple(capsys.readouterr()) == ("", shown)
+
+
+def test_of_many_columns_that_are_left_out_twelve_are_named(
+    capsys: pytest.CaptureFixture[str], terminal: Callable[[int], None]
+) -> None:
+    terminal(40)
+    for number in (16, 40):
+        print_rows(pl.DataFrame({f"column_{place:02}": ["x" * 12] for place in range(number)}))
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 4
+    assert "column_13" in err
+    assert "and 1 more; --full" in " ".join(err.split())
+    assert "and 25 more; --full" in " ".join(err.split())

@@ -132,3 +132,9 @@ def test_texts_side_by_side_are_told_apart() -> None:
         _, line = fitted(frame, 36, layout).lines
         _, first, second = line.split()
         assert (first != second) == differ
+
+
+def test_columns_without_a_value_give_way_before_others() -> None:
+    frame = pl.DataFrame({"a": ["x" * 20], "none": [None], "b": ["y" * 20]}, schema_overrides={"none": pl.String})
+    assert fitted(frame, 43, Layout(least={"a": 20, "b": 20})).left_out == ["none"]
+    assert fitted(frame, 41, Layout(least={"a": 20, "b": 20})).left_out == ["none", "b"]
