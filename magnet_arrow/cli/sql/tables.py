@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 RUNS, REJECTS, SCORES, SAMPLES = "runs", "rejects", "scores", "samples"
 NAMES = (*TABLES, RUNS, REJECTS, SCORES, SAMPLES)
+_LISTING = re.compile("show|information_schema|duckdb_|pg_|pragma_|sqlite_")
+"""How words begin that ask which tables there are."""
 
 
 class Tables:
@@ -25,14 +27,15 @@ class Tables:
     Args:
         snapshot: of the cache.
         connection: where they go.
-        statement: its text. Where it names no table (`SHOW TABLES`), all are there to be listed.
+        statement: its text. One that lists tables (`SHOW TABLES`) finds all of them.
     """
 
     def __init__(self, snapshot: "Snapshot", connection: "DuckDBPyConnection", statement: str) -> None:
         self._snapshot = snapshot
         words = set(re.findall(r"\w+", statement.lower()))
         named = [name for name in NAMES if name in words]
-        self._found: dict[str, Any] = {name: self._table(name, is_named=bool(named)) for name in named or NAMES}
+        listed = NAMES if not named and any(map(_LISTING.match, words)) else ()
+        self._found: dict[str, Any] = {name: self._table(name, is_named=bool(named)) for name in named or listed}
         for name, table in self._found.items():
             connection.register(name, table)
 

@@ -157,7 +157,7 @@ def _has_its_texts(array: pa.Array) -> bool:
     """Whether a column that is read as a dictionary has all that it refers to, which Arrow does not look at."""
     if not pa.types.is_dictionary(array.type):
         return True
-    last = pc.max(array.indices).as_py()
+    last = pc.largest(array.indices)
     return last is None or last < len(array.dictionary)
 
 
