@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 
 from magnet_arrow._forks import require_threads
+from magnet_arrow._progress import watched
 from magnet_arrow._text import counted
 from magnet_arrow.decode.anomalies import add_counts
 from magnet_arrow.decode.documents import Buffer
@@ -24,7 +26,7 @@ from magnet_arrow.helm.releases import ALWAYS_WRITTEN, FIRST, Era, era_of
 from magnet_arrow.ingestion.ingester import Ingester
 from magnet_arrow.ingestion.reading import Found, where_of
 from magnet_arrow.ingestion.rejection import ReadModeError, not_read, rejected_of, said, unfit
-from magnet_arrow.ingestion.rules import Progress, ReadMode, Rules, StampedRun
+from magnet_arrow.ingestion.rules import Progress, ReadMode, Rules, StampedRun, step_of
 from magnet_arrow.ingestion.run_reader import is_streamed, stamps_of
 from magnet_arrow.pages import card, few
 from magnet_arrow.records.row_group import Batch
@@ -145,14 +147,17 @@ class ValidationReport:
 
 
 def validate(
-    source: layout.Source, *, follow_links: bool = True, progress: Callable[[Progress], None] | None = None
+    source: layout.Source,
+    *,
+    follow_links: bool = True,
+    progress: Callable[[Progress], None] | Literal[False] | None = None,
 ) -> ValidationReport:
     """Read every run of a source as an ingest would, without a cache.
 
     Args:
         source: an outputs folder, its parent or its `runs`, a suite, a run, a pattern, or a list of such.
         follow_links: as for `ingest`.
-        progress: called now and then.
+        progress: called now and then; None and False as for `ingest`.
 
     Raises:
         SourceNotFoundError: nothing there, or no run in it.
@@ -165,8 +170,8 @@ def validate(
     """
     require_threads()
     found = layout.find_all(source, follow_links=follow_links)
-    look = _Validation([(place, stamps_of(place)) for place in found.places], progress)
-    findings = look.through()
+    with watched(progress, step_of) as reported:
+        findings = _Validation([(place, stamps_of(place)) for place in found.places], reported).through()
     runs = tuple(one for one in findings if one.folder)
     suites = tuple(one for one in findings if not one.folder and (one.size_bytes or one.unexpected))
     return ValidationReport(runs, suites, found.notes, found.rejected)

@@ -13,7 +13,9 @@ from functools import partial
 from itertools import accumulate, groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Literal
 
+from magnet_arrow._progress import watched
 from magnet_arrow._text import counted
 from magnet_arrow.cache import Cache
 from magnet_arrow.checks.json_diff import Difference
@@ -24,7 +26,7 @@ from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.run_place import is_utf8, place_of
 from magnet_arrow.ingestion.parallel import process_pool
 from magnet_arrow.ingestion.reading import where_of, why_not_kept
-from magnet_arrow.ingestion.rules import Progress
+from magnet_arrow.ingestion.rules import Progress, step_of
 from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.pages import card, few
 from magnet_arrow.restore.run_files import kept_names
@@ -105,7 +107,7 @@ def verify(
     cache: Cache | str | os.PathLike[str] | None = None,
     *,
     follow_links: bool = True,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress], None] | Literal[False] | None = None,
 ) -> VerifyReport:
     """Rebuild every file of a source from the cache, and compare it with the original.
 
@@ -116,7 +118,7 @@ def verify(
         source: as for `ingest`.
         cache: the cache or its folder; None for the default one.
         follow_links: as for `ingest`.
-        progress: called now and then.
+        progress: called now and then; None and False as for `ingest`.
 
     Raises:
         SourceNotFoundError: nothing there, or no run in it.
@@ -134,7 +136,8 @@ def verify(
     begin = time.monotonic()
     plan = _Plan(Cache.coerce(cache).snapshot())
     plan.list(source, follow_links=follow_links)
-    found = _compared(plan, progress)
+    with watched(progress, step_of) as reported:
+        found = _compared(plan, reported)
     return VerifyReport(
         runs=found.n_runs,
         files=found.n_files,

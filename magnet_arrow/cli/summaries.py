@@ -7,37 +7,21 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import polars as pl
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.progress import Progress as Bar
 
 from magnet_arrow._text import as_options, as_size, counted
 from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.layout import RUN_FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from magnet_arrow.checks.json_diff import Difference
     from magnet_arrow.checks.validate import Findings, ValidationReport
     from magnet_arrow.checks.verify import VerifyReport
-    from magnet_arrow.evaluation.evaluate import EvaluationProgress
-    from magnet_arrow.export.parquet import ExportProgress
     from magnet_arrow.helm.releases import Era
     from magnet_arrow.ingestion.api import IngestReport
-    from magnet_arrow.ingestion.rules import Progress
     from magnet_arrow.storage.maintenance.check import CheckReport
     from magnet_arrow.storage.maintenance.compact import Compacted
 
@@ -355,56 +339,3 @@ def first_of(texts: Sequence[str], *, rest: str = "") -> str:
     if len(texts) > SHOWN:
         lines.append(f"… and {len(texts) - SHOWN:,} more{rest}.")
     return "\n".join(lines)
-
-
-@contextmanager
-def progress_bar(console: Console) -> "Iterator[Callable[[Progress], None] | None]":
-    """A bar with bytes, rate and time left; None if stderr is no terminal."""
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (
-        BarColumn(),
-        TaskProgressColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[runs]}", markup=False),
-    )
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None, runs="")
-
-        def show(state: "Progress") -> None:
-            runs = f"run {state.runs_done:,} of {state.runs_total:,}"
-            rejected = f", {state.rejected:,} rejected" if state.rejected else ""
-            bar.update(task, completed=state.bytes_done, total=state.bytes_total, runs=runs + rejected)
-
-        yield show
-
-
-@contextmanager
-def folds_bar(console: Console) -> "Iterator[Callable[[EvaluationProgress], None] | None]":
-    """A bar with folds; None if stderr is no terminal."""
-    if not console.is_terminal:
-        yield None
-        return
-    text = TextColumn("{task.completed} of {task.total} folds")
-    with Bar(BarColumn(), TaskProgressColumn(), text, TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda state: bar.update(task, completed=state.done, total=state.folds)
-
-
-@contextmanager
-def rows_bar(console: Console) -> "Iterator[Callable[[ExportProgress], None] | None]":
-    """A bar with rows and the present table; None if stderr is no terminal."""
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.fields[table]}"))
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None, table="")
-
-        def show(state: "ExportProgress") -> None:
-            bar.update(task, completed=state.rows_done, total=state.rows_total, table=state.table)
-
-        yield show

@@ -7,8 +7,10 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future,
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from magnet_arrow._progress import Step, watched
+from magnet_arrow._text import counted
 from magnet_arrow.errors import SettingError, WorkersLostError
 from magnet_arrow.evaluation.harness.budgets import BUDGETS, Budget, check_budgets
 from magnet_arrow.evaluation.harness.calls import OF_OTHERS, Answer, said
@@ -56,7 +58,7 @@ def evaluate(
     families: Families = None,
     timeout: float | None = None,
     executor: Executor | None = None,
-    progress: Callable[[EvaluationProgress], None] | None = None,
+    progress: Callable[[EvaluationProgress], None] | Literal[False] | None = None,
 ) -> Evaluation:
     """What predictors predict of models, runs or items that they have not seen, next to the actual scores.
 
@@ -84,7 +86,7 @@ def evaluate(
         timeout: seconds for each predictor in each fold.
         executor: runs folds in its workers; predictors must be importable there. Results are the same with any number
             of workers.
-        progress: called after each fold, or after several.
+        progress: called after each fold, or after several; None and False as for `ingest`.
 
     Raises:
         SettingError: an argument has an impossible value, or several predictors have one name.
@@ -121,7 +123,8 @@ def evaluate(
         budgets = BUDGETS if folds in BY_MODEL and target != "run" else (0,)
     noise = score_noise(matrix, alone=made[0].alone)
     job = Job(matrix, noise, made, chosen, target, check_budgets(budgets), draws, seed, timeout)
-    answers = _all_answers(job, executor, progress or _ignore)
+    with watched(progress, _step_of) as report:
+        answers = _all_answers(job, executor, report or _ignore)
     if not answers:
         more = " and more" if target == "item" else ""
         raise SettingError(
@@ -130,6 +133,10 @@ def evaluate(
             found=", ".join(map(str, job.budgets)),
         )
     return Evaluation(prediction_frame(job, answers), _provenance(job, folds))
+
+
+def _step_of(progress: EvaluationProgress) -> Step:
+    return Step(progress.done, progress.folds, f"{progress.done:,} of {counted(progress.folds, 'fold')}")
 
 
 def _ignore(_: EvaluationProgress) -> None:

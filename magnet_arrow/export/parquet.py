@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnet_arrow import _arrow_compute as pc
 from magnet_arrow import _durable
+from magnet_arrow._progress import Step, watched
 from magnet_arrow._text import counted, of_system, where_to_write
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import (
@@ -67,6 +68,10 @@ class ExportProgress:
     rows_total: int
 
 
+def _step_of(progress: ExportProgress) -> Step:
+    return Step(progress.rows_done, progress.rows_total, progress.table)
+
+
 @dataclass(frozen=True, slots=True)
 class ExportedTable:
     """What was written of a table."""
@@ -84,7 +89,7 @@ def export_tables(
     tables: Sequence[str] = (),
     partition_by: str | None = None,
     reading: sound.Reading = sound.STRICT,
-    progress: Callable[[ExportProgress], None] | None = None,
+    progress: Callable[[ExportProgress], None] | Literal[False] | None = None,
 ) -> tuple[ExportedTable, ...]:
     """Write everything that is cached as plain Parquet, one folder per table, and a README that explains them.
 
@@ -98,7 +103,7 @@ def export_tables(
         partition_by: a column with one value per row. Tables that have it are divided into one folder per value.
         reading: whether damaged runs are excluded (the whole cache is read twice then). Its `tell` is called for what
             is excluded, for stale runs, and for each folder of a killed export that was removed.
-        progress: called after each batch.
+        progress: called after each batch; None and False as for `ingest`.
 
     Raises:
         NoRunsError: the cache is empty.
@@ -115,7 +120,8 @@ def export_tables(
     if partition_by is not None:
         _check_partition(partition_by, handles)
     done = []
-    with writing_to(own_folder(to, "An export"), reading.tell) as folder, sound.going_on():
+    shown = watched(progress, _step_of)
+    with writing_to(own_folder(to, "An export"), reading.tell) as folder, sound.going_on(), shown as report:
         rows_total = sum(handle.n_rows for handle in handles)
         rows_done = 0
         for handle in handles:
@@ -125,8 +131,8 @@ def export_tables(
                 # Without this, freed memory stays with the process: a peak of 354 MB where 131 were in use at once.
                 pa.default_memory_pool().release_unused()
                 rows_done += batch.num_rows
-                if progress is not None:
-                    progress(ExportProgress(handle.table.name, rows_done, rows_total))
+                if report is not None:
+                    report(ExportProgress(handle.table.name, rows_done, rows_total))
             writer.close()
             done.append(_exported(handle, folder))
         runs = runs_table(snapshot, damaged)

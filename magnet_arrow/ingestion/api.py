@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
+from magnet_arrow._progress import watched
 from magnet_arrow._text import as_size, counted
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheError, Rejected
@@ -14,7 +15,7 @@ from magnet_arrow.helm import layout
 from magnet_arrow.ingestion.execution import Ingestion
 from magnet_arrow.ingestion.parallel.settings import WorkerSettings
 from magnet_arrow.ingestion.plan import Plan, vanished_runs
-from magnet_arrow.ingestion.rules import Progress, Rules
+from magnet_arrow.ingestion.rules import Progress, Rules, step_of
 from magnet_arrow.pages import card, few
 from magnet_arrow.storage import manifest
 from magnet_arrow.storage.snapshot import Snapshot
@@ -114,7 +115,7 @@ def ingest(
     workers: int | None = None,
     memory_bytes: int | None = None,
     executor: Executor | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress], None] | Literal[False] | None = None,
 ) -> IngestReport:
     """Ingest every run of a source into a cache. Of runs that have not changed only the files' dates are looked at.
 
@@ -139,7 +140,8 @@ def ingest(
             not bound the workers of an executor.
         executor: reads in place of processes of our own, on other machines too if they share the file system
             (`dask.distributed.Client.get_executor()`). Its workers must be able to import this package. It stays open.
-        progress: called now and then; if other processes read, when one has finished a task.
+        progress: called now and then; if other processes read, when one has finished a task. None for a bar on a
+            terminal or a line in a notebook, if it takes more than two seconds; False for neither.
 
     Raises:
         SourceNotFoundError: nothing there, or no run in it.
@@ -160,7 +162,8 @@ def ingest(
     ingestion = Ingestion(cache.path, cache.snapshot_to_ingest(), rules)
     plan = ingestion.plan(found.places, retry=retry)
     plan.vanished = vanished_runs(found, ingestion.snapshot, plan.sources, runs)
-    done = ingestion.execute(plan, settings, prune=prune, progress=progress)
+    with watched(progress, step_of) as report:
+        done = ingestion.execute(plan, settings, prune=prune, progress=report)
     rejected = [*found.rejected, *(bad.rejected for bad in [*plan.rejected, *done.rejected])]
     return IngestReport(
         runs=done.runs,

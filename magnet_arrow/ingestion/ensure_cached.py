@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from magnet_arrow._progress import watched
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import BadFileError, CacheError, CacheLockedError, CacheNotWritableError, Rejected, warn
 from magnet_arrow.helm.layout import RunPlace
@@ -10,7 +11,7 @@ from magnet_arrow.ingestion.api import CacheLike
 from magnet_arrow.ingestion.execution import Ingestion
 from magnet_arrow.ingestion.parallel.settings import WorkerSettings
 from magnet_arrow.ingestion.plan import Plan, is_same_state
-from magnet_arrow.ingestion.rules import Rules
+from magnet_arrow.ingestion.rules import Rules, step_of
 from magnet_arrow.query import kept_frames
 from magnet_arrow.storage.manifest import RejectedRun
 from magnet_arrow.storage.snapshot import Snapshot
@@ -58,7 +59,8 @@ def ensure_cached(
     error = None
     if plan.pending:
         try:
-            ingestion.execute(plan, WorkerSettings())
+            with watched(None, step_of) as report:
+                ingestion.execute(plan, WorkerSettings(), progress=report)
         except (CacheNotWritableError, CacheLockedError) as refused:
             error = refused
         kept_frames.follow(before, ingestion.snapshot)

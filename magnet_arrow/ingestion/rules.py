@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
+from magnet_arrow._progress import Step
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.records.row_group import Batch
 from magnet_arrow.sources.file import Fingerprint
@@ -32,6 +33,13 @@ class Progress:
     runs_total: int
     run: str
     rejected: int
+
+
+def step_of(progress: Progress) -> Step:
+    """What a bar shows of it."""
+    rejected = f", {progress.rejected:,} rejected" if progress.rejected else ""
+    runs = f"run {progress.runs_done:,} of {progress.runs_total:,}{rejected}"
+    return Step(progress.bytes_done, progress.bytes_total, runs, of_bytes=True)
 
 
 class Sink(Protocol[T_co]):

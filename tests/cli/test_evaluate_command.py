@@ -89,11 +89,11 @@ def test_progress_ends_before_the_table_begins(
     before = []
 
     @contextlib.contextmanager
-    def progress() -> Iterator[None]:
+    def watched(*_: object) -> Iterator[None]:
         yield None
         before.append(capsys.readouterr().out)
 
-    monkeypatch.setattr("magnet_arrow.cli.commands.evaluate.folds_progress", progress)
+    monkeypatch.setattr("magnet_arrow.evaluation.evaluate.watched", watched)
     ended = run("evaluate", scores, "--folds", "model", "--draws", 1, "--budgets", 4)
     assert (ended.code, before) == (0, [""])
 

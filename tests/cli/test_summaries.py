@@ -1,26 +1,20 @@
-import io
 import json
 
 import polars as pl
 import pytest
-from rich.console import Console
 
 from magnet_arrow.cli.summaries import (
     as_json,
     first_of,
     ingest_facts,
     ingest_summary,
-    progress_bar,
     rejection,
     rows_as_json,
-    rows_bar,
     unexpected_lines,
     without_empty,
 )
 from magnet_arrow.errors import Rejected
-from magnet_arrow.export.parquet import ExportProgress
 from magnet_arrow.ingestion.api import IngestReport
-from magnet_arrow.ingestion.rules import Progress
 
 REJECTED = Rejected(run="s/r", file="stats.json", reason="Not JSON.", byte=3)
 
@@ -126,41 +120,3 @@ def test_of_many_the_first_five_are_shown(count: int, last: str | None) -> None:
     lines = first_of(list(map(str, range(count))), rest="; look there").splitlines()
     assert lines[:5] == ["0", "1", "2", "3", "4"][:count]
     assert (lines[-1] if lines else None) == last
-
-
-def test_the_bar_shows_bytes_and_runs_on_a_terminal() -> None:
-    console = Console(file=io.StringIO(), width=120, force_terminal=True)
-    with progress_bar(console) as progress:
-        assert progress
-        progress(
-            Progress(
-                bytes_done=500_000,
-                bytes_total=2_000_000,
-                runs_done=3,
-                runs_total=10,
-                run="s/[/b]",
-                rejected=1,
-            )
-        )
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "25%" in text
-    assert "0.5/2.0 MB" in text
-    assert "run 3 of 10, 1 rejected" in text
-
-
-def test_a_bar_shows_rows_and_the_table_in_hand() -> None:
-    console = Console(file=io.StringIO(), width=120, force_terminal=True)
-    with rows_bar(console) as progress:
-        assert progress
-        progress(ExportProgress("stats", rows_done=1, rows_total=4))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "25%" in text
-    assert "stats" in text
-
-
-def test_there_is_no_bar_where_nobody_would_see_it() -> None:
-    console = Console(file=io.StringIO(), force_terminal=False)
-    with progress_bar(console) as progress, rows_bar(console) as rows:
-        assert progress is None
-        assert rows is None
-    assert console.file.getvalue() == ""  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 import contextlib
 import json as json_text
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -12,7 +12,7 @@ from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, Csv, Full, Json, one_form
-from magnet_arrow.cli.printing import complain, print_rows, stderr, terminal_width, wrapped
+from magnet_arrow.cli.printing import complain, print_rows, terminal_width, wrapped
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -119,7 +119,7 @@ def evaluate(
     *names, source = arguments
     own = _loaded(names)
     with stdout_for_data() as data:
-        with folds_progress() as progress, _executor(workers) as executor:
+        with _executor(workers) as executor:
             found = evaluation_of(
                 own if no_baselines else [*own, *_baselines()],
                 _scores(source, cache),
@@ -131,7 +131,6 @@ def evaluate(
                 families=families,
                 timeout=timeout,
                 executor=executor,
-                progress=progress,
             )
         if parquet is not None:
             found.to_parquet(parquet)
@@ -198,15 +197,6 @@ def _budgets(text: str) -> list[Any]:
         if part != "all" and not part.isdecimal():
             raise typer.BadParameter(f"{part!r} is neither a number nor all.", param_hint="--budgets")
     return [part if part == "all" else int(part) for part in parts]
-
-
-@contextlib.contextmanager
-def folds_progress() -> Iterator[Callable[[Any], None] | None]:
-    """A function that shows progress on stderr; None if that is no terminal."""
-    from magnet_arrow.cli.summaries import folds_bar
-
-    with folds_bar(stderr()) as progress:
-        yield progress
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import typer
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, FollowLinks, Json, Sources
-from magnet_arrow.cli.printing import complain, say, stderr
+from magnet_arrow.cli.printing import complain, say
 
 if TYPE_CHECKING:
     from magnet_arrow.cache import Cache
@@ -71,12 +71,10 @@ def ingest(
 
 
 def run_ingest(paths: list[str], store: "Cache", **options: Any) -> "IngestReport":
-    """Call `magnet_arrow.ingest` with a progress bar; `options` are its arguments."""
-    from magnet_arrow.cli.summaries import progress_bar
+    """Call `magnet_arrow.ingest`; `options` are its arguments."""
     from magnet_arrow.ingestion.api import ingest
 
-    with progress_bar(stderr()) as progress:
-        return ingest(paths, store, progress=progress, **options)
+    return ingest(paths, store, **options)
 
 
 def ingest_code(report: "IngestReport") -> ExitCode:

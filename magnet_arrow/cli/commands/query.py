@@ -10,7 +10,7 @@ from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, Csv, Full, Json, JsonLines, SkipDamaged, one_form, table_name
-from magnet_arrow.cli.printing import complain, print_rows, stderr
+from magnet_arrow.cli.printing import complain, print_rows
 
 
 def ls(
@@ -131,22 +131,19 @@ def export(
     import polars as pl
 
     from magnet_arrow.cli.listing import EXPORTED
-    from magnet_arrow.cli.summaries import rows_bar
     from magnet_arrow.export.parquet import export_tables, remove_leftovers
     from magnet_arrow.storage.maintenance.sound import Reading
 
     told: list[str] = []
     for path in remove_leftovers(to):
         complain(f"{path} was removed: it was left by an export that was killed.")
-    with rows_bar(stderr()) as progress:
-        exported = export_tables(
-            open_cache(cache),
-            to,
-            tables=tables or (),
-            partition_by=partition_by,
-            reading=Reading(skip_damaged, told.append),
-            progress=progress,
-        )
+    exported = export_tables(
+        open_cache(cache),
+        to,
+        tables=tables or (),
+        partition_by=partition_by,
+        reading=Reading(skip_damaged, told.append),
+    )
     print_rows(pl.DataFrame(exported), json=json, layout=EXPORTED)
     for text in [*told, f"The tables are in {to}"]:
         complain(text)

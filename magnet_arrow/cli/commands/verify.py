@@ -9,7 +9,7 @@ from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, FollowLinks, Json, Sources
-from magnet_arrow.cli.printing import complain, say, stderr
+from magnet_arrow.cli.printing import complain, say
 
 
 def validate(paths: Sources, follow_links: FollowLinks = True, json: Json = False) -> None:
@@ -23,13 +23,11 @@ def validate(paths: Sources, follow_links: FollowLinks = True, json: Json = Fals
         as_json,
         findings_text,
         first_of,
-        progress_bar,
         validation_facts,
         validation_summary,
     )
 
-    with progress_bar(stderr()) as progress:
-        found = validate(paths, follow_links=follow_links, progress=progress)
+    found = validate(paths, follow_links=follow_links)
     if json:
         print(as_json(validation_facts(found)))
     else:
@@ -49,14 +47,12 @@ def verify(paths: Sources, cache: CacheDir = None, follow_links: FollowLinks = T
     from magnet_arrow.cli.summaries import (
         as_json,
         first_of,
-        progress_bar,
         verify_facts,
         verify_reasons,
         verify_summary,
     )
 
-    with progress_bar(stderr()) as progress:
-        report = verify(paths, open_cache(cache), follow_links=follow_links, progress=progress)
+    report = verify(paths, open_cache(cache), follow_links=follow_links)
     if not report.runs:
         complain("No run of this source is cached. `magnet-arrow ingest PATH` reads runs into the cache.")
     if json:
