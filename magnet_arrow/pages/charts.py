@@ -86,9 +86,9 @@ def _config() -> dict[str, Any]:
         "aria": False,  # the page says what a chart shows; its parts would be read one by one
         "background": "transparent",
         "font": _FONT,
-        "axis": {**titles, "gridColor": line, "domainColor": muted, "tickColor": muted, "labelLimit": 260},
-        "legend": {**titles, "labelLimit": 260},
-        "header": {**titles, "labelLimit": 260},
+        "axis": {**titles, "gridColor": line, "domainColor": muted, "tickColor": muted, "labelLimit": 400},
+        "legend": {**titles, "labelLimit": 400},
+        "header": {**titles, "labelLimit": 400},
         "title": {"color": text, "subtitleColor": muted},
         "text": {"color": text},
         "view": {"stroke": line},

@@ -287,8 +287,24 @@ def test_strict_runs_are_all_or_none(outputs: Path, cache: Path) -> None:
 def test_large_dumps(shared_dumps: Callable[[str], Path], cache: Path) -> None:
     page = report(HelmRuns(shared_dumps("mmlu"), cache=cache)).html
     assert len(page.encode()) < 2_000_000
-    head, *rows = Elements(page).table("Mean exact_match on split test: 5 models × 57 scenarios")
-    assert (len(head), len(rows)) == (6, 57)
+    cells, right = {}, defaultdict(list)
+    for folder in folders(shared_dumps("mmlu") / "benchmark_output"):
+        spec = read(folder, "run_spec")
+        subject, model = spec["scenario_spec"]["args"]["subject"], spec["adapter_spec"]["model"]
+        own = [one["stats"]["exact_match"] for one in samples(folder) if one["split"] == "test"]
+        cells[f"MMLU: {subject}", model] = f"{mean(own):.3f}"
+        right[model] += own
+    found = Elements(page)
+    head, *rows = found.table("Mean exact_match on split test: 5 models × 57 scenarios")
+    shown = {(row[0], model): cell for row in rows for model, cell in zip(head[1:], row[1:], strict=True)}
+    assert {cell: score for cell, score in shown.items() if score != "–"} == cells
+    assert len(rows) == 57
+    forest, bars = re.findall(r"<figure>.*?</figure>", page, re.DOTALL)
+    assert len(re.findall(r'<path [^>]*fill="var\(--accent\)"', forest)) == len(right) == 5
+    counts = [
+        int(text) for text in re.findall(r"mark-text role-mark.*?</g>", bars) for text in re.findall(r">(\d+)<", text)
+    ]
+    assert (len(counts), sum(counts)) == (11, 1017)
 
 
 def test_several_metrics(tmp_path: Path, cache: Path) -> None:

@@ -161,9 +161,7 @@ def errors_by(table: pl.DataFrame, column: str, shown: Sequence[str]) -> Chart:
     names = {f"mae {place}": name for place, name in enumerate(shown)}
     rows = table.select(column, *names).unpivot(index=column, variable_name="of", value_name="mae")
     rows = rows.with_columns(pl.col("of").replace_strict(names).alias("predictor"))
-    y = alt.Y(
-        f"{column}:N", sort=table.get_column(column).to_list(), title=None, axis=alt.Axis(grid=True, labelLimit=400)
-    )
+    y = alt.Y(f"{column}:N", sort=table.get_column(column).to_list(), title=None, axis=alt.Axis(grid=True))
     x = alt.X("mae:Q", title=_ERROR, axis=_few_ticks())
     base = alt.Chart(_data(rows)).mark_point(filled=True, size=50, opacity=0.9)
     return base.encode(x=x, y=y, color=_colour(shown), shape=_shape(shown)).properties(
