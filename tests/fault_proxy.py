@@ -32,7 +32,7 @@ class Proxy:
 
     Attributes:
         endpoint: its address.
-        requests: method and path of each request, with the range if one was asked for.
+        requests: path of each GET request, with the range if one was asked for.
         n_bytes: bytes of the bodies that were passed on.
         gives_ranges: whether it answers ranges itself.
         faults: for requests whose path matches a pattern, what is done to so many answers.
@@ -46,7 +46,7 @@ class Proxy:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def spoil(self, pattern: str, fault: Spoil, times: int = 1_000_000) -> None:
-        """Spoil answers to GET requests whose path matches."""
+        """Spoil answers to requests whose path matches."""
         self.faults.append([re.compile(pattern), fault, times])
 
     def fault_of(self, path: str) -> Spoil | None:
@@ -71,9 +71,15 @@ def running(server: str) -> Iterator[Proxy]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_HEAD(self) -> None:
+            self._answer(is_head=True)
+
         def do_GET(self) -> None:
+            proxy.requests.append(f"{unquote(self.path)} {self.headers.get('Range', '')}".strip())
+            self._answer()
+
+        def _answer(self, *, is_head: bool = False) -> None:
             ranged = self.headers.get("Range", "")
-            proxy.requests.append(f"{unquote(self.path)} {ranged}".strip())
             fault = proxy.fault_of(unquote(self.path))
             answer = _ask(server, self.path, dict(self.headers))
             if ranged and answer.status == 200 and proxy.gives_ranges:
@@ -86,6 +92,8 @@ def running(server: str) -> Iterator[Proxy]:
                 self.send_header(name, value)
             self.send_header("Content-Length", str(length))
             self.end_headers()
+            if is_head:
+                return
             with contextlib.suppress(OSError):
                 self.wfile.write(answer.body)
             proxy.n_bytes += len(answer.body)

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import random
 import re
 import threading
 from collections.abc import Coroutine, Iterable, Iterator
@@ -24,8 +23,6 @@ from magnet_arrow.sources.stamps import FileStamp
 
 CONNECTIONS = 32
 """Objects that are fetched at once by all processes together."""
-ATTEMPTS = 5
-_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 10.0
 _SMALL_BYTES = 1 << 20
 """An object below this size is written at once, a larger one as it comes."""
 _PROGRESS_BYTES = 8 << 20
@@ -108,6 +105,10 @@ class Ahead:
             self._all.result()
 
 
+async def _pause(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
 class _Fetch:
     """One object on its way into its copy."""
 
@@ -133,11 +134,15 @@ class _Fetch:
             except Exception as error:
                 attempt = 1 if self._copy.begun_bytes >= before + _PROGRESS_BYTES else attempt
                 self._raise_unless_passing(error, attempt)
+                await _pause(stores.pause_s(attempt, await self._asked_pause_s(error)))
             else:
                 return
-            pause_s = min(_MAX_PAUSE_S, _FIRST_PAUSE_S * 2 ** (attempt - 1))
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
             attempt += 1
+
+    async def _asked_pause_s(self, error: Exception) -> float | None:
+        if not stores.is_busy(error) or self._known.is_signed(self._address):
+            return None
+        return await asyncio.to_thread(stores.ask_for_pause, self._address)
 
     def _raise_unless_passing(self, error: Exception, attempt: int) -> None:
         """Raise the error for a failed attempt, unless another one may do better."""
@@ -145,12 +150,12 @@ class _Fetch:
             raise error
         if isinstance(error, _OtherBytesError):
             self._copy.discard_begun()  # it may be at fault
-            if attempt == ATTEMPTS:
+            if attempt == stores.ATTEMPTS:
                 raise RemoteError.of(self._url, str(error), attempts=attempt)
             return
         if self._known.may_sign(self._address, error):
             return
-        if attempt == ATTEMPTS or not stores.is_passing(error):
+        if attempt == stores.ATTEMPTS or not stores.is_passing(error):
             raise stores.remote_error(self._address, error, attempt)
 
     async def _fetch_at_once(self) -> None:

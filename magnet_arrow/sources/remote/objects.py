@@ -5,7 +5,9 @@ listing of obstore's.
 """
 
 import base64
+import http.client
 import json
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -105,9 +107,18 @@ def _of_google(one: dict[str, str], begin: int) -> FileStamp:
 
 
 def _json(url: str) -> Any:
+    """A page of Google's list, asked for again if the store does not give it for a moment."""
     request = urllib.request.Request(url, headers={"Accept": "application/json"})
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
-        return json.load(answer)
+    attempt = 1
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+                return json.load(answer)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            if attempt == stores.ATTEMPTS or not stores.is_passing(error):
+                raise
+            time.sleep(stores.pause_s(attempt, stores.retry_after_s(error)))
+            attempt += 1
 
 
 def _said(address: Address, error: Exception) -> Exception:

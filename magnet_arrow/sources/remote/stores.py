@@ -5,9 +5,12 @@ they are obstore's alone, and nothing here reads, keeps or shows them.
 """
 
 import os
+import random
 import re
 import threading
 import urllib.error
+import urllib.parse
+import urllib.request
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 S3_ENDPOINT, GCS_ENDPOINT = "AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"
 """Variables that name another server than Amazon's or Google's."""
+_SERVERS = {"s3": "https://s3.{}.amazonaws.com", "gs": "https://storage.googleapis.com"}
 _CREDENTIALS = {
     "s3": ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
     "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"),
@@ -30,6 +34,9 @@ _TIMEOUTS = {"timeout": timedelta(days=7), "read_timeout": _WITHOUT_ANSWER, "con
 """Of a request as a whole, which may bring a large object, and of waiting for more of it."""
 _RETRIES: Any = {"max_retries": 4, "retry_timeout": _WITHOUT_ANSWER}
 """Of listings. Objects are asked for again by `fetching`, which knows how much it has of them."""
+ATTEMPTS = 5
+"""How often something is asked for that a store does not give for a moment."""
+_FIRST_PAUSE_S, _MAX_PAUSE_S, _MAX_ASKED_S = 0.1, 10.0, 120.0
 _PASSING = frozenset({408, 429, *range(500, 600)})
 _STATUS = re.compile(r"non-2xx status code: (\d+) ?([A-Za-z -]*)")
 _REFUSED = frozenset({401, 403})
@@ -95,7 +102,7 @@ def _new_store(address: Address, *, signed: bool, retries: bool) -> "ObjectStore
         client["default_headers"] = {"accept-encoding": "gzip"}
         return GCSStore(address.bucket, **options | ({"base_url": server} if server else {}))
     region = _region()
-    return S3Store(address.bucket, region=region, endpoint=server or f"https://s3.{region}.amazonaws.com", **options)
+    return S3Store(address.bucket, region=region, endpoint=server or _SERVERS["s3"].format(region), **options)
 
 
 def endpoint(scheme: str) -> str:
@@ -133,6 +140,39 @@ def is_passing(error: Exception) -> bool:
     """Whether a request that failed may succeed a moment later."""
     status = status_of(error)[0]
     return status is None or status in _PASSING
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether a store refused a request since there are too many."""
+    return status_of(error)[0] in (429, 503)
+
+
+def pause_s(attempt: int, asked_s: float | None = None) -> float:
+    """How long to wait after a failed attempt; at least as long as the store asked for, within reason."""
+    pause = min(_MAX_PAUSE_S, _FIRST_PAUSE_S * 2 ** (attempt - 1)) * random.uniform(0.5, 1.5)
+    return float(max(pause, min(asked_s or 0.0, _MAX_ASKED_S)))
+
+
+def retry_after_s(error: Exception) -> float | None:
+    """How long a store asks to wait, by the header of its answer."""
+    asked = error.headers.get("Retry-After", "") if isinstance(error, urllib.error.HTTPError) else ""
+    return float(asked) if asked.isdecimal() else None
+
+
+def ask_for_pause(address: Address) -> float | None:
+    """How long a store asks to wait that is busy. Obstore does not show it, so the object is asked about once more."""
+    request = urllib.request.Request(url_of(address), method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=_WITHOUT_ANSWER.total_seconds()):
+            return None
+    except OSError as error:
+        return retry_after_s(error)
+
+
+def url_of(address: Address) -> str:
+    """The address of an object in the web."""
+    server = endpoint(address.scheme) or _SERVERS[address.scheme].format(_region())
+    return f"{server}/{address.bucket}/{urllib.parse.quote(address.key)}"
 
 
 def remote_error(address: Address, error: Exception, attempts: int = 1) -> RemoteError:

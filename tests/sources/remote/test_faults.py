@@ -1,6 +1,7 @@
 """What becomes of an ingest when a store refuses, cuts, corrupts or replaces what was listed."""
 
 import errno
+import itertools
 import os
 import re
 import tempfile
@@ -15,7 +16,7 @@ from test_buckets import filled
 
 from magnet_arrow import ingest, verify
 from magnet_arrow.errors import RemoteError
-from magnet_arrow.sources.remote import fetching
+from magnet_arrow.sources.remote import fetching, stores
 from magnet_arrow.sources.remote.catalog import CATALOG
 from magnet_arrow.sources.remote.spool import Copy, Spool
 from magnet_arrow.sources.stamps import FileStamp
@@ -27,7 +28,7 @@ SOME = r"/stats\.json"
 @pytest.fixture
 def proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """A proxy in front of the server, which the environment names."""
-    monkeypatch.setattr(fetching, "_FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(stores, "_FIRST_PAUSE_S", 0.0)
     with fault_proxy.running(server.endpoint) as running:
         monkeypatch.setenv("AWS_ENDPOINT_URL", running.endpoint)
         yield running
@@ -87,6 +88,38 @@ def test_what_stays_rejects_the_run_and_no_other(
     report = ingest(url, tmp_path / "cache")
     assert (report.runs, report.skipped, report.rejected) == (1, 2, ())
     assert not (tmp_path / "cache" / "fetched").exists()
+
+
+@pytest.mark.parametrize(("asked", "least_s"), [({"Retry-After": "7"}, 7.0), ({}, 0.0)])
+def test_a_busy_store_says_how_long_to_wait(
+    asked: dict[str, str],
+    least_s: float,
+    server: Server,
+    proxy: Proxy,
+    outputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paused: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+
+    monkeypatch.setattr(fetching, "_pause", pause)
+    url = filled(server, outputs)
+    proxy.spoil(f"a:x=1{SOME}", status(503, **asked), 2)  # to the request, and to the question how long to wait
+    assert ingest(url, tmp_path / "cache", workers=1).runs == 3
+    assert paused
+    assert max(paused) == least_s
+
+
+def test_pauses_grow_and_differ_and_are_never_too_long() -> None:
+    pauses = [[stores.pause_s(attempt) for _ in range(20)] for attempt in range(1, 5)]
+    assert all(max(earlier) < 2 * max(later) for earlier, later in itertools.pairwise(pauses))
+    assert all(len(set(some)) > 1 for some in pauses)
+    assert stores.pause_s(100) <= 15
+    assert stores.pause_s(1, 30.0) == 30
+    assert stores.pause_s(1, 1e9) == 120
 
 
 def test_a_run_that_is_replaced_meanwhile_is_read_in_its_new_state(
