@@ -8,6 +8,7 @@ import polars as pl
 from magnet_arrow._near_names import did_you_mean_pattern, near_names
 from magnet_arrow._text import counted
 from magnet_arrow.cache import Cache, runs_frame
+from magnet_arrow.cli.summaries import SHOWN
 from magnet_arrow.cli.tables import Layout, cell_text
 from magnet_arrow.errors import NoRunsError
 from magnet_arrow.helm.layout import RUN_FILES, Source
@@ -31,8 +32,6 @@ _SUITE_TABLES = [table.name for table in SUITE_TABLES]
 SOURCES = Layout(heading=["source"], drop=["run_spec"], sizes=["size_bytes"])
 COLUMNS = Layout(heading=["table"], drop=["nullable", "type"], least={"name": 32}, prose=["description"])
 EXPORTED = Layout(sizes=["size_bytes"])
-SHOWN = 5
-"""So many names are offered where none matches."""
 
 
 def runs_layout(listed: pl.DataFrame) -> Layout:
