@@ -1,7 +1,7 @@
 """Frames as lines of text: whole, or fitted to the width of a terminal.
 
 In a pipe a table is whole: every column, and one line per row. On a terminal no line is wider. What gives way, in this
-order: headers, which take two lines; names, which lose what most of them share, or their middle; columns.
+order: headers, which take up to three lines; names, which lose what most of them share, or their middle; columns.
 """
 
 import re
@@ -20,6 +20,9 @@ _LEAST = {"whole": 12, "name": 12, "prose": 24}
 """A text or a header is made so narrow before a column is left out, unless the layout says another width."""
 _HARDLY = 3
 """A header that is so much wider than its column is not worth a second line."""
+_MOST_LINES = 3
+_WORD = re.compile(r"[^ _./:,-]*[ _./:,-]|[^ _./:,-]+")
+"""A word of a header, with what is behind it; a header is broken between words."""
 _MEASURED = 2
 """Of a longer text than four widths of the terminal, two widths of each end are looked at."""
 _NUMBER = re.compile(r"[-+]?[0-9][0-9.,:eE+-]{0,24}")
@@ -107,7 +110,7 @@ def cell_text(value: Any, decimals: int | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column as text: its header, on one line or on two, and its cells, each on one line unless it is prose."""
+    """A column as text: its header, on one line or on more, and its cells, each on one line unless it is prose."""
 
     name: str
     header: list[str]
@@ -151,7 +154,7 @@ def _size_text(value: int | None) -> str:
 
 
 def _widths(columns: list[_Column], width: int, layout: Layout) -> dict[str, int]:
-    """How wide each column is that has room; texts have what is left, and then headers that would be on two lines."""
+    """How wide each column is that has room; texts have what is left, and then headers that would be on more lines."""
     limits = {column.name: _limits(column, width) for column in columns}
     empty = {column.name for column in columns if set(column.cells) == {cell_text(None)}}
     others = [column.name for column in reversed(columns) if column.name not in layout.drop]
@@ -172,7 +175,8 @@ def _limits(column: _Column, width: int) -> tuple[int, int, int]:
     (header,) = column.header
     one_line = cells_of(header)
     widest = min(column.widest, width) if column.kind != "whole" else column.widest
-    two_lines = max(map(cells_of, _on_two_lines(header))) if one_line > widest + _HARDLY else one_line
+    two_lines = _narrowest(header, 2) if one_line > widest + _HARDLY else one_line
+    three_lines = _narrowest(header, _MOST_LINES) if one_line > widest + _HARDLY else one_line
     least = widest
     if column.kind == "name":
         numbers = (cells_of(cell) for cell in column.cells if _NUMBER.fullmatch(cell))
@@ -180,31 +184,48 @@ def _limits(column: _Column, width: int) -> tuple[int, int, int]:
     elif column.kind == "prose":
         least = min(widest, column.least)
     return (
-        max(least, min(two_lines, column.least)),
+        max(least, min(three_lines, column.least)),
         max(widest, min(two_lines, width)),
         max(widest, min(one_line, width)),
     )
 
 
-def _on_two_lines(header: str) -> list[str]:
-    """A header, broken where both lines are shortest; on one line if it has no such place."""
-    breaks = [match.end() for match in re.finditer(r"[ _./:,-]", header[:-1])]
-    halves = [[header[:at].rstrip(), header[at:]] for at in breaks]
-    return min([[header], *halves], key=lambda half: max(map(cells_of, half)))
+def _header_lines(header: str, room: int) -> list[str]:
+    """A header on as few lines as it takes in so many cells; without its middle if they are more than three."""
+    found = [""]
+    for word in _WORD.findall(header):
+        if found[-1] and cells_of(found[-1] + word) > room:
+            found.append(word)
+        else:
+            found[-1] += word
+    fits = len(found) <= _MOST_LINES and all(cells_of(line) <= room for line in found)
+    return found if fits else [without_middle(header, room)]
+
+
+def _narrowest(header: str, n_lines: int) -> int:
+    """The least width in which a header takes no more than so many lines."""
+    words = [cells_of(word) for word in _WORD.findall(header)]
+    widths = range(max(words, default=0), cells_of(header))
+    return next(
+        (
+            width
+            for width in widths
+            if len(found := _header_lines(header, width)) <= n_lines and "".join(found) == header
+        ),
+        cells_of(header),
+    )
 
 
 def _fit(column: _Column, room: int) -> _Column:
     """The column, made so narrow."""
     (header,) = column.header
-    fits = [[header], _on_two_lines(header), [without_middle(header, room)]]
-    header_lines = next(lines for lines in fits if max(map(cells_of, lines)) <= max(room, 1))
     cells = column.cells
     if column.kind == "prose":
         cells = ["\n".join(_wrapped(cell, room)) for cell in cells]
     elif column.kind == "name":
         short = shortened([cell for cell in cells if not _is_whole(cell, room)], room)
         cells = [short.get(cell, cell) for cell in cells]
-    return replace(column, header=header_lines, cells=cells)
+    return replace(column, header=_header_lines(header, max(room, 1)), cells=cells)
 
 
 def _told_apart(columns: list[_Column], widths: Mapping[str, int], compared: Sequence[str]) -> list[_Column]:
