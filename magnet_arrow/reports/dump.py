@@ -72,7 +72,7 @@ class MetricPanel:
         except MissingPackageError:
             raise
         except MagnetError as error:
-            return cls(name, runs, found, why_not=error.reason, note=note)
+            return cls(name, runs, found, why_not=said(error), note=note)
 
     @property
     def lower_is_better(self) -> bool:
@@ -131,6 +131,12 @@ class Dump:
     def without_metric(self) -> int:
         """How many readable runs have no main metric."""
         return self.scores[METRIC].null_count() if self.scores.width else 0
+
+
+def said(error: MagnetError) -> str:
+    """What an error says, in sentences, without what a user of Python could do."""
+    found = error.found and f"Found: {error.found}."
+    return " ".join(filter(None, (error.message, found))) if error.message else error.reason.capitalize()
 
 
 def _those(summarized: SummarizedRuns, places: Iterable[int]) -> OneCommit:

@@ -11,7 +11,7 @@ from magnet_arrow.evaluation.audit import WRONG_KEYS, audit_items
 from magnet_arrow.pages import Block, Figure, Paragraph, Section, Table, charts
 from magnet_arrow.predictions.panel import Panel
 from magnet_arrow.predictions.panel_files import ITEM, SCORE
-from magnet_arrow.reports.dump import Dump, MetricPanel
+from magnet_arrow.reports.dump import Dump, MetricPanel, said
 from magnet_arrow.reports.question_texts import QuestionTexts
 
 MAX_QUESTIONS, LEAST_QUESTIONS = 20, 3
@@ -75,7 +75,7 @@ def _audited(scores: Panel) -> tuple[pl.DataFrame | None, str]:
     except MissingPackageError:
         raise
     except MagnetError as error:
-        return None, error.reason
+        return None, said(error)
 
 
 def _spread(scores: Panel, audited: pl.DataFrame | None) -> pl.DataFrame:

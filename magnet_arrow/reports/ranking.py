@@ -11,7 +11,7 @@ from magnet_arrow.evaluation.win_rates import win_rates
 from magnet_arrow.pages import Block, Figure, Paragraph, Section, Table, charts
 from magnet_arrow.predictions.metrics import METRIC, SPLIT, metric
 from magnet_arrow.predictions.panel import Panel
-from magnet_arrow.reports.dump import Dump, MetricPanel
+from magnet_arrow.reports.dump import Dump, MetricPanel, said
 from magnet_arrow.reports.labels import LABEL
 
 MAX_METRICS = 8
@@ -82,7 +82,7 @@ def _by_win_rate(dump: Dump) -> Iterator[Block]:
         rates = win_rates(cells, lower_is_better={item: metric(name).lower_is_better for item, name in names.items()})
         found = rank(rates, lower_is_better=False)
     except MagnetError as error:
-        yield Paragraph(f"No ranking by mean win rate: {error.reason}")
+        yield Paragraph(f"No ranking by mean win rate: {said(error)}")
         return
     if len(rates.items) == 1:
         yield Paragraph("No ranking by mean win rate: there is one scenario on which models can be compared.")
