@@ -191,7 +191,7 @@ def test_ci_runs_the_readmes_own_two_commands() -> None:
 @pytest.mark.parametrize("page", LINKED, ids=names(LINKED))
 def test_links_inside_the_project_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)\s]+)\)", prose(page))
-    assert targets or page not in PAGES
+    assert targets
     for target in targets:
         path, _, anchor = target.partition("#")
         file = (page.parent / path).resolve() if path else page
