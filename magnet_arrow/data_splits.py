@@ -375,7 +375,7 @@ def _cached(selected: Selected, *, go_on: str) -> CachedRuns:
 
 def _ingest(runs: HelmRuns, *, include_partial: bool) -> Selected:
     """Ingest the present state of runs; earlier rejections do not count, and an older state is an error."""
-    selected = look_at(runs.places, runs.cache, partial=include_partial, retry=True)
+    selected = look_at(runs.places, runs.cache, partial=include_partial, retry=True, progress=runs.progress)
     if selected.error is not None:
         raise selected.error
     return selected

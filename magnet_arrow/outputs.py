@@ -57,7 +57,7 @@ class _OfRuns(HasReadOptions, Frames, Summaries):
 
 
 class HelmSuite(_OfRuns):
-    """A folder of runs that HELM made together; `cache`, `partial` and `strict` apply to its runs, see `HelmRuns`."""
+    """A folder of runs that HELM made together; all arguments but `path` are for its runs, see `HelmRuns`."""
 
     __slots__ = ("path",)
 
@@ -68,9 +68,10 @@ class HelmSuite(_OfRuns):
         cache: CacheLike = None,
         partial: bool | None = None,
         strict: bool | None = None,
+        progress: bool | None = None,
     ) -> None:
         self.path = layout.named_folder(path)
-        self._options = ReadOptions.of(None, cache, partial, strict)
+        self._options = ReadOptions.of(None, cache, partial, strict, progress)
 
     @property
     def name(self) -> str:
@@ -107,25 +108,41 @@ class HelmSuites(_OfRuns, Sequence[HelmSuite]):
         cache: where frames are kept; by default that of `source`, else the user's.
         partial: as `HelmRuns`; by default as `source` does.
         strict: as `HelmRuns`; by default as `source` does.
+        progress: as `HelmRuns`; by default as `source` does.
     """
 
     __slots__ = ("_suites",)
 
     def __init__(
-        self, source: Source, *, cache: CacheLike = None, partial: bool | None = None, strict: bool | None = None
+        self,
+        source: Source,
+        *,
+        cache: CacheLike = None,
+        partial: bool | None = None,
+        strict: bool | None = None,
+        progress: bool | None = None,
     ) -> None:
-        self._options = ReadOptions.of(source, cache, partial, strict)
+        self._options = ReadOptions.of(source, cache, partial, strict, progress)
         paths = dict.fromkeys(_suite_paths(source))
         self._suites = tuple(HelmSuite(path, **self._options.arguments) for path in paths)
 
     @classmethod
     def coerce(
-        cls, source: Source, *, cache: CacheLike = None, partial: bool | None = None, strict: bool | None = None
+        cls,
+        source: Source,
+        *,
+        cache: CacheLike = None,
+        partial: bool | None = None,
+        strict: bool | None = None,
+        progress: bool | None = None,
     ) -> "HelmSuites":
         """`source` itself if it is a `HelmSuites` with these options, else a new one."""
-        if isinstance(source, HelmSuites) and source._options.replaced(cache, partial, strict) == source._options:
+        if (
+            isinstance(source, HelmSuites)
+            and source._options.replaced(cache, partial, strict, progress) == source._options
+        ):
             return source
-        return cls(source, cache=cache, partial=partial, strict=strict)
+        return cls(source, cache=cache, partial=partial, strict=strict, progress=progress)
 
     @property
     def places(self) -> tuple[RunPlace, ...]:
@@ -170,6 +187,7 @@ class HelmOutputs(_OfRuns):
         cache: where frames are kept; by default the user's.
         partial: for its runs, as `HelmRuns`.
         strict: for its runs, as `HelmRuns`.
+        progress: for its runs, as `HelmRuns`.
 
     Raises:
         SourceNotFoundError: there is no such folder, or it is no outputs folder.
@@ -187,10 +205,11 @@ class HelmOutputs(_OfRuns):
         cache: CacheLike = None,
         partial: bool | None = None,
         strict: bool | None = None,
+        progress: bool | None = None,
     ) -> None:
         self.path = find_outputs(root_dir)
         self._root = layout.named_folder(root_dir)
-        self._options = ReadOptions.of(None, cache, partial, strict)
+        self._options = ReadOptions.of(None, cache, partial, strict, progress)
 
     @classmethod
     def demo(cls, cache: CacheLike = None) -> Self:
@@ -206,9 +225,10 @@ class HelmOutputs(_OfRuns):
         cache: CacheLike = None,
         partial: bool | None = None,
         strict: bool | None = None,
+        progress: bool | None = None,
     ) -> "HelmOutputs":
         """`source` itself if it is a `HelmOutputs` with these options, else a new one."""
-        options = ReadOptions.of(source, cache, partial, strict)
+        options = ReadOptions.of(source, cache, partial, strict, progress)
         if not isinstance(source, HelmOutputs):
             return cls(source, **options.arguments)
         return source if options == source._options else cls(source._root, **options.arguments)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from magnet_arrow import HelmRuns, _progress, ingest, validate, verify
+from magnet_arrow import HelmOutputs, HelmRuns, _progress, ingest, validate, verify
 from magnet_arrow._progress import Step, watched
 from magnet_arrow.export.parquet import ExportProgress, _step_of
 from magnet_arrow.ingestion.rules import Progress, step_of
@@ -84,6 +84,8 @@ def test_frames_that_ingest_what_the_cache_lacks_show_it_too(outputs: Path, cach
     assert "run 3 of 3" in shown[0]
     with terminal() as shown:
         runs.stats()
+        HelmRuns(outputs, cache=cache.with_name("other"), progress=False).stats()
+        HelmOutputs(outputs, cache=cache.with_name("third"), progress=False).suites().runs().stats()
     assert shown == [""]
 
 

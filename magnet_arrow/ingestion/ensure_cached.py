@@ -36,7 +36,12 @@ class Ensured:
 
 
 def ensure_cached(
-    places: Sequence[RunPlace], cache: CacheLike = None, *, partial: bool = False, retry: bool = False
+    places: Sequence[RunPlace],
+    cache: CacheLike = None,
+    *,
+    partial: bool = False,
+    retry: bool = False,
+    progress: bool = True,
 ) -> Ensured:
     """A snapshot that has these runs as they are now: what is missing or has changed is ingested.
 
@@ -45,6 +50,7 @@ def ensure_cached(
         cache: the cache or its folder.
         partial: ingest what is there of a run that lacks files or has one that ends early.
         retry: read runs again that an earlier ingest has rejected.
+        progress: show how far it is, where somebody watches.
 
     Raises:
         CacheNotWritableError: a run is not in the cache at all, and can't be put there.
@@ -59,7 +65,7 @@ def ensure_cached(
     error = None
     if plan.pending:
         try:
-            with watched(None, step_of) as report:
+            with watched(None if progress else False, step_of) as report:
                 ingestion.execute(plan, WorkerSettings(), progress=report)
         except (CacheNotWritableError, CacheLockedError) as refused:
             error = refused

@@ -101,7 +101,7 @@ class Dump:
     @classmethod
     def of(cls, runs: HelmRuns) -> "Dump":
         """Everything that the sections need. New and changed runs are ingested first."""
-        selected = look_at(runs.places, runs.cache, partial=runs.partial)
+        selected = look_at(runs.places, runs.cache, partial=runs.partial, progress=runs.progress)
         cached = CachedRuns(selected.snapshot, selected.keys)
         if not cached.keys:
             return cls(runs, cached, selected.left_out, pl.DataFrame(), ())

@@ -35,6 +35,7 @@ class HelmRun(HasReadOptions, Frames, Summaries):
         cache: where frames are kept; by default the user's.
         partial: as in `HelmRuns`. Without it, the frames of a partial run raise.
         strict: for `dataframe`; the run's own frames raise in any case.
+        progress: as of `HelmRuns`.
     """
 
     __slots__ = ("_place", "path")
@@ -46,10 +47,11 @@ class HelmRun(HasReadOptions, Frames, Summaries):
         cache: CacheLike = None,
         partial: bool | None = None,
         strict: bool | None = None,
+        progress: bool | None = None,
     ) -> None:
         self._place = path if isinstance(path, RunPlace) else None
         self.path = path.path if isinstance(path, RunPlace) else layout.named_folder(path)
-        self._options = ReadOptions.of(None, cache, partial, strict)
+        self._options = ReadOptions.of(None, cache, partial, strict, progress)
 
     @property
     def name(self) -> str:
@@ -155,6 +157,8 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames, Summaries):
             as in `source`.
         strict: raise if a run would be excluded, or read in an older state because the cache cannot be written. By
             default as in `source`.
+        progress: show how far an ingest for a frame is, on a terminal or in a notebook, if it takes more than two
+            seconds. By default as in `source`, else it is shown.
 
     Raises:
         SourceNotFoundError: a path does not exist.
@@ -179,6 +183,7 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames, Summaries):
         cache: CacheLike = None,
         partial: bool | None = None,
         strict: bool | None = None,
+        progress: bool | None = None,
     ) -> None:
         source = list(source) if isinstance(source, Iterator) else source  # kept for `refresh`
         found = find_runs(source, pattern=pattern)
@@ -189,16 +194,22 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames, Summaries):
             reasons = " ".join(f"{one.run}: {one.reason}" for one in found.rejected[:5])
             n_unread = counted(len(found.rejected), "location")
             warn(f"{n_unread} in the source could not be read, so runs may be missing. {reasons}")
-        self._options = ReadOptions.of(source, cache, partial, strict)
+        self._options = ReadOptions.of(source, cache, partial, strict, progress)
 
     @classmethod
     def coerce(
-        cls, source: Source, *, cache: CacheLike = None, partial: bool | None = None, strict: bool | None = None
+        cls,
+        source: Source,
+        *,
+        cache: CacheLike = None,
+        partial: bool | None = None,
+        strict: bool | None = None,
+        progress: bool | None = None,
     ) -> "HelmRuns":
         """`source` itself if it is a `HelmRuns` with these options, else a new one."""
         if not isinstance(source, HelmRuns):
-            return cls(source, cache=cache, partial=partial, strict=strict)
-        options = source._options.replaced(cache, partial, strict)
+            return cls(source, cache=cache, partial=partial, strict=strict, progress=progress)
+        options = source._options.replaced(cache, partial, strict, progress)
         if options == source._options:
             return source
         runs = source._select(source.places)
@@ -290,7 +301,9 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames, Summaries):
             CacheLockedError: the same, as another process does not let go of the lock.
         """
         options = self._options
-        selected = select_runs(self.places, options.cache, partial=options.partial, strict=options.strict)
+        selected = select_runs(
+            self.places, options.cache, partial=options.partial, strict=options.strict, progress=options.progress
+        )
         return CachedRuns(selected.snapshot, selected.keys)
 
     def rejects(self) -> pl.DataFrame:
@@ -302,7 +315,8 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames, Summaries):
         Columns: those of `Cache.rejects`. `left_out` is "run"; "file" or "rest of file" for a partial run that is read;
         "newer state" for a run in an older state.
         """
-        return look_at(self.places, self.cache, partial=self._options.partial).rejects()
+        options = self._options
+        return look_at(self.places, options.cache, partial=options.partial, progress=options.progress).rejects()
 
     def scan(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> pl.LazyFrame:
         """The rows of one table, lazily; see `Frames.scan`."""

@@ -59,7 +59,9 @@ class Selected:
         )
 
 
-def select_runs(places: Sequence[RunPlace], cache: Cache, *, partial: bool, strict: bool) -> Selected:
+def select_runs(
+    places: Sequence[RunPlace], cache: Cache, *, partial: bool, strict: bool, progress: bool = True
+) -> Selected:
     """The runs that can be read. Those that the cache does not have as they are now are ingested first.
 
     A `MagnetWarning` counts the excluded runs.
@@ -69,13 +71,14 @@ def select_runs(places: Sequence[RunPlace], cache: Cache, *, partial: bool, stri
         cache: the cache.
         partial: read partial runs too.
         strict: raise where a run would be excluded, or read in an older state.
+        progress: that of `ensure_cached`.
 
     Raises:
         BadFileError: a run cannot be read, or is partial, and `strict` says so or no other is left.
         CacheNotWritableError: a run is not in the cache, which can't be written; or it has changed, and `strict`.
         CacheLockedError: the same, as another process does not let go of the lock.
     """
-    selected = look_at(places, cache, partial=partial)
+    selected = look_at(places, cache, partial=partial, progress=progress)
     bad = [one for one in selected.left_out if one.what == "run"]
     if bad and (strict or not selected.keys):
         go_on = "Without strict=True frames hold the other runs." if selected.keys else "There is no other run."
@@ -90,9 +93,11 @@ def select_runs(places: Sequence[RunPlace], cache: Cache, *, partial: bool, stri
     return selected
 
 
-def look_at(places: Sequence[RunPlace], cache: Cache, *, partial: bool, retry: bool = False) -> Selected:
-    """The same without warnings, and without errors for single runs. `retry` is that of `ensure_cached`."""
-    ensured = ensure_cached(places, cache, partial=partial, retry=retry)
+def look_at(
+    places: Sequence[RunPlace], cache: Cache, *, partial: bool, retry: bool = False, progress: bool = True
+) -> Selected:
+    """The same without warnings and errors for single runs. `retry` and `progress` are those of `ensure_cached`."""
+    ensured = ensure_cached(places, cache, partial=partial, retry=retry, progress=progress)
     snapshot = ensured.snapshot
     keys = [key or "" for key in snapshot.keys_of(places)]
     held = snapshot.among(keys)
