@@ -83,7 +83,7 @@ def running(server: str) -> Iterator[Proxy]:
             fault = proxy.fault_of(unquote(self.path))
             answer = _ask(server, self.path, dict(self.headers))
             if ranged and answer.status == 200 and proxy.gives_ranges:
-                _give_range(answer, int(ranged.removeprefix("bytes=").rstrip("-")))
+                _give_range(answer, *ranged.removeprefix("bytes=").split("-"))
             if fault is not None:
                 fault(answer)
             self.send_response(answer.status)
@@ -112,11 +112,12 @@ def running(server: str) -> Iterator[Proxy]:
             httpd.shutdown()
 
 
-def _give_range(answer: Answer, begin: int) -> None:
+def _give_range(answer: Answer, first: str, last: str) -> None:
     """What a store answers that gives ranges; the one behind may not."""
     size = len(answer.body)
-    answer.status, answer.body = 206, answer.body[begin:]
-    answer.headers["Content-Range"] = f"bytes {begin}-{size - 1}/{size}"
+    begin, end = int(first), min(size, int(last) + 1) if last else size
+    answer.status, answer.body = 206, answer.body[begin:end]
+    answer.headers["Content-Range"] = f"bytes {begin}-{end - 1}/{size}"
 
 
 _NOT_PASSED_ON = {"content-length", "connection", "transfer-encoding", "date", "server", "keep-alive"}

@@ -176,6 +176,9 @@ def where_of(place: RunPlace) -> str:
 
 PICTURED = registry.TABLES["display_predictions"]
 """The table whose file may embed pictures."""
+PEEKED_BYTES = 4 << 20
+"""Predictions in a bucket of this size or more are fetched only after their beginning was looked at: they may embed
+pictures, which are not kept unless the rules say so, and reach gigabytes then."""
 DERIVED = frozenset({"runs.json"})
 """Files that are not kept: all that is in them is in others (`runs.json` reaches 2 GB)."""
 

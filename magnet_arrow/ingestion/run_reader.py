@@ -25,7 +25,7 @@ from magnet_arrow.helm import structs
 from magnet_arrow.helm.declared_types import object_shape
 from magnet_arrow.helm.json_faults import kind
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
-from magnet_arrow.ingestion.reading import PICTURED, Found, ReadContext, where_of
+from magnet_arrow.ingestion.reading import PEEKED_BYTES, PICTURED, Found, ReadContext, where_of
 from magnet_arrow.ingestion.rejection import (
     PicturesError,
     ReadModeError,
@@ -175,6 +175,8 @@ class RunReader:
 
     def _read_or_salvage(self, table: Table) -> None:
         """Read a table's file; if it ends early and the rules allow it, what is complete of it."""
+        if table is PICTURED and not self._rules.pictures:
+            self._peek_at_pictures()
         try:
             if table.file not in self._mode.salvage:
                 with self._open(table.file) as file:
@@ -191,6 +193,24 @@ class RunReader:
         self.found.forget(table)
         with self._open(table.file) as file:
             self._read_file(table, file, salvage=True)
+
+    def _peek_at_pictures(self) -> None:
+        """Look at the beginning of large predictions in a bucket, and leave the rest there if they embed pictures.
+
+        Raises:
+            PicturesError: they do.
+        """
+        large = [
+            stamp.name for stamp in self._stamps if stamp.name == PICTURED.file and stamp.size_bytes >= PEEKED_BYTES
+        ]
+        if not large or not filesystem.is_remote(self._place.path):
+            return
+        try:
+            begin = filesystem.first_bytes(self._place.path / PICTURED.file, _PEEK_BYTES)
+        except OSError:  # reading the file says why
+            return
+        if _PICTURES.search(begin):
+            raise PicturesError("", where=Where(self._where, PICTURED.file))
 
     def _read_file(self, table: Table, file: SourceFile, *, salvage: bool = False) -> None:
         if table.form is Form.OBJECT:
@@ -323,6 +343,7 @@ class RunReader:
             )
 
 
+_PEEK_BYTES = 1 << 20
 _PICTURES = re.compile(rb'"base64_images"\s*:\s*\[\s*"')
 
 

@@ -16,9 +16,9 @@ from magnet_arrow.ingestion.ingester import Ingester
 from magnet_arrow.ingestion.parallel import division
 from magnet_arrow.ingestion.parallel.task import PendingRun, Task, TaskResult
 from magnet_arrow.ingestion.progress import ProgressCounter
-from magnet_arrow.ingestion.reading import DERIVED, where_of
+from magnet_arrow.ingestion.reading import DERIVED, PEEKED_BYTES, PICTURED, where_of
 from magnet_arrow.ingestion.rejection import ChangedError, ReadModeError, StrictError, rejected_of
-from magnet_arrow.ingestion.rules import ReadMode
+from magnet_arrow.ingestion.rules import ReadMode, Rules
 from magnet_arrow.ingestion.run_reader import RUN_SPEC, stamps_of
 from magnet_arrow.records.row_group import Batch
 from magnet_arrow.sources import filesystem
@@ -48,7 +48,7 @@ def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer 
         filesystem.know(run.place.path, run.stamps)
     work = _Work(task, ProgressCounter() if counter is None else counter, Buffer() if buffer is None else buffer)
     is_alone = multiprocessing.parent_process() is None
-    wanted = [(run.place.path, _wanted(run)) for run in task.runs]
+    wanted = [(run.place.path, _wanted(run, task.rules)) for run in task.runs]
     try:
         with filesystem.fetching_ahead(
             task.cache / FETCHED, wanted, n_processes=1 if is_alone else os.cpu_count() or 1
@@ -60,13 +60,17 @@ def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer 
         raise
 
 
-def _wanted(run: PendingRun) -> list[FileStamp]:
-    """The files that will be read of a run."""
-    names = ((stamp, plain_name(stamp.name)) for stamp in run.stamps)
+def _wanted(run: PendingRun, rules: Rules) -> list[FileStamp]:
+    """The files of a run that will certainly be read as a whole."""
     share = run.share
-    return [
-        stamp for stamp, name in names if name not in DERIVED and (share is None or name == RUN_SPEC or share.has(name))
-    ]
+    wanted = []
+    for stamp in run.stamps:
+        name = plain_name(stamp.name)
+        may_be_skipped = name == PICTURED.file and stamp.size_bytes >= PEEKED_BYTES and not rules.pictures
+        is_ours = share is None or name == RUN_SPEC or share.has(name)
+        if is_ours and not may_be_skipped and name not in DERIVED:
+            wanted.append(stamp)
+    return wanted
 
 
 @dataclass(slots=True)

@@ -297,7 +297,9 @@ def close(descriptor: int) -> None:
 
 def first_bytes(path: AnyPath, count: int) -> bytes:
     """The first bytes of a file."""
-    with open(open_to_read(path) if is_remote(path) else path, "rb") as file:
+    if is_remote(path):
+        return _catalog().first_bytes(os.fspath(path), count)
+    with open(path, "rb") as file:
         return file.read(count)
 
 

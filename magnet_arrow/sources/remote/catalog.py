@@ -111,6 +111,19 @@ class Catalog:
             self._ahead.remove(ahead)
             ahead.close()
 
+    def first_bytes(self, url: str, count: int) -> bytes:
+        """The first bytes of a file, without the rest of it if the store gives ranges.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            RemoteError: the store refused, or did not answer.
+        """
+        found = objects.first_bytes(self._stores, address_of(url), count)
+        if found is not None:
+            return found
+        with os.fdopen(self.open(url), "rb") as file:
+            return file.read(count)
+
     def open(self, url: str) -> int:
         """A descriptor of a complete copy of a file.
 

@@ -150,6 +150,19 @@ def is_folder(known: Stores, address: Address) -> bool:
     return next(list_objects(known, address), None) is not None
 
 
+def first_bytes(known: Stores, address: Address, count: int) -> bytes | None:
+    """The first bytes of an object; None if the store gives no ranges."""
+    try:
+        found = stores.package().get_range(known.of(address, retries=True), address.key, start=0, end=count)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        if "non-partial response" in str(error):
+            return None
+        raise _said(address, error) from None
+    return bytes(found)
+
+
 def names(known: Stores, address: Address) -> tuple[list[str], list[str]]:
     """The names of the folders and files right below a folder, without those further below."""
     try:

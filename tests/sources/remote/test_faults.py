@@ -2,8 +2,10 @@
 
 import errno
 import itertools
+import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from test_buckets import filled
 
 from magnet_arrow import ingest, verify
 from magnet_arrow.errors import RemoteError
+from magnet_arrow.ingestion import batch_reader, run_reader, worker
 from magnet_arrow.sources.remote import fetching, stores
 from magnet_arrow.sources.remote.catalog import CATALOG
 from magnet_arrow.sources.remote.spool import Copy, Spool
@@ -223,6 +226,37 @@ def test_an_object_goes_on_at_the_byte_where_it_stopped(
     assert asked[0].endswith(f" bytes={begun}-")
     assert len(asked) == (1 if gives_ranges else 2)  # a store without ranges begins again
     assert verify(url, tmp_path / "cache").is_equal
+
+
+@pytest.mark.parametrize("gives_ranges", [True, False])
+def test_pictures_stay_in_the_bucket_unless_they_are_asked_for(
+    gives_ranges: bool,
+    server: Server,
+    proxy: Proxy,
+    demo_outputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = tmp_path / "outputs/runs/v1/with:pictures=1"
+    shutil.copytree(next(demo_outputs.glob("runs/my-suite/*anatomy*owl*")), run)
+    file = run / "display_predictions.json"
+    shown = {"train_trial_index": 0, "predicted_text": "A", "base64_images": ["x" * 2_000], "stats": {}}
+    predictions = [{"instance_id": f"id{number}", **shown} for number in range(10)]
+    file.write_text(json.dumps(predictions, indent=2))
+    for module, name in ((worker, "PEEKED_BYTES"), (run_reader, "PEEKED_BYTES"), (batch_reader, "_SHORT_BYTES")):
+        monkeypatch.setattr(module, name, 5_000)
+    monkeypatch.setattr(run_reader, "_PEEK_BYTES", 4_000)
+    url = filled(server, tmp_path / "outputs")
+    proxy.gives_ranges = gives_ranges
+    report = ingest(url, tmp_path / "cache")
+    assert (report.runs, report.rows["display_predictions"]) == (1, 0)
+    assert any("display_predictions.json is not kept: it embeds pictures" in note for note in report.notes)
+    asked = [one.rpartition("/")[2] for one in proxy.fetched() if "display_predictions" in one]
+    ranged = "display_predictions.json bytes=0-3999"
+    assert asked == ([ranged] if gives_ranges else [ranged, "display_predictions.json"])
+    found = verify(url, tmp_path / "cache")
+    assert (found.n_differences, [one.path for one in found.not_covered]) == (0, [f"v1/{run.name}/{file.name}"])
+    assert ingest(url, tmp_path / "with", pictures=True).rows["display_predictions"] == len(predictions)
 
 
 def test_a_copy_that_was_begun_wrong_starts_over(server: Server, proxy: Proxy, outputs: Path, tmp_path: Path) -> None:
