@@ -15,6 +15,8 @@ _PART = re.compile(r"[^,:/=]*[,:/=]|[^,:/=]+")
 _WORD = re.compile(r"[^,:/=._ -]*[,:/=._ -]|[^,:/=._ -]+")
 """A word of a part, with what is behind it."""
 _LEAST_PIECE = 5
+_MAX_PIECES = 5
+"""More pieces of a text, such as a prompt, cannot be read."""
 
 
 def cells_of(text: str) -> int:
@@ -118,7 +120,7 @@ def _pieces_without_middle(text: str, shown: str, width: int) -> str:
     most = list(map(cells_of, pieces))
     least = [min(_LEAST_PIECE, size) for size in most]
     room = width - len(pieces) + 1
-    if len(pieces) == 1 or sum(least) > room:
+    if len(pieces) == 1 or len(pieces) > _MAX_PIECES or sum(least) > room:
         return without_middle(text, width)
     widths = raised(least, most, room)
     return _ELLIPSIS.join(without_middle(piece, size) for piece, size in zip(pieces, widths, strict=True))

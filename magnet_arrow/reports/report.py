@@ -12,7 +12,7 @@ import polars as pl
 
 from magnet_arrow import __version__
 from magnet_arrow._text import counted
-from magnet_arrow.errors import MagnetWarning
+from magnet_arrow.errors import MagnetWarning, MissingPackageError
 from magnet_arrow.helm.layout import Source
 from magnet_arrow.pages import Block, Page, Paragraph, Preformatted, Report, Section, Table, charts
 from magnet_arrow.reports import questions
@@ -68,8 +68,12 @@ def require_packages() -> None:
     Raises:
         MissingPackageError: something is not.
     """
-    charts.require()
-    sklearn("svm")  # it needs SciPy
+    try:
+        charts.require()
+        sklearn("svm")  # it needs SciPy
+    except MissingPackageError as error:
+        error.hint = "pip install 'magnet-arrow[report,stats]'"  # at once, not one after the other
+        raise
 
 
 def _sections(dump: Dump, path: str | None) -> Iterator[Section]:

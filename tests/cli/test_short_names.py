@@ -54,5 +54,11 @@ def test_names_of_models_keep_their_ends() -> None:
     assert list(begins.values()) == ["…8b-of-2026", "…7b-of-2026"]
 
 
+def test_of_a_text_with_many_differences_only_the_middle_is_lost() -> None:
+    choices = [", ".join(f"choice {number}, {letter * 4}{number}" for number in range(8)) for letter in "abc"]
+    short = shortened([f"Question: {text}" for text in choices], 52).values()
+    assert [text.count("…") for text in short] == [1, 1, 1]
+
+
 def test_names_are_escaped() -> None:
     assert shortened(["\x1b[31mred"], 30) == {"\x1b[31mred": "\\x1b[31mred"}

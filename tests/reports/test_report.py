@@ -254,14 +254,12 @@ def test_what_repeats_it(outputs: Path, cache: Path, monkeypatch: pytest.MonkeyP
     assert "partial=True" in chosen
 
 
-@pytest.mark.parametrize(
-    ("module", "extra"), [("altair", "report"), ("vl_convert", "report"), ("sklearn.svm", "stats")]
-)
-def test_a_missing_extra_is_named_before_anything_is_read(
-    module: str, extra: str, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("module", ["altair", "vl_convert", "sklearn.svm"])
+def test_all_missing_extras_are_named_before_anything_is_read(
+    module: str, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingPackageError, match=rf"'magnet-arrow\[{extra}\]'"):
+    with pytest.raises(MissingPackageError, match=r"'magnet-arrow\[report,stats\]'"):
         report(HelmRuns(outputs, cache=tmp_path / "none"))
     assert not (tmp_path / "none").exists()
 
