@@ -4,7 +4,6 @@ In: runs that both have. Out: the findings, as values that can cross process bor
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,10 +121,7 @@ def compare_runs(
     for pair in pairs:
         filesystem.know(pair.place.path, pair.listed)
     wanted = [(pair.place.path, pair.wanted) for pair in pairs]
-    with (
-        tempfile.TemporaryDirectory(prefix="magnet-arrow-") as copies,
-        filesystem.fetching_ahead(Path(copies), wanted, n_processes=2),
-    ):
+    with filesystem.fetching_ahead(None, wanted, n_processes=2):
         for pair in pairs:
             work.compare(pair, RunFiles(stored, pair.run))
     return work.found

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
@@ -24,7 +24,7 @@ from magnet_arrow.helm.declared_types import ListOf, Object, Shape, object_shape
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.releases import ALWAYS_WRITTEN, FIRST, Era, era_of
 from magnet_arrow.ingestion.ingester import Ingester
-from magnet_arrow.ingestion.reading import Found, where_of
+from magnet_arrow.ingestion.reading import Found, read_as_a_whole, where_of
 from magnet_arrow.ingestion.rejection import ReadModeError, not_read, rejected_of, said, unfit
 from magnet_arrow.ingestion.rules import Progress, ReadMode, Rules, StampedRun, step_of
 from magnet_arrow.ingestion.run_reader import is_streamed, stamps_of
@@ -32,6 +32,7 @@ from magnet_arrow.pages import card, few
 from magnet_arrow.records.row_group import Batch
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import EXTRA, Table
+from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import Fingerprint
 from magnet_arrow.storage.manifest import RunEntry
 
@@ -267,6 +268,26 @@ def _spans_in(values: pa.Array, shape: Shape) -> Iterator[Span]:
 _REPORT = "Please report this: it is a fault of magnet_arrow."
 
 
+_Stamped: TypeAlias = tuple[RunPlace, Fingerprint]
+_RULES = Rules()
+_FETCHED_BYTES = 64 << 20
+"""Of runs in a bucket so much is fetched ahead, and removed before the next runs are."""
+
+
+def _groups(stamped: Sequence[_Stamped]) -> Iterator[list[_Stamped]]:
+    """Neighbours that have this many bytes together, or a larger one alone."""
+    group: list[_Stamped] = []
+    size = 0
+    for place, stamps in stamped:
+        group.append((place, stamps))
+        size += sum(stamp.size_bytes for stamp in stamps)
+        if size >= _FETCHED_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
 class _Validation:
     """Reads all runs of a source once and collects the findings."""
 
@@ -286,17 +307,23 @@ class _Validation:
     def through(self) -> list[Findings]:
         """What is found, in the order of the places."""
         found = []
-        for place, stamps in self._stamped:
-            self._run = where_of(place)
-            found.append(self._look_at(place, stamps))
-            self._runs_done += bool(place.folder)
-            self._rejected += found[-1].rejected is not None
-            self._tell()
+        for together in _groups(self._stamped):
+            wanted = [(place.path, read_as_a_whole(stamps, _RULES)) for place, stamps in together]
+            with filesystem.fetching_ahead(None, wanted):
+                for place, stamps in together:
+                    found.append(self._look_at(place, stamps))
+                    self._count_run(found[-1])
         self._ingester.finish()
         return [one if one.rejected else self._with_evidence(one) for one in found]
 
+    def _count_run(self, found: Findings) -> None:
+        self._runs_done += bool(found.folder)
+        self._rejected += found.rejected is not None
+        self._tell()
+
     def _look_at(self, place: RunPlace, stamps: Fingerprint) -> Findings:
         """What reading a run tells; what its row groups tell is known when these are full."""
+        self._run = where_of(place)
         bare = Findings(place.path, place.suite, place.folder, sum(stamp.size_bytes for stamp in stamps))
         if (wrong := unfit(where_of(place), place.path, stamps)) is not None:
             return replace(bare, rejected=Rejected.from_error(where_of(place), wrong))

@@ -1,7 +1,7 @@
 """Shared by the readers of runs and of suites: the tables' builders, and what was read of a run."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from magnet_arrow.records.table_builder import Owner, Rows, TableBuilder
 from magnet_arrow.records.table_builders import builder_of
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import Table
-from magnet_arrow.sources.file import SourceFile, SystemReadError
+from magnet_arrow.sources.file import FileStamp, SourceFile, SystemReadError, plain_name
 from magnet_arrow.storage.manifest import RunEntry
 
 MAX_TEXT_BYTES = 64 << 20
@@ -181,6 +181,16 @@ PEEKED_BYTES = 4 << 20
 pictures, which are not kept unless the rules say so, and reach gigabytes then."""
 DERIVED = frozenset({"runs.json"})
 """Files that are not kept: all that is in them is in others (`runs.json` reaches 2 GB)."""
+
+
+def read_as_a_whole(stamps: Iterable[FileStamp], rules: Rules) -> list[FileStamp]:
+    """Those files of a run or suite that are certainly read from beginning to end."""
+    return [
+        stamp
+        for stamp in stamps
+        if (name := plain_name(stamp.name)) not in DERIVED
+        and (name != PICTURED.file or stamp.size_bytes < PEEKED_BYTES or rules.pictures)
+    ]
 
 
 def why_not_kept(name: str) -> str:

@@ -1,6 +1,5 @@
 """The run specs of some runs, from the cache where they are unchanged, else from their files."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,11 +68,10 @@ def readable_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> R
             unread.append(index)
     builder, buffer = ObjectBuilder("run_spec"), Buffer()
     bad: dict[int, BadFileError] = {}
-    with tempfile.TemporaryDirectory(prefix="magnet-arrow-") as copies:
-        for begin in range(0, len(unread), _BATCH_RUNS):
-            batch_runs = [(index, places[index], keys[index]) for index in unread[begin:][:_BATCH_RUNS]]
-            with filesystem.fetching_ahead(Path(copies), [_spec_of(place) for _, place, _ in batch_runs]):
-                bad |= _append(builder, buffer, batch_runs)
+    for begin in range(0, len(unread), _BATCH_RUNS):
+        runs = [(index, places[index], keys[index]) for index in unread[begin:][:_BATCH_RUNS]]
+        with filesystem.fetching_ahead(None, [_spec_of(place) for _, place, _ in runs]):
+            bad |= _append(builder, buffer, runs)
     readable = [index for index in range(len(places)) if index not in bad]
     batch = builder.finish() if builder.rows else None
     frame, json_columns = read_run_specs_of(snapshot, [keys[index] for index in readable], batch)

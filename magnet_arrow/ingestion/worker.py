@@ -16,7 +16,7 @@ from magnet_arrow.ingestion.ingester import Ingester
 from magnet_arrow.ingestion.parallel import division
 from magnet_arrow.ingestion.parallel.task import PendingRun, Task, TaskResult
 from magnet_arrow.ingestion.progress import ProgressCounter
-from magnet_arrow.ingestion.reading import DERIVED, PEEKED_BYTES, PICTURED, where_of
+from magnet_arrow.ingestion.reading import read_as_a_whole, where_of
 from magnet_arrow.ingestion.rejection import ChangedError, ReadModeError, StrictError, rejected_of
 from magnet_arrow.ingestion.rules import ReadMode, Rules
 from magnet_arrow.ingestion.run_reader import RUN_SPEC, stamps_of
@@ -61,16 +61,10 @@ def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer 
 
 
 def _wanted(run: PendingRun, rules: Rules) -> list[FileStamp]:
-    """The files of a run that will certainly be read as a whole."""
+    """The files of a run that the task will certainly read as a whole."""
     share = run.share
-    wanted = []
-    for stamp in run.stamps:
-        name = plain_name(stamp.name)
-        may_be_skipped = name == PICTURED.file and stamp.size_bytes >= PEEKED_BYTES and not rules.pictures
-        is_ours = share is None or name == RUN_SPEC or share.has(name)
-        if is_ours and not may_be_skipped and name not in DERIVED:
-            wanted.append(stamp)
-    return wanted
+    certain = ((stamp, plain_name(stamp.name)) for stamp in read_as_a_whole(run.stamps, rules))
+    return [stamp for stamp, name in certain if share is None or name == RUN_SPEC or share.has(name)]
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ import glob
 import os
 import stat
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -205,13 +206,13 @@ def know(folder: AnyPath, files: Iterable[FileStamp]) -> None:
 
 @contextlib.contextmanager
 def fetching_ahead(
-    copies: Path, wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]], *, n_processes: int = 1
+    copies: Path | None, wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]], *, n_processes: int = 1
 ) -> Iterator[None]:
     """Within the context, files of buckets are fetched in the background before they are opened.
 
     Args:
         copies: a folder for copies, which stay there until `discard_copies`: if this process is killed, the next one
-            goes on with them.
+            goes on with them. None for a temporary one, which is made only if something is fetched.
         wanted: folders, and the files to fetch in each, in the order in which they will be opened. Local ones are
             ignored.
         n_processes: how many processes fetch at the same time, and share the connections.
@@ -225,7 +226,11 @@ def fetching_ahead(
     if not files:
         yield
         return
-    with _catalog().fetching_ahead(copies, files, n_processes):
+    with contextlib.ExitStack() as stack:
+        if copies is None:
+            temporary = tempfile.TemporaryDirectory(prefix="magnet-arrow-", ignore_cleanup_errors=True)
+            copies = Path(stack.enter_context(temporary))
+        stack.enter_context(_catalog().fetching_ahead(copies, files, n_processes))
         yield
 
 

@@ -16,9 +16,9 @@ from buckets import Server
 from fault_proxy import Answer, Proxy, Spoil, status
 from test_buckets import filled
 
-from magnet_arrow import ingest, verify
+from magnet_arrow import ingest, validate, verify
 from magnet_arrow.errors import RemoteError
-from magnet_arrow.ingestion import batch_reader, run_reader, worker
+from magnet_arrow.ingestion import batch_reader, reading, run_reader
 from magnet_arrow.sources.remote import fetching, stores
 from magnet_arrow.sources.remote.catalog import CATALOG
 from magnet_arrow.sources.remote.spool import Copy, Spool
@@ -174,6 +174,17 @@ def test_a_second_ingest_lists_and_fetches_nothing(server: Server, proxy: Proxy,
     assert proxy.fetched() == []
 
 
+def test_each_command_fetches_an_object_once(server: Server, proxy: Proxy, outputs: Path, tmp_path: Path) -> None:
+    url = filled(server, outputs)
+    ingest(url, tmp_path / "cache")
+    there = sorted(f"{file.parent.name}/{file.name}" for file in outputs.rglob("*.json"))
+    for command in (lambda: validate(url), lambda: verify(url, tmp_path / "cache")):
+        del proxy.requests[:]
+        command()
+        assert sorted("/".join(one.split("/")[-2:]) for one in proxy.fetched()) == there
+        assert len(proxy.requests) - len(proxy.fetched()) <= 2  # lists: of the folder, and whether there are releases
+
+
 @pytest.mark.parametrize("code", [401, 403])
 def test_a_refused_listing_says_what_signs(code: int, server: Server, proxy: Proxy, tmp_path: Path) -> None:
     proxy.spoil("list-type", status(code))
@@ -243,7 +254,7 @@ def test_pictures_stay_in_the_bucket_unless_they_are_asked_for(
     shown = {"train_trial_index": 0, "predicted_text": "A", "base64_images": ["x" * 2_000], "stats": {}}
     predictions = [{"instance_id": f"id{number}", **shown} for number in range(10)]
     file.write_text(json.dumps(predictions, indent=2))
-    for module, name in ((worker, "PEEKED_BYTES"), (run_reader, "PEEKED_BYTES"), (batch_reader, "_SHORT_BYTES")):
+    for module, name in ((reading, "PEEKED_BYTES"), (run_reader, "PEEKED_BYTES"), (batch_reader, "_SHORT_BYTES")):
         monkeypatch.setattr(module, name, 5_000)
     monkeypatch.setattr(run_reader, "_PEEK_BYTES", 4_000)
     url = filled(server, tmp_path / "outputs")
