@@ -105,7 +105,7 @@ def running(server: str) -> Iterator[Proxy]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
         proxy = Proxy(f"http://127.0.0.1:{httpd.server_port}")
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
         try:
             yield proxy
         finally:

@@ -26,6 +26,7 @@ class Catalog:
     def __init__(self) -> None:
         self._stores = Stores()
         self._listings: dict[str, Listing] = {}
+        self._forgotten: set[str] = set()
         self._ahead: list[Ahead] = []
         self._lock = threading.RLock()
 
@@ -43,12 +44,14 @@ class Catalog:
         with self._lock:
             for known in [known for known in self._listings if f"{known}/".startswith(f"{url}/")]:
                 del self._listings[known]
+            self._forgotten = {root for root in self._forgotten if not f"{root}/".startswith(f"{url}/")}
             self._listings[url] = listing
         return listing
 
     def forget(self) -> None:
-        """Forget all listings: what is asked for next is listed anew."""
+        """Forget all listings: each folder is listed anew when something of it is asked for."""
         with self._lock:
+            self._forgotten.update(root for root, listing in self._listings.items() if not listing.is_partial)
             self._listings.clear()
 
     def know(self, folder: str, files: Iterable[FileStamp]) -> None:
@@ -169,17 +172,34 @@ class Catalog:
         return found
 
     def _covering(self, url: str) -> tuple[Listing, str] | None:
-        """The listing of the nearest folder above a path, and the path below it."""
-        folder, below = url, ""
-        while folder:
+        """The listing of the nearest folder above a path, and the path below it.
+
+        A folder that was listed and forgotten is listed again, as a whole: one by one its runs would be a request each.
+        """
+        found = self._held(url)
+        if found is not None or not self._forgotten:
+            return found
+        forgotten = [folder for folder, _ in _upwards(url) if folder in self._forgotten]
+        if not forgotten:
+            return None
+        self.look(forgotten[-1])
+        return self._held(url)
+
+    def _held(self, url: str) -> tuple[Listing, str] | None:
+        for folder, below in _upwards(url):
             listing = self._listings.get(folder)
             if listing is not None:
                 return listing, below
-            folder, slash, name = folder.rpartition("/")
-            below = f"{name}/{below}" if below else name
-            if not slash:
-                return None
         return None
+
+
+def _upwards(url: str) -> Iterator[tuple[str, str]]:
+    """A path and all folders above it, each with the path below it."""
+    folder, below = url, ""
+    while folder:
+        yield folder, below
+        folder, _, name = folder.rpartition("/")
+        below = f"{name}/{below}" if below else name
 
 
 def not_there(url: str) -> FileNotFoundError:

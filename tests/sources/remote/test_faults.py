@@ -16,7 +16,7 @@ from buckets import Server
 from fault_proxy import Answer, Proxy, Spoil, status
 from test_buckets import filled
 
-from magnet_arrow import ingest, validate, verify
+from magnet_arrow import HelmRuns, ingest, validate, verify
 from magnet_arrow.errors import RemoteError
 from magnet_arrow.ingestion import batch_reader, reading, run_reader
 from magnet_arrow.sources.remote import fetching, stores
@@ -172,6 +172,20 @@ def test_a_second_ingest_lists_and_fetches_nothing(server: Server, proxy: Proxy,
     del proxy.requests[:]
     assert ingest(url, tmp_path / "cache").skipped == 3
     assert proxy.fetched() == []
+
+
+def test_runs_are_listed_together_again_after_another_source_was_ingested(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
+) -> None:
+    url, other = filled(server, outputs), filled(server, outputs)
+    runs = HelmRuns(url, cache=tmp_path / "cache")
+    ingest(other, tmp_path / "cache")
+    del proxy.requests[:]
+    assert runs.run_spec().height == 3
+    lists = [one for one in proxy.requests if "list-type" in one]
+    assert len(lists) == 1
+    assert runs.stats().height > 0
+    assert [one for one in proxy.requests if "list-type" in one] == lists
 
 
 def test_each_command_fetches_an_object_once(server: Server, proxy: Proxy, outputs: Path, tmp_path: Path) -> None:
