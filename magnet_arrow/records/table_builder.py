@@ -304,18 +304,17 @@ def moved(residual: Residual, pointer: str) -> Residual:
 
 
 def _residual_column(residuals: dict[int, Residual], rows: int) -> pa.Array:
-    """The residuals as texts; what is one object for several rows is one text."""
+    """The residuals as texts, each of which is kept once; what is one object for several rows is written once."""
     if not any(residuals.values()):
         return pa.nulls(rows, pa.string())
-    texts: list[str] = []
+    texts = _interning.Numbers[str]()
     known: dict[int, int] = {}
     codes: list[int | None] = [None] * rows
     for row, residual in residuals.items():
         if residual and id(residual) not in known:
-            known[id(residual)] = len(texts)
-            texts.append(residual_text(residual))
+            known[id(residual)] = texts[residual_text(residual)]
         codes[row] = known.get(id(residual))
-    return _interning.texts_of(codes, texts)
+    return _interning.texts_of(codes, list(texts))
 
 
 def _note_occurring(

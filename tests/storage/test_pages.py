@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from page_headers import page_headers
 
+from magnet_arrow import _interning
 from magnet_arrow.storage.segments.pages import PageCheck
 from magnet_arrow.storage.segments.shared_text import dictionary_columns
 
@@ -29,6 +30,12 @@ COLUMNS = {
     ),
     "nothing": pa.nulls(ROWS, pa.list_(ITEM)),
 }
+WRITTEN = COLUMNS | {
+    "repeated": pa.DictionaryArray.from_arrays(
+        pa.array(range(ROWS), pa.int32()), pa.array([f"word {row % 4}" for row in range(ROWS)])
+    )
+}
+"""Given a dictionary with a text twice, Arrow writes a page of it that has zeros at its end, and then plain texts."""
 OPTIONS: dict[str, dict[str, Any]] = {
     "one page": {"max_rows_per_page": 2**31 - 1},
     "many pages": {
@@ -53,15 +60,15 @@ def read(path: Path, names: list[str], dictionaries: Sequence[str] = ()) -> pa.T
 
 @pytest.mark.parametrize("bits", [1, pytest.param(8, marks=pytest.mark.slow)], ids="{} of 8 bits of a byte".format)
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_flipped_bits_of_every_byte_of_every_header(
     name: str, options: dict[str, Any], bits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("magnet_arrow.storage.segments.pages._ONE_PAGE_ROWS", 9)
     path = tmp_path / "x.parquet"
-    rows = pa.table({name: COLUMNS[name]})
+    rows = pa.table({name: _interning.dense(WRITTEN[name])})
     pq.write_table(
-        rows,
+        pa.table({name: WRITTEN[name]}),
         path,
         compression="zstd",
         write_page_checksum=True,

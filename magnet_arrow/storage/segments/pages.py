@@ -105,6 +105,8 @@ def _has_its_dictionary(file: FileIO, chunk: pq.ColumnChunkMetaData) -> bool:
     at = chunk.dictionary_page_offset
     if at is None or chunk.physical_type != "BYTE_ARRAY":
         return True
+    if not any(encoding.endswith("DICTIONARY") for encoding in chunk.encodings):
+        return True  # given a text twice in a dictionary, Arrow writes it, with zeros behind it, and then does without
     file.seek(at)
     fields, length = _header(file.read(_HEADER_BYTES))
     file.seek(at + length)
