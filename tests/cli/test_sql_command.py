@@ -338,6 +338,56 @@ def test_parquet_is_complete_or_not_there(sql: Run, tmp_path: Path) -> None:
     assert [name for name in os.listdir(tmp_path) if "parquet" in name] == ["rows.parquet"]
 
 
+def test_parquet_replaces_parquet_only_and_nothing_in_the_cache(sql: Run, demo: Path, tmp_path: Path) -> None:
+    file = tmp_path / "x.parquet"
+    assert [sql(f"SELECT {number} AS n", "--parquet", file).code for number in (1, 2)] == [0, 0]
+    assert pq.read_table(file).to_pylist() == [{"n": 2}]
+    file.write_text("mine")
+    refused = sql("SELECT 1", "--parquet", file)
+    assert (refused.code, file.read_text()) == (2, "mine")
+    assert "is no Parquet file" in refused.err
+    manifest = (demo / "manifest.json").read_bytes()
+    (tmp_path / "link").symlink_to(demo)
+    for place in (demo / "manifest.json", demo / "new.parquet", tmp_path / "link" / "new.parquet"):
+        assert "is in the cache" in sql("SELECT 1", "--parquet", place).err
+    assert (demo / "manifest.json").read_bytes() == manifest
+    assert not (demo / "new.parquet").exists()
+
+
+def test_values_that_arrow_or_python_lacks_are_duckdbs_text(sql: Run, tmp_path: Path) -> None:
+    text = """
+        SELECT 3 * INTERVAL 1 DAY AS i, {'a b': INTERVAL 1 DAY, 'n': 1} AS s, ['-infinity'::DATE] AS l,
+            '290000-01-01'::TIMESTAMP AS t, 340282366920938463463374607431768211455::UHUGEINT AS u, 1 AS n, 2 AS n
+    """
+    expected = {
+        **{"i": "3 days", "s": {"a b": "1 day", "n": 1}, "l": ["-infinity"], "t": "290000-01-01 00:00:00"},
+        **{"u": "340282366920938463463374607431768211455", "n": 1, "n_2": 2},
+    }
+    assert rows(sql(text, "--json")) == [expected]
+    assert csv_rows(sql(text, "--csv"))[1][0] == "3 days"
+    assert sql(text, "--full").out.split()[7:9] == ["3", "days"]
+    assert sql(text, "--parquet", tmp_path / "x.parquet").code == 0
+    assert pq.read_table(tmp_path / "x.parquet", columns=["i", "n"]).to_pylist() == [{"i": "3 days", "n": 1}]
+
+
+def test_the_place_of_a_fault_is_in_the_statement_or_not_given(sql: Run) -> None:
+    assert "LINE 2: FROM nothing" in sql("SELECT 1\nFROM nothing").err
+    assert "LINE" not in sql("SELECT * FROM query_table('nothing')").err
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "out"), [("SELECT 'é' AS a".encode(), 0, "a\né\n"), (b"SELECT '\xff' AS a", 2, "")]
+)
+def test_standard_input_is_utf_8_in_any_locale(
+    sent: bytes, code: int, out: str, sql: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(sent), encoding="ascii"))
+    done = sql("-")
+    assert (done.code, done.out) == (code, out)
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "There is no statement." in sql("-").err
+
+
 def test_statements_come_from_standard_input_too(sql: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("\ufeffSELECT 1 AS a; -- done\n"))
     assert sql("-").out == "a\n1\n"

@@ -1,5 +1,6 @@
 """`sql`: a SELECT over the tables of the cache."""
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -39,8 +40,12 @@ def sql(
     from magnet_arrow.cli.sql.session import rows_of
 
     _check_output(csv=csv, json=json, full=full, parquet=parquet)
-    text = sys.stdin.read().removeprefix("\ufeff") if statement == "-" else statement
-    with rows_of(text, _existing(cache), _MEMORY_BYTES if memory is None else _bytes(memory)) as rows:
+    text = _from_stdin() if statement == "-" else statement
+    folder = _existing(cache)
+    if parquet is not None:
+        output.check_file(parquet, folder)
+    memory_bytes = _MEMORY_BYTES if memory is None else _bytes(memory)
+    with rows_of(text, folder, memory_bytes, dates_as_text=parquet is None) as rows:
         if parquet is not None:
             n_rows = output.write_parquet(rows.schema, rows.batches, parquet)
             complain(f"{n_rows:,} rows are in {parquet}.")
@@ -52,6 +57,15 @@ def sql(
             output.write_csv(rows.schema, rows.batches)
         else:
             output.print_table(rows.schema, rows.batches, full=full)
+
+
+def _from_stdin() -> str:
+    """The text of standard input, which is UTF-8 in any locale; what is not becomes halves of surrogate pairs."""
+    if sys.stdin is None:  # the parent process closed it
+        return ""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+    return sys.stdin.read().removeprefix("\ufeff")
 
 
 def _check_output(*, csv: bool, json: bool, full: bool, parquet: Path | None) -> None:

@@ -46,8 +46,13 @@ def explained(
 
 
 def _place(text: str, lines_before: int) -> str:
-    """The line of the statement, and below it a mark; DuckDB's text begins with the line's number."""
+    """The line of the statement, and below it a mark; DuckDB's text begins with the line's number.
+
+    Nothing where DuckDB has no place in the statement, as in the name that `query_table` was given.
+    """
     number, _, rest = text.partition(":")
+    if int(number) <= lines_before:
+        return ""
     in_statement = str(int(number) - lines_before)
     line, _, mark = rest.partition("\n")
     return f"LINE {in_statement}:{line}\n{mark[len(number) - len(in_statement) :]}"

@@ -15,7 +15,7 @@ import pyarrow as pa
 from magnet_arrow import _durable
 from magnet_arrow._text import for_terminal, of_system, where_to_write
 from magnet_arrow.cli.printing import complain, print_rows
-from magnet_arrow.errors import FolderNotWritableError, MagnetError
+from magnet_arrow.errors import FileNotReplacedError, FolderNotWritableError, MagnetError
 
 _SHOWN_ROWS = 1_000
 """A terminal shows so many rows; all of a large table would have to be in memory to make them fit."""
@@ -62,6 +62,32 @@ def write_json(batches: Iterable[pa.RecordBatch]) -> None:
     """Write one JSON object per row to stdout."""
     for batch in batches:
         sys.stdout.writelines(_json(row) + "\n" for row in batch.to_pylist())
+
+
+def check_file(path: Path, cache: Path) -> None:
+    """Check that rows may be written to this file.
+
+    Raises:
+        FileNotReplacedError: it is in the cache, or is there and is no Parquet.
+        FolderNotWritableError: it cannot be looked at.
+    """
+    if path.resolve().is_relative_to(cache.resolve()):
+        raise FileNotReplacedError(f"{path} is in the cache.", hint="Name another folder with --parquet.")
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_PARQUET)) if path.is_file() else b""
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        text = f"{path} cannot be written: {of_system(error)}."
+        raise FolderNotWritableError(text, hint=where_to_write(error, "with --parquet")) from error
+    if begin not in (b"", _PARQUET):
+        text = f"{path} is there already, and is no Parquet file."
+        raise FileNotReplacedError(text, hint="Name another file, or remove this one first.")
+
+
+_PARQUET = b"PAR1"
+"""How a Parquet file begins."""
 
 
 def write_parquet(schema: pa.Schema, batches: Iterator[pa.RecordBatch], path: Path) -> int:

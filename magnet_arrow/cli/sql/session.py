@@ -12,6 +12,7 @@ from magnet_arrow.cli.sql.connection import Plan, opened, plan_of
 from magnet_arrow.cli.sql.failures import explained
 from magnet_arrow.cli.sql.statement import parsed
 from magnet_arrow.cli.sql.tables import Tables
+from magnet_arrow.cli.sql.text_types import with_texts
 from magnet_arrow.schema.registry import numbered
 from magnet_arrow.storage.snapshot import read_snapshot
 
@@ -38,8 +39,14 @@ class Rows:
 
 
 @contextmanager
-def rows_of(text: str, cache: Path, memory_bytes: int) -> Iterator[Rows]:
+def rows_of(text: str, cache: Path, memory_bytes: int, *, dates_as_text: bool = False) -> Iterator[Rows]:
     """The rows of a statement, which can be read in here.
+
+    Args:
+        text: the statement.
+        cache: its folder.
+        memory_bytes: what DuckDB may use.
+        dates_as_text: dates and times are as DuckDB writes them.
 
     Raises:
         SqlError: it is no SQL, or is not allowed; there is no such table or column; a value cannot be converted.
@@ -53,15 +60,16 @@ def rows_of(text: str, cache: Path, memory_bytes: int) -> Iterator[Rows]:
         plan = Plan(None) if is_plan else plan_of(statement, connection)
         tables.need(plan.columns)
         with _failing_as_ours(tables, plan.error):
-            reader = _run(statement, connection)
+            reader = _run(statement, connection, dates_as_text=dates_as_text)
         schema = _with_distinct_names(reader.schema)
         yield Rows(schema, _batches(reader, schema, tables), is_plan)
 
 
-def _run(statement: "Statement", connection: "DuckDBPyConnection") -> pa.RecordBatchReader:
+def _run(statement: "Statement", connection: "DuckDBPyConnection", *, dates_as_text: bool) -> pa.RecordBatchReader:
     connection.execute("BEGIN TRANSACTION READ ONLY")  # a WITH may hold an INSERT
     # Not `execute`, whose rows are all in memory before the first one is given.
-    reader: pa.RecordBatchReader = connection.sql(statement).to_arrow_reader(_BATCH_ROWS)
+    rows = with_texts(connection.sql(statement), dates=dates_as_text)
+    reader: pa.RecordBatchReader = rows.to_arrow_reader(_BATCH_ROWS)
     return reader
 
 
