@@ -70,6 +70,8 @@ def replacing_file(target: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: the disk refused.
     """
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise OSError("it is a device or a pipe, and no file")  # /dev/null would be replaced by a file
     part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:

@@ -55,6 +55,8 @@ def check_file(path: Path) -> None:
     Raises:
         FileNotReplacedError: the file is there, and is no report.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        return  # a pipe, from which reading would wait: to write there fails
     try:
         with path.open("rb") as file:
             begin = file.read(_BEGIN_BYTES)

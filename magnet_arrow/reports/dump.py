@@ -7,7 +7,7 @@ from typing import Self
 
 import polars as pl
 
-from magnet_arrow.errors import MagnetError, MissingPackageError, PanelError
+from magnet_arrow.errors import CacheError, MagnetError, MissingPackageError, PanelError
 from magnet_arrow.evaluation.ranking import rank
 from magnet_arrow.panels import panel
 from magnet_arrow.predictions.metrics import METRIC, SPLIT, metric
@@ -69,7 +69,7 @@ class MetricPanel:
                 found = panel(runs, repeats="mean")
                 note = f"{refused.message} Their scores are averaged."
             return cls(name, runs, found, rank(found), note=note)
-        except MissingPackageError:
+        except (MissingPackageError, CacheError):
             raise
         except MagnetError as error:
             return cls(name, runs, found, why_not=said(error), note=note)

@@ -360,8 +360,13 @@ def test_values_that_arrow_or_python_lacks_are_duckdbs_text(sql: Run, tmp_path: 
             '290000-01-01'::TIMESTAMP AS t, 340282366920938463463374607431768211455::UHUGEINT AS u, 1 AS n, 2 AS n
     """
     expected = {
-        **{"i": "3 days", "s": {"a b": "1 day", "n": 1}, "l": ["-infinity"], "t": "290000-01-01 00:00:00"},
-        **{"u": "340282366920938463463374607431768211455", "n": 1, "n_2": 2},
+        "i": "3 days",
+        "s": {"a b": "1 day", "n": 1},
+        "l": ["-infinity"],
+        "t": "290000-01-01 00:00:00",
+        "u": "340282366920938463463374607431768211455",
+        "n": 1,
+        "n_2": 2,
     }
     assert rows(sql(text, "--json")) == [expected]
     assert csv_rows(sql(text, "--csv"))[1][0] == "3 days"

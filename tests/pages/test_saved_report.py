@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,15 @@ def test_a_report_replaces_a_report_and_nothing_else(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FolderNotWritableError, match="No such file"):
         report("one").save(tmp_path / "no" / "report.html")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_a_pipe_or_device_is_not_replaced(tmp_path: Path) -> None:
+    place = tmp_path / "pipe"
+    os.mkfifo(place)
+    with pytest.raises(FolderNotWritableError, match="no file"):
+        report("one").save(place)
+    assert place.is_fifo()
 
 
 def test_a_notebook_shows_it_in_a_frame_that_runs_nothing() -> None:

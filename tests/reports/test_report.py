@@ -16,7 +16,7 @@ from makedump import make_run, stat, write_run, write_runs
 from plain_samples import samples
 
 from magnet_arrow import HelmOutputs, HelmRuns, report
-from magnet_arrow.errors import BadFileError, MissingPackageError
+from magnet_arrow.errors import BadFileError, CacheDamagedError, MissingPackageError
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\u202e"
 
@@ -278,6 +278,15 @@ def test_strict_runs_are_all_or_none(outputs: Path, cache: Path) -> None:
     (outputs / "runs" / "made" / "b:x=2" / "stats.json").write_text("[{")
     with pytest.raises(BadFileError, match="b:x=2"):
         report(HelmRuns(outputs, cache=cache, strict=True))
+
+
+def test_a_damaged_cache_makes_no_page(demo_outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(_: object) -> None:
+        raise CacheDamagedError("a page is damaged.")
+
+    monkeypatch.setattr("magnet_arrow.reports.dump.panel", damaged)
+    with pytest.raises(CacheDamagedError, match="a page is damaged"):
+        report(HelmRuns(demo_outputs, cache=cache))
 
 
 @pytest.mark.slow
