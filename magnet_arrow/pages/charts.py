@@ -63,7 +63,8 @@ def svg(chart: "alt.TopLevelMixin") -> str:
     vl_convert = _module("vl_convert", "vl-convert")
     # No addresses: a chart has its data in itself, and nothing that it says may be loaded.
     # Not validated, since all charts are ours: that takes a third of the time of a report.
-    drawn = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=_config(), allowed_base_urls=[])
+    specified = _escaped(chart.to_dict(validate=False))
+    drawn = vl_convert.vegalite_to_svg(specified, config=_config(), allowed_base_urls=[])
     ids = {own: f"part{number}" for number, own in enumerate(dict.fromkeys(_ID.findall(drawn)), 1)}
     # Only in tags: text may hold anything.
     return for_terminal(_TAG.sub(lambda tag: _for_page(tag[0], ids), drawn))
@@ -76,6 +77,18 @@ def _module(name: str, package: str) -> Any:
         raise MissingPackageError(
             f"Reports need {package} for their charts.", hint="pip install 'magnet-arrow[report]'"
         ) from error
+
+
+def _escaped(part: Any) -> Any:
+    """A part of a chart; characters that are not allowed in XML are escaped, since they end vl-convert's process."""
+    match part:
+        case str():
+            return for_terminal(part)
+        case dict():
+            return {name: _escaped(value) for name, value in part.items()}
+        case list():
+            return list(map(_escaped, part))
+    return part
 
 
 def _config() -> dict[str, Any]:

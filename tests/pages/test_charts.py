@@ -44,6 +44,13 @@ def test_names_are_escaped() -> None:
     assert ">c\\u202ed</text>" in svg
 
 
+def test_characters_that_xml_lacks_are_escaped_before_it_is_drawn() -> None:
+    """With one in it, vl-convert would end this process."""
+    frame = pl.DataFrame({"name": ["a\x1bb", "c\0d", "e\uffff"], "x": [1, 2, 3]})
+    svg = charts.svg(alt.Chart(frame).mark_bar().encode(x="x:Q", y=alt.Y("name:N", sort=frame["name"].to_list())))
+    assert re.findall(r">([ace][^<]+)</text>", svg) == ["a\\x1bb", "c\\x00d", "e\\uffff"]
+
+
 def test_nothing_needs_a_style_or_an_address() -> None:
     svg = drawn()
     assert "style=" not in svg
