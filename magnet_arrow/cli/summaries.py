@@ -1,6 +1,6 @@
 """Reports, frames and progress as text for people and as JSON for scripts.
 
-Whoever prints it escapes it (`printing`): a completion may hold an escape sequence.
+`printing` escapes it: a completion may hold an escape sequence.
 """
 
 import dataclasses

@@ -254,7 +254,7 @@ def _written_out(path: str | os.PathLike[str]) -> str:
 
 
 def _looked_at(path: str | os.PathLike[str]) -> str:
-    """A path as `_written_out` gives it. A URL from outside is listed anew; ours are answered as they were listed."""
+    """A path as `_written_out` gives it. A URL from outside is listed again; ours are answered as they were listed."""
     text = _written_out(path)
     if not (isinstance(path, os.PathLike) and filesystem.is_remote(path)):
         filesystem.look(text)

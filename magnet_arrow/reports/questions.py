@@ -14,7 +14,7 @@ from magnet_arrow.predictions.panel_files import ITEM, SCORE
 from magnet_arrow.reports.dump import Dump, MetricPanel, said
 from magnet_arrow.reports.question_texts import QuestionTexts
 
-MAX_QUESTIONS, LEAST_QUESTIONS = 20, 3
+MAX_QUESTIONS, MIN_QUESTIONS = 20, 3
 """How many questions of each kind are shown, and how many of each metric where there are several metrics."""
 MAX_METRICS = 8
 MIN_PRECISION = 0.05
@@ -49,7 +49,7 @@ class Questions:
     def all_of(cls, dump: Dump) -> "list[Questions]":
         """Those of each metric that has scores by question, and a direction in which higher is better."""
         found = [one for one in dump.panels if one.panel is not None and not one.lower_is_better][:MAX_METRICS]
-        limit = max(MAX_QUESTIONS // len(found), LEAST_QUESTIONS) if found else 0
+        limit = max(MAX_QUESTIONS // len(found), MIN_QUESTIONS) if found else 0
         return [cls._of(dump, one, one.panel, limit) for one in found if one.panel is not None]
 
     @classmethod
@@ -170,12 +170,12 @@ def disputed(found: Sequence[Questions]) -> Section:
     blocks: list[Block] = []
     for one in found:
         none = f"By {one.metric} no two models have different scores on a question."
-        blocks += _listed(one, one.disputed, f"models disagree on by {one.metric}", none)
+        blocks += _listed(one, one.disputed, f"on which models disagree, by {one.metric}", none)
     return Section("Most disputed questions", blocks or [Paragraph(_NO_SCORES)], _DISPUTED_INTRO if found else "")
 
 
 _DISPUTED_INTRO = (
-    "The more evenly models are split, the further up; of equal ones first those that stronger models fail."
+    "The questions that split the models most evenly come first; among equal ones, those that stronger models fail."
 )
 
 
@@ -184,7 +184,7 @@ def all_wrong(found: Sequence[Questions]) -> Section:
     blocks: list[Block] = []
     for one in found:
         none = f"By {one.metric} each question has a model with a score above 0."
-        blocks += _listed(one, one.missed, f"no model has a score above 0 on by {one.metric}", none)
+        blocks += _listed(one, one.missed, f"on which no model has a score above 0, by {one.metric}", none)
     return Section("Questions that all models miss", blocks or [Paragraph(_NO_SCORES)])
 
 
@@ -194,6 +194,6 @@ def _listed(one: Questions, kind: pl.DataFrame, what: str, none: str) -> Iterato
         yield Paragraph(none)
         return
     questions = counted(kind.height, "question")
-    yield Paragraph(f"{questions} that {what}" + (f"; the first {one.limit}." if kind.height > one.limit else "."))
+    yield Paragraph(f"{questions} {what}" + (f"; the first {one.limit}." if kind.height > one.limit else "."))
     for item in kind[ITEM].head(one.limit):
         yield one.texts.details(item)

@@ -91,7 +91,7 @@ def _catalog() -> "Catalog":
 
 
 def look(path: AnyPath) -> None:
-    """List the folder of a URL anew, or what a pattern is below; a local folder is looked at whenever it is asked for.
+    """List the folder of a URL again, or what a pattern is below; a local folder is looked at whenever it is asked for.
 
     Raises:
         SourceNotFoundError: there is no such bucket.
@@ -106,7 +106,7 @@ def look(path: AnyPath) -> None:
 
 
 def forget() -> None:
-    """Forget what was listed of buckets: each is listed anew when something of it is asked for."""
+    """Forget what was listed of buckets: each is listed again when something of it is asked for."""
     if "magnet_arrow.sources.remote.catalog" in sys.modules:
         _catalog().forget()
 

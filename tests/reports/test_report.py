@@ -175,17 +175,17 @@ def test_questions_that_all_miss_or_dispute(three: Path, cache: Path) -> None:
     found = Elements(report(HelmRuns(three, cache=cache)).html)
     summaries = [line.strip() for line in found.text.splitlines() if " · Question " in line]
     # Each question of the first half is passed by two of three models, of the second half by one.
-    assert "24 questions that models disagree on by exact_match" in found.text
+    assert "24 questions on which models disagree, by exact_match" in found.text
     assert "By exact_match each question has a model with a score above 0." in found.text
     assert len({line for line in summaries if line.startswith("Tide: art · ")}) >= 6
-    assert "models disagree on by exact_match; the first 20." in found.text
+    assert "on which models disagree, by exact_match; the first 20." in found.text
 
 
 def test_wrong_on_all_questions(tmp_path: Path, cache: Path) -> None:
     numbered(tmp_path, [("m/one", "law", "red|blue", "00"), ("m/two", "law", "green|blue", "00")])  # type: ignore[list-item]
     page = report(HelmRuns(tmp_path, cache=cache)).html
     found = Elements(page)
-    assert "2 questions that no model has a score above 0 on by exact_match." in found.text
+    assert "2 questions on which no model has a score above 0, by exact_match." in found.text
     missed = page.partition("Questions that all models miss</h2>")[2]
     assert "Tide · Question 0 of law?" in missed
     rows = Elements(missed).tables["Answers"]

@@ -103,7 +103,7 @@ def evaluate(
     parquet: ParquetFile = None,
     report: ReportFile = None,
 ) -> None:
-    """Hold predictors and baselines to the truth, and rank them by their errors.
+    """Compare predictions with actual scores, and rank predictors and baselines.
 
     All models of an organisation are held out together, and predicted from the others and from a few of their answers.
     SOURCE may also be a table with columns model, item, score and perhaps scenario.

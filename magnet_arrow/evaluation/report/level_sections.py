@@ -248,9 +248,9 @@ def _sureness(of: Findings) -> list[Block]:
     names = covered.get_column("predictor").unique(maintain_order=True)
     others = " The other predictors give no standard deviation." if len(names) < len(of.names) else ""
     caption = (
-        f"How many truths the intervals of {counted(len(names), 'predictor')} hold, by how many they claim to hold: "
-        "normal distributions with the standard deviation that the predictor gives. Below the dashed line a predictor "
-        f"is too sure of itself.{others}"
+        f"Share of actual values in the intervals of {counted(len(names), 'predictor')}, against the nominal share. "
+        "Intervals are those of a normal distribution with the standard deviation that the predictor gives. Below the "
+        f"dashed line a predictor is too sure of itself.{others}"
     )
     alt = f"Coverage of intervals at {len(findings.NOMINAL)} levels."
     chart = svg(charts.coverage(covered.filter(pl.col("predictor").is_in(names.head(findings.MAX_SHOWN).to_list()))))
@@ -266,7 +266,7 @@ def _coverage_table(of: Findings, covered: pl.DataFrame) -> Table:
         formats[f"{nominal:.0%} hold"] = ".1%"
     return Table(
         table,
-        "Share of truths in the intervals of each level, CRPS, and the mean width of an interval of 95%.",
+        "Share of actual values in the intervals of each level, CRPS, and the mean width of a 95% interval.",
         formats,
     )
 
@@ -279,7 +279,7 @@ def _by_group(of: Findings, column: str) -> list[Block]:
     table = findings.errors_by(of, column)
     what = _OF_PLURAL[column]
     if table.is_empty():
-        return [Paragraph(f"Nobody has said of which {column} the models are.")]
+        return [Paragraph(f"The {column} of the models is not known.")]
     if table.height == 1:
         return [Paragraph(f"All values are of one {column}: {table.item(0, column)}.")]
     columns = {f"mae {place}": name for place, name in enumerate(of.shown)}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from magnet_arrow.evaluation.record import Evaluation
 
 FAMILIES = "families.csv"
-"""How the lines call the table of families that an evaluation used."""
+"""The name, in these lines, of the table of families that an evaluation used."""
 
 
 def python_lines(found: "Evaluation", source: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What this process knows of buckets: a listing of each folder that was named, kept until it is listed anew.
+"""What this process knows of buckets: a listing of each folder that was named, kept until it is listed again.
 
 All questions about a path below such a folder are answered from its listing, without a request.
 """
@@ -31,7 +31,7 @@ class Catalog:
         self._lock = threading.RLock()
 
     def look(self, url: str) -> Listing:
-        """List a folder anew, and keep the listing in place of those below it.
+        """List a folder again, and keep the listing in place of those below it.
 
         Raises:
             SourceNotFoundError: there is no such bucket.
@@ -49,7 +49,7 @@ class Catalog:
         return listing
 
     def forget(self) -> None:
-        """Forget all listings: each folder is listed anew when something of it is asked for."""
+        """Forget all listings: each folder is listed again when something of it is asked for."""
         with self._lock:
             self._forgotten.update(root for root, listing in self._listings.items() if not listing.is_partial)
             self._listings.clear()

@@ -26,7 +26,7 @@ CONNECTIONS = 32
 _SMALL_BYTES = 1 << 20
 """An object below this size is written at once, a larger one as it comes."""
 _PROGRESS_BYTES = 8 << 20
-"""After an attempt that brought as much, the attempts are counted anew."""
+"""After an attempt that brought as much, attempts are counted from one again."""
 _MD5 = re.compile(r"(?:^|\d+ )([0-9a-f]{32})(?: packed)?")
 T = TypeVar("T")
 
