@@ -7,7 +7,8 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,10 +62,15 @@ MASKED = [
 
 
 @pytest.fixture(scope="module")
-def caches(demo_outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def caches(demo_outputs: Path) -> Iterator[Path]:
     """A folder with the demo, with a copy whose runs are broken, and with a cache of each."""
-    folder = tmp_path_factory.mktemp("snapshots")
-    (folder / "benchmark_output").symlink_to(demo_outputs)
+    # Its path is short: lines that show a long one would be broken elsewhere.
+    with tempfile.TemporaryDirectory(dir="/tmp" if os.path.isdir("/tmp") else None) as folder:
+        yield filled(Path(folder), demo_outputs)
+
+
+def filled(folder: Path, demo_outputs: Path) -> Path:
+    shutil.copytree(demo_outputs, folder / "benchmark_output")
     broken = shutil.copytree(demo_outputs, folder / "broken" / "benchmark_output")
     cut, gone, *_ = sorted((broken / "runs" / "my-suite").glob("mmlu*"))
     stats = (cut / "stats.json").read_bytes()
