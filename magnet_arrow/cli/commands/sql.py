@@ -30,7 +30,7 @@ def sql(
     cache: CacheDir = None,
     json: JsonLines = False,
 ) -> None:
-    """Ask the cache in SQL.
+    """Query the cache in SQL.
 
     The tables are those of `magnet-arrow schemas`, whose columns have _ for each dot (stats.mean is stats_mean), and
     runs, rejects, scores and samples. SHOW TABLES lists them, DESCRIBE stats the columns of one. DuckDB carries it
