@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from magnet_arrow.cli.commands.cache import cache_clear, cache_info, cache_path, cache_remove, check, compact, rejects
 from magnet_arrow.cli.commands.evaluate import evaluate
@@ -62,10 +63,26 @@ def _options(
     """HELM's output as typed tables, and predictors on top of them."""
 
 
+class _Commands(TyperGroup):
+    """The commands; on a terminal an error about an argument is wrapped between words, as other messages are."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the arguments name."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            from magnet_arrow.cli.printing import wrapped_error
+
+            said = f"Error: {error.format_message()}"
+            error.message = wrapped_error(said)[len(said) - len(error.message) :]
+            raise
+
+
 def _build() -> typer.Typer:
     # Plain help: laying it out by rich takes three times as long as all the rest of typer.
     app = typer.Typer(
         name="magnet-arrow",
+        cls=_Commands,
         rich_markup_mode=None,
         add_completion=False,
         no_args_is_help=True,

@@ -41,6 +41,12 @@ def _print_text(text: str, stream: TextIO) -> None:
         print(line if width is None else wrapped(line, width), file=stream)
 
 
+def wrapped_error(text: str) -> str:
+    """What another function prints to stderr, wrapped between words on a terminal; it is as long as before."""
+    width = terminal_width(sys.stderr)
+    return text if width is None else "\n".join(wrapped(line, width) for line in text.split("\n"))
+
+
 def wrapped(line: str, width: int) -> str:
     """A line as several ones that fit the width, each indented as the first or as what follows its label.
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import polars as pl
 import pytest
+from command_line import Run
 from rich.text import Text
 
 from magnet_arrow.cli.printing import complain, print_rows, stderr, wrapped
@@ -66,3 +67,13 @@ def test_of_many_columns_that_are_left_out_twelve_are_named(
     assert "column_13" in err
     assert "and 1 more; --full" in " ".join(err.split())
     assert "and 25 more; --full" in " ".join(err.split())
+
+
+def test_errors_about_arguments_are_wrapped_on_a_terminal_alone(run: Run, terminal: Callable[[int], None]) -> None:
+    (line,) = [line for line in run("head", "tables").err.splitlines() if line.startswith("Error")]
+    terminal(60)
+    printed = run("head", "tables").err
+    wrapped = printed[printed.index("Error") :].splitlines()
+    assert all(len(one) <= 60 for one in wrapped)
+    assert " ".join(wrapped) == line
+    assert len(wrapped) > 2

@@ -27,7 +27,7 @@ def ls(
         typer.Option(metavar="GLOB", help="Only runs whose folder matches.", autocompletion=candidates.cached_folders),
     ] = None,
     incomplete: Annotated[
-        bool, typer.Option("--incomplete", help="Only runs of which the cache lacks something, or all.")
+        bool, typer.Option("--incomplete", help="Only runs that the cache lacks, or has in part.")
     ] = False,
     cache: CacheDir = None,
     full: Full = False,

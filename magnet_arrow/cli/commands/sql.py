@@ -33,8 +33,8 @@ def sql(
     """Query the cache in SQL.
 
     The tables are those of `magnet-arrow schemas`, whose columns have _ for each dot (stats.mean is stats_mean), and
-    runs, rejects, scores and samples. SHOW TABLES lists them, DESCRIBE stats the columns of one. DuckDB carries it
-    out, reads nothing but the cache, and writes nothing.
+    runs, rejects, scores and samples. SHOW TABLES lists them, DESCRIBE stats the columns of one. DuckDB runs the
+    query, reads nothing but the cache, and writes nothing.
     """
     from magnet_arrow.cli.sql import output
     from magnet_arrow.cli.sql.session import rows_of
