@@ -32,15 +32,12 @@ class Report:
             FolderNotWritableError: it cannot be written.
         """
         path = Path(path)
+        check_file(path)
         try:
-            check_file(path)
             with _durable.replacing_file(path) as file:
                 file.write(self.html.encode())
-        except FileNotReplacedError:
-            raise
         except OSError as error:
-            text = f"{path} cannot be written: {of_system(error)}."
-            raise FolderNotWritableError(text, hint=where_to_write(error, "for the report")) from error
+            raise _not_writable(path, error) from error
         return path
 
     def _repr_html_(self) -> str:
@@ -54,6 +51,7 @@ def check_file(path: Path) -> None:
 
     Raises:
         FileNotReplacedError: the file is there, and is no report.
+        FolderNotWritableError: it is a folder, or cannot be read.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         return  # a pipe, from which reading would wait: to write there fails
@@ -62,7 +60,14 @@ def check_file(path: Path) -> None:
             begin = file.read(_BEGIN_BYTES)
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise _not_writable(path, error) from error
     if begin and GENERATOR.encode() not in begin:
         raise FileNotReplacedError(
             f"{path} is there already, and is no report.", hint="Name another file, or remove this one first."
         )
+
+
+def _not_writable(path: Path, error: OSError) -> FolderNotWritableError:
+    text = f"{path} cannot be written: {of_system(error)}."
+    return FolderNotWritableError(text, hint=where_to_write(error, "for the report"))

@@ -5,6 +5,7 @@ import pytest
 
 from magnet_arrow.errors import FileNotReplacedError, FolderNotWritableError
 from magnet_arrow.pages import Page, Report
+from magnet_arrow.pages.report import check_file
 
 
 def report(title: str) -> Report:
@@ -22,6 +23,11 @@ def test_a_report_replaces_a_report_and_nothing_else(tmp_path: Path) -> None:
         report("three").save(notes)
     assert notes.read_text() == "<p>Mine.</p>"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.html", "report.html"]
+
+
+def test_the_name_of_a_folder_is_no_name_for_a_report(tmp_path: Path) -> None:
+    with pytest.raises(FolderNotWritableError, match="Name another folder for the report"):
+        check_file(tmp_path)
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
