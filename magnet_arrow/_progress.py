@@ -1,4 +1,4 @@
-"""Shows progress to whoever watches: a bar on a terminal, a line in a notebook, for work of more than two seconds.
+"""Shows progress of work of more than two seconds: a bar on a terminal, a line in a notebook.
 
 Functions that take long have an argument `progress`: a function that is called now and then. Without one they call what
 `watched` gives. It shows nothing in a pipe, in a file, in other processes and threads, and in the first two seconds.

@@ -1,4 +1,4 @@
-"""Progress is shown to whoever watches, after two seconds, and leaves nothing behind."""
+"""Progress is shown on a terminal and in a notebook, after two seconds, and leaves nothing behind."""
 
 import contextlib
 import io
