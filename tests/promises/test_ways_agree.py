@@ -81,7 +81,10 @@ def test_the_demo(demo_outputs: Path, tmp_path: Path) -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize("name", dump_params(["classic", "helm_made", "helm_old", "mmlu", "modelbench"]))
 def test_a_real_dump(name: str, shared_dumps: Callable[[str], Path], tmp_path: Path) -> None:
-    same_by_all_ways(shared_dumps(name), tmp_path)
+    dump = shared_dumps(name)
+    # The 283 runs of mmlu are of one kind: 65 of them, by each model, show as much.
+    some = "benchmark_output/runs/*/mmlu:subject=[a-c]*"
+    same_by_all_ways(dump / some if name == "mmlu" else dump, tmp_path)
 
 
 @pytest.mark.parametrize("indent", [None, 0, 1, 4, "\t"])
