@@ -97,7 +97,10 @@ def audit(found: Sequence[Questions]) -> Section:
     return Section("Item audit", blocks or [Paragraph(_NO_SCORES)], _AUDIT_INTRO if found else "")
 
 
-_NO_SCORES = "No question has a score in which higher is better, so there is nothing to look at here."
+_NO_SCORES = (
+    "There is nothing to look at here: there are no scores by question in which higher is better, or they cannot be "
+    "used, as the section on rankings says."
+)
 _AUDIT_INTRO = (
     "A question with a wrong key behaves unlike the others: strong models fail it. Suspicion above 0 means that a "
     "question is more like copies of the questions whose key was made wrong than like the questions themselves. There "

@@ -271,6 +271,7 @@ def test_questions_without_text(tmp_path: Path, cache: Path) -> None:
     found = Elements(report(HelmRuns(tmp_path, cache=cache)).html)
     assert "No ranking by exact_match: No sample can be a cell of a panel." in found.text
     assert "Found: excluded: 1 as its question is empty." in found.text
+    assert "or they cannot be used, as the section on rankings says." in found.text
     assert found.table("Mean exact_match on split test: 1 model × 1 scenario")[1] == ["Tide", "1.000"]
 
 
