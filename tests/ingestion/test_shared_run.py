@@ -124,8 +124,11 @@ def compress_what_is_cut(folder: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        *(nothing, compress, add_unknown_fields, add_files, cut_states, cut_instance_stats, cut_both, lose_a_file),
-        *(add_an_entry_without_rows, compress_what_is_cut, embed_pictures),
+        *(nothing, add_unknown_fields, cut_states, lose_a_file, compress_what_is_cut, embed_pictures),
+        *(
+            pytest.param(change, marks=pytest.mark.slow)
+            for change in (compress, add_files, cut_instance_stats, cut_both, add_an_entry_without_rows)
+        ),
     ],
 )
 def test_what_is_cached_does_not_depend_on_who_takes_which_files(

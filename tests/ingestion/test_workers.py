@@ -76,7 +76,7 @@ def test_what_is_cached_does_not_depend_on_the_workers(
         assert frame.equals(expected[table]), table
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
 def test_what_is_cached_does_not_depend_on_the_order_in_which_it_comes(
     seed: int, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
