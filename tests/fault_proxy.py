@@ -33,6 +33,7 @@ class Proxy:
     Attributes:
         endpoint: its address.
         requests: path of each GET request, with the range if one was asked for.
+        n_heads: number of HEAD requests, to which faults happen too.
         n_bytes: bytes of the bodies that were passed on.
         gives_ranges: whether it answers ranges itself.
         faults: for requests whose path matches a pattern, what is done to so many answers.
@@ -40,6 +41,7 @@ class Proxy:
 
     endpoint: str
     requests: list[str] = field(default_factory=list)
+    n_heads: int = 0
     n_bytes: int = 0
     gives_ranges: bool = False
     faults: list[list[object]] = field(default_factory=list)
@@ -72,6 +74,8 @@ def running(server: str) -> Iterator[Proxy]:
         protocol_version = "HTTP/1.1"
 
         def do_HEAD(self) -> None:
+            with proxy.lock:
+                proxy.n_heads += 1
             self._answer(is_head=True)
 
         def do_GET(self) -> None:

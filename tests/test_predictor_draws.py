@@ -116,7 +116,9 @@ def test_partial_runs_are_drawn_if_asked_for(outputs: Path, how: str, warm: bool
     assert len(HelmRuns(outputs).incomplete()) == 2
 
 
-@pytest.mark.parametrize("how", [*PARTS, "no spec"])
+@pytest.mark.parametrize(
+    "how", [*(pytest.param(part, marks=pytest.mark.slow) for part in PARTS[:3]), *PARTS[3:], "no spec"]
+)
 @pytest.mark.parametrize("warm", PASTS)
 def test_runs_that_cannot_be_read_are_skipped_if_asked_for(outputs: Path, how: str, warm: bool | None):
     for number in (1, 4):

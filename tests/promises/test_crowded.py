@@ -61,7 +61,9 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int | None, bool
 
 
 @pytest.mark.parametrize("block", [1_000, limits.BLOCK_BYTES], ids=["long", "short"])
-@pytest.mark.parametrize("partial", [False, True], ids=["whole", "partial"])
+@pytest.mark.parametrize(
+    "partial", [pytest.param(False, id="whole"), pytest.param(True, id="partial", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("indent", [None, 2], ids=["one line", "HELM's layout"])
 @pytest.mark.parametrize("name", FILES)
 def test_many_elements_are_rows(

@@ -110,7 +110,11 @@ def demo_rows(demo_outputs: Path, demo_cache: Path) -> dict[str, list[Row]]:
     return source_rows(demo_outputs, demo_cache)
 
 
-@pytest.fixture(scope="module", params=[None, "run_spec.name", "stats.name.name"], ids=str)
+@pytest.fixture(
+    scope="module",
+    params=[None, pytest.param("run_spec.name", marks=pytest.mark.slow), "stats.name.name"],
+    ids=str,
+)
 def exported_demo(request: pytest.FixtureRequest, demo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an export, with each way of partitioning."""
     folder = tmp_path_factory.mktemp("exported") / "out"

@@ -30,7 +30,7 @@ def extra(value: Any, place: str = "") -> str:
     return json.dumps({place: value}, separators=(",", ":"))
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", [pytest.param("HELM's layout"), pytest.param("on one line", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("table", TABLES)
 def test_a_row_of_nulls(table: str, layout: str, tmp_path: Path) -> None:
     folder = write_run(tmp_path / "outputs", make_run("a:x=1"))

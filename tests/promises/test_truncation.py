@@ -145,7 +145,14 @@ def test_a_cut_file_that_was_cached_before_replaces_nothing(outputs: Path, tmp_p
         assert compare(rows, read(places, table, tmp_path / "cache")) == []
 
 
-@pytest.mark.parametrize("left", [0, 2, None], ids=["to nothing", "to two bytes", "but for one byte"])
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param(0, id="to nothing"),
+        pytest.param(2, id="to two bytes", marks=pytest.mark.slow),
+        pytest.param(None, id="but for one byte"),
+    ],
+)
 @pytest.mark.parametrize("name", RUN_FILES)
 def test_a_file_that_is_cut_while_it_is_read_rejects_its_run(
     name: str, left: int | None, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

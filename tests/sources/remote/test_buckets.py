@@ -133,6 +133,8 @@ def test_every_server_gives_the_tables_of_a_large_dump(
     server: Server, dump: str, shared_dumps: Callable[[str], Path], tmp_path: Path
 ) -> None:
     local = shared_dumps(dump) / "benchmark_output"
+    if dump == "mmlu":  # its 283 runs are of one kind
+        local = copy_of(local, "runs/*/mmlu:subject=[ab]*", tmp_path / "some")
     url = filled(server, local)
     ingest(url, tmp_path / "url", workers=2)
     with warnings.catch_warnings():
@@ -140,3 +142,10 @@ def test_every_server_gives_the_tables_of_a_large_dump(
         assert_same_tables(local, url, tmp_path)
     found = verify(url, tmp_path / "url")
     assert (found.n_differences, [one for one in found.not_covered if one.is_loss]) == (0, [])
+
+
+def copy_of(outputs: Path, pattern: str, folder: Path) -> Path:
+    """An outputs folder with some of the runs of another one."""
+    for run in outputs.glob(pattern):
+        shutil.copytree(run, folder / run.relative_to(outputs))
+    return folder
