@@ -16,9 +16,11 @@ import polars as pl
 from magnet_arrow._near_names import did_you_mean_pattern
 from magnet_arrow._text import counted, for_terminal
 from magnet_arrow.cache import Cache
-from magnet_arrow.errors import NoRunsError
-from magnet_arrow.helm import layout
+from magnet_arrow.errors import NoRunsError, SettingError
+from magnet_arrow.helm import layout, public_bucket
 from magnet_arrow.helm.layout import Found, RunPlace, Source, find_outputs, find_runs, find_suites
+from magnet_arrow.helm.name_patterns import matching
+from magnet_arrow.helm.public_bucket import PublicRuns, public_runs
 from magnet_arrow.pages import card, few
 from magnet_arrow.query.arrow_stream import TableHandle
 from magnet_arrow.query.frames import Frames
@@ -183,14 +185,18 @@ class HelmOutputs(_OfRuns):
     """A dump: the folder that HELM calls `benchmark_output`.
 
     Args:
-        root_dir: the outputs folder, its parent, or its `runs` folder.
+        root_dir: the outputs folder, its parent, or its `runs` folder; or `helm://BENCHMARK` for a benchmark in HELM's
+            public bucket.
+        version: of `helm://`: a version, a pattern of versions, `latest` (if nothing is said), or `all`: every
+            version, and of each run name the newest run.
         cache: where frames are kept; by default the user's.
         partial: for its runs, as `HelmRuns`.
         strict: for its runs, as `HelmRuns`.
         progress: for its runs, as `HelmRuns`.
 
     Raises:
-        SourceNotFoundError: there is no such folder, or it is no outputs folder.
+        SourceNotFoundError: there is no such folder, benchmark or version, or it is no outputs folder.
+        SettingError: a version of something else than `helm://` is asked for.
 
     >>> HelmOutputs.demo().list_suites()
     ['my-suite', 'perturbed']
@@ -200,15 +206,15 @@ class HelmOutputs(_OfRuns):
 
     def __init__(
         self,
-        root_dir: str | os.PathLike[str],
+        root_dir: str | os.PathLike[str] | PublicRuns,
         *,
+        version: str | None = None,
         cache: CacheLike = None,
         partial: bool | None = None,
         strict: bool | None = None,
         progress: bool | None = None,
     ) -> None:
-        self.path = find_outputs(root_dir)
-        self._root = layout.named_folder(root_dir)
+        self.path, self._root = _located(root_dir, version)
         self._options = ReadOptions.of(None, cache, partial, strict, progress)
 
     @classmethod
@@ -251,15 +257,22 @@ class HelmOutputs(_OfRuns):
         Raises:
             NoRunsError: no suite matches.
         """
-        paths, notes = find_suites(self._root, pattern)
+        paths, notes = self._suites(pattern)
         if not paths:
-            names = [path.name for path in find_suites(self._root)[0]]
+            names = [path.name for path in self._suites()[0]]
             raise NoRunsError(
                 f"No suite in {self.path} matches {pattern!r}.",
                 found=", ".join(names) or "no suite at all",
                 hint=" ".join(filter(None, [did_you_mean_pattern(pattern, names), *notes])) or None,
             )
         return HelmSuites([HelmSuite(path) for path in paths], **self._options.arguments)
+
+    def _suites(self, pattern: str = "*") -> tuple[list[Path], list[str]]:
+        if not isinstance(self._root, PublicRuns):
+            return find_suites(self._root, pattern)
+        paths = [filesystem.as_path(folder) for folder in public_bucket.choose(self._root).folders]
+        chosen = matching({path.name for path in paths}, pattern)
+        return sorted(path for path in paths if path.name in chosen), []
 
     def list_suites(self) -> list[str]:
         """Names of the suites, sorted."""
@@ -290,6 +303,19 @@ class HelmOutputs(_OfRuns):
 
     def _repr_html_(self) -> str:
         return card("HelmOutputs", {"folder": str(self.path)})
+
+
+def _located(root_dir: str | os.PathLike[str] | PublicRuns, version: str | None) -> tuple[Path, Path | PublicRuns]:
+    """The outputs folder that is meant, and what its runs are found by."""
+    public = root_dir if isinstance(root_dir, PublicRuns) else public_runs(os.fspath(root_dir), version=version)
+    if public is not None:
+        benchmark, public = public_bucket.only(public)
+        public_bucket.choose(public)  # raises if there is no such version
+        return filesystem.as_path(public_bucket.outputs_of(benchmark)), public
+    assert not isinstance(root_dir, PublicRuns)
+    if version is not None:
+        raise SettingError("Only helm:// has versions.", found=f"version={version!r} of {os.fspath(root_dir)}")
+    return find_outputs(root_dir), layout.named_folder(root_dir)
 
 
 _SUITE_BY_NAME = 'By name choose outputs.suites("NAME").'

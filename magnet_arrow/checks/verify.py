@@ -212,7 +212,8 @@ class _Plan:
         found = layout.find_all(source, follow_links=follow_links)
         self.found.notes += found.notes
         self.rejected += found.rejected
-        walk = _Walk({place.path: place for place in found.places}, follow_links)
+        known = {place.path: place for place in found.places}
+        walk = _Walk(known, follow_links, visited=set(found.older).difference(known))
         for root in found.roots:
             walk.visit(root)
         for folder in list(walk.known):

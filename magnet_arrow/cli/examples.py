@@ -6,7 +6,7 @@ EXAMPLES = {
     "ingest": (
         "ingest benchmark_output",
         "ingest benchmark_output --runs 'mmlu:*' --workers 4",
-        "ingest benchmark_output --retry --partial",
+        "ingest helm://lite --runs 'mmlu:*' --plan",
     ),
     "validate": ("validate benchmark_output", "validate 'benchmark_output/runs/*/mmlu:*' --json"),
     "ls": (

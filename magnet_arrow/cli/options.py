@@ -11,7 +11,7 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="PATH",
-        help="Outputs folders, suites, runs, or glob patterns of these; also gs:// and s3:// URLs.",
+        help="Outputs folders, suites, runs, or glob patterns of these; also gs://, s3:// and helm:// URLs.",
         autocompletion=candidates.some_paths,
     ),
 ]

@@ -17,7 +17,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from magnet_arrow.errors import NoRunsError, Rejected, SettingError
+from magnet_arrow.errors import NoRunsError, Rejected, SettingError, SourceNotFoundError
+from magnet_arrow.helm import public_bucket, version_order
+from magnet_arrow.helm.name_patterns import matching
 from magnet_arrow.helm.no_source import (
     existing_folder,
     in_words,
@@ -26,6 +28,7 @@ from magnet_arrow.helm.no_source import (
     not_one_dump,
     url_of,
 )
+from magnet_arrow.helm.public_bucket import PublicRuns, public_runs
 from magnet_arrow.helm.release_folder import RELEASES, find_release
 from magnet_arrow.helm.run_place import MARK, RUN_FILES, RUNS, RunPlace, is_gone, is_run
 from magnet_arrow.helm.walk import LATEST, NOT_RUNS, Walk
@@ -51,6 +54,7 @@ class Found:
         roots: folders that the source names, and those that links in them lead to; absolute, links resolved.
         patterns: patterns that the source names, as the parts of their paths.
         pattern: of the run folders that were kept.
+        older: runs in these folders that are left out, as there is a newer one of their name.
     """
 
     places: tuple[RunPlace, ...]
@@ -59,6 +63,7 @@ class Found:
     roots: tuple[Path, ...] = ()
     patterns: tuple[tuple[str, ...], ...] = ()
     pattern: str = "*"
+    older: tuple[Path, ...] = ()
 
     def covers(self, folder: Path, *, run: bool = True) -> bool:
         """Whether the source names a folder, or one above it. The folder may be gone.
@@ -67,7 +72,7 @@ class Found:
             folder: of a run.
             run: False if it is the folder of a suite or release.
         """
-        if run and not _matching({folder.name}, self.pattern):
+        if run and not matching({folder.name}, self.pattern):
             return False
         if any(folder.is_relative_to(root) for root in self.roots):
             return True
@@ -95,7 +100,7 @@ class Findable(Protocol):
         """What is there now."""
 
 
-Source: TypeAlias = "str | os.PathLike[str] | RunPlace | HasPlaces | Findable | Iterable[Source]"
+Source: TypeAlias = "str | os.PathLike[str] | PublicRuns | RunPlace | HasPlaces | Findable | Iterable[Source]"
 """Names runs: a path to any level of a dump, a pattern, an object of ours, or a list of such."""
 
 
@@ -114,7 +119,7 @@ def find_runs(source: Source, *, pattern: str = "*", follow_links: bool = True) 
     Args:
         source: a path to an outputs folder, a folder above one or several, its `runs`, a suite, a run; a glob
             pattern of such; an object with `.places`; or an iterable of these.
-        pattern: run folders to keep: one's name if there is such, else by `fnmatch.fnmatchcase`.
+        pattern: run folders to keep, see `name_patterns`.
         follow_links: whether links below the named folders are followed, out of the dump too. If not, linked folders
             are noted, and runs with linked files are rejected.
 
@@ -123,7 +128,7 @@ def find_runs(source: Source, *, pattern: str = "*", follow_links: bool = True) 
         NoRunsError: a path that was named holds no run, or no run is left.
     """
     found = _find(source, follow_links)
-    chosen = _matching({place.folder for place in found.places}, pattern)
+    chosen = matching({place.folder for place in found.places}, pattern)
     kept = [place for place in found.places if place.folder in chosen]
     if not kept:
         raise no_runs_left(pattern, [place.folder for place in found.places], [one.reason for one in found.rejected])
@@ -200,7 +205,7 @@ def find_suites(path: str | os.PathLike[str], pattern: str = "*") -> tuple[list[
     listed |= {folder.real: folder.path for folder in own if not folder.is_link}
     empty = {real for real in listed if real not in holding and not any(_is_below(path, real) for path in holding)}
     suites = holding | {real: str(outputs) for real in empty if not is_run(real)}
-    chosen = _matching({os.path.basename(listed.get(real, real)) for real in suites}, pattern)
+    chosen = matching({os.path.basename(listed.get(real, real)) for real in suites}, pattern)
     ordered = sorted(suites, key=lambda real: (os.path.basename(real), suites[real], real))
     kept = [listed.get(real, real) for real in ordered]
     return [filesystem.as_path(path) for path in kept if os.path.basename(path) in chosen], list(listing.notes)
@@ -217,9 +222,11 @@ def named_folder(path: str | os.PathLike[str]) -> Path:
 
 def written_out(source: Source) -> Source:
     """The same source, its paths absolute: it means the same wherever the process is later."""
-    if isinstance(source, RunPlace | Findable | HasPlaces):
+    if isinstance(source, PublicRuns | RunPlace | Findable | HasPlaces):
         return source
     if isinstance(source, str | os.PathLike):
+        if (public := public_runs(os.fspath(source))) is not None:
+            return public
         path = _written_out(source)
         return path if os.path.isabs(path) or filesystem.is_remote(path) else os.path.join(os.getcwd(), path)
     if isinstance(source, Set):
@@ -236,7 +243,10 @@ def _find(source: Source, follow_links: bool) -> Found:
     if isinstance(source, HasPlaces):
         return together([_find(place, follow_links) for place in source.places])
     if isinstance(source, str | os.PathLike):
-        return _find_at(_looked_at(source), follow_links)
+        public = public_runs(os.fspath(source))
+        return _find_at(_looked_at(source), follow_links) if public is None else _find_public(public, follow_links)
+    if isinstance(source, PublicRuns):
+        return _find_public(source, follow_links)
     found = together([_find(item, follow_links) for item in _listed(source)])
     return _in_order(found) if isinstance(source, Set) else found
 
@@ -248,9 +258,19 @@ def _listed(source: Source) -> Iterable[Source]:
 
 
 def _written_out(path: str | os.PathLike[str]) -> str:
-    """A path or pattern with the home folder for `~`, or a URL in its one spelling."""
+    """A path or pattern with the home folder for `~`, or a URL in its one spelling: for `helm://` that of a version."""
     text = os.fspath(path)
+    if (public := public_runs(text)) is not None:
+        return _only_folder(public)
     return url_of(text) or os.path.expanduser(text)
+
+
+def _only_folder(public: PublicRuns) -> str:
+    folders = list(public_bucket.choose(public).folders)
+    if len(folders) > 1:
+        several = in_words(folders, "folder")
+        raise SourceNotFoundError(f"{public} means several folders.", expected="one", found=several)
+    return folders[0]
 
 
 def _looked_at(path: str | os.PathLike[str]) -> str:
@@ -273,6 +293,7 @@ def together(parts: Sequence[Found]) -> Found:
         tuple(dict.fromkeys(one for found in parts for one in found.rejected)),
         tuple(dict.fromkeys(root for found in parts for root in found.roots)),
         tuple(pattern for found in parts for pattern in found.patterns),
+        older=tuple(path for found in parts for path in found.older),
     )
 
 
@@ -301,6 +322,38 @@ def _find_at(path: str, follow_links: bool) -> Found:
 def _found(walk: Walk, roots: Iterable[str]) -> Found:
     named = tuple(dict.fromkeys(map(filesystem.as_path, (*roots, *walk.linked))))
     return _in_order(Found(tuple(walk.places.values()), tuple(walk.notes), tuple(walk.rejected), named))
+
+
+def _find_public(public: PublicRuns, follow_links: bool) -> Found:
+    """The runs of HELM's public bucket that are meant."""
+    chosen = public_bucket.choose(public)
+    parts, notes = [], list(chosen.notes)
+    for folder in chosen.folders:
+        filesystem.look(folder)
+        try:
+            parts.append(_find_at(folder, follow_links))
+        except NoRunsError as error:
+            if len(chosen.folders) == 1:
+                raise
+            notes.append(error.message)
+    found = _in_order(together([Found((), tuple(notes)), *parts]))
+    return _newest(found) if chosen.keeps_newest else found
+
+
+def _newest(found: Found) -> Found:
+    """Of each run name in a benchmark the run of the newest version; the others are noted."""
+    newest: dict[tuple[Path, str], RunPlace] = {}
+    for place in sorted(found.places, key=lambda place: version_order.order(place.suite)):
+        newest[place.source, place.folder] = place
+    places = [place for place in found.places if newest[place.source, place.folder] is place]
+    older = [place for place in found.places if newest[place.source, place.folder] is not place]
+    notes = [
+        f"{place.suite}/{place.folder} is left out: {newest[place.source, place.folder].suite} has a newer run "
+        "of this name."
+        for place in older
+    ]
+    paths = tuple(place.path for place in older)
+    return replace(found, places=tuple(places), notes=(*found.notes, *notes), older=paths)
 
 
 def _find_by_glob(pattern: str, follow_links: bool) -> Found:
@@ -406,7 +459,3 @@ def _has_suites(runs: Path) -> bool:
 
 def _is_below(path: str, folder: str) -> bool:
     return filesystem.as_path(path).is_relative_to(filesystem.as_path(folder))
-
-
-def _matching(names: set[str], pattern: str) -> set[str]:
-    return {pattern} & names or {name for name in names if fnmatchcase(name, pattern)}

@@ -41,7 +41,7 @@ def url_of(path: str) -> str | None:
     scheme, rest = found[1].lower(), path[found.end() :]
     raise SourceNotFoundError(
         f"{scheme}://{rest} cannot be read.",
-        expected="a folder on this machine, s3://BUCKET/FOLDER or gs://BUCKET/FOLDER",
+        expected="a folder on this machine, s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or helm://BENCHMARK",
         hint=f"Copy it first, then name the copy:\n    {_copy_line(scheme, rest)}",
     )
 

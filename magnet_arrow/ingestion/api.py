@@ -12,6 +12,7 @@ from magnet_arrow._text import as_size, counted
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheError, Rejected
 from magnet_arrow.helm import layout
+from magnet_arrow.ingestion.bill import Bill, make_bill
 from magnet_arrow.ingestion.execution import Ingestion
 from magnet_arrow.ingestion.parallel.settings import WorkerSettings
 from magnet_arrow.ingestion.plan import Plan, vanished_runs
@@ -122,7 +123,7 @@ def ingest(
     Args:
         source: an outputs folder, its parent or its `runs`, a suite, a run, a pattern, or a list of such.
         cache: the cache or its folder; None for the default one.
-        runs: pattern of run folders to ingest.
+        runs: pattern of run folders to ingest: a name, a glob, `regex:…`, or several of these with `|` between them.
         retry: read rejected runs again though their files have not changed.
         prune: remove runs from the cache that `source` and `runs` name and that are gone. A run in a folder that cannot
             be read is not gone.
@@ -153,34 +154,103 @@ def ingest(
 
     A run that can't be read does not raise: it is in the report's `rejected`, and the others are ingested.
     """
-    begin = time.monotonic()
     settings = WorkerSettings(workers, memory_bytes, executor)
+    rules = Rules(partial, strict, pictures, content_hash)
+    prepared = prepare(source, cache, runs=runs, retry=retry, rules=rules, follow_links=follow_links)
+    return prepared.execute(settings, prune=prune, progress=progress)
+
+
+def prepare(
+    source: layout.Source,
+    cache: CacheLike,
+    *,
+    runs: str = "*",
+    retry: bool = False,
+    rules: Rules,
+    follow_links: bool = True,
+    writes: bool = True,
+) -> "PreparedIngest":
+    """Find the runs of a source, and plan their ingest; see `ingest`.
+
+    Args:
+        source: as of `ingest`.
+        cache: as of `ingest`.
+        runs: as of `ingest`.
+        retry: as of `ingest`.
+        rules: how runs are read.
+        follow_links: as of `ingest`.
+        writes: whether it will be executed; if not, the cache stays as it is.
+    """
+    begin = time.monotonic()
     cache = Cache.coerce(cache)
     found = layout.find_all(source, pattern=runs, follow_links=follow_links)
     lost = manifest.lost(cache.path)
-    rules = Rules(partial, strict, pictures, content_hash)
-    ingestion = Ingestion(cache.path, cache.snapshot_to_ingest(), rules)
+    ingestion = Ingestion(cache.path, cache.snapshot_to_ingest(), rules, drops=writes, commits=writes)
     plan = ingestion.plan(found.places, retry=retry)
     plan.vanished = vanished_runs(found, ingestion.snapshot, plan.sources, runs)
-    with watched(progress, step_of) as report:
-        done = ingestion.execute(plan, settings, prune=prune, progress=report)
-    rejected = [*found.rejected, *(bad.rejected for bad in [*plan.rejected, *done.rejected])]
-    return IngestReport(
-        runs=done.runs,
-        rows=done.rows,
-        bytes_in=done.bytes_in,
-        bytes_out=done.bytes_out,
-        seconds=time.monotonic() - begin,
-        skipped=plan.skipped,
-        rejected=tuple(sorted(rejected, key=lambda one: one.run)),
-        notes=(*found.notes, *_lost_notes(lost), *ingestion.repair.notes, *done.notes),
-        pruned=done.pruned,
-        unexpected=dict(sorted(done.unexpected.items())),
-        partial=done.partial,
-        skipped_partial=plan.skipped_partial,
-        lacking=tuple(sorted([*plan.lacking, *done.lacking], key=lambda one: (one.run, one.file))),
-        stale=_stale(done.snapshot, plan),
-    )
+    return PreparedIngest(cache.path, found, plan, ingestion, rules, tuple(_lost_notes(lost)), time.monotonic() - begin)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedIngest:
+    """An ingest whose plan is made, and which can be executed once.
+
+    Attributes:
+        cache: the cache's folder.
+        found: what the source holds.
+        plan: what is to be done.
+        ingestion: what does it.
+        rules: how runs are read.
+        lost_notes: what is said of a cache that has lost its manifest.
+        seconds: how long it took so far.
+    """
+
+    cache: Path
+    found: layout.Found
+    plan: Plan
+    ingestion: Ingestion
+    rules: Rules
+    lost_notes: tuple[str, ...]
+    seconds: float
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the files of all runs that are to be read."""
+        return sum(run.size_bytes for run in self.plan.pending)
+
+    def bill(self) -> Bill:
+        """What it is going to read."""
+        return make_bill(self.plan, self.found, self.ingestion.snapshot, self.rules, self.cache)
+
+    def execute(
+        self,
+        settings: WorkerSettings,
+        *,
+        prune: bool = False,
+        progress: Callable[[Progress], None] | Literal[False] | None = None,
+    ) -> IngestReport:
+        """Do what was planned; see `ingest`."""
+        begin = time.monotonic()
+        found, plan, ingestion = self.found, self.plan, self.ingestion
+        with watched(progress, step_of) as report:
+            done = ingestion.execute(plan, settings, prune=prune, progress=report)
+        rejected = [*found.rejected, *(bad.rejected for bad in [*plan.rejected, *done.rejected])]
+        return IngestReport(
+            runs=done.runs,
+            rows=done.rows,
+            bytes_in=done.bytes_in,
+            bytes_out=done.bytes_out,
+            seconds=self.seconds + time.monotonic() - begin,
+            skipped=plan.skipped,
+            rejected=tuple(sorted(rejected, key=lambda one: one.run)),
+            notes=(*found.notes, *self.lost_notes, *ingestion.repair.notes, *done.notes),
+            pruned=done.pruned,
+            unexpected=dict(sorted(done.unexpected.items())),
+            partial=done.partial,
+            skipped_partial=plan.skipped_partial,
+            lacking=tuple(sorted([*plan.lacking, *done.lacking], key=lambda one: (one.run, one.file))),
+            stale=_stale(done.snapshot, plan),
+        )
 
 
 def _stale(snapshot: Snapshot, plan: Plan) -> tuple[StaleRun, ...]:

@@ -74,10 +74,13 @@ class Ingestion:
         snapshot: of the cache.
         rules: how runs are read.
         drops: remove segments whose runs nobody can tell, see `Repair`.
+        commits: keep the ids of new sources; if not, only the plan may be asked for, and nothing is written.
     """
 
-    def __init__(self, cache: Path, snapshot: Snapshot, rules: Rules, *, drops: bool = True) -> None:
-        self._cache, self._rules = cache, rules
+    def __init__(
+        self, cache: Path, snapshot: Snapshot, rules: Rules, *, drops: bool = True, commits: bool = True
+    ) -> None:
+        self._cache, self._rules, self._commits = cache, rules, commits
         self.done = Done(snapshot)
         self.repair = Repair(cache, drops=drops)
         self._pending = Transaction()
@@ -111,7 +114,7 @@ class Ingestion:
         """The runs with the ids of their sources; new ids are committed, so that two first ingests agree on one."""
         stamped = [(place, stamps_of(place)) for place in places]
         ids = SourceIds(self.snapshot, stamped)
-        if ids.new:
+        if ids.new and self._commits:
             self.done.snapshot = self._apply(Transaction(sources=ids.new))
             ids = SourceIds(self.snapshot, stamped)
         return [PendingRun(place, ids.id_of(place), stamps) for place, stamps in stamped]

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
@@ -16,6 +15,7 @@ import msgspec
 from magnet_arrow.errors import BadFileError, Rejected, Where
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import Found, RunPlace
+from magnet_arrow.helm.name_patterns import fits
 from magnet_arrow.ingestion.parallel.task import PendingRun
 from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.ingestion.rejection import unfit
@@ -208,7 +208,7 @@ def vanished_runs(found: Found, snapshot: Snapshot, sources: Collection[str], pa
         for key, (source, suite, folder) in held.items()
         if source in paths
         and (paths[source], suite, folder) not in there
-        and (folder == pattern or fnmatchcase(folder, pattern))
+        and fits(folder, pattern)
         and (source in sources or any(filesystem.is_folder(root / suite) for root in _roots(paths[source])))
         and _is_gone(found, [root / suite / folder for root in _roots(paths[source])], folder)
     ]

@@ -180,6 +180,13 @@ def names(folder: AnyPath) -> list[str]:
     return os.listdir(folder)
 
 
+def folder_names(folder: AnyPath) -> list[str]:
+    """The names of the folders right in a folder, sorted; none if there is no such folder."""
+    if is_remote(folder):
+        return sorted(_catalog().names(os.fspath(folder))[0])
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()) if os.path.isdir(folder) else []
+
+
 def entries(folder: AnyPath) -> list[Entry]:
     """What is in a folder, in no order."""
     if is_remote(folder):

@@ -133,7 +133,9 @@ def test_a_url_of_another_kind_is_refused_with_the_line_that_copies_it(
     url: str, line: str, kind: Callable[[str], str | Path]
 ) -> None:
     for find in (find_runs, find_outputs, HelmRun, HelmSuite):
-        with pytest.raises(SourceNotFoundError, match=r"cannot be read\.(?s:.*)or gs://BUCKET/FOLDER") as caught:
+        with pytest.raises(
+            SourceNotFoundError, match=r"cannot be read\.(?s:.*)gs://BUCKET/FOLDER or helm://BENCHMARK"
+        ) as caught:
             find(kind(url))
         assert line.rstrip("/") in str(caught.value)
 

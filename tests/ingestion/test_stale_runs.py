@@ -31,6 +31,14 @@ def test_a_run_that_vanished_stays_until_it_is_pruned(outputs: Path, cache: Path
     assert sorted(cached(cache)) == [NAMES[0], NAMES[2], "other:x=1"]
 
 
+def test_only_runs_that_the_pattern_names_are_pruned(outputs: Path, cache: Path) -> None:
+    ingest(outputs, cache)
+    for name in NAMES[:2]:
+        shutil.rmtree(file_of(outputs, name).parent)
+    assert ingest(outputs, cache, runs=f"{NAMES[2]}|{NAMES[0]}", prune=True).pruned == 1
+    assert sorted(cached(cache)) == sorted(NAMES[1:])
+
+
 def stale(report: api.IngestReport) -> list[tuple[str, str]]:
     return [(one.run, one.why) for one in report.stale]
 

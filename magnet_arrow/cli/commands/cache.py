@@ -1,6 +1,5 @@
 """`check`, `compact`, `rejects` and `cache …`: the cache itself."""
 
-import sys
 import textwrap
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from magnet_arrow.cli.commands.store import existing_cache, open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, Csv, Full, Json, JsonLines, one_form
 from magnet_arrow.cli.printing import complain, print_rows, say
+from magnet_arrow.cli.questions import agrees
 
 
 def check(cache: CacheDir = None, json: Json = False) -> None:
@@ -100,7 +100,7 @@ def cache_clear(
     path = open_cache(cache).path
     if not path.exists():
         print(f"There is no cache in {path}.")
-    elif yes or _agrees(f"Delete everything that is cached in {path}?"):
+    elif yes or agrees(f"Delete everything that is cached in {path}?"):
         clear(path)
         print(f"The cache in {path} is empty.")
     else:
@@ -131,13 +131,3 @@ def cache_remove(
         raise typer.BadParameter("name a source or a run, or give --stale.")
     store = existing_cache(cache)
     print(f"{counted(store.remove(*names or (), stale=stale), 'run')} removed from the cache.")
-
-
-def _agrees(question: str) -> bool:
-    from magnet_arrow.errors import MagnetError
-
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort:  # standard input is closed
-        print(file=sys.stderr)
-        raise MagnetError("Nothing was done, since nobody answered.", hint="Use --yes to skip the question.") from None

@@ -11,6 +11,7 @@ import typer
 from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
+from magnet_arrow.cli.large_reads import ask_before_frames
 from magnet_arrow.cli.options import CacheDir, Csv, Full, Json, one_form
 from magnet_arrow.cli.printing import complain, print_rows, terminal_width, wrapped
 
@@ -188,7 +189,11 @@ def _scores(source: str, cache: Path | None) -> Any:
     from magnet_arrow.evaluation.score_files import is_score_file
     from magnet_arrow.outputs import HelmRuns
 
-    return source if is_score_file(source) else HelmRuns([source], cache=open_cache(cache))
+    if is_score_file(source):
+        return source
+    store = open_cache(cache)
+    ask_before_frames([source], store)
+    return HelmRuns([source], cache=store)
 
 
 def _budgets(text: str) -> list[Any]:

@@ -1,22 +1,57 @@
 """`ingest`: runs into the cache."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
+from magnet_arrow.cli.large_reads import prepared, run_ingest
 from magnet_arrow.cli.options import CacheDir, FollowLinks, Json, Sources
-from magnet_arrow.cli.printing import complain, say
+from magnet_arrow.cli.printing import complain, print_rows, say
 
 if TYPE_CHECKING:
     from magnet_arrow.cache import Cache
+    from magnet_arrow.helm.layout import Source
+    from magnet_arrow.helm.public_bucket import PublicRuns
     from magnet_arrow.ingestion.api import IngestReport
 
 
 def ingest(
     paths: Sources,
-    runs: Annotated[str, typer.Option(metavar="GLOB", help="Only run folders that match.")] = "*",
+    runs: Annotated[
+        str,
+        typer.Option(metavar="PATTERN", help="Only run folders that match: a name, a glob, regex:…, or A|B of these."),
+    ] = "*",
+    benchmark: Annotated[
+        str | None, typer.Option(metavar="PATTERN", help="Of helm://, which benchmarks; patterns as of --runs.")
+    ] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Of helm://, which versions: latest (the default), all (of each run the newest), or a pattern.",
+        ),
+    ] = None,
+    release: Annotated[
+        str | None, typer.Option(metavar="PATTERN", help="Of helm://, the runs of a release in place of a version's.")
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only print what would be read: runs, files and bytes, what is cached.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before more than 1 GB is read; only a terminal is asked.")
+    ] = False,
+    list_benchmarks: Annotated[
+        bool, typer.Option("--list-benchmarks", help="Only list the benchmarks of helm://.")
+    ] = False,
+    list_versions: Annotated[
+        bool, typer.Option("--list-versions", help="Only list the versions of helm://BENCHMARK.")
+    ] = False,
+    list_runs: Annotated[
+        bool, typer.Option("--list-runs", help="Only list the run folders of helm://BENCHMARK[/VERSION].")
+    ] = False,
     cache: CacheDir = None,
     retry: Annotated[bool, typer.Option("--retry", help="Read rejected runs again, even if unchanged.")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Remove cached runs that are gone from the source.")] = False,
@@ -48,33 +83,77 @@ def ingest(
     """
     from magnet_arrow.ingestion.parallel.settings import parse_bytes
 
+    listed = {"benchmarks": list_benchmarks, "versions": list_versions, "runs": list_runs}
+    if any(listed.values()):
+        _list_public([what for what, wanted in listed.items() if wanted], paths, benchmark, version, runs, json=json)
+        raise typer.Exit
+    sources = _sources(paths, benchmark, version, release)
     store = open_cache(cache)
+    rules = {"partial": partial, "strict": strict, "pictures": pictures, "content_hash": content_hash}
+    options = {"runs": runs, "retry": retry, "follow_links": follow_links, **rules}
+    if plan:
+        _print_plan(sources, store, options, json=json)
+        raise typer.Exit
     known = () if retry or partial else {found.rejected for found in store.snapshot_to_ingest().rejected.values()}
-    report = run_ingest(
-        paths,
-        store,
-        runs=runs,
-        retry=retry,
-        prune=prune,
-        partial=partial,
-        strict=strict,
-        pictures=pictures,
-        content_hash=content_hash,
-        follow_links=follow_links,
-        workers=workers,
-        memory_bytes=None if memory is None else parse_bytes(memory),
-    )
+    memory_bytes = None if memory is None else parse_bytes(memory)
+    report = run_ingest(sources, store, yes=yes, prune=prune, workers=workers, memory_bytes=memory_bytes, **options)
     print_ingest(report, json=json)
     if any(rejected in known for rejected in report.rejected):
         complain("Runs that were rejected before and have not changed were not read again; --retry reads them.")
     raise typer.Exit(ingest_code(report))
 
 
-def run_ingest(paths: list[str], store: "Cache", **options: Any) -> "IngestReport":
-    """Call `magnet_arrow.ingest`; `options` are its arguments."""
-    from magnet_arrow.ingestion.api import ingest
+def _sources(
+    paths: Sequence[str], benchmark: str | None, version: str | None, release: str | None
+) -> "list[str | PublicRuns]":
+    """The paths as they are, and what the options choose of those that are `helm://`.
 
-    return ingest(paths, store, **options)
+    Raises:
+        typer.BadParameter: the options have nothing to choose from.
+    """
+    from magnet_arrow.helm.public_bucket import public_runs
+
+    found = [public_runs(path, benchmark=benchmark, version=version, release=release) for path in paths]
+    given = {"--benchmark": benchmark, "--version": version, "--release": release}
+    named = [name for name, value in given.items() if value is not None]
+    if named and None in found:
+        raise typer.BadParameter(f"{' and '.join(named)} choose from helm://, not from {paths[found.index(None)]}.")
+    return [path if public is None else public for path, public in zip(paths, found, strict=True)]
+
+
+def _list_public(
+    kinds: Sequence[str], paths: Sequence[str], benchmark: str | None, version: str | None, runs: str, *, json: bool
+) -> None:
+    from magnet_arrow.cli import public_lists
+    from magnet_arrow.helm.public_bucket import public_runs
+
+    if len(kinds) > 1:
+        raise typer.BadParameter(f"--list-{kinds[0]} and --list-{kinds[1]} exclude each other.")
+    for path in paths:
+        whole = path.lower().rstrip("/") == "helm:"
+        wanted = public_runs(f"helm://{benchmark or '*'}" if whole else path, benchmark=benchmark, version=version)
+        if wanted is None:
+            raise typer.BadParameter(f"--list-{kinds[0]} lists helm://, not {path}.")
+        if kinds == ["runs"]:
+            print_rows(public_lists.runs(wanted, runs), json=json)
+        elif kinds == ["versions"]:
+            print_rows(public_lists.versions(wanted), json=json)
+        else:
+            print_rows(public_lists.benchmarks(wanted), json=json)
+
+
+def _print_plan(sources: "Sequence[Source]", store: "Cache", options: dict[str, Any], *, json: bool) -> None:
+    from magnet_arrow.cli.bill import bill_facts, bill_text
+    from magnet_arrow.cli.summaries import as_json, first_of
+
+    # Comparing bytes would fetch them.
+    bill = prepared(sources, store, options | {"content_hash": False}, writes=False).bill()
+    if json:
+        print(as_json(bill_facts(bill)))
+        return
+    say(bill_text(bill))
+    if bill.notes:
+        complain(first_of(bill.notes, rest="; --json has all"))
 
 
 def ingest_code(report: "IngestReport") -> ExitCode:

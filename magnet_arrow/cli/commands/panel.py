@@ -8,6 +8,7 @@ import typer
 from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
+from magnet_arrow.cli.large_reads import ask_before_frames
 from magnet_arrow.cli.options import CacheDir, Json, Partial, Sources
 
 if TYPE_CHECKING:
@@ -62,8 +63,10 @@ def panel(
         raise typer.BadParameter(f"{to} does not end in .csv, .npz or .parquet.", param_hint="--to")
     if not to.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {to.parent}.", param_hint="--to")
+    store = open_cache(cache)
+    ask_before_frames(paths, store, partial=partial)
     found = panel_of(
-        HelmRuns(paths, cache=open_cache(cache), partial=partial),
+        HelmRuns(paths, cache=store, partial=partial),
         metric,
         items,
         split=split,

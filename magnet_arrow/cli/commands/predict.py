@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from magnet_arrow.cli.commands.ingest import ingest_code, print_ingest, run_ingest
+from magnet_arrow.cli.commands.ingest import ingest_code, print_ingest
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
+from magnet_arrow.cli.large_reads import run_ingest
 from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, Sources, one_form
 from magnet_arrow.cli.printing import complain, print_rows, say
 

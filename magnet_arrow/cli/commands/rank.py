@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from magnet_arrow.cli import candidates
-from magnet_arrow.cli.commands.ingest import run_ingest
 from magnet_arrow.cli.commands.store import open_cache
+from magnet_arrow.cli.large_reads import run_ingest
 from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, Partial, one_form
 from magnet_arrow.cli.printing import complain, print_rows
 

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from magnet_arrow.cli import candidates
-from magnet_arrow.cli.commands.ingest import run_ingest
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
+from magnet_arrow.cli.large_reads import run_ingest
 from magnet_arrow.cli.options import CacheDir, Partial
 from magnet_arrow.cli.printing import complain
 

@@ -7,6 +7,7 @@ import typer
 
 from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
+from magnet_arrow.cli.large_reads import ask_before_frames
 from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, Partial, one_form
 from magnet_arrow.cli.printing import complain, print_rows, terminal_width
 
@@ -52,7 +53,9 @@ def scores(
 
     one_form(json=json, csv=csv, full=full)
     columns = [name.strip() for name in by.split(",") if name.strip()]
-    groups = grouped(HelmRuns(path, cache=open_cache(cache), partial=partial).scores(metric), columns)
+    store = open_cache(cache)
+    ask_before_frames([path], store, partial=partial)
+    groups = grouped(HelmRuns(path, cache=store, partial=partial).scores(metric), columns)
     if csv or json:
         print_rows(groups, json=json, csv=csv)
     else:

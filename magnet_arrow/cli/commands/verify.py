@@ -8,6 +8,7 @@ import typer
 from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
+from magnet_arrow.cli.large_reads import ask_before_all
 from magnet_arrow.cli.options import CacheDir, FollowLinks, Json, Sources
 from magnet_arrow.cli.printing import complain, say
 
@@ -27,6 +28,7 @@ def validate(paths: Sources, follow_links: FollowLinks = True, json: Json = Fals
         validation_summary,
     )
 
+    ask_before_all(paths)
     found = validate(paths, follow_links=follow_links)
     if json:
         print(as_json(validation_facts(found)))
@@ -52,6 +54,7 @@ def verify(paths: Sources, cache: CacheDir = None, follow_links: FollowLinks = T
         verify_summary,
     )
 
+    ask_before_all(paths)
     report = verify(paths, open_cache(cache), follow_links=follow_links)
     if not report.runs:
         complain("No run of this source is cached. `magnet-arrow ingest PATH` reads runs into the cache.")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _PAGE = 1000
 """Objects in a page: neither kind of store gives more."""
 _TIMEOUT_S = 60
+_NAMES = "prefixes,items(name),nextPageToken"
 _FIELDS = "items(name,size,updated,generation,md5Hash,crc32c,contentEncoding),nextPageToken"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -84,12 +85,17 @@ def _ns(time: datetime) -> int:
 
 
 def _pages_of_google(address: Address) -> Iterator[list[FileStamp]]:
-    base = f"{stores.endpoint(address.scheme) or 'https://storage.googleapis.com'}/storage/v1/b/{address.bucket}/o"
     begin = _begin(address)
-    query = {"fields": _FIELDS, "maxResults": str(_PAGE), "prefix": address.key and f"{address.key}/"}
+    for page in _answers_of_google(address, fields=_FIELDS):
+        yield [_of_google(one, begin) for one in page.get("items", ())]
+
+
+def _answers_of_google(address: Address, **query: str) -> Iterator[Any]:
+    base = f"{stores.endpoint(address.scheme) or 'https://storage.googleapis.com'}/storage/v1/b/{address.bucket}/o"
+    query |= {"maxResults": str(_PAGE), "prefix": address.key and f"{address.key}/"}
     while True:
         page = _json(f"{base}?{urllib.parse.urlencode(query)}")
-        yield [_of_google(one, begin) for one in page.get("items", ())]
+        yield page
         if "nextPageToken" not in page:
             return
         query["pageToken"] = page["nextPageToken"]
@@ -166,8 +172,18 @@ def first_bytes(known: Stores, address: Address, count: int) -> bytes | None:
 def names(known: Stores, address: Address) -> tuple[list[str], list[str]]:
     """The names of the folders and files right below a folder, without those further below."""
     try:
+        if address.scheme == "gs" and not known.is_signed(address):
+            return _names_of_google(address)
         found = stores.package().list_with_delimiter(known.of(address, retries=True), address.key or None)
     except Exception as error:
         raise _said(address, error) from None
     folders = [prefix.rpartition("/")[2] for prefix in found["common_prefixes"]]
     return folders, [one["path"].rpartition("/")[2] for one in found["objects"]]
+
+
+def _names_of_google(address: Address) -> tuple[list[str], list[str]]:
+    folders, files = [], []
+    for page in _answers_of_google(address, fields=_NAMES, delimiter="/"):
+        folders += [prefix[:-1].rpartition("/")[2] for prefix in page.get("prefixes", ())]
+        files += [one["name"].rpartition("/")[2] for one in page.get("items", ())]
+    return list(filter(None, folders)), list(filter(None, files))

@@ -1,0 +1,100 @@
+"""Reading of much, such as terabytes of a bucket: on a terminal a question comes first, with the bill."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from magnet_arrow.cli.printing import complain
+from magnet_arrow.cli.questions import agrees, is_somebody_there
+
+if TYPE_CHECKING:
+    from magnet_arrow.cache import Cache
+    from magnet_arrow.helm.layout import Source
+    from magnet_arrow.ingestion.api import IngestReport, PreparedIngest
+
+ASKED_BYTES = 1_000_000_000
+"""What is larger is asked for, where somebody can answer."""
+
+
+def prepared(
+    sources: "Sequence[Source]", store: "Cache", options: dict[str, Any], *, writes: bool = True
+) -> "PreparedIngest":
+    """The plan of an ingest; `options` are arguments of `magnet_arrow.ingest`."""
+    from magnet_arrow.ingestion.api import prepare
+    from magnet_arrow.ingestion.rules import Rules
+
+    rules = Rules(**{name: options[name] for name in Rules.__slots__ if name in options})
+    others = {name: options[name] for name in ("runs", "retry", "follow_links") if name in options}
+    return prepare(sources, store, rules=rules, writes=writes, **others)
+
+
+def run_ingest(sources: "Sequence[Source]", store: "Cache", *, yes: bool = False, **options: Any) -> "IngestReport":
+    """Call `magnet_arrow.ingest`; `options` are its arguments. On a terminal, a large ingest is asked for first.
+
+    Args:
+        sources: what to ingest.
+        store: the cache.
+        yes: do not ask.
+        options: arguments of `magnet_arrow.ingest`.
+    """
+    from magnet_arrow.ingestion.api import ingest
+
+    if yes or not is_somebody_there():
+        return ingest(sources, store, **options)
+    return _asked_ingest(sources, store, options)
+
+
+def _asked_ingest(sources: "Sequence[Source]", store: "Cache", options: dict[str, Any]) -> "IngestReport":
+    """Ingest; what is large is done only if the answer to a question is yes."""
+    from magnet_arrow.ingestion.parallel.settings import WorkerSettings
+
+    settings = WorkerSettings(options.get("workers"), options.get("memory_bytes"))
+    planned = prepared(sources, store, options)
+    _ask_for(planned)
+    return planned.execute(settings, prune=options.get("prune", False))
+
+
+def _ask_for(planned: "PreparedIngest") -> None:
+    """Show the bill and ask, if an ingest is large; ends the command if the answer is no."""
+    from magnet_arrow.cli.bill import bill_text
+
+    if planned.size_bytes <= ASKED_BYTES:  # the bill itself would take a while to make for thousands of runs
+        return
+    bill = planned.bill()
+    if bill.n_bytes > ASKED_BYTES:
+        complain(bill_text(bill))
+        _ask(bill.n_bytes)
+
+
+def _ask(size_bytes: int) -> None:
+    from magnet_arrow._text import as_size
+
+    if not agrees(f"Read {as_size(size_bytes)}?"):
+        complain("Nothing was read.")
+        raise typer.Exit
+
+
+def ask_before_frames(sources: Sequence[str], store: "Cache", *, partial: bool = False) -> None:
+    """Ask before frames of runs in a bucket are made whose ingest is large."""
+    if is_somebody_there() and any(map(_is_url, sources)):
+        _ask_for(prepared(sources, store, {"partial": partial}, writes=False))
+
+
+def ask_before_all(sources: Sequence[str]) -> None:
+    """Ask before all files of runs in a bucket are read, if they are large, whatever a cache has of them."""
+    if not (is_somebody_there() and any(map(_is_url, sources))):
+        return
+    from magnet_arrow.helm.layout import find_all
+    from magnet_arrow.ingestion.run_reader import stamps_of
+
+    size_bytes = sum(stamp.size_bytes for place in find_all(sources).places for stamp in stamps_of(place))
+    if size_bytes > ASKED_BYTES:
+        _ask(size_bytes)
+
+
+def _is_url(path: str) -> bool:
+    from magnet_arrow.helm.no_source import url_of
+    from magnet_arrow.helm.public_bucket import public_runs
+
+    return public_runs(path) is not None or url_of(path) is not None

@@ -1,0 +1,166 @@
+"""The bill of an ingest: what it is going to read, made of the plan and the listing, before a byte is fetched."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from magnet_arrow.helm.layout import Found
+from magnet_arrow.ingestion.parallel.task import PendingRun
+from magnet_arrow.ingestion.plan import Plan
+from magnet_arrow.ingestion.reading import PICTURED, read_as_a_whole, why_not_kept
+from magnet_arrow.ingestion.rules import Rules
+from magnet_arrow.sources import filesystem
+from magnet_arrow.sources.file import Fingerprint, plain_name
+from magnet_arrow.sources.stamps import FileStamp
+from magnet_arrow.storage.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files of one kind.
+
+    Attributes:
+        source: the outputs folder that they are in.
+        suite: the suite or version.
+        file: their name; `groups/*.json` for those of a folder.
+        why: why they are left out; empty if they are not.
+        files: how many.
+        bytes: of all together, as they are stored.
+    """
+
+    source: str
+    suite: str
+    file: str
+    why: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What an ingest is going to read.
+
+    Attributes:
+        runs: runs to read, by outputs folder and suite.
+        to_read: files that are read.
+        left_out: files of these runs that are not read.
+        cached_runs: runs that the cache has as they are now.
+        cached_bytes: of their files.
+        rejected: runs and folders that cannot be read, as is known without reading them.
+        requests: of objects of buckets; there are none for local files.
+        free_bytes: of the disk that the cache is on.
+        cache: its folder.
+        notes: sentences about what the source holds.
+    """
+
+    runs: dict[tuple[str, str], int]
+    to_read: tuple[Files, ...]
+    left_out: tuple[Files, ...]
+    cached_runs: int
+    cached_bytes: int
+    rejected: int
+    requests: int
+    free_bytes: int
+    cache: Path
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_runs(self) -> int:
+        """How many runs are read."""
+        return sum(self.runs.values())
+
+    @property
+    def n_files(self) -> int:
+        """How many files are read."""
+        return sum(one.files for one in self.to_read)
+
+    @property
+    def n_bytes(self) -> int:
+        """Of the files that are read."""
+        return sum(one.bytes for one in self.to_read)
+
+
+def make_bill(plan: Plan, found: Found, snapshot: Snapshot, rules: Rules, cache: Path) -> Bill:
+    """The bill of a plan for what a source holds; nothing is fetched or listed for it."""
+    read, left, requests = _Sums(), _Sums(), 0
+    for run in plan.pending:
+        whole = read_as_a_whole(run.stamps, rules)
+        read.add(run, whole)
+        left.add_left_out(run, whole)
+        if filesystem.is_remote(run.place.path):
+            requests += sum(stamp in whole or _is_pictured(stamp) for stamp in run.stamps)
+    pending = {run.key for run in plan.pending}
+    bad = {one.key for one in plan.rejected}
+    held = snapshot.among([key for key in plan.keys if key not in pending and key not in bad]).values()
+    return Bill(
+        dict(Counter((str(run.place.source), run.place.suite) for run in plan.pending if run.place.folder)),
+        read.files(),
+        left.files(),
+        plan.skipped,
+        sum(stamp.size_bytes for one in held for stamp in one.entry.fingerprint),
+        len(plan.rejected) + len(found.rejected),
+        requests,
+        _free_bytes(cache),
+        cache,
+        found.notes,
+    )
+
+
+class _Sums:
+    """Counts files by what they have in common."""
+
+    def __init__(self) -> None:
+        self._files: Counter[tuple[str, str, str, str]] = Counter()
+        self._bytes: Counter[tuple[str, str, str, str]] = Counter()
+
+    def add(self, run: PendingRun, stamps: Iterable[FileStamp], why: str = "") -> None:
+        place = run.place
+        for stamp in stamps:
+            key = (str(place.source), place.suite, _kind(stamp.name), why)
+            self._files[key] += 1
+            self._bytes[key] += stamp.size_bytes
+
+    def add_left_out(self, run: PendingRun, whole: Sequence[FileStamp]) -> None:
+        for stamp in run.stamps:
+            if stamp not in whole:
+                self.add(run, [stamp], _why_left_out(stamp))
+        for kind, stamps in _others(run.place.path, run.stamps):
+            self.add(run, [FileStamp(f"*{kind}", stamp.size_bytes, 0) for stamp in stamps], "no JSON")
+
+    def files(self) -> tuple[Files, ...]:
+        return tuple(Files(*key, self._files[key], self._bytes[key]) for key in sorted(self._files))
+
+
+def _others(folder: Path, stamps: Fingerprint) -> Iterator[tuple[str, list[FileStamp]]]:
+    """The files in a folder of a bucket that an ingest does not look at, by the ending of their name."""
+    if not filesystem.is_remote(folder):
+        return
+    known = {stamp.name for stamp in stamps}
+    others: dict[str, list[FileStamp]] = {}
+    for file in filesystem.remote_files(folder):
+        if file.name not in known:
+            others.setdefault(os.path.splitext(file.name)[1], []).append(file)
+    yield from others.items()
+
+
+def _is_pictured(stamp: FileStamp) -> bool:
+    return plain_name(stamp.name) == PICTURED.file
+
+
+def _why_left_out(stamp: FileStamp) -> str:
+    name = plain_name(stamp.name)
+    return "read only if no pictures are embedded in it" if _is_pictured(stamp) else why_not_kept(name)
+
+
+def _kind(name: str) -> str:
+    folder, _, base = plain_name(name).rpartition("/")
+    return f"{folder}/*{os.path.splitext(base)[1]}" if folder else base
+
+
+def _free_bytes(folder: Path) -> int:
+    while not filesystem.exists(folder) and folder.parent != folder:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
