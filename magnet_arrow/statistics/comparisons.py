@@ -110,8 +110,6 @@ def compare(
     *,
     row: Sequence[str],
     over: Sequence[str] = ("model", "item"),
-    of: str = "predictor",
-    loss: str = "loss",
     reference: str | None = None,
     level: float = LEVEL,
 ) -> pl.DataFrame:
@@ -125,12 +123,11 @@ def compare(
     interval may hold the truth in just 79% of cases. For Brier scores it is 94.6% or more: see `intervals`.
 
     Args:
-        losses: one row for each predictor and predicted value. Null or NaN as a loss: it was not answered.
+        losses: one row for each predictor and predicted value, in the columns `predictor` and `loss`. Null or NaN as
+            a loss: it was not answered.
         names: the predictors.
         row: the columns that say which value is predicted; a predictor has one row for each at most.
         over: the columns that are factors, as for `clustered`: none, one or two.
-        of: the column with the predictors.
-        loss: the column with the losses.
         reference: one of `names`, if it was chosen before the data were seen; it is compared with each other, and
             Holm counts those. Without one, Holm counts all pairs, since the best was found in the data.
         level: the share of intervals that hold the truth.
@@ -145,7 +142,7 @@ def compare(
     (6, 0.183, 0.012)
     """
     pairs = _pairs(names, reference)
-    of_all = _Losses.of(losses, names, row=row, over=over, of=of, loss=loss)
+    of_all = _Losses.of(losses, names, row=row, over=over)
     found = [of_all.compared(*pair, level) for pair in pairs]
     p_values = numpy().array([float("nan") if one.p_value is None else one.p_value for one in found])
     rows = [
@@ -309,13 +306,11 @@ class _Losses:
     _clusters: dict[bytes, Clusters] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, losses: pl.LazyFrame, names: Sequence[str], *, row: Sequence[str], over: Sequence[str], of: str, loss: str
-    ) -> "_Losses":
+    def of(cls, losses: pl.LazyFrame, names: Sequence[str], *, row: Sequence[str], over: Sequence[str]) -> "_Losses":
         keys = list(dict.fromkeys([*row, *over]))
         places = {name: f"loss {place}" for place, name in enumerate(names)}
-        columns = [pl.col(loss).filter(pl.col(of) == name).first().alias(place) for name, place in places.items()]
-        wide = losses.with_columns(pl.col(loss).cast(pl.Float64)).group_by(keys).agg(columns).sort(keys).collect()
+        columns = [pl.col("loss").filter(predictor=name).first().alias(place) for name, place in places.items()]
+        wide = losses.with_columns(pl.col("loss").cast(pl.Float64)).group_by(keys).agg(columns).sort(keys).collect()
         values = {name: wide.get_column(place).fill_null(float("nan")).to_numpy() for name, place in places.items()}
         return cls(values, [level_codes(wide.get_column(name)) for name in over])
 

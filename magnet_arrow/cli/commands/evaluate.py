@@ -109,16 +109,13 @@ def evaluate(
     All models of an organisation are held out together, and predicted from the others and from a few of their answers.
     SOURCE may also be a table with columns model, item, score and perhaps scenario.
     """
-    from magnet_arrow.cli.evaluation_table import all_rankings
     from magnet_arrow.cli.load_predictor import stdout_for_data
     from magnet_arrow.evaluation.evaluate import evaluate as evaluation_of
 
     one_form(json=json, csv=csv, full=full)
     factors = None if over is None else over.split(",")
-    _check(level, factors)
-    _check_files(parquet, report)
-    *names, source = arguments
-    own = _loaded(names)
+    _check(level, factors, parquet, report)
+    own, source = _loaded(arguments[:-1]), arguments[-1]
     with stdout_for_data() as data:
         with _executor(workers) as executor:
             found = evaluation_of(
@@ -137,17 +134,14 @@ def evaluate(
             found.to_parquet(parquet)
         if json:
             data.write(_as_json(found, level, factors))
-        elif csv:
-            print_rows(all_rankings(found, level, factors), csv=True, out=data)
         else:
-            names = [predictor["name"] for predictor in found.provenance["predictors"][: len(own)]]
-            _print_tables(found, data, names, (level, factors), full=full)
+            _print_rankings(found, data, len(own), (level, factors), csv=csv, full=full)
         if report is not None:
             found.report(level=level, over=factors, source=source).save(report)
     raise typer.Exit(_report_failures(found))
 
 
-def _check(level: str | None, factors: list[str] | None) -> None:
+def _check(level: str | None, factors: list[str] | None, parquet: Path | None, report: Path | None) -> None:
     """Refuse what would be noticed only after the evaluation."""
     from magnet_arrow.evaluation.predictor_ranking import checked_factors
     from magnet_arrow.predictions.levels import check_level
@@ -156,6 +150,7 @@ def _check(level: str | None, factors: list[str] | None) -> None:
         checked_factors(factors)
     if level is not None:
         check_level("--level", level)
+    _check_files(parquet, report)
 
 
 def _check_files(parquet: Path | None, report: Path | None) -> None:
@@ -216,12 +211,27 @@ def _executor(workers: int) -> "Iterator[Executor | None]":
         yield executor
 
 
-def _print_tables(found: "Evaluation", out: TextIO, own: list[str], tables_of: tuple[Any, Any], *, full: bool) -> None:
-    """Print the rankings for people; `tables_of` are the level and the factors that ties are about."""
-    from magnet_arrow.cli.evaluation_table import tables
+def _print_rankings(
+    found: "Evaluation", out: TextIO, n_own: int, rankings_of: tuple[Any, Any], *, csv: bool, full: bool
+) -> None:
+    """Print the rankings as tables or as CSV.
 
+    Args:
+        found: the evaluation.
+        out: where to print.
+        n_own: how many predictors, the first ones, are no baselines.
+        rankings_of: the level, and the factors that ties are about.
+        csv: print one row for each predictor and budget.
+        full: print whole tables on a terminal too.
+    """
+    from magnet_arrow.cli.evaluation_table import all_rankings, tables
+
+    if csv:
+        print_rows(all_rankings(found, *rankings_of), csv=True, out=out)
+        return
+    own = [predictor["name"] for predictor in found.provenance["predictors"][:n_own]]
     width = None if full else terminal_width(out)
-    for part in tables(found, own, *tables_of):
+    for part in tables(found, own, *rankings_of):
         if isinstance(part, str):
             out.write(f"{part if width is None else wrapped(part, width)}\n")
         else:

@@ -59,10 +59,7 @@ def panel(
     from magnet_arrow.outputs import HelmRuns
     from magnet_arrow.panels import panel as panel_of
 
-    if to.suffix not in _WRITERS:
-        raise typer.BadParameter(f"{to} does not end in .csv, .npz or .parquet.", param_hint="--to")
-    if not to.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {to.parent}.", param_hint="--to")
+    _check_file(to)
     store = open_cache(cache)
     ask_before_frames(paths, store, partial=partial)
     found = panel_of(
@@ -76,6 +73,14 @@ def panel(
     getattr(found, _WRITERS[to.suffix])(to)
     _print_json(found, to) if json else _print(found, to)
     raise typer.Exit(ExitCode.REPORTED if found.excluded.height else ExitCode.DONE)
+
+
+def _check_file(to: Path) -> None:
+    """Refuse a file that cannot be written, before anything is read."""
+    if to.suffix not in _WRITERS:
+        raise typer.BadParameter(f"{to} does not end in .csv, .npz or .parquet.", param_hint="--to")
+    if not to.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {to.parent}.", param_hint="--to")
 
 
 def _print(found: "Panel", to: Path) -> None:
