@@ -18,63 +18,72 @@ if TYPE_CHECKING:
     from magnet_arrow.ingestion.api import IngestReport
 
 
+Runs = Annotated[
+    str,
+    typer.Option(metavar="PATTERN", help="Only run folders that match: a name, a glob, regex:…, or A|B of these."),
+]
+Benchmark = Annotated[
+    str | None, typer.Option(metavar="PATTERN", help="Of helm://, which benchmarks; patterns as of --runs.")
+]
+Version = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Of helm://, which versions: latest (the default), all (of each run the newest), or a pattern.",
+    ),
+]
+Release = Annotated[
+    str | None, typer.Option(metavar="PATTERN", help="Of helm://, the runs of a release in place of a version's.")
+]
+OnlyPlan = Annotated[
+    bool, typer.Option("--plan", help="Only print what would be read: runs, files and bytes, what is cached.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before more than 1 GB is read; only a terminal is asked.")]
+ListBenchmarks = Annotated[bool, typer.Option("--list-benchmarks", help="Only list the benchmarks of helm://.")]
+ListVersions = Annotated[bool, typer.Option("--list-versions", help="Only list the versions of helm://BENCHMARK.")]
+ListRuns = Annotated[bool, typer.Option("--list-runs", help="Only list the run folders of helm://BENCHMARK[/VERSION].")]
+Retry = Annotated[bool, typer.Option("--retry", help="Read rejected runs again, even if unchanged.")]
+Prune = Annotated[bool, typer.Option("--prune", help="Remove cached runs that are gone from the source.")]
+IngestPartial = Annotated[
+    bool, typer.Option("--partial", help="Ingest what is complete of runs that lack a file or have one cut short.")
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Reject runs that hold fields or values that HELM does not declare.")
+]
+Pictures = Annotated[bool, typer.Option("--pictures", help="Ingest display_predictions.json with pictures, too.")]
+ContentHash = Annotated[
+    bool, typer.Option("--content-hash", help="Notice changed files by their bytes, not by size and date alone.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Number of reading processes; by default one per core where that pays."),
+]
+Memory = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Memory that all processes together may use, such as 2GB.")
+]
+
+
 def ingest(
     paths: Sources,
-    runs: Annotated[
-        str,
-        typer.Option(metavar="PATTERN", help="Only run folders that match: a name, a glob, regex:…, or A|B of these."),
-    ] = "*",
-    benchmark: Annotated[
-        str | None, typer.Option(metavar="PATTERN", help="Of helm://, which benchmarks; patterns as of --runs.")
-    ] = None,
-    version: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="Of helm://, which versions: latest (the default), all (of each run the newest), or a pattern.",
-        ),
-    ] = None,
-    release: Annotated[
-        str | None, typer.Option(metavar="PATTERN", help="Of helm://, the runs of a release in place of a version's.")
-    ] = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Only print what would be read: runs, files and bytes, what is cached.")
-    ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask before more than 1 GB is read; only a terminal is asked.")
-    ] = False,
-    list_benchmarks: Annotated[
-        bool, typer.Option("--list-benchmarks", help="Only list the benchmarks of helm://.")
-    ] = False,
-    list_versions: Annotated[
-        bool, typer.Option("--list-versions", help="Only list the versions of helm://BENCHMARK.")
-    ] = False,
-    list_runs: Annotated[
-        bool, typer.Option("--list-runs", help="Only list the run folders of helm://BENCHMARK[/VERSION].")
-    ] = False,
+    runs: Runs = "*",
+    benchmark: Benchmark = None,
+    version: Version = None,
+    release: Release = None,
+    plan: OnlyPlan = False,
+    yes: Yes = False,
+    list_benchmarks: ListBenchmarks = False,
+    list_versions: ListVersions = False,
+    list_runs: ListRuns = False,
     cache: CacheDir = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Read rejected runs again, even if unchanged.")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Remove cached runs that are gone from the source.")] = False,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Ingest what is complete of runs that lack a file or have one cut short.")
-    ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Reject runs that hold fields or values that HELM does not declare.")
-    ] = False,
-    pictures: Annotated[
-        bool, typer.Option("--pictures", help="Ingest display_predictions.json with pictures, too.")
-    ] = False,
-    content_hash: Annotated[
-        bool, typer.Option("--content-hash", help="Notice changed files by their bytes, not by size and date alone.")
-    ] = False,
+    retry: Retry = False,
+    prune: Prune = False,
+    partial: IngestPartial = False,
+    strict: Strict = False,
+    pictures: Pictures = False,
+    content_hash: ContentHash = False,
     follow_links: FollowLinks = True,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Number of reading processes; by default one per core where that pays."),
-    ] = None,
-    memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Memory that all processes together may use, such as 2GB.")
-    ] = None,
+    workers: Workers = None,
+    memory: Memory = None,
     json: Json = False,
 ) -> None:
     """Read runs into the cache.
