@@ -109,9 +109,10 @@ def _made(parent: Path, new_name: Callable[[], str]) -> tuple[Path, int | None]:
         folder = parent / new_name()
         folder.mkdir()
         lock = _locked(folder, wait=True)
-        if lock is None or folder.is_dir():
+        if folder.is_dir():
             return folder, lock
-        os.close(lock)  # another process removed it as left over between these two lines
+        if lock is not None:  # another process removed it as left over before it was locked
+            os.close(lock)
 
 
 def _locked(folder: Path, *, wait: bool) -> int | None:
