@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from magnet_arrow.errors import MissingPackageError
+from magnet_arrow._optional import optional_module
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +20,4 @@ def numpy() -> Any:
     Raises:
         MissingPackageError: it is not installed.
     """
-    try:
-        import numpy as module
-    except ImportError as error:
-        raise MissingPackageError("Matrices need NumPy.", hint="pip install numpy") from error
-    return module
+    return optional_module("numpy", "Matrices need NumPy.", extra="panel")

@@ -52,7 +52,7 @@ def matrix(scenario: Scenario) -> tuple[Any, list[str]]:
     try:
         import numpy as np
     except ImportError as error:
-        raise MissingPackageError("HELM Lite's scores need NumPy.", hint="pip install numpy") from error
+        raise MissingPackageError("HELM Lite's scores need NumPy.", hint="pip install 'magnet-arrow[panel]'") from error
     with resources.files(__package__).joinpath("helm_lite_scores.npz").open("rb") as file:
         arrays = np.load(file, allow_pickle=False)
         bits, n_items = arrays[scenario], int(arrays[f"{scenario}_items"])

@@ -4,7 +4,8 @@ import importlib
 import sys
 from types import ModuleType
 
-from magnet_arrow.errors import MissingPackageError, RealMagnetError
+from magnet_arrow._optional import optional_module
+from magnet_arrow.errors import RealMagnetError
 
 _PACKAGE = __name__.rpartition(".")[0]
 _MARK = "__magnet_arrow__"
@@ -35,7 +36,7 @@ def install() -> None:
             f"`magnet` is already imported, from {getattr(there, '__file__', None) or 'elsewhere'}.",
             hint="Import magnet_arrow.magnet_compat before anything that imports magnet.",
         )
-    _require_pandas()
+    optional_module("pandas", "magnet_arrow.magnet_compat needs pandas for its frames.", extra="pandas")
     modules = {name: _parent(name) for name in _PARENTS}
     modules |= {name: importlib.import_module(f"{_PACKAGE}.{ours}") for name, ours in _MODULES.items()}
     for name, module in modules.items():
@@ -45,16 +46,6 @@ def install() -> None:
     modules["magnet"].HelmOutputs = modules["magnet.helm_outputs"].HelmOutputs  # type: ignore[attr-defined]
     modules["magnet"].__version__ = _VERSION  # type: ignore[attr-defined]
     sys.modules.update(modules)
-
-
-def _require_pandas() -> None:
-    try:
-        importlib.import_module("pandas")
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            f"magnet_arrow.magnet_compat gives pandas frames, and {error.name} is not installed.",
-            hint="Install magnet-arrow[pandas].",
-        ) from error
 
 
 def _parent(name: str) -> ModuleType:

@@ -5,13 +5,12 @@ SVG has the page's variable in its place: `fill="var(--series-1)"`. Rendering tw
 time and bytes.
 """
 
-import importlib
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from magnet_arrow._optional import optional_module
 from magnet_arrow._text import for_terminal
-from magnet_arrow.errors import MissingPackageError
 
 if TYPE_CHECKING:
     import altair as alt
@@ -71,12 +70,7 @@ def svg(chart: "alt.TopLevelMixin") -> str:
 
 
 def _module(name: str, package: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingPackageError(
-            f"Reports need {package} for their charts.", hint="pip install 'magnet-arrow[report]'"
-        ) from error
+    return optional_module(name, f"Reports need {package} for their charts.", extra="report")
 
 
 def _escaped(part: Any) -> Any:

@@ -1,9 +1,8 @@
 """SciPy, scikit-learn and scoringrules, which are optional: a user without them is told how to get them."""
 
-import importlib
 from typing import Any
 
-from magnet_arrow.errors import MissingPackageError
+from magnet_arrow._optional import optional_module
 
 
 def scipy(submodule: str) -> Any:
@@ -45,9 +44,4 @@ def scoringrules() -> Any:
 
 
 def _module(name: str, package: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingPackageError(
-            f"Scores, intervals and rankings need {package}.", hint="pip install 'magnet-arrow[stats]'"
-        ) from error
+    return optional_module(name, f"Scores, intervals and rankings need {package}.", extra="stats")

@@ -71,7 +71,7 @@ def test_the_real_magnet_is_not_replaced(tmp_path: Path) -> None:
 
 def test_without_pandas_an_error_says_what_to_install() -> None:
     ended = run("-c", NO_PANDAS)
-    assert "pandas is not installed.\n  Install magnet-arrow[pandas]." in ended.stdout
+    assert "needs pandas for its frames.\n  pip install 'magnet-arrow[pandas]'" in ended.stdout
 
 
 @pytest.mark.slow

@@ -378,7 +378,7 @@ def test_without_numpy_only_the_matrix_is_missing(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "numpy", None)
     panel.to_csv(tmp_path / "panel.csv")
     assert load_panel(tmp_path / "panel.csv").frame.equals(panel.frame)
-    with pytest.raises(MissingPackageError, match="pip install numpy"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'magnet-arrow\[panel\]'"):
         panel.matrix()
     with pytest.raises(MissingPackageError):
         panel.to_npz(tmp_path / "panel.npz")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from magnet_arrow.errors import MissingPackageError
+from magnet_arrow._optional import optional_module
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,10 +27,7 @@ def opened(memory_bytes: int) -> "Iterator[DuckDBPyConnection]":
     Raises:
         MissingPackageError: DuckDB is not installed.
     """
-    try:
-        import duckdb
-    except ImportError as error:
-        raise MissingPackageError("SQL needs DuckDB.", hint="pip install 'magnet-arrow[duckdb]'") from error
+    duckdb = optional_module("duckdb", "SQL needs DuckDB.", extra="duckdb")
     settings: dict[str, Any] = {
         "enable_external_access": False,
         "allow_community_extensions": False,

@@ -14,7 +14,8 @@ import urllib.request
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from magnet_arrow.errors import MissingPackageError, RemoteError, SettingError
+from magnet_arrow._optional import optional_module
+from magnet_arrow.errors import RemoteError, SettingError
 from magnet_arrow.sources.remote.urls import Address
 
 if TYPE_CHECKING:
@@ -50,13 +51,7 @@ def package() -> Any:
     Raises:
         MissingPackageError: it is not installed.
     """
-    try:
-        import obstore
-    except ImportError as error:
-        raise MissingPackageError(
-            "Reading from a bucket needs obstore.", hint="pip install 'magnet-arrow[remote]'"
-        ) from error
-    return obstore
+    return optional_module("obstore", "Reading from a bucket needs obstore.", extra="remote")
 
 
 class Stores:
