@@ -83,6 +83,21 @@ def replacing_file(target: Path) -> Iterator[BinaryIO]:
             part.unlink()
 
 
+def begin_of(target: Path, size: int) -> bytes:
+    """The first bytes of a file that is to be replaced; none if it is not there, or is a pipe or a device.
+
+    Raises:
+        OSError: it is a folder, or cannot be read.
+    """
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        return b""  # to read from a pipe would wait; `replacing_file` refuses it
+    try:
+        with target.open("rb") as file:
+            return file.read(size)
+    except FileNotFoundError:
+        return b""
+
+
 def remove_leftovers(parent: Path, name: re.Pattern[str]) -> list[Path]:
     """Remove the folders of this name that killed writers have left; returns them."""
     try:

@@ -40,6 +40,7 @@ Bad data in a dump is a value (`Rejected`); misuse of the package is an exceptio
 """
 
 import errno
+import os
 import sys
 import warnings
 from collections.abc import Iterable
@@ -49,7 +50,7 @@ from typing import Self
 import msgspec
 
 from magnet_arrow._near_names import did_you_mean
-from magnet_arrow._text import for_terminal
+from magnet_arrow._text import for_terminal, of_system, where_to_write
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +295,17 @@ class FileNotReplacedError(MagnetError, FileExistsError):
 
 class FolderNotWritableError(MagnetError, OSError):
     """A folder other than the cache cannot be written: no permission, read-only, or the disk is full."""
+
+    @classmethod
+    def of(cls, path: os.PathLike[str], error: OSError, other: str) -> Self:
+        """The error for a path that the system does not let be written.
+
+        Args:
+            path: of the file or folder.
+            error: the system's.
+            other: how to name another folder, see `where_to_write`.
+        """
+        return cls(f"{path} cannot be written: {of_system(error)}.", hint=where_to_write(error, other))
 
 
 class UnsupportedError(MagnetError, NotImplementedError):

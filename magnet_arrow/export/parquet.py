@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from magnet_arrow import _arrow_compute as pc
 from magnet_arrow import _durable
 from magnet_arrow._progress import Step, watched
-from magnet_arrow._text import counted, of_system, where_to_write
+from magnet_arrow._text import counted
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import (
     ColumnNotFoundError,
@@ -188,8 +188,7 @@ def writing_to(target: Path, tell: Callable[[str], None]) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, MagnetError):
             raise
-        text = f"{target} cannot be written: {of_system(error)}."
-        raise FolderNotWritableError(text, hint=where_to_write(error, "with to= or --to")) from error
+        raise FolderNotWritableError.of(target, error, "with to= or --to") from error
 
 
 def _flush(folder: Path) -> None:

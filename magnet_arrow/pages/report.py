@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from magnet_arrow import _durable
-from magnet_arrow._text import for_html, of_system, where_to_write
+from magnet_arrow._text import for_html
 from magnet_arrow.errors import FileNotReplacedError, FolderNotWritableError
 from magnet_arrow.pages.page import GENERATOR
 
 _BEGIN_BYTES = 4096
+_OTHER = "for the report"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Report:
             with _durable.replacing_file(path) as file:
                 file.write(self.html.encode())
         except OSError as error:
-            raise _not_writable(path, error) from error
+            raise FolderNotWritableError.of(path, error, _OTHER) from error
         return path
 
     def _repr_html_(self) -> str:
@@ -53,21 +54,11 @@ def check_file(path: Path) -> None:
         FileNotReplacedError: the file is there, and is no report.
         FolderNotWritableError: it is a folder, or cannot be read.
     """
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        return  # a pipe, from which reading would wait: to write there fails
     try:
-        with path.open("rb") as file:
-            begin = file.read(_BEGIN_BYTES)
-    except FileNotFoundError:
-        return
+        begin = _durable.begin_of(path, _BEGIN_BYTES)
     except OSError as error:
-        raise _not_writable(path, error) from error
+        raise FolderNotWritableError.of(path, error, _OTHER) from error
     if begin and GENERATOR.encode() not in begin:
         raise FileNotReplacedError(
             f"{path} is there already, and is no report.", hint="Name another file, or remove this one first."
         )
-
-
-def _not_writable(path: Path, error: OSError) -> FolderNotWritableError:
-    text = f"{path} cannot be written: {of_system(error)}."
-    return FolderNotWritableError(text, hint=where_to_write(error, "for the report"))

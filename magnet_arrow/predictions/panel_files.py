@@ -14,7 +14,6 @@ import polars.selectors as cs
 import pyarrow as pa
 
 from magnet_arrow import _durable
-from magnet_arrow._text import of_system, where_to_write
 from magnet_arrow.errors import (
     BadFileError,
     ColumnNotFoundError,
@@ -121,8 +120,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with _durable.replacing_file(path) as file:
             yield file
     except OSError as error:
-        text = f"{path} cannot be written: {of_system(error)}."
-        raise FolderNotWritableError(text, hint=where_to_write(error, "for it")) from error
+        raise FolderNotWritableError.of(path, error, "for it") from error
 
 
 def write_parquet(frame: pl.DataFrame, threshold: float | None, path: Path) -> None:

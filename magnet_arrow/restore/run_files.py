@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from magnet_arrow import _arrow_compute as pc
 from magnet_arrow import _durable
-from magnet_arrow._text import of_system, where_to_write
 from magnet_arrow.decode.wire import BESIDE, Residual
 from magnet_arrow.errors import CacheDamagedError, FolderNotWritableError, MagnetError, RestoreError, Where
 from magnet_arrow.query.stored_tables import StoredTables, stored_types
@@ -256,8 +255,7 @@ def restore(snapshot: Snapshot, run: CachedRun, out: Path, *, stored: StoredTabl
     except OSError as error:
         if isinstance(error, MagnetError):
             raise
-        text = f"{target} cannot be written: {of_system(error)}."
-        raise FolderNotWritableError(text, hint=where_to_write(error, "with out= or --out")) from error
+        raise FolderNotWritableError.of(target, error, "with out= or --out") from error
     return target
 
 

@@ -354,6 +354,14 @@ def test_parquet_replaces_parquet_only_and_nothing_in_the_cache(sql: Run, demo: 
     assert not (demo / "new.parquet").exists()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(sql: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    ended = sql("SELECT 1", "--parquet", tmp_path / "pipe")
+    assert (ended.code, "it is a device or a pipe, and no file" in ended.err) == (3, True)
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_values_that_arrow_or_python_lacks_are_duckdbs_text(sql: Run, tmp_path: Path) -> None:
     text = """
         SELECT 3 * INTERVAL 1 DAY AS i, {'a b': INTERVAL 1 DAY, 'n': 1} AS s, ['-infinity'::DATE] AS l,

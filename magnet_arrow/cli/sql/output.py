@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from magnet_arrow import _durable
-from magnet_arrow._text import for_terminal, of_system, where_to_write
+from magnet_arrow._text import for_terminal
 from magnet_arrow.cli.printing import complain, print_rows
 from magnet_arrow.errors import FileNotReplacedError, FolderNotWritableError, MagnetError
 
@@ -74,13 +74,9 @@ def check_file(path: Path, cache: Path) -> None:
     if path.resolve().is_relative_to(cache.resolve()):
         raise FileNotReplacedError(f"{path} is in the cache.", hint="Name another folder with --parquet.")
     try:
-        with path.open("rb") as file:
-            begin = file.read(len(_PARQUET)) if path.is_file() else b""
-    except FileNotFoundError:
-        return
+        begin = _durable.begin_of(path, len(_PARQUET))
     except OSError as error:
-        text = f"{path} cannot be written: {of_system(error)}."
-        raise FolderNotWritableError(text, hint=where_to_write(error, "with --parquet")) from error
+        raise FolderNotWritableError.of(path, error, "with --parquet") from error
     if begin not in (b"", _PARQUET):
         text = f"{path} is there already, and is no Parquet file."
         raise FileNotReplacedError(text, hint="Name another file, or remove this one first.")
@@ -107,8 +103,7 @@ def write_parquet(schema: pa.Schema, batches: Iterator[pa.RecordBatch], path: Pa
     except OSError as error:
         if isinstance(error, MagnetError):
             raise
-        text = f"{path} cannot be written: {of_system(error)}."
-        raise FolderNotWritableError(text, hint=where_to_write(error, "with --parquet")) from error
+        raise FolderNotWritableError.of(path, error, "with --parquet") from error
     return n_rows
 
 
