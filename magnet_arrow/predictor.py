@@ -28,6 +28,7 @@ from magnet_arrow.helm.layout import RunPlace, Source
 from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.ingestion.run_reader import RUN_SPEC, read_run_spec
 from magnet_arrow.outputs import CacheLike, HelmRun, HelmRuns
+from magnet_arrow.predictions.asked import check_choice
 from magnet_arrow.predictions.levels import Level
 from magnet_arrow.predictions.records import RunPrediction, frame, require_one_each
 from magnet_arrow.predictions.scoring import compare_runs, without_truth
@@ -97,8 +98,7 @@ class Predictor:
         level_of_others: Level = "plan",
     ) -> None:
         check_levels(level, level_of_others)
-        if insufficient_eval_sample_policy not in _POLICIES:
-            raise SettingError.among("insufficient_eval_sample_policy", insufficient_eval_sample_policy, _POLICIES)
+        check_choice("insufficient_eval_sample_policy", insufficient_eval_sample_policy, _POLICIES)
         if num_example_runs < 0 or num_eval_samples < 0:
             raise SettingError(
                 f"num_example_runs and num_eval_samples are 0 or more, not {num_example_runs} and {num_eval_samples}."

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 import polars as pl
 
 from magnet_arrow.errors import PanelError, SettingError
+from magnet_arrow.predictions.asked import check_choice
 from magnet_arrow.predictions.panel import Panel
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, SCORE
 
@@ -47,8 +48,7 @@ def win_rates(
     >>> win_rates(table).frame.rows()
     [('a', 'gsm', 0.25), ('b', 'gsm', 1.0), ('c', 'gsm', 0.25)]
     """
-    if ties not in ("half", "row"):
-        raise SettingError.among("ties", ties, ("half", "row"))
+    check_choice("ties", ties, ("half", "row"))
     panel = (
         data if isinstance(data, Panel) else Panel.from_frame(data, model=model, item=item, score=score, missing="keep")
     )

@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias, get_args
 
 import polars as pl
 
-from magnet_arrow.errors import SettingError
+from magnet_arrow.predictions.asked import check_choice
 from magnet_arrow.predictions.instance_ids import PREDICT_ID
 from magnet_arrow.query.run_columns import RUN_COLUMNS
 from magnet_arrow.schema.registry import RUN_NAME, TABLES
@@ -43,8 +43,7 @@ def check_level(name: str, level: str) -> None:
     Raises:
         SettingError: there is none.
     """
-    if level not in LEVELS:
-        raise SettingError.among(name, level, LEVELS)
+    check_choice(name, level, LEVELS)
 
 
 def sees(level: Level, what: Level) -> bool:

@@ -13,7 +13,7 @@ from magnet_arrow._text import counted
 from magnet_arrow.errors import PanelError, SettingError
 from magnet_arrow.pages import card, few
 from magnet_arrow.predictions import panel_files
-from magnet_arrow.predictions.asked import check_name
+from magnet_arrow.predictions.asked import check_choice, check_name
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, RESPONSE, SCORE
 from magnet_arrow.sources.paths import absolute, readable_file
 
@@ -96,8 +96,7 @@ class Panel:
     @classmethod
     def _of_rows(cls, rows: pl.DataFrame, missing: Missing) -> Self:
         """A panel of rows with our own column names and types."""
-        if missing not in ("refuse", "keep"):
-            raise SettingError.among("missing", missing, ("refuse", "keep"))
+        check_choice("missing", missing, ("refuse", "keep"))
         _check_rows(rows)
         models, items = (rows.get_column(name).unique(maintain_order=True) for name in _CELL)
         if rows.height < len(models) * len(items) and missing == "refuse":

@@ -9,7 +9,7 @@ import polars as pl
 from magnet_arrow.errors import ColumnNotFoundError, SettingError
 from magnet_arrow.predictions import joins
 from magnet_arrow.predictions.answers import answer_columns
-from magnet_arrow.predictions.asked import check_name
+from magnet_arrow.predictions.asked import check_choice, check_name
 from magnet_arrow.predictions.described_runs import METHOD
 from magnet_arrow.predictions.identity import ITEM_KEY, PROMPT_KEY, REASON
 from magnet_arrow.predictions.joins import NAME, ROW, STAT_NAME, VALUE, Duplicates
@@ -53,8 +53,7 @@ def scan_samples(
     tables: RunTables, metrics: Metrics = "main", *, rows: Rows = "samples", duplicates: Duplicates = "error"
 ) -> pl.LazyFrame:
     """See `HelmRuns.scan_samples`."""
-    if rows not in ("samples", "requests"):
-        raise SettingError.among("rows", rows, ("samples", "requests"))
+    check_choice("rows", rows, ("samples", "requests"))
     if not (metrics in ("main", "all") if isinstance(metrics, str) else isinstance(metrics, Sequence)):
         raise SettingError("metrics:", expected="'main', 'all' or a list of names", found=repr(metrics))
     for name in metrics:

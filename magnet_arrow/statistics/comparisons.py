@@ -15,6 +15,7 @@ import polars as pl
 
 from magnet_arrow._numpy import numpy
 from magnet_arrow.errors import SettingError
+from magnet_arrow.predictions.asked import check_choice
 from magnet_arrow.statistics.intervals import (
     LEVEL,
     MIN_LEVELS,
@@ -287,8 +288,7 @@ def _pairs(names: Sequence[str], reference: str | None) -> list[tuple[str, str]]
         raise SettingError(f"names={list(names)!r}: one is there twice.", expected="names of different predictors")
     if reference is None:
         return list(combinations(names, 2))
-    if reference not in names:
-        raise SettingError.among("reference", reference, names)
+    check_choice("reference", reference, names)
     return [(reference, name) for name in names if name != reference]
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 import polars as pl
 
 from magnet_arrow.errors import ColumnNotFoundError, PredictionError, SettingError
+from magnet_arrow.predictions.asked import check_choice
 from magnet_arrow.statistics.calibration import CLIP
 from magnet_arrow.statistics.predicted_spread import COVERED, CRPS, WIDTH, WIS, Spread, spread_losses
 
@@ -225,7 +226,6 @@ def checked_unanswered(given: Any) -> Unanswered:
     Raises:
         SettingError: it is not.
     """
-    if given not in ("exclude", "train_mean"):
-        raise SettingError.among("unanswered", given, ("exclude", "train_mean"))
+    check_choice("unanswered", given, ("exclude", "train_mean"))
     choice: Unanswered = given
     return choice

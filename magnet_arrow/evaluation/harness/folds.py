@@ -83,7 +83,7 @@ def check_folds(target: str, folds: str) -> None:
     """Raise if there is no such target or kind of fold, or they do not go together.
 
     Raises:
-        SettingError: so it is.
+        SettingError: one of them is unknown, or they do not go together.
     """
     check_choice("target", target, TARGETS)
     check_choice("folds", folds, FOLDS)
