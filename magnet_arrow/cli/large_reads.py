@@ -1,7 +1,7 @@
 """Reading of much, such as terabytes of a bucket: on a terminal a question comes first, with the bill."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,49 +17,23 @@ ASKED_BYTES = 1_000_000_000
 """What is larger is asked for, where somebody can answer."""
 
 
-def prepared(
-    sources: "Sequence[Source]", store: "Cache", options: dict[str, Any], *, writes: bool = True
-) -> "PreparedIngest":
-    """The plan of an ingest; `options` are arguments of `magnet_arrow.ingest`."""
+def run_ingest(sources: "Sequence[Source]", store: "Cache", *, partial: bool = False) -> "IngestReport":
+    """Ingest what the cache lacks; on a terminal, a large ingest is asked for first."""
     from magnet_arrow.ingestion.api import prepare
+    from magnet_arrow.ingestion.parallel.settings import WorkerSettings
     from magnet_arrow.ingestion.rules import Rules
 
-    rules = Rules(**{name: options[name] for name in Rules.__slots__ if name in options})
-    others = {name: options[name] for name in ("runs", "retry", "follow_links") if name in options}
-    return prepare(sources, store, rules=rules, writes=writes, **others)
+    planned = prepare(sources, store, rules=Rules(partial=partial))
+    ask_for(planned)
+    return planned.execute(WorkerSettings())
 
 
-def run_ingest(sources: "Sequence[Source]", store: "Cache", *, yes: bool = False, **options: Any) -> "IngestReport":
-    """Call `magnet_arrow.ingest`; `options` are its arguments. On a terminal, a large ingest is asked for first.
-
-    Args:
-        sources: what to ingest.
-        store: the cache.
-        yes: do not ask.
-        options: arguments of `magnet_arrow.ingest`.
-    """
-    from magnet_arrow.ingestion.api import ingest
-
-    if yes or not is_somebody_there():
-        return ingest(sources, store, **options)
-    return _asked_ingest(sources, store, options)
-
-
-def _asked_ingest(sources: "Sequence[Source]", store: "Cache", options: dict[str, Any]) -> "IngestReport":
-    """Ingest; what is large is done only if the answer to a question is yes."""
-    from magnet_arrow.ingestion.parallel.settings import WorkerSettings
-
-    settings = WorkerSettings(options.get("workers"), options.get("memory_bytes"))
-    planned = prepared(sources, store, options)
-    _ask_for(planned)
-    return planned.execute(settings, prune=options.get("prune", False))
-
-
-def _ask_for(planned: "PreparedIngest") -> None:
-    """Show the bill and ask, if an ingest is large; ends the command if the answer is no."""
+def ask_for(planned: "PreparedIngest") -> None:
+    """On a terminal, show the bill of a large ingest and ask; ends the command if the answer is no."""
     from magnet_arrow.cli.bill import bill_text
 
-    if planned.size_bytes <= ASKED_BYTES:  # the bill itself would take a while to make for thousands of runs
+    # The bill itself takes a while to make for thousands of runs.
+    if not is_somebody_there() or planned.size_bytes <= ASKED_BYTES:
         return
     bill = planned.bill()
     if bill.n_bytes > ASKED_BYTES:
@@ -78,7 +52,10 @@ def _ask(size_bytes: int) -> None:
 def ask_before_frames(sources: Sequence[str], store: "Cache", *, partial: bool = False) -> None:
     """Ask before frames of runs in a bucket are made whose ingest is large."""
     if is_somebody_there() and any(map(_is_url, sources)):
-        _ask_for(prepared(sources, store, {"partial": partial}, writes=False))
+        from magnet_arrow.ingestion.api import prepare
+        from magnet_arrow.ingestion.rules import Rules
+
+        ask_for(prepare(sources, store, rules=Rules(partial=partial), writes=False))
 
 
 def ask_before_all(sources: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from command_line import Run, rows
 
 from magnet_arrow.ingestion import api
+from magnet_arrow.ingestion.parallel.settings import WorkerSettings
 
 
 def test_an_ingest_says_what_it_took(run: Run, outputs: Path) -> None:
@@ -148,30 +149,37 @@ def test_runs_are_chosen_by_a_pattern(run: Run, outputs: Path) -> None:
 
 def test_a_rejected_run_is_read_again_if_told(run: Run, broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    ingest = api.ingest
+    prepare = api.prepare
 
     def spied(*args: object, **options: object) -> object:
-        asked.append((options["retry"], options["prune"]))
-        return ingest(*args, **options)  # type: ignore[arg-type]
+        asked.append(options["retry"])
+        return prepare(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(api, "ingest", spied)
-    for options in ([], ["--retry"], ["--prune"]):
+    monkeypatch.setattr(api, "prepare", spied)
+    for options in ([], ["--retry"]):
         assert run("ingest", broken, *options).code == 1
-    assert asked == [(False, False), (True, False), (False, True)]
+    assert asked == [False, True]
 
 
-def test_workers_memory_and_bytes_are_passed_on(run: Run, outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_memory_bytes_and_pruning_are_passed_on(
+    run: Run, outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
-    ingest = api.ingest
+    execute = api.PreparedIngest.execute
 
-    def spied(*args: object, **options: object) -> object:
-        asked.append((options["workers"], options["memory_bytes"], options["content_hash"]))
-        return ingest(*args, **options)  # type: ignore[arg-type]
+    def spied(planned: api.PreparedIngest, settings: WorkerSettings, *, prune: bool) -> api.IngestReport:
+        asked.append((settings.workers, settings.memory_bytes, planned.rules.content_hash, prune))
+        return execute(planned, settings, prune=prune)
 
-    monkeypatch.setattr(api, "ingest", spied)
-    for options in ([], ["--workers", "2", "--memory", "1.5 GiB"], ["--content-hash"]):
+    monkeypatch.setattr(api.PreparedIngest, "execute", spied)
+    for options in ([], ["--workers", "2", "--memory", "1.5 GiB"], ["--content-hash"], ["--prune"]):
         assert run("ingest", outputs, *options).code == 0
-    assert asked == [(None, None, False), (2, 1_610_612_736, False), (None, None, True)]
+    assert asked == [
+        (None, None, False, False),
+        (2, 1_610_612_736, False, False),
+        (None, None, True, False),
+        (None, None, False, True),
+    ]
 
 
 @pytest.mark.parametrize(

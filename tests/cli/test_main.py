@@ -129,7 +129,7 @@ def test_names_from_a_dump_do_not_act_on_the_terminal(run: Run, tmp_path: Path) 
 
 
 def stopped_by(monkeypatch: pytest.MonkeyPatch, stop: Callable[[], object]) -> None:
-    monkeypatch.setattr(api, "ingest", lambda *_, **__: stop())
+    monkeypatch.setattr(api, "prepare", lambda *_, **__: stop())
 
 
 def raising(err: BaseException) -> Callable[[], NoReturn]:
@@ -188,12 +188,12 @@ main()
 
 
 def test_a_warning_is_a_note_and_1(run: Run, outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ingest(*args: object, **options: object) -> object:
+    def prepare(*args: object, **options: object) -> object:
         warnings.warn(MagnetWarning("made/tide:n=0 is stale\x1b[2J."), stacklevel=2)
         return original(*args, **options)  # type: ignore[arg-type]
 
-    original = api.ingest
-    monkeypatch.setattr(api, "ingest", ingest)
+    original = api.prepare
+    monkeypatch.setattr(api, "prepare", prepare)
     ended = run("ingest", outputs)
     assert (ended.code, ended.err) == (1, "Note: made/tide:n=0 is stale\\x1b[2J.\n")
 

@@ -1,21 +1,20 @@
 """`ingest`: runs into the cache."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
-from magnet_arrow.cli.large_reads import prepared, run_ingest
+from magnet_arrow.cli.large_reads import ask_for
 from magnet_arrow.cli.options import CacheDir, FollowLinks, Json, Sources
 from magnet_arrow.cli.printing import complain, print_rows, say
 
 if TYPE_CHECKING:
-    from magnet_arrow.cache import Cache
-    from magnet_arrow.helm.layout import Source
     from magnet_arrow.helm.public_bucket import PublicRuns
     from magnet_arrow.ingestion.api import IngestReport
+    from magnet_arrow.ingestion.bill import Bill
 
 
 Runs = Annotated[
@@ -90,7 +89,9 @@ def ingest(
 
     Unchanged runs are skipped. Rejected runs are read again only with --retry or --partial.
     """
-    from magnet_arrow.ingestion.parallel.settings import parse_bytes
+    from magnet_arrow.ingestion.api import prepare
+    from magnet_arrow.ingestion.parallel.settings import WorkerSettings, parse_bytes
+    from magnet_arrow.ingestion.rules import Rules
 
     listed = {"benchmarks": list_benchmarks, "versions": list_versions, "runs": list_runs}
     if any(listed.values()):
@@ -98,14 +99,17 @@ def ingest(
         raise typer.Exit
     sources = _sources(paths, benchmark, version, release)
     store = open_cache(cache)
-    rules = {"partial": partial, "strict": strict, "pictures": pictures, "content_hash": content_hash}
-    options = {"runs": runs, "retry": retry, "follow_links": follow_links, **rules}
+    settings = WorkerSettings(workers, None if memory is None else parse_bytes(memory))
+    rules = Rules(partial, strict, pictures, content_hash and not plan)  # to compare bytes, a plan would fetch them
+    planned = prepare(sources, store, runs=runs, retry=retry, rules=rules, follow_links=follow_links, writes=not plan)
     if plan:
-        _print_plan(sources, store, options, json=json)
+        _print_plan(planned.bill(), json=json)
         raise typer.Exit
-    known = () if retry or partial else {found.rejected for found in store.snapshot_to_ingest().rejected.values()}
-    memory_bytes = None if memory is None else parse_bytes(memory)
-    report = run_ingest(sources, store, yes=yes, prune=prune, workers=workers, memory_bytes=memory_bytes, **options)
+    if not yes:
+        ask_for(planned)
+    before = planned.ingestion.snapshot.rejected
+    known = () if retry or partial else {found.rejected for found in before.values()}
+    report = planned.execute(settings, prune=prune)
     print_ingest(report, json=json)
     if any(rejected in known for rejected in report.rejected):
         complain("Runs that were rejected before and have not changed were not read again; --retry reads them.")
@@ -151,12 +155,10 @@ def _list_public(
             print_rows(public_lists.benchmarks(wanted), json=json)
 
 
-def _print_plan(sources: "Sequence[Source]", store: "Cache", options: dict[str, Any], *, json: bool) -> None:
+def _print_plan(bill: "Bill", *, json: bool) -> None:
     from magnet_arrow.cli.bill import bill_facts, bill_text
     from magnet_arrow.cli.summaries import as_json, first_of
 
-    # Comparing bytes would fetch them.
-    bill = prepared(sources, store, options | {"content_hash": False}, writes=False).bill()
     if json:
         print(as_json(bill_facts(bill)))
         return
