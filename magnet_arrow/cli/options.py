@@ -53,6 +53,16 @@ def one_form(*, json: bool, csv: bool = False, full: bool = False) -> None:
         raise typer.BadParameter(f"{' and '.join(named)} exclude each other.")
 
 
+def require_folder(file: Path, option: str) -> None:
+    """Refuse a file to write in a folder that does not exist.
+
+    Raises:
+        typer.BadParameter: there is no such folder.
+    """
+    if not file.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {file.parent}.", param_hint=option)
+
+
 def table_name(name: str) -> str:
     """The name of a table, checked."""
     if name in candidates.TABLES:

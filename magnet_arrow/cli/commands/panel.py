@@ -9,7 +9,7 @@ from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.large_reads import ask_before_frames
-from magnet_arrow.cli.options import CacheDir, Json, Partial, Sources
+from magnet_arrow.cli.options import CacheDir, Json, Partial, Sources, require_folder
 
 if TYPE_CHECKING:
     from magnet_arrow.predictions.panel import Panel
@@ -79,8 +79,7 @@ def _check_file(to: Path) -> None:
     """Refuse a file that cannot be written, before anything is read."""
     if to.suffix not in _WRITERS:
         raise typer.BadParameter(f"{to} does not end in .csv, .npz or .parquet.", param_hint="--to")
-    if not to.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {to.parent}.", param_hint="--to")
+    require_folder(to, "--to")
 
 
 def _print(found: "Panel", to: Path) -> None:

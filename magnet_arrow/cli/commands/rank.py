@@ -10,7 +10,7 @@ import typer
 from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.large_reads import run_ingest
-from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, Partial, one_form
+from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, Partial, one_form, require_folder
 from magnet_arrow.cli.printing import complain, print_rows
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def rank(
     from magnet_arrow.evaluation.win_rates import win_rates as rates_of
 
     one_form(json=json, csv=csv, full=full)
-    if parquet is not None and not parquet.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {parquet.parent}.", param_hint="--parquet")
+    if parquet is not None:
+        require_folder(parquet, "--parquet")
     columns = _names(by)
     if is_score_file(source):
         scores = _panel_of_file(Path(source), metric, columns, model)

@@ -10,7 +10,7 @@ from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.large_reads import run_ingest
-from magnet_arrow.cli.options import CacheDir, Partial
+from magnet_arrow.cli.options import CacheDir, Partial, require_folder
 from magnet_arrow.cli.printing import complain
 
 
@@ -45,8 +45,7 @@ def report(
     from magnet_arrow.runs.helm_runs import HelmRuns
 
     file = to or Path(_file_name(source))
-    if not file.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {file.parent}.", param_hint="--to")
+    require_folder(file, "--to")
     check_file(file)  # before much work is done
     require_packages()
     store = open_cache(cache)

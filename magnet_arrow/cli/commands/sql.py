@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from magnet_arrow.cli import candidates
-from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, one_form
+from magnet_arrow.cli.commands.store import existing_folder
+from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, one_form, require_folder
 from magnet_arrow.cli.printing import complain
 
 _MEMORY_BYTES = 2 << 30
@@ -41,7 +42,7 @@ def sql(
 
     _check_output(csv=csv, json=json, full=full, parquet=parquet)
     text = _from_stdin() if statement == "-" else statement
-    folder = _existing(cache)
+    folder = existing_folder(cache)
     if parquet is not None:
         output.check_file(parquet, folder)
     memory_bytes = _MEMORY_BYTES if memory is None else _bytes(memory)
@@ -72,19 +73,8 @@ def _check_output(*, csv: bool, json: bool, full: bool, parquet: Path | None) ->
     one_form(json=json, csv=csv, full=full)
     if parquet is not None and (json or csv or full):
         raise typer.BadParameter("--parquet excludes --json, --csv and --full.")
-    if parquet is not None and not parquet.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {parquet.parent}.", param_hint="--parquet")
-
-
-def _existing(path: Path | None) -> Path:
-    """The cache's folder. One that is named must exist."""
-    from magnet_arrow.errors import MagnetError
-    from magnet_arrow.sources.paths import cache_folder
-
-    folder = cache_folder(path)
-    if path is not None and not folder.exists():
-        raise MagnetError(f"There is no cache in {folder}.")
-    return folder
+    if parquet is not None:
+        require_folder(parquet, "--parquet")
 
 
 def _bytes(memory: str) -> int:

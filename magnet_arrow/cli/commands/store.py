@@ -20,9 +20,15 @@ def existing_cache(path: Path | None) -> "Cache":
     Raises:
         MagnetError: there is no such folder.
     """
-    from magnet_arrow.errors import MagnetError
+    return open_cache(existing_folder(path))
 
-    cache = open_cache(path)
-    if path is not None and not cache.path.exists():
-        raise MagnetError(f"There is no cache in {cache.path}.")
-    return cache
+
+def existing_folder(path: Path | None) -> Path:
+    """The folder of `existing_cache`, without the import of what reads it."""
+    from magnet_arrow.errors import MagnetError
+    from magnet_arrow.sources.paths import cache_folder
+
+    folder = cache_folder(path)
+    if path is not None and not folder.exists():
+        raise MagnetError(f"There is no cache in {folder}.")
+    return folder
