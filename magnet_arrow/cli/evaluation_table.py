@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from magnet_arrow._text import counted, for_terminal
+from magnet_arrow._text import counted
 from magnet_arrow.cli.tables import Layout
 from magnet_arrow.evaluation.report.findings import rankings
 
@@ -106,7 +106,7 @@ def _text_below(ranked: list[tuple[int | None, pl.DataFrame]], own: list[str]) -
     ties = f"tied with {counted(n_tied, 'other')}" if n_tied else "without a tie"
     yield f"Order and skill: with {asked} asked. The best there, {ties}:"
     best = last["predictor"][0]
-    yield f"{_mark(best, own)} {for_terminal(best)}"
+    yield f"{_mark(best, own)} {best}"
 
 
 def _untested(ranking: pl.DataFrame) -> str | None:

@@ -23,9 +23,9 @@ def stderr() -> "Console":
     return Console(stderr=True, highlight=False)
 
 
-def say(text: str) -> None:
-    """Print lines to stdout; on a terminal they are wrapped between words."""
-    _print_text(text, sys.stdout)
+def say(text: str, out: TextIO | None = None) -> None:
+    """Print lines to stdout or another stream; on a terminal they are wrapped between words."""
+    _print_text(text, out or sys.stdout)
 
 
 def complain(text: str) -> None:
@@ -42,7 +42,7 @@ def _print_text(text: str, stream: TextIO) -> None:
 
 
 def wrapped_error(text: str) -> str:
-    """What another function prints to stderr, wrapped between words on a terminal; it is as long as before."""
+    """An error that typer prints to stderr, wrapped between words on a terminal: line ends replace blanks."""
     width = terminal_width(sys.stderr)
     return text if width is None else "\n".join(wrapped(line, width) for line in text.split("\n"))
 

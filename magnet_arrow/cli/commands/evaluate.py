@@ -12,8 +12,8 @@ from magnet_arrow.cli import candidates
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.large_reads import ask_before_frames
-from magnet_arrow.cli.options import CacheDir, Csv, Full, Json, one_form
-from magnet_arrow.cli.printing import complain, print_rows, terminal_width, wrapped
+from magnet_arrow.cli.options import CacheDir, Csv, Full, Json, one_form, require_folder
+from magnet_arrow.cli.printing import complain, print_rows, say
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -159,8 +159,8 @@ def _check_files(parquet: Path | None, report: Path | None) -> None:
     from magnet_arrow.pages.report import check_file
 
     for file, option in ((parquet, "--parquet"), (report, "--report")):
-        if file is not None and not file.parent.is_dir():
-            raise typer.BadParameter(f"there is no folder {file.parent}.", param_hint=option)
+        if file is not None:
+            require_folder(file, option)
     if report is not None:
         charts.require()
         check_file(report)
@@ -230,10 +230,9 @@ def _print_rankings(
         print_rows(all_rankings(found, *rankings_of), csv=True, out=out)
         return
     own = [predictor["name"] for predictor in found.provenance["predictors"][:n_own]]
-    width = None if full else terminal_width(out)
     for part in tables(found, own, *rankings_of):
         if isinstance(part, str):
-            out.write(f"{part if width is None else wrapped(part, width)}\n")
+            say(part, out)
         else:
             table, layout = part
             print_rows(table, full=full, layout=layout, out=out)
