@@ -10,8 +10,8 @@ def is_somebody_there() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def agrees(question: str) -> bool:
-    """Whether the answer to a question is yes.
+def agrees(question: str, hint: str | None = None) -> bool:
+    """Whether the answer to a question is yes; `hint` says how to do without the question.
 
     Raises:
         MagnetError: nobody answers.
@@ -22,4 +22,4 @@ def agrees(question: str) -> bool:
         return typer.confirm(question, err=True)
     except typer.Abort:  # standard input is closed
         print(file=sys.stderr)
-        raise MagnetError("Nothing was done, since nobody answered.", hint="Use --yes to skip the question.") from None
+        raise MagnetError("Nothing was done, since nobody answered.", hint=hint) from None

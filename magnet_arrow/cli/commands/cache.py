@@ -100,7 +100,7 @@ def cache_clear(
     path = open_cache(cache).path
     if not path.exists():
         print(f"There is no cache in {path}.")
-    elif yes or agrees(f"Delete everything that is cached in {path}?"):
+    elif yes or agrees(f"Delete everything that is cached in {path}?", "Use --yes to skip the question."):
         clear(path)
         print(f"The cache in {path} is empty.")
     else:
