@@ -1,6 +1,6 @@
 """The typer application: which commands there are, in the order of `--help`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -78,6 +78,12 @@ class _Commands(TyperGroup):
             raise
 
 
+_COMMANDS: Sequence[Callable[..., None]] = (
+    *(demo, ingest, validate, ls, head, sql, scores, rank, report, panel, export, schemas, check, compact),
+    *(predict, evaluate, verify, restore, rejects),
+)
+
+
 def _build() -> typer.Typer:
     # Plain help: laying it out by rich takes three times as long as all the rest of typer.
     app = typer.Typer(
@@ -90,25 +96,8 @@ def _build() -> typer.Typer:
         epilog=epilog(""),
     )
     app.callback()(_options)
-    for command in (
-        demo,
-        ingest,
-        validate,
-        ls,
-        head,
-        sql,
-        scores,
-        rank,
-        report,
-        panel,
-        export,
-        schemas,
-        check,
-        compact,
-    ):
+    for command in _COMMANDS:
         app.command(epilog=epilog(command.__name__))(command)
-    for other in (predict, evaluate, verify, restore, rejects):
-        app.command(epilog=epilog(other.__name__))(other)
     of_cache = typer.Typer(
         help="Look at the cache, or remove what is in it.",
         rich_markup_mode=None,

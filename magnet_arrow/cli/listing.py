@@ -1,6 +1,6 @@
 """Frames of what is in a source or in the cache. Nothing is ingested for them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 import polars as pl
@@ -25,7 +25,8 @@ _MODEL, _SCENARIO = _SPEC.named("adapter_spec.model"), _SPEC.named("scenario_spe
 _ROWS = {f"rows.{table.name}": table.name for table in RUN_TABLES}
 _ALWAYS = [table.name for table in RUN_TABLES if table.file in RUN_FILES and table is not _SPEC]
 _OTHERS = [table.name for table in RUN_TABLES if table.file not in RUN_FILES]
-_LISTED = [*_ALWAYS, *(table for table in _OTHERS if TABLES[table].form is not Form.OBJECT)]  # else each run has one
+_SOMETIMES = [table for table in _OTHERS if TABLES[table].form is not Form.OBJECT]  # else each run has one row
+_LISTED = [*_ALWAYS, *_SOMETIMES]
 _SUITE_TABLES = [table.name for table in SUITE_TABLES]
 
 
@@ -35,7 +36,7 @@ EXPORTED = Layout(sizes=["size_bytes"])
 
 
 def runs_layout(listed: pl.DataFrame) -> Layout:
-    """How the frames of the next two functions are fitted; that no run is partial needs no column."""
+    """How `source_runs` and `cached_runs` are fitted; the column `partial` is the first to go if no run is."""
     needless = [] if listed["partial"].any() else ["partial"]
     tables = [table for table in reversed(_LISTED) if table != "scenario_state"]
     return Layout(
@@ -76,7 +77,7 @@ def source_runs(source: Source, cache: Cache) -> pl.DataFrame:
         ],
         how="horizontal",
     )
-    return _without_unused(listed, _LISTED[len(_ALWAYS) :])
+    return _without_unused(listed)
 
 
 def cached_runs(cache: Cache) -> pl.DataFrame:
@@ -100,7 +101,7 @@ def cached_runs(cache: Cache) -> pl.DataFrame:
     state = pl.DataFrame({"lacks": list(map(lacks, entries))}, schema={"lacks": pl.String})
     rows = runs.rename(_ROWS)
     parts = [places, specs, rows.select("partial", "stale"), state, rows.select(_LISTED)]
-    return _without_unused(pl.concat(parts, how="horizontal"), _LISTED[len(_ALWAYS) :])
+    return _without_unused(pl.concat(parts, how="horizontal"))
 
 
 def matching(
@@ -154,9 +155,9 @@ def lacks(entry: RunEntry) -> str | None:
     return " ".join(texts) or None
 
 
-def _without_unused(listed: pl.DataFrame, tables: Sequence[str]) -> pl.DataFrame:
+def _without_unused(listed: pl.DataFrame) -> pl.DataFrame:
     """Drop columns of tables without rows, and marks that no run has."""
-    unused = [table for table in tables if not listed[table].sum()]
+    unused = [table for table in _SOMETIMES if not listed[table].sum()]
     unused += [] if listed["stale"].any() else ["stale"]
     unused += [] if listed["lacks"].count() else ["lacks"]
     return listed.drop(unused)
@@ -228,12 +229,8 @@ def records_layout(turned: pl.DataFrame) -> Layout:
 
 def values(frame: pl.DataFrame) -> pl.DataFrame:
     """A wide frame, as one row per value: the number of its row, its column, the type, and the value."""
-    turned = records(frame)
-    parts = [
-        turned.select(pl.lit(int(row)).alias("row"), "column", "type", pl.col(row).alias("value"))
-        for row in turned.columns[2:]
-    ]
-    return pl.concat(parts) if parts else turned
+    unpivoted = records(frame).unpivot(index=["column", "type"], variable_name="row", value_name="value")
+    return unpivoted.select(pl.col("row").cast(pl.Int64), "column", "type", "value")
 
 
 def first_rows(

@@ -1,4 +1,4 @@
-"""Reports, frames and progress as text for people and as JSON for scripts.
+"""Reports and frames as text for people and as JSON for scripts.
 
 `printing` escapes it: a completion may hold an escape sequence.
 """

@@ -142,9 +142,9 @@ def _column(series: pl.Series, layout: Layout) -> _Column:
 
 def _clipped(column: _Column, width: int) -> _Column:
     """The column without most of very long texts, since measuring wide characters is slow."""
-    most = _MEASURED * width
-    if column.kind != "name" or all(len(cell) <= 2 * most for cell in column.cells):
+    if column.kind != "name":
         return column
+    most = _MEASURED * width
     cells = [cell if len(cell) <= 2 * most else cell[:most] + cell[-most:] for cell in column.cells]
     return replace(column, cells=cells)
 
