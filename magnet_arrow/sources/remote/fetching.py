@@ -4,13 +4,12 @@ A request that fails for a moment is repeated after a pause, and goes on at the 
 """
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import re
 import threading
 from collections.abc import Coroutine, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from functools import cache
 from typing import Any, TypeVar
 
@@ -26,7 +25,7 @@ CONNECTIONS = 32
 _SMALL_BYTES = 1 << 20
 """An object below this size is written at once, a larger one as it comes."""
 _PROGRESS_BYTES = 8 << 20
-"""After an attempt that brought as much, attempts are counted from one again."""
+"""After an attempt that came this much further than any before, attempts are counted from one again."""
 _MD5 = re.compile(r"(?:^|\d+ )([0-9a-f]{32})(?: packed)?")
 T = TypeVar("T")
 
@@ -61,14 +60,13 @@ class Ahead:
 
     def __init__(self, known: Stores, spool: Spool, wanted: Iterable[tuple[str, FileStamp]], connections: int) -> None:
         self._known, self.spool = known, spool
-        self._names: frozenset[str] = frozenset()
+        self._names = spool.names()
         self._futures: dict[tuple[str, FileStamp], Future[None]] = {one: Future() for one in wanted}
-        self._all = _start(self._fetch_all(connections))
+        self._tasks = _start(self._begin(connections)).result()
 
-    async def _fetch_all(self, connections: int) -> None:
-        self._names = self.spool.names()
+    async def _begin(self, connections: int) -> list[asyncio.Task[None]]:
         waiting = iter(list(self._futures.items()))
-        await asyncio.gather(*(self._fetch_next(waiting) for _ in range(connections)))
+        return [asyncio.create_task(self._fetch_next(waiting)) for _ in range(connections)]
 
     async def _fetch_next(self, waiting: "Iterator[tuple[tuple[str, FileStamp], Future[None]]]") -> None:
         for (url, stamp), future in waiting:
@@ -85,7 +83,7 @@ class Ahead:
             await _Fetch(self._known, url, stamp, copy).run()
 
     def wait(self, url: str, stamp: FileStamp) -> bool:
-        """Wait until an object was fetched; False if it is none of these.
+        """Wait until an object was fetched; False if it is none of these, or they were not fetched to the end.
 
         Raises:
             ReplacedError: it is not the one that was listed.
@@ -95,14 +93,22 @@ class Ahead:
         future = self._futures.get((url, stamp))
         if future is None:
             return False
-        future.result()
+        try:
+            future.result()
+        except CancelledError:
+            return False
         return True
 
     def close(self) -> None:
-        """Stop; what was begun stays in the spool."""
-        self._all.cancel()
-        with contextlib.suppress(BaseException):
-            self._all.result()
+        """Stop, and return when nothing more is written; what was begun stays in the spool."""
+        _start(self._stop()).result()
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        for future in self._futures.values():  # another thread may wait for one
+            future.cancel()
 
 
 async def _pause(seconds: float) -> None:
@@ -125,14 +131,14 @@ class _Fetch:
             RemoteError: the store refused, did not answer, or sent other bytes than it listed.
             OSError: the copy could not be written.
         """
-        attempt = 1
-        is_small = self._stamp.size_bytes < _SMALL_BYTES and not self._copy.begun_bytes
+        attempt, furthest = 1, self._copy.begun_bytes
+        is_small = self._stamp.size_bytes < _SMALL_BYTES and not furthest
         while True:
-            before = 0 if is_small else self._copy.begun_bytes
             try:
                 await (self._fetch_at_once() if is_small else self._fetch_rest())
             except Exception as error:
-                attempt = 1 if self._copy.begun_bytes >= before + _PROGRESS_BYTES else attempt
+                if (begun := self._copy.begun_bytes) >= furthest + _PROGRESS_BYTES:
+                    attempt, furthest = 1, begun
                 self._raise_unless_passing(error, attempt)
                 await _pause(stores.pause_s(attempt, await self._asked_pause_s(error)))
             else:

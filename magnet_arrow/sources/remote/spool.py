@@ -96,10 +96,10 @@ class Spool:
         return Copy(os.path.join(self.folder, name), None if stamp.tag.endswith(PACKED) else stamp.size_bytes)
 
     def names(self) -> frozenset[str]:
-        """The names of all copies, complete and begun."""
+        """The names of all copies, complete and begun; none if the folder cannot be listed: writing to it says why."""
         try:
             return frozenset(os.listdir(self.folder))
-        except FileNotFoundError:
+        except OSError:
             return frozenset()
 
     def remove_all(self, folder: str, stamps: Iterable[FileStamp]) -> None:

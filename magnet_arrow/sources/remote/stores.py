@@ -4,6 +4,7 @@ Requests are anonymous first. Credentials are used where the environment has som
 they are obstore's alone, and nothing here reads, keeps or shows them.
 """
 
+import http.client
 import os
 import random
 import re
@@ -160,7 +161,7 @@ def ask_for_pause(address: Address) -> float | None:
     try:
         with urllib.request.urlopen(request, timeout=_WITHOUT_ANSWER.total_seconds()):
             return None
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         return retry_after_s(error)
 
 

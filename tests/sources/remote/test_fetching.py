@@ -1,0 +1,41 @@
+"""Objects that are fetched ahead: what becomes of them when nobody needs them any more."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from magnet_arrow.sources.remote import fetching
+from magnet_arrow.sources.remote.fetching import Ahead
+from magnet_arrow.sources.remote.spool import Copy, Spool
+from magnet_arrow.sources.remote.stores import Stores
+from magnet_arrow.sources.stamps import FileStamp
+
+WANTED = [(f"s3://bucket/{name}.json", FileStamp(f"{name}.json", 4, 0, name)) for name in "abc"]
+
+
+class Fetch:
+    """Fetches nothing but `a.json`; of the others nothing comes, and the last words are written when one is stopped."""
+
+    def __init__(self, _: Stores, url: str, __: FileStamp, copy: Copy) -> None:
+        self.url, self.copy = url, copy
+
+    async def run(self) -> None:
+        try:
+            if "a.json" not in self.url:
+                await asyncio.Event().wait()
+        finally:
+            self.copy.write(b"data")
+
+
+def test_what_was_not_fetched_before_the_end_is_waited_for_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "_Fetch", Fetch)
+    ahead = Ahead(Stores(), Spool(tmp_path / "copies"), WANTED, 1)
+    assert ahead.wait(*WANTED[0])
+    ahead.close()
+    written = sorted(tmp_path.glob("copies/*"))
+    assert len(written) == 2, "a.json, and b.json, which was being fetched"
+    assert [ahead.wait(*one) for one in WANTED] == [True, False, False]
+    assert sorted(tmp_path.glob("copies/*")) == written
