@@ -16,7 +16,7 @@ from magnet_arrow.predictions.scores import scores
 from magnet_arrow.query.frames import CachedRuns
 from magnet_arrow.reports.labels import LABEL, with_labels
 from magnet_arrow.runs.helm_runs import HelmRuns
-from magnet_arrow.runs.run_selection import LeftOut, look_at
+from magnet_arrow.runs.run_selection import LeftOut, Selected, look_at, select_runs
 from magnet_arrow.runs.summaries import Summaries, SummarizedRuns
 from magnet_arrow.storage.snapshot import CachedRun
 
@@ -100,8 +100,12 @@ class Dump:
 
     @classmethod
     def of(cls, runs: HelmRuns) -> "Dump":
-        """Everything that the sections need. New and changed runs are ingested first."""
-        selected = look_at(runs.places, runs.cache, partial=runs.partial, progress=runs.progress)
+        """Everything that the sections need. New and changed runs are ingested first.
+
+        Raises:
+            BadFileError: the runs are strict, and one cannot be read.
+        """
+        selected = _selected(runs)
         cached = CachedRuns(selected.snapshot, selected.keys)
         if not cached.keys:
             return cls(runs, cached, selected.left_out, pl.DataFrame(), ())
@@ -137,6 +141,13 @@ def said(error: MagnetError) -> str:
     """What an error says, in sentences, without what a user of Python could do."""
     found = error.found and f"Found: {error.found}."
     return " ".join(filter(None, (error.message, found))) if error.message else error.reason.capitalize()
+
+
+def _selected(runs: HelmRuns) -> Selected:
+    """The readable runs. What is excluded raises if the runs are strict; else the page says it."""
+    if runs.strict:
+        return select_runs(runs.places, runs.cache, partial=runs.partial, strict=True, progress=runs.progress)
+    return look_at(runs.places, runs.cache, partial=runs.partial, progress=runs.progress)
 
 
 def _those(summarized: SummarizedRuns, places: Iterable[int]) -> OneCommit:

@@ -70,6 +70,11 @@ class HasReadOptions:
         return self._options.partial
 
     @property
+    def strict(self) -> bool:
+        """Whether a run that frames would not hold raises."""
+        return self._options.strict
+
+    @property
     def progress(self) -> bool:
         """Whether an ingest for a frame is shown, where somebody watches."""
         return self._options.progress
