@@ -140,29 +140,30 @@ class Table:
         return f"<tr>{''.join(headers)}</tr>"
 
     def _rows(self) -> Sequence[str]:
-        columns = [self._cells(column, is_header=place == 0) for place, column in enumerate(self.frame)]
+        shade = self._shade()
+        columns = [self._cells(column, shade, is_header=place == 0) for place, column in enumerate(self.frame)]
         return [f"<tr>{''.join(cells)}</tr>" for cells in zip(*columns, strict=True)]
 
-    def _cells(self, column: pl.Series, *, is_header: bool) -> list[str]:
+    def _cells(self, column: pl.Series, shade: Callable[[Any], str], *, is_header: bool) -> list[str]:
         begin, end = ('<th scope="row"', "</th>") if is_header else ("<td", "</td>")
         shown = self.formats.get(column.name, _shown)
         escaped = _header if is_header else for_html
         plain = [_formatted(value, shown) for value in column]
         is_long = max(map(len, plain), default=0) > _LONG_TEXT
         kind = "number" if column.dtype.is_numeric() else "text" if is_long else ""
-        texts = map(escaped, plain)
-        shades = self._shades(column) if column.name in self.shaded else itertools.repeat("")
-        return [f"{begin}{_css(kind, shade)}>{text}{end}" for text, shade in zip(texts, shades, strict=False)]
+        shades = map(shade, column) if column.name in self.shaded else itertools.repeat("")
+        return [f"{begin}{_css(kind, own)}>{escaped(text)}{end}" for text, own in zip(plain, shades, strict=False)]
 
-    def _shades(self, column: pl.Series) -> list[str]:
-        """The class of each cell: which of `N_SHADES` equal parts of the scale its value is in."""
+    def _shade(self) -> Callable[[Any], str]:
+        """Gives the class of a cell: which of `N_SHADES` equal parts of the scale its value is in."""
         values = [value for name in self.shaded for value in self.frame[name] if _is_number(value)]
         low, high = min(values, default=0.0), max(values, default=0.0)
         width = (high - low) or 1
-        return [
-            f"heat-{min(int((value - low) / width * N_SHADES), N_SHADES - 1)}" if _is_number(value) else ""
-            for value in column
-        ]
+
+        def shade(value: Any) -> str:
+            return f"heat-{min(int((value - low) / width * N_SHADES), N_SHADES - 1)}" if _is_number(value) else ""
+
+        return shade
 
 
 def _header(text: str) -> str:
@@ -174,7 +175,7 @@ _SIGN = re.compile(r"[/_:=,-](?=\w)")
 
 
 def _is_number(value: float | None) -> bool:
-    return value is not None and abs(value) < float("inf")  # NaN is less than nothing
+    return value is not None and abs(value) < float("inf")  # false of NaN too
 
 
 def _css(*names: str) -> str:

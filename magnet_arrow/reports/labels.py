@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -43,21 +44,14 @@ def _text(value: Any) -> str:
 
 def _varying(scenarios: list[str], arguments: list[dict[str, str]]) -> dict[str, list[str]]:
     """Of each scenario the arguments that are not the same in all of its runs."""
-    values: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    counts: dict[str, int] = defaultdict(int)
-    present: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    runs: dict[str, list[dict[str, str]]] = defaultdict(list)
     for scenario, own in zip(scenarios, arguments, strict=True):
-        counts[scenario] += 1
-        for name, value in own.items():
-            values[scenario][name].add(value)
-            present[scenario][name] += 1
+        runs[scenario].append(own)
     return {
         scenario: [
-            name
-            for name, found in values[scenario].items()
-            if len(found) > 1 or present[scenario][name] < counts[scenario]
+            name for name in dict.fromkeys(chain(*of_scenario)) if len({own.get(name) for own in of_scenario}) > 1
         ]
-        for scenario in counts
+        for scenario, of_scenario in runs.items()
     }
 
 

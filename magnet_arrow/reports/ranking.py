@@ -162,7 +162,8 @@ def _order(dump: Dump) -> list[str]:
 
 def _heat_map(cells: pl.DataFrame, name: str, split: str | None, order: Iterable[str]) -> Table:
     """Models are columns where there are fewer of them than scenarios."""
-    models = [model for model in order if model in set(cells["model"])]
+    present = set(cells["model"])
+    models = [model for model in order if model in present]
     labels = sorted(cells[LABEL].unique())
     rows, columns = (LABEL, "model") if len(labels) >= len(models) else ("model", LABEL)
     names = {"model": models, LABEL: labels}
