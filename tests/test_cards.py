@@ -85,8 +85,9 @@ def test_a_card_shows_counts_and_names_as_text(
     text = html.unescape(re.sub(r"<[^|>]*>", "", card))
     assert [part for part in expected if part not in text] == []
     assert "<script" not in card
-    assert len(text) < 1200
-    assert len(repr(shown)) < 200
+    shorter = str(dump.parent)  # the length of paths is not ours
+    assert len(text.replace(shorter, "")) < 1200
+    assert len(repr(shown).replace(shorter, "")) < 200
 
 
 def test_a_sequestered_card_has_nothing_of_the_stats(dump: Path) -> None:

@@ -44,10 +44,10 @@ def folders(outputs: Path) -> list[Path]:
     return sorted(path.parent for path in outputs.glob("runs/*/*/run_spec.json"))
 
 
-def numbered(outputs: Path, rows: list[tuple[str, str, str, float]]) -> None:
+def numbered(outputs: Path, rows: list[tuple[str, str, str, str]]) -> None:
     """Writes runs: model, scenario's argument, answers of its instances, and one bit of score for each of these."""
     for model, subject, texts, bits in rows:
-        write_run(outputs, answered(model, subject, texts.split("|"), [int(bit) for bit in str(bits)]))
+        write_run(outputs, answered(model, subject, texts.split("|"), [int(bit) for bit in bits]))
 
 
 def answered(model: str, subject: str, texts: list[str], scores: list[int]) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def three(tmp_path: Path) -> Path:
     bits = {"m/all": "111111111111", "m/half": "111111000000", "m/none": "000000000000"}
     numbered(
         tmp_path / "three",
-        [(model, subject, "|".join("ab" * 6), own) for model, own in bits.items() for subject in ("law", "art")],  # type: ignore[misc]
+        [(model, subject, "|".join("ab" * 6), own) for model, own in bits.items() for subject in ("law", "art")],
     )
     return tmp_path / "three"
 
@@ -182,7 +182,7 @@ def test_questions_that_all_miss_or_dispute(three: Path, cache: Path) -> None:
 
 
 def test_wrong_on_all_questions(tmp_path: Path, cache: Path) -> None:
-    numbered(tmp_path, [("m/one", "law", "red|blue", "00"), ("m/two", "law", "green|blue", "00")])  # type: ignore[list-item]
+    numbered(tmp_path, [("m/one", "law", "red|blue", "00"), ("m/two", "law", "green|blue", "00")])
     page = report(HelmRuns(tmp_path, cache=cache)).html
     found = Elements(page)
     assert "2 questions on which no model has a score above 0, by exact_match." in found.text
@@ -212,7 +212,7 @@ def test_text_from_a_dump_is_shown_and_not_run(tmp_path: Path, cache: Path) -> N
 
 @pytest.mark.parametrize("n_models", [1, 2])
 def test_one_run_or_one_model(n_models: int, tmp_path: Path, cache: Path) -> None:
-    numbered(tmp_path, [(f"m/{number}", "law", "a|b", "10") for number in range(n_models)])  # type: ignore[misc]
+    numbered(tmp_path, [(f"m/{number}", "law", "a|b", "10") for number in range(n_models)])
     text = Elements(report(HelmRuns(tmp_path, cache=cache)).html).text
     assert ("There is one model, so there is nothing to compare it with." in text) == (n_models == 1)
     assert "Fewer than 20 questions or 3 models: too few to suspect a key." in text
@@ -317,7 +317,7 @@ def test_large_dumps(shared_dumps: Callable[[str], Path], cache: Path) -> None:
 
 def test_several_metrics(tmp_path: Path, cache: Path) -> None:
     # art: a is right on both, b on one. law, by bits per byte, of which fewer are better: a has 3, b 1.
-    numbered(tmp_path, [("m/a", "art", "x|y", "11"), ("m/b", "art", "x|y", "10")])  # type: ignore[list-item]
+    numbered(tmp_path, [("m/a", "art", "x|y", "11"), ("m/b", "art", "x|y", "10")])
     for model, bits in [("m/a", 3), ("m/b", 1)]:
         run = answered(model, "law", ["x"], [bits])
         for spec in (run["run_spec"]["adapter_spec"], run["scenario_state"]["adapter_spec"]):
