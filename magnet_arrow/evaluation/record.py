@@ -87,8 +87,8 @@ class Evaluation:
         """Why values were not answered: `predictor`, `fold`, `name` (of the fold), `error`, `values` (how many)."""
         names = pl.DataFrame(self.provenance["folds"], schema={"fold": pl.Int64, "name": pl.String})
         failed = self.predictions.filter(pl.col("error").is_not_null())
-        counted = failed.group_by("predictor", "fold", "error", maintain_order=True).agg(pl.len().alias("values"))
-        named = counted.join(names, on="fold", how="left", maintain_order="left")
+        by_fold = failed.group_by("predictor", "fold", "error", maintain_order=True).agg(pl.len().alias("values"))
+        named = by_fold.join(names, on="fold", how="left", maintain_order="left")
         return named.select("predictor", "fold", "name", "error", "values")
 
     def scores(

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
-from magnet_arrow.evaluation.report.findings import BudgetOf, budget_text
+from magnet_arrow.evaluation.report.findings import asked
 from magnet_arrow.pages import charts
 
 Chart: TypeAlias = Any  # Altair is optional, and its classes are not known without it
@@ -27,10 +27,10 @@ def by_budget(errors: pl.DataFrame, references: pl.DataFrame, shown: Sequence[st
         shown: the predictors that have a colour, the best first.
     """
     alt = charts.altair()
-    asked = [_asked(budget) for budget in references.get_column("budget")]
-    rows = errors.with_columns(pl.Series("asked", [_asked(budget) for budget in errors.get_column("budget")]))
+    order = [asked(budget) for budget in references.get_column("budget")]
+    rows = errors.with_columns(pl.Series("asked", [asked(budget) for budget in errors.get_column("budget")]))
     is_shown = pl.col("predictor").is_in(list(shown))
-    x = alt.X("asked:N", sort=asked, title="items asked", axis=alt.Axis(labelAngle=0, grid=True))
+    x = alt.X("asked:N", sort=order, title="items asked", axis=alt.Axis(labelAngle=0, grid=True))
     x = x.scale(alt.Scale(type="point", padding=0.4))
     y = alt.Y("mae:Q", title=_ERROR)
     others = alt.Chart(_data(rows.filter(~is_shown))).mark_line(
@@ -47,14 +47,10 @@ def by_budget(errors: pl.DataFrame, references: pl.DataFrame, shown: Sequence[st
     return alt.layer(*parts).properties(width=_WIDTH, height=_HEIGHT)
 
 
-def _asked(budget: BudgetOf) -> str:
-    return str(budget_text(budget))
-
-
 def _reference_lines(references: pl.DataFrame, x: Any) -> list[Chart]:
     """Dashed lines of the noise floor and of the best constant, those that are known, with their names."""
     alt = charts.altair()
-    rows = references.with_columns(pl.Series("asked", [_asked(one) for one in references.get_column("budget")]))
+    rows = references.with_columns(pl.Series("asked", [asked(one) for one in references.get_column("budget")]))
     found = []
     for name, text in (("constant", "best constant"), ("noise_floor", "noise floor")):
         known = rows.filter(pl.col(name).is_not_null())

@@ -126,6 +126,11 @@ def budget_text(budget: BudgetOf) -> Budget:
     return ALL if budget is None else budget
 
 
+def asked(budget: BudgetOf) -> str:
+    """A budget as the head of a column, or as a label."""
+    return str(budget_text(budget))
+
+
 def errors_by_budget(of: Findings) -> pl.DataFrame:
     """The mean absolute error of each predictor at each budget, with its interval.
 

@@ -1,6 +1,6 @@
 """The sections of a report that are about the predictors of one level."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import polars as pl
 
@@ -74,8 +74,12 @@ def _budget_table(of: Findings, errors: pl.DataFrame, references: pl.DataFrame) 
         at = findings.is_at(budget)
         found = dict(errors.filter(at).select("predictor", "mae").iter_rows())
         (of_all,) = references.filter(at).iter_rows(named=True)
-        columns[asked(budget)] = [*(found.get(name) for name in of.names), of_all["constant"], of_all["noise_floor"]]
-    names = pl.Series("predictor", [*marked(of), "best constant", "noise floor"])
+        columns[findings.asked(budget)] = [
+            *(found.get(name) for name in of.names),
+            of_all["constant"],
+            of_all["noise_floor"],
+        ]
+    names = pl.Series("predictor", [*_marked(of, of.names), "best constant", "noise floor"])
     frame = pl.DataFrame([names, *(pl.Series(name, values, pl.Float64) for name, values in columns.items())])
     caption = f"Mean absolute error by items asked.{_MARK if of.own else ''}"
     return Table(frame, caption, dict.fromkeys(columns, number), shaded=list(columns))
@@ -84,7 +88,7 @@ def _budget_table(of: Findings, errors: pl.DataFrame, references: pl.DataFrame) 
 def _interval_table(of: Findings, errors: pl.DataFrame) -> Table:
     order = pl.DataFrame({"predictor": of.names})
     rows = order.join(errors, on="predictor", how="left", maintain_order="left_right")
-    budgets = pl.Series("items asked", [asked(budget) for budget in rows.get_column("budget")])
+    budgets = pl.Series("items asked", [findings.asked(budget) for budget in rows.get_column("budget")])
     frame = rows.select("predictor", budgets, error="mae", low="mae_low", high="mae_high")
     return Table(frame, "Mean absolute error, with intervals of 95%.", dict.fromkeys(("error", "low", "high"), number))
 
@@ -92,14 +96,9 @@ def _interval_table(of: Findings, errors: pl.DataFrame) -> Table:
 _MARK = " > marks predictors that are no baselines."
 
 
-def marked(of: Findings) -> list[str]:
-    """The names of the predictors, the best first, with a mark at those that are no baselines."""
-    return [f"> {name}" if name in of.own else name for name in of.names]
-
-
-def asked(budget: BudgetOf) -> str:
-    """A budget as the head of a column."""
-    return str(findings.budget_text(budget))
+def _marked(of: Findings, names: Iterable[str]) -> list[str]:
+    """Names of predictors, with a mark at those that are no baselines."""
+    return [f"> {name}" if name in of.own else name for name in names]
 
 
 def _no_interval(reasons: pl.Series) -> list[Block]:
@@ -167,9 +166,8 @@ _RANKED = {
 
 
 def _ranking_table(of: Findings, budget: BudgetOf, caption: str) -> Table:
-    own = pl.col("predictor").is_in(list(of.own))
-    name = pl.when(own).then(pl.format("> {}", "predictor")).otherwise("predictor").alias("predictor")
-    rows = of.rankings[budget].with_columns(name)
+    rows = of.rankings[budget]
+    rows = rows.with_columns(pl.Series("predictor", _marked(of, rows.get_column("predictor"))))
     chosen = rows.select(pl.col(name).alias(title) for name, title in _RANKED.items())
     errors = ("error", "behind", "low", "high", "detectable")
     formats: dict[str, Format] = {**dict.fromkeys(errors, number), "skill": ".1%", "p (Holm)": _p}
