@@ -22,10 +22,20 @@ settings.register_profile("thorough", PROFILE, max_examples=25, derandomize=True
 settings.load_profile("quick")  # unless --hypothesis-profile names the other
 
 
+QUICK_SETS = ("not slow", "not slow and not shared")
+"""Selections of tests by `-m`: the default one, and that of `.ci/run` for other Pythons."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Where each core has a process of xdist, threads of Arrow and BLAS would only wait for one another."""
+    """Where each core has a process of xdist, threads of Arrow, BLAS and Polars would only wait for one another.
+
+    The slow tests and the thorough ones have all threads of Polars, so that an order that several threads may change is
+    seen there.
+    """
     if config.getoption("numprocesses", None):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+        if config.getoption("markexpr").strip() in QUICK_SETS:
+            os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -100,6 +100,7 @@ def outputs(tmp_path: Path) -> Path:
     return tmp_path / "first"
 
 
+@pytest.mark.slow
 def test_a_second_ingest_opens_no_file_of_a_run(outputs: Path, tmp_path: Path) -> None:
     runs, rejected, opened = ingest_elsewhere(outputs, tmp_path / "cache", tmp_path)
     assert (runs, rejected) == (3, 0)
