@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import typer.main
 
-from magnet_arrow.cli.app import app
+from magnet_arrow.cli.app import application
 from magnet_arrow.cli.examples import EXAMPLES
 from magnet_arrow.schema.registry import SCHEMA_VERSION, TABLES, Column, Table
 
@@ -129,7 +129,7 @@ def _fields(arrow: pa.DataType, indent: str = "") -> Iterator[str]:
 
 
 def _commands_page() -> str:
-    found = list(_commands(typer.main.get_command(app), "magnet-arrow"))
+    found = list(_commands(typer.main.get_command(application()), "magnet-arrow"))
     rows = [f"| [`{path}`](#{path.replace(' ', '-')}) | {_summary(command)} |" for path, command in found]
     return f"""
 # Commands

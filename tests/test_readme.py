@@ -26,7 +26,7 @@ from makedump import make_run, write_runs
 import magnet_arrow
 from magnet_arrow.cli import exit_codes
 from magnet_arrow.cli import main as command_line
-from magnet_arrow.cli.app import app
+from magnet_arrow.cli.app import application
 from magnet_arrow.schema.registry import TABLES, Form
 
 ROOT = Path(__file__).parents[1]
@@ -144,7 +144,7 @@ def test_the_first_lines_work_on_any_dump(lacks: str, tmp_path: Path) -> None:
 
 def test_every_command_is_in_the_documentation_and_has_help() -> None:
     """Options are in `docs/reference/commands.md`, which is written from their help texts."""
-    for path, command in commands(typer.main.get_command(app)):
+    for path, command in commands(typer.main.get_command(application())):
         assert f"`magnet-arrow {path}" in TEXT
         assert command.help
         for parameter in command.params:

@@ -49,11 +49,13 @@ def filtered(tree: str, outputs: str, cache: str) -> Iterator[Any]:
 def listed(tree: str, outputs: str, cache: str) -> Iterator[Any]:
     """What `magnet-arrow ls` does, once started."""
     _package(tree)
-    from magnet_arrow.cli.app import app
+    from magnet_arrow.cli.main import main
 
+    sys.argv = ["magnet-arrow", "ls", "--cache", cache]
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         yield None
-        app(["ls", "--cache", cache], standalone_mode=False)
+        with contextlib.suppress(SystemExit):
+            main()
         yield None
 
 

@@ -1,23 +1,38 @@
 """The typer application: which commands there are, in the order of `--help`."""
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from magnet_arrow.cli.commands.cache import cache_clear, cache_info, cache_path, cache_remove, check, compact, rejects
-from magnet_arrow.cli.commands.evaluate import evaluate
-from magnet_arrow.cli.commands.ingest import ingest
-from magnet_arrow.cli.commands.panel import panel
-from magnet_arrow.cli.commands.predict import demo, predict
-from magnet_arrow.cli.commands.query import export, head, ls, schemas
-from magnet_arrow.cli.commands.rank import rank
-from magnet_arrow.cli.commands.report import report
-from magnet_arrow.cli.commands.scores import scores
-from magnet_arrow.cli.commands.sql import sql
-from magnet_arrow.cli.commands.verify import restore, validate, verify
 from magnet_arrow.cli.examples import epilog
+
+_MODULES = {
+    "demo": "predict",
+    "ingest": "ingest",
+    "validate": "verify",
+    "ls": "query",
+    "head": "query",
+    "sql": "sql",
+    "scores": "scores",
+    "rank": "rank",
+    "report": "report",
+    "panel": "panel",
+    "export": "query",
+    "schemas": "query",
+    "check": "cache",
+    "compact": "cache",
+    "predict": "predict",
+    "evaluate": "evaluate",
+    "verify": "verify",
+    "restore": "verify",
+    "rejects": "cache",
+}
+"""In which module of `cli.commands` each command is a function of its name."""
+_OF_CACHE = ("path", "info", "clear", "remove")
+"""The commands of `cache`, which are functions `cache_…`."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -78,13 +93,15 @@ class _Commands(TyperGroup):
             raise
 
 
-_COMMANDS: Sequence[Callable[..., None]] = (
-    *(demo, ingest, validate, ls, head, sql, scores, rank, report, panel, export, schemas, check, compact),
-    *(predict, evaluate, verify, restore, rejects),
-)
+def application(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The application.
 
-
-def _build() -> typer.Typer:
+    Args:
+        arguments: what it will be called with. If they begin with a command, it has no other one: to import and
+            build all of them takes as long as the rest of typer.
+    """
+    named = next(iter(arguments), "")
+    chosen = [named] if named in _MODULES or named == "cache" else [*_MODULES, "cache"]
     # Plain help: laying it out by rich takes three times as long as all the rest of typer.
     app = typer.Typer(
         name="magnet-arrow",
@@ -96,19 +113,26 @@ def _build() -> typer.Typer:
         epilog=epilog(""),
     )
     app.callback()(_options)
-    for command in _COMMANDS:
-        app.command(epilog=epilog(command.__name__))(command)
-    of_cache = typer.Typer(
+    for name in chosen:
+        if name == "cache":
+            app.add_typer(_cache_commands(), name=name)
+        else:
+            app.command(epilog=epilog(name))(_function(_MODULES[name], name))
+    return app
+
+
+def _cache_commands() -> typer.Typer:
+    app = typer.Typer(
         help="Look at the cache, or remove what is in it.",
         rich_markup_mode=None,
         no_args_is_help=True,
         epilog=epilog("cache"),
     )
-    for of_it in (cache_path, cache_info, cache_clear, cache_remove):
-        name = of_it.__name__.removeprefix("cache_")
-        of_cache.command(name, epilog=epilog(f"cache {name}"))(of_it)
-    app.add_typer(of_cache, name="cache")
+    for name in _OF_CACHE:
+        app.command(name, epilog=epilog(f"cache {name}"))(_function("cache", f"cache_{name}"))
     return app
 
 
-app = _build()
+def _function(module: str, name: str) -> Callable[..., None]:
+    found: Callable[..., None] = getattr(import_module(f"magnet_arrow.cli.commands.{module}"), name)
+    return found

@@ -22,18 +22,12 @@ if TYPE_CHECKING:
     from typer._completion_classes import BashComplete
 
 SHELLS = ("bash", "zsh")
-_SHELL, _LINE, _BREAKS = "_MAGNET_ARROW_COMPLETE", "_MAGNET_ARROW_LINE", "_MAGNET_ARROW_BREAKS"
+_LINE, _BREAKS = "_MAGNET_ARROW_LINE", "_MAGNET_ARROW_BREAKS"
 _NAME = "magnet-arrow"
 
 
-def is_asked() -> bool:
-    """Whether a shell asks how a line may go on."""
-    return _SHELL in os.environ
-
-
-def print_answer(app: typer.Typer) -> None:
+def print_answer(app: typer.Typer, shell: str) -> None:
     """Print how the line may go on, one way a line: for bash as it is to be typed, for zsh with a tab and help."""
-    shell = os.environ[_SHELL]
     if shell == "bash":
         words = split_line(os.environ.get(_LINE, ""), os.environ.get(_BREAKS, " \t\n"))
         *before, last = words
@@ -61,7 +55,7 @@ def _completer(app: typer.Typer) -> "BashComplete":
     from typer._completion_classes import BashComplete
     from typer.main import get_command
 
-    return BashComplete(get_command(app), {}, _NAME, _SHELL)
+    return BashComplete(get_command(app), {}, _NAME, "")
 
 
 @dataclass(slots=True)

@@ -7,14 +7,17 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, NoReturn
 
-from magnet_arrow.cli import completion, signals
-from magnet_arrow.cli.app import app
+from magnet_arrow.cli import signals
+from magnet_arrow.cli.app import application
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.printing import complain, warnings_shown
 from magnet_arrow.cli.signals import Terminated
 
 if TYPE_CHECKING:
     from magnet_arrow.errors import MagnetError
+
+_COMPLETE = "_MAGNET_ARROW_COMPLETE"
+"""The variable in which a shell names itself when it asks how a line may go on."""
 
 
 def main() -> NoReturn:
@@ -32,10 +35,12 @@ def _run() -> int:
     _prepare_streams()
     try:
         try:
-            if completion.is_asked():
-                completion.print_answer(app)
+            if _COMPLETE in os.environ:
+                from magnet_arrow.cli import completion
+
+                completion.print_answer(application(), os.environ[_COMPLETE])
             else:
-                app()
+                application(sys.argv[1:])()
         finally:
             sys.stdout.flush()
     except SystemExit as end:  # typer ends each command by one, and Ctrl-C too

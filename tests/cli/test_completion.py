@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.cli import candidates, completion
-from magnet_arrow.cli.app import app
+from magnet_arrow.cli.app import application
 from magnet_arrow.evaluation.harness import folds
 from magnet_arrow.evaluation.predictor_ranking import checked_factors
 from magnet_arrow.ingestion.api import ingest
@@ -136,7 +136,7 @@ def test_each_argument_and_option_for_a_path_offers_paths(
     (tmp_path / "my.csv").touch()
     monkeypatch.chdir(tmp_path)
     words = ("PATH", "DIR", "FILE", "CSV", "SOURCE")
-    for name, command in commands(get_command(app)):
+    for name, command in commands(get_command(application())):
         for parameter in command.params:
             if not any(word in (parameter.metavar or "") for word in words):
                 continue

@@ -8,7 +8,7 @@ import pytest
 from command_line import Run, commands
 from typer.main import get_command
 
-from magnet_arrow.cli.app import app
+from magnet_arrow.cli.app import application
 from magnet_arrow.cli.examples import EXAMPLES
 from magnet_arrow.ingestion.api import ingest
 
@@ -17,7 +17,8 @@ READ_ONLY = ("ls", "head", "scores", "restore")
 
 def test_each_command_has_one_to_three_examples() -> None:
     assert {name: len(lines) for name, lines in EXAMPLES.items() if not 1 <= len(lines) <= 3} == {}
-    assert set(EXAMPLES) == {name for name, _ in commands(get_command(app))}, "cli/examples.py has one for each command"
+    names = {name for name, _ in commands(get_command(application()))}
+    assert set(EXAMPLES) == names, "cli/examples.py has one for each command"
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_each_command_has_one_to_three_examples() -> None:
 )
 def test_the_parser_takes_each_example(command: str, line: str) -> None:
     assert f"{line} ".startswith(f"{command} ".lstrip())
-    group: Any = get_command(app)
+    group: Any = get_command(application())
     context, words = group.make_context("magnet-arrow", shlex.split(line)), shlex.split(line)
     while hasattr(group, "commands"):
         name, group, words = group.resolve_command(context, words)

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from command_line import Ended, Run, rows
+from command_line import Ended, Run, commands, rows
 from makedump import make_run, write_run
+from typer.main import get_command
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.cli import main as cli
+from magnet_arrow.cli.app import application
 from magnet_arrow.errors import CacheLockedError, MagnetWarning
 from magnet_arrow.ingestion import api
 
@@ -249,7 +251,7 @@ def test_a_thread_that_can_not_be_started_is_said(
     def panic(*_: object) -> None:
         raise PanicException("OS can't spawn worker thread: Resource temporarily unavailable (os error 11)")
 
-    monkeypatch.setattr(cli, "app", panic)
+    monkeypatch.setattr(cli, "application", panic)
     monkeypatch.setattr(sys, "argv", ["magnet-arrow", "ls"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
@@ -257,3 +259,14 @@ def test_a_thread_that_can_not_be_started_is_said(
     complaint = capsys.readouterr().err
     assert "No thread could be started: OS can't spawn worker thread" in complaint
     assert "Traceback" not in complaint
+
+
+def test_a_command_that_is_named_is_as_among_all() -> None:
+    for name, command in commands(get_command(application())):
+        if " " in name or not name:
+            continue
+        ((alone, found),) = [one for one in commands(get_command(application([name, "--json"]))) if one[0] == name]
+        assert (alone, found.help, found.epilog) == (name, command.help, command.epilog)
+        assert [one.opts for one in found.params] == [one.opts for one in command.params]
+    assert {name.split()[0] for name, _ in commands(get_command(application(["cache", "info"]))) if name} == {"cache"}
+    assert [name for name, _ in commands(get_command(application(["sql", "SELECT 1"]))) if name] == ["sql"]
