@@ -4,7 +4,6 @@
 (`schema`), column builders (`records`) and rebuilding (`restore`) each walk this tree, so a field is named only once.
 """
 
-from dataclasses import dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -16,8 +15,7 @@ from magnet_arrow.helm.structs import Doc
 from magnet_arrow.helm.summary_structs import RUN_FILE_TYPES
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Struct, frozen=True):
     """A string, a number or a truth value.
 
     Attributes:
@@ -29,22 +27,19 @@ class Scalar:
     or_int: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FreeForm:
+class FreeForm(Struct, frozen=True):
     """An object whose keys HELM does not declare (`keyed`), or any JSON."""
 
     keyed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(Struct, frozen=True):
     """A list of one shape."""
 
     item: "Shape"
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """One field of an object, in HELM's spelling."""
 
     name: str
@@ -52,8 +47,7 @@ class Field:
     doc: Doc
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(Struct, frozen=True):
     """A JSON object with declared fields.
 
     Attributes:

@@ -11,7 +11,6 @@ fills in, and None where it knows no such field (any more).
 Nothing of HELM is imported, and nothing here knows about columns.
 """
 
-from dataclasses import dataclass
 from typing import Annotated, Any, get_type_hints
 
 from msgspec import Struct, field
@@ -20,8 +19,7 @@ JsonObject = dict[str, Any]
 """An object whose keys HELM does not fix. Nulls inside it are written as they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Doc:
+class Doc(Struct, frozen=True):
     """What a field means, and the HELM releases that write it.
 
     A plain value beside the type instead of `msgspec.Meta`, which would wrap the node of every field that

@@ -22,8 +22,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -50,8 +49,7 @@ ENTRY = "magnet.entry"
 EXTRA = "magnet.extra"
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One registered column of a table.
 
     Attributes:
@@ -77,8 +75,7 @@ class Column:
     json_text: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DynamicObject:
+class DynamicObject(Struct, frozen=True):
     """A free-form object whose keys become columns.
 
     Attributes:
@@ -106,8 +103,7 @@ class Form(enum.Enum):
     TEXTS = "any file, as text"
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """One table: what a row is, and its columns in registered order, hidden ones last.
 
     Attributes:
@@ -352,12 +348,12 @@ def _narrowed(doc: Doc, outer: Doc | None) -> Doc:
     return Doc(doc.description, since, min(untils, key=_release) if untils else None)
 
 
+@cache
 def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
+class _Head(Struct, frozen=True):
     """What a table is, without its columns; see `Table`."""
 
     name: str

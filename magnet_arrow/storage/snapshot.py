@@ -12,7 +12,7 @@ from msgspec.json import Decoder
 from magnet_arrow import _gc
 from magnet_arrow._forks import require_threads
 from magnet_arrow.errors import RunNotCachedError
-from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.helm.run_place import RunPlace
 from magnet_arrow.schema.dynamic_types import Kind
 from magnet_arrow.sources.file import Fingerprint
 from magnet_arrow.storage import checksums, manifest

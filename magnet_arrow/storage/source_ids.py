@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 
-from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.helm.run_place import RunPlace
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import Fingerprint
 from magnet_arrow.storage.manifest import Source

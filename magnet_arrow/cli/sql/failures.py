@@ -8,9 +8,9 @@ from magnet_arrow._text import for_terminal
 from magnet_arrow.errors import MagnetError, SqlError, SqlMemoryError
 from magnet_arrow.schema.registry import sql_name
 
-_NO_TABLE = re.compile(r"Table with name (.+?) does not exist")
-_NO_COLUMN = re.compile(r'Referenced column "(.+?)" not found')
-_NO_COLUMN_OF = re.compile(r'"(.+?)" does not have a column named "(.+?)"')
+_NO_TABLE = r"Table with name (.+?) does not exist"
+_NO_COLUMN = r'Referenced column "(.+?)" not found'
+_NO_COLUMN_OF = r'"(.+?)" does not have a column named "(.+?)"'
 _NOT_ALLOWED = "sql reads the tables of the cache, and no other file. SHOW TABLES lists them."
 
 
@@ -66,11 +66,11 @@ def _sentence(text: str) -> str:
 def _meant(text: str, tables: Mapping[str, Iterable[str]]) -> str:
     """The names of ours that may have been meant."""
     columns = {column for names in tables.values() for column in names}
-    if found := _NO_TABLE.search(text):
+    if found := re.search(_NO_TABLE, text):
         return did_you_mean(found[1], tables) or f"There are {', '.join(sorted(tables))}."
-    if found := _NO_COLUMN_OF.search(text):
+    if found := re.search(_NO_COLUMN_OF, text):
         return asked({sql_name(f"{found[1]}.{found[2]}")} & columns)
-    if found := _NO_COLUMN.search(text):
+    if found := re.search(_NO_COLUMN, text):
         return asked({sql_name(found[1])} & columns) or did_you_mean(found[1], columns)
     return ""
 
