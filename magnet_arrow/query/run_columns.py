@@ -62,9 +62,9 @@ def values_by_run(name: str, runs: Iterable[CachedRun], sources: Mapping[str, st
 
 def column(keys: pa.ChunkedArray, values: Mapping[str, str]) -> pa.DictionaryArray:
     """The column for some rows, by their `magnet.run`."""
-    found = _interning.used(keys)
     import polars as pl  # which a query of other columns does without
 
+    found = _interning.used(keys)
     # By Polars: `pa.array` of a list imports pandas, to see whether the list is one of its own.
     texts = pl.Series([values[key] for key in found.dictionary.to_pylist()], dtype=pl.String)
     distinct = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())

@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 
 import pyarrow as pa
 
+from magnet_arrow._interning import TEXTS
 from magnet_arrow.query.chosen_rows import ChosenRows, RowReader, in_stored_order
 from magnet_arrow.query.projection import all_columns
 from magnet_arrow.schema import registry
@@ -16,8 +17,6 @@ from magnet_arrow.storage.snapshot import Snapshot
 
 _BATCH_BYTES = 8 << 20
 """Of lists and structs with texts, once each row has its own texts."""
-_TEXTS = pa.dictionary(pa.int32(), pa.string())
-"""Texts stay dictionaries, as they are in most files: DuckDB then looks at each of them once."""
 
 
 @dataclass
@@ -82,8 +81,9 @@ class SqlStream:
 
 
 def _sql_type(arrow: pa.DataType) -> pa.DataType:
+    # Texts stay dictionaries, as they are in most files: DuckDB then looks at each of them once.
     arrow = settled(arrow)
-    return _TEXTS if pa.types.is_string(arrow) else arrow
+    return TEXTS if pa.types.is_string(arrow) else arrow
 
 
 def _with_plain_lists(rows: pa.Table) -> Iterator[pa.Table]:
@@ -100,7 +100,7 @@ def _fitted(column: pa.Array, arrow: pa.DataType) -> pa.Array:
         return column
     if pa.types.is_null(column.type):
         return _nulls(arrow, len(column))
-    if arrow == _TEXTS:  # each text is an entry of its own; nothing is copied
+    if arrow == TEXTS:  # each text is an entry of its own; nothing is copied
         return pa.DictionaryArray.from_arrays(_numbers(len(column)), column)
     return column.cast(arrow)
 
