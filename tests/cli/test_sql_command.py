@@ -433,7 +433,8 @@ def test_tables_that_are_not_named_are_not_read(demo: Path, monkeypatch: pytest.
 
 def test_a_statement_needs_neither_polars_nor_numpy(demo: Path) -> None:
     code = f"""
-import sys
+import os, sys
+os._exit = sys.exit
 sys.argv = ["magnet-arrow", "sql", "SELECT avg(stats_mean) FROM stats WHERE stats_name_name = 'exact_match'"]
 sys.argv += ["--cache", {str(demo)!r}]
 from magnet_arrow.cli.start import main
@@ -441,9 +442,21 @@ try:
     main()
 except SystemExit as end:
     assert end.code == 0, end.code
-assert not {{"polars", "numpy", "pandas"}} & sys.modules.keys()
+    unneeded = {{"polars", "numpy", "pandas", "cloudpickle", "pyarrow._s3fs", "magnet_arrow.cli.commands.query"}}
+    print(*(unneeded & sys.modules.keys()))
 """
-    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[2:] == [""]
+
+
+def test_the_process_ends_with_all_rows_written_and_the_code_of_the_command(demo: Path) -> None:
+    def ended(text: str) -> tuple[int, list[str]]:
+        command = [sys.executable, "-m", "magnet_arrow", "sql", text, "--cache", str(demo)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        return done.returncode, done.stdout.splitlines()
+
+    assert ended("SELECT range AS n FROM range(100_000)") == (0, ["n", *map(str, range(100_000))])
+    assert ended("DROP TABLE stats") == (2, [])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
