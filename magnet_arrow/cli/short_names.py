@@ -27,8 +27,8 @@ def cells_of(text: str) -> int:
 def shortened(names: Iterable[str], width: int) -> dict[str, str]:
     """Each name, escaped, as a text of at most so many cells; names that differ have texts that differ.
 
-    A longer name loses what names like it share, then the middle of what is left. Where names would become equal, other
-    pieces of them are kept; at last they are numbered.
+    A longer name loses what names like it share, then the middle of what is left. Where names would become equal, what
+    follows their first difference is kept; at last they are numbered.
 
     >>> list(shortened(["org/llama-3-70b-chat", "org/llama-3-8b-chat", "gpt"], 10).values())
     ['org/…70b-…', 'org/…8b-…', 'gpt']
@@ -40,21 +40,18 @@ def shortened(names: Iterable[str], width: int) -> dict[str, str]:
     if all(cells_of(text) <= width for text in texts):
         return known
     short = _without_common(texts, width)
-    if equal := [text for group in _equal(short) for text in group if text != short[text]]:
-        short |= _by_the_middle(equal, width)
     for group in _equal(short):
         short |= _by_the_difference([text for text in group if text != short[text]], width)
     short = _numbered(short, width)
     return {name: short[text] for name, text in known.items()}
 
 
-def without_middle(text: str, width: int, parts: int = 2) -> str:
-    """The text with its middle replaced by …; of the cells that are kept, 1 of `parts` is at the beginning."""
+def without_middle(text: str, width: int) -> str:
+    """The text with its middle replaced by … so that it fits; as much is kept of its beginning as of its end."""
     if cells_of(text) <= width:
         return text
     room = max(width - 1, 0)
-    begin = _beginning(text, room // parts)
-    return f"{begin}{_ELLIPSIS}{_end(text, room - room // parts)}"
+    return f"{_beginning(text, room // 2)}{_ELLIPSIS}{_end(text, room - room // 2)}"
 
 
 def raised(low: list[int], high: list[int], room: int) -> list[int]:
@@ -132,12 +129,6 @@ def _equal(short: dict[str, str]) -> list[list[str]]:
     for text, shown in short.items():
         groups.setdefault(shown, []).append(text)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def _by_the_middle(texts: list[str], width: int) -> dict[str, str]:
-    """As much of the beginning as of the end, or less of the beginning if that tells more of the texts apart."""
-    tried = [{text: without_middle(text, width, parts) for text in texts} for parts in (2, 3, 4, 6)]
-    return max(tried, key=lambda short: len(set(short.values())))  # the first of the best
 
 
 def _by_the_difference(texts: list[str], width: int) -> dict[str, str]:

@@ -223,8 +223,8 @@ def _fit(column: _Column, room: int) -> _Column:
     if column.kind == "prose":
         cells = ["\n".join(_wrapped(cell, room)) for cell in cells]
     elif column.kind == "name":
-        short = shortened([cell for cell in cells if not _is_whole(cell, room)], room)
-        cells = [short.get(cell, cell) for cell in cells]
+        short = shortened(cells, room)
+        cells = [short[cell] for cell in cells]
     return replace(column, header=_header_lines(header, max(room, 1)), cells=cells)
 
 
@@ -236,14 +236,10 @@ def _told_apart(columns: list[_Column], widths: Mapping[str, int], compared: Seq
     room = min(widths[column.name] for column in beside)
     rows = []
     for row in zip(*(column.cells for column in beside), strict=True):
-        short = shortened([cell for cell in row if not _is_whole(cell, room)], room)
-        rows.append([short.get(cell, cell) for cell in row])
+        short = shortened(row, room)
+        rows.append([short[cell] for cell in row])
     cells = dict(zip([column.name for column in beside], map(list, zip(*rows, strict=True)), strict=False))
     return [replace(column, cells=cells.get(column.name, column.cells)) for column in columns]
-
-
-def _is_whole(cell: str, room: int) -> bool:
-    return len(cell) <= room and _NUMBER.fullmatch(cell) is not None
 
 
 def _wrapped(text: str, width: int) -> list[str]:

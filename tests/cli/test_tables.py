@@ -125,6 +125,13 @@ def test_sizes_have_units() -> None:
     assert list(lines(frame, Layout(sizes=["size_bytes"]))) == ["   size", " 1 byte", "1.23 MB", "      –"]
 
 
+def test_a_number_that_is_text_is_not_broken_either() -> None:
+    number = "123456789012345678901234"  # half of the terminal would be too narrow for it
+    frame = pl.DataFrame({"a": [number, "x" * 60], "b": ["y" * 60, "z"]})
+    _, line, _ = fitted(frame, 40).lines
+    assert line.split()[0] == number
+
+
 def test_texts_side_by_side_are_told_apart() -> None:
     metrics = [f"bbq_metric_{kind}_bias" for kind in ("ambiguous", "unambiguous")]
     frame = pl.DataFrame({"column": ["name"], "0": metrics[:1], "1": metrics[1:]})
