@@ -244,6 +244,21 @@ def test_a_refused_request_is_signed_if_there_are_credentials_and_shows_none(
         assert secret.encode() not in written
 
 
+def test_of_an_object_that_may_be_encrypted_the_etag_is_no_md5(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encrypt(answer: Answer) -> None:
+        answer.body = answer.body.replace(b'"count": 1', b'"count": 7')
+
+    url = filled(server, outputs)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAMADEUP")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-made-up")
+    proxy.spoil("list-type", status(403), 1)
+    proxy.spoil(SOME, encrypt)
+    assert ingest(url, tmp_path / "cache").rejected == ()
+    assert 7 in HelmRuns(url, cache=tmp_path / "cache").stats()["stats.count"]
+
+
 def begin_copy(cache: Path, url: str, share: float) -> int:
     """Leave the beginning of a copy of an object, as a process does that is killed; its size."""
     CATALOG.look(url.rpartition("/")[0])
