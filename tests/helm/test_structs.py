@@ -12,6 +12,7 @@ from large_dumps import dump_params
 from magnet_arrow.helm import structs, summary_structs
 from magnet_arrow.helm.structs import (
     FILE_TYPES,
+    HelmStruct,
     Input,
     Instance,
     Output,
@@ -42,7 +43,7 @@ LISTED = json.loads((Path(__file__).parents[1] / "data" / "helm_fields_small.jso
 STRUCTS = [
     value
     for value in (vars(structs) | vars(summary_structs)).values()
-    if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__struct_fields__
+    if isinstance(value, type) and issubclass(value, HelmStruct) and value.__struct_fields__
 ]
 ALL_TYPES = FILE_TYPES | RUN_FILE_TYPES | SUITE_FILE_TYPES
 WITHOUT_FIELDS = {"runs_to_run_suites.json", "costs.json"}  # plain maps: their types say it all
