@@ -21,8 +21,8 @@ def run_out_of_memory() -> None:
     raise MemoryError
 
 
-def _fail_at_the_bad_run(fail: Callable[[], None]) -> None:
-    really_begin()
+def _fail_at_the_bad_run(all_workers: int, fail: Callable[[], None]) -> None:
+    really_begin(all_workers)
     really = Ingester.ingest_batch
 
     def ingest_batch(self: Ingester[Any], runs: Sequence[PendingRun]) -> list[PendingRun]:
@@ -33,13 +33,13 @@ def _fail_at_the_bad_run(fail: Callable[[], None]) -> None:
     Ingester.ingest_batch = ingest_batch  # type: ignore[method-assign, assignment]
 
 
-def killed() -> None:
-    _fail_at_the_bad_run(die)
+def killed(all_workers: int) -> None:
+    _fail_at_the_bad_run(all_workers, die)
 
 
-def out_of_memory() -> None:
-    _fail_at_the_bad_run(run_out_of_memory)
+def out_of_memory(all_workers: int) -> None:
+    _fail_at_the_bad_run(all_workers, run_out_of_memory)
 
 
-def never_begun() -> None:
+def never_begun(_: int) -> None:
     die()

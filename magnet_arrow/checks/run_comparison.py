@@ -121,7 +121,7 @@ def compare_runs(
     for pair in pairs:
         filesystem.know(pair.place.path, pair.listed)
     wanted = [(pair.place.path, pair.wanted) for pair in pairs]
-    with filesystem.fetching_ahead(None, wanted, n_processes=2):
+    with filesystem.fetching_ahead(None, wanted):
         for pair in pairs:
             work.compare(pair, RunFiles(stored, pair.run))
     return work.found

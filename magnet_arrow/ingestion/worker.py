@@ -1,7 +1,5 @@
 """Runs one task: ingests its runs into one segment, in the caller's process or in a worker process."""
 
-import multiprocessing
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,12 +45,9 @@ def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer 
     for run in task.runs:
         filesystem.know(run.place.path, run.stamps)
     work = _Work(task, ProgressCounter() if counter is None else counter, Buffer() if buffer is None else buffer)
-    is_alone = multiprocessing.parent_process() is None
     wanted = [(run.place.path, _wanted(run, task.rules)) for run in task.runs]
     try:
-        with filesystem.fetching_ahead(
-            task.cache / FETCHED, wanted, n_processes=1 if is_alone else os.cpu_count() or 1
-        ):
+        with filesystem.fetching_ahead(task.cache / FETCHED, wanted):
             work.ingest_all()
         return work.finish()
     except BaseException:

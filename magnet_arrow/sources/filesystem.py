@@ -7,6 +7,7 @@ that was named, see `sources.remote`.
 import contextlib
 import errno
 import glob
+import multiprocessing
 import os
 import stat
 import sys
@@ -211,10 +212,24 @@ def know(folder: AnyPath, files: Iterable[FileStamp]) -> None:
         _catalog().know(os.fspath(folder), files)
 
 
+def share_connections(n_processes: int) -> None:
+    """Say that so many processes fetch at the same time, this one included: all together have a bounded number."""
+    global _n_fetching
+    _n_fetching = n_processes
+
+
+_n_fetching: int | None = None
+
+
+def _fetching_processes() -> int:
+    """How many processes fetch at the same time; in a worker of somebody's own pool, as many as there are cores."""
+    if _n_fetching is not None:
+        return _n_fetching
+    return 1 if multiprocessing.parent_process() is None else os.cpu_count() or 1
+
+
 @contextlib.contextmanager
-def fetching_ahead(
-    copies: Path | None, wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]], *, n_processes: int = 1
-) -> Iterator[None]:
+def fetching_ahead(copies: Path | None, wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]]) -> Iterator[None]:
     """Within the context, files of buckets are fetched in the background before they are opened.
 
     Args:
@@ -222,7 +237,6 @@ def fetching_ahead(
             goes on with them. None for a temporary one, which is made only if something is fetched.
         wanted: folders, and the files to fetch in each, in the order in which they will be opened. Local ones are
             ignored.
-        n_processes: how many processes fetch at the same time, and share the connections.
     """
     files = [
         (f"{os.fspath(folder)}/{stamp.name}", stamp)
@@ -237,7 +251,7 @@ def fetching_ahead(
         if copies is None:
             temporary = tempfile.TemporaryDirectory(prefix="magnet-arrow-", ignore_cleanup_errors=True)
             copies = Path(stack.enter_context(temporary))
-        stack.enter_context(_catalog().fetching_ahead(copies, files, n_processes))
+        stack.enter_context(_catalog().fetching_ahead(copies, files, _fetching_processes()))
         yield
 
 

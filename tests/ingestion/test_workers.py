@@ -287,7 +287,7 @@ def assert_only_the_bad_run_is_rejected(report: IngestReport, cache: Path, why: 
     ids=["killed", "out of memory"],
 )
 def test_a_run_that_costs_workers_their_lives_is_rejected_and_no_other(
-    begin: Callable[[], None], why: str, outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    begin: Callable[[int], None], why: str, outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process_pool, "_begin_worker", begin)
     told: list[Progress] = []

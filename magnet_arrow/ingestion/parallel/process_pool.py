@@ -25,6 +25,7 @@ from magnet_arrow.ingestion.parallel.executors import Failed, failed
 from magnet_arrow.ingestion.parallel.task import Task, TaskResult
 from magnet_arrow.ingestion.progress import ProgressCounter
 from magnet_arrow.ingestion.worker import run_task
+from magnet_arrow.sources import filesystem
 from magnet_arrow.storage.maintenance import vacuum
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ class ProcessPool:
     def __init__(self, workers: int, counter: ProgressCounter) -> None:
         self._counter = counter
         self._ended: queue.SimpleQueue[_Process] = queue.SimpleQueue()
-        self._processes = [_Process(self._ended.put) for _ in range(workers)]
+        self._processes = [_Process(workers, self._ended.put) for _ in range(workers)]
 
     @property
     def has_room(self) -> bool:
@@ -87,10 +88,10 @@ class ProcessPool:
 
 
 class _Process:
-    """One worker process at a time, and its task."""
+    """One worker process at a time, and its task; `workers` is how many there are of these."""
 
-    def __init__(self, on_end: "Callable[[_Process], None]") -> None:
-        self._on_end = on_end
+    def __init__(self, workers: int, on_end: "Callable[[_Process], None]") -> None:
+        self._workers, self._on_end = workers, on_end
         self._executor: ProcessPoolExecutor | None = None
         self._context = _Context()
         self._ready: Future[None] = Future()
@@ -110,7 +111,7 @@ class _Process:
     def _submit(self, task: Task) -> None:
         if self._executor is None:
             self._context = _Context()
-            self._executor = ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin_worker)
+            self._executor = _executor(1, self._context, self._workers)
             self._ready = self._executor.submit(_ready)
         self._future = self._executor.submit(run_task, task)
 
@@ -184,7 +185,8 @@ def results(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
         WorkersLostError: a process died.
     """
     context = _Context()
-    executor = ProcessPoolExecutor(min(cores(), len(tasks)), mp_context=context, initializer=_begin_worker)
+    workers = min(cores(), len(tasks))
+    executor = _executor(workers, context, workers)
     try:
         yield from executor.map(function, tasks)
     except BaseException as error:
@@ -250,8 +252,14 @@ def _without_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin_worker() -> None:
+def _executor(workers: int, context: "_Context", all_workers: int) -> ProcessPoolExecutor:
+    """Some worker processes, beside others that have the same caller."""
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(all_workers,))
+
+
+def _begin_worker(all_workers: int) -> None:
     hide_pandas()
+    filesystem.share_connections(all_workers)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_caller, daemon=True).start()
 

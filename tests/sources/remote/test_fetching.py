@@ -2,10 +2,12 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from magnet_arrow.sources.remote import fetching
+from magnet_arrow.sources import filesystem
+from magnet_arrow.sources.remote import catalog, fetching
 from magnet_arrow.sources.remote.fetching import Ahead
 from magnet_arrow.sources.remote.spool import Copy, Spool
 from magnet_arrow.sources.remote.stores import Stores
@@ -39,3 +41,25 @@ def test_what_was_not_fetched_before_the_end_is_waited_for_by_nobody(
     assert len(written) == 2, "a.json, and b.json, which was being fetched"
     assert [ahead.wait(*one) for one in WANTED] == [True, False, False]
     assert sorted(tmp_path.glob("copies/*")) == written
+
+
+@pytest.mark.parametrize(("processes", "connections"), [(None, 32), (1, 32), (2, 16), (5, 6), (100, 1)])
+def test_processes_share_the_connections(
+    processes: int | None, connections: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+
+    class Recorder:
+        def __init__(self, *arguments: Any) -> None:
+            given.append(arguments[-1])
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(catalog, "Ahead", Recorder)
+    monkeypatch.setattr(filesystem, "_n_fetching", None)
+    monkeypatch.setattr(filesystem.multiprocessing, "parent_process", lambda: None)
+    if processes is not None:
+        filesystem.share_connections(processes)
+    with filesystem.fetching_ahead(tmp_path, [("s3://bucket", [WANTED[0][1]])]):
+        assert given == [connections]
