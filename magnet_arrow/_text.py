@@ -62,6 +62,20 @@ def as_size(size_bytes: int) -> str:
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
+def about(seconds: float) -> str:
+    """A time as people say it, with a unit.
+
+    >>> about(0.2), about(89), about(91), about(5_399), about(7_200), about(86_400 * 2)
+    ('1 second', '89 seconds', '2 minutes', '90 minutes', '2 hours', '2 days')
+    """
+    fits = [one for one, size_s in _TIMES.items() if seconds >= 1.5 * size_s]
+    unit = fits[-1] if fits else "second"
+    return counted(max(1, round(seconds / _TIMES[unit])), unit)
+
+
+_TIMES = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+
+
 def of_system(error: OSError) -> str:
     """The system's own message of an error, without what a library added.
 

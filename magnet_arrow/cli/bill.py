@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from magnet_arrow._text import as_size, counted
+from magnet_arrow._text import about, as_size, counted
 
 if TYPE_CHECKING:
     from magnet_arrow.ingestion.bill import Bill, Files
@@ -12,18 +12,76 @@ if TYPE_CHECKING:
 
 def bill_text(bill: "Bill") -> str:
     """What an ingest is going to read: in all, by suite and by file; what it leaves out; and what it takes."""
-    lines = [f"to read   {_runs(bill.n_runs)}, {_sum(bill.to_read)}"]
-    lines += [f"suite     {name}: {_runs(runs)}, {_sum(files)}" for name, runs, files in _suites(bill)]
-    lines += [f"file      {name}: {_sum(files)}" for name, files in _grouped(bill.to_read, lambda one: one.file)]
-    lines.append(f"cached    {_runs(bill.cached_runs)}, {as_size(bill.cached_bytes)}, as they are now")
+    labelled = {
+        "to read": [f"{_runs(bill.n_runs)}, {_sum(bill.to_read)}"],
+        "from": _first(list(_suites(bill))),
+        "files": _first(
+            _aligned([(name, _sum(files)) for name, files in _grouped(bill.to_read, lambda one: one.file)])
+        ),
+        "cached": [_cached(bill)],
+        "rejected": list(_rejected(bill)),
+        "left out": _first(list(_left_out(bill))),
+        "requests": list(_requests(bill)),
+        "time": list(_time(bill)),
+        "disk": [f"{as_size(bill.free_bytes)} free for {bill.cache}"],
+    }
+    return "\n".join(
+        f"{'' if number else label:{_LABEL}}{line}"
+        for label, lines in labelled.items()
+        for number, line in enumerate(lines)
+    )
+
+
+_LABEL, _SHOWN = 10, 20
+
+
+def _first(lines: list[str]) -> list[str]:
+    """As many lines as somebody reads."""
+    n_more = len(lines) - _SHOWN
+    return lines if n_more <= 1 else [*lines[:_SHOWN], f"and {n_more:,} more; --json has all"]
+
+
+def _aligned(lines: Iterable[tuple[str, str]]) -> list[str]:
+    """Names, and behind each one what is said of it, in two columns."""
+    lines = list(lines)
+    width = max((len(name) for name, _ in lines), default=0)
+    return [f"{name:{width}}  {text}" for name, text in lines]
+
+
+def _cached(bill: "Bill") -> str:
+    if not bill.cached_runs:
+        return "nothing of it"
+    return f"{_runs(bill.cached_runs)}, {as_size(bill.cached_bytes)}, unchanged: not read again"
+
+
+def _rejected(bill: "Bill") -> Iterator[str]:
     if bill.rejected:
-        lines.append(f"rejected  {bill.rejected:,} runs or folders, as is known without reading them")
-    left = _grouped(bill.left_out, lambda one: f"{one.file} ({one.why})")
-    lines += [f"left out  {name}: {_sum(files)}" for name, files in left]
+        yield f"{bill.rejected:,} runs or folders, as is known without reading them"
+
+
+def _left_out(bill: "Bill") -> Iterator[str]:
+    for (name, why), files in _grouped(bill.left_out, lambda one: (one.file, one.why)):
+        yield f"{name}, {_sum(files)}: {why}"
+
+
+def _requests(bill: "Bill") -> Iterator[str]:
+    """What is asked of buckets, and what of it was fetched before or cannot be resumed."""
     if bill.requests:
-        lines.append(f"requests  {bill.requests:,} at least, one for each file")
-    lines.append(f"disk      {as_size(bill.free_bytes)} free for {bill.cache}")
-    return "\n".join(lines)
+        yield f"{bill.requests:,} or more, one for each file"
+    if bill.fetched_bytes:
+        yield f"{as_size(bill.fetched_bytes)} are here already: an ingest was stopped after it had fetched them"
+    if bill.packed:
+        size = f"{counted(bill.packed, 'file')}, {as_size(bill.packed_bytes)}"
+        yield f"stored compressed: {size}; if the fetch of one breaks off, it starts over"
+
+
+def _time(bill: "Bill") -> Iterator[str]:
+    if bill.seconds is not None:
+        rates = (f"the {as_size(round(bill.rates[kind]))}/s of {_LAST[kind]}" for kind in bill.bytes_by_kind)
+        yield f"about {about(bill.seconds)}, at {' and '.join(rates)}"
+
+
+_LAST = {"bucket": "the last ingest from a bucket", "local": "the last ingest from this machine"}
 
 
 def _runs(count: int) -> str:
@@ -35,11 +93,23 @@ def _sum(files: Iterable["Files"]) -> str:
     return f"{counted(sum(one.files for one in files), 'file')}, {as_size(sum(one.bytes for one in files))}"
 
 
-def _suites(bill: "Bill") -> Iterator[tuple[str, int, list["Files"]]]:
-    """Each suite with its runs and files; with its outputs folder where there are several."""
-    several = len({one.source for one in bill.to_read}) > 1
-    for (source, suite), files in _grouped(bill.to_read, lambda one: (one.source, one.suite)):
-        yield f"{source} {suite}" if several else suite, bill.runs.get((source, suite), 0), files
+def _suites(bill: "Bill") -> Iterator[str]:
+    """Each outputs folder, and below it its suites with their runs and files."""
+    for source, of_source in _grouped(bill.to_read, lambda one: one.source):
+        yield source
+        yield from _aligned(
+            (f"  {suite}", _runs_and_files(bill.runs.get((source, suite), 0), files))
+            for suite, files in _grouped(of_source, lambda one: one.suite)
+        )
+
+
+def _runs_and_files(runs: int, files: Iterable["Files"]) -> str:
+    return f"{_runs(runs)}, {_sum(files)}" if runs else _sum(files)
+
+
+def _files(bill: "Bill") -> Iterator[tuple[str, str]]:
+    for name, files in _grouped(bill.to_read, lambda one: one.file):
+        yield name, _sum(files)
 
 
 def _grouped(files: Iterable["Files"], key: Callable[["Files"], Any]) -> list[tuple[Any, list["Files"]]]:
@@ -63,6 +133,11 @@ def bill_facts(bill: "Bill") -> dict[str, Any]:
         "cached_bytes": bill.cached_bytes,
         "rejected": bill.rejected,
         "requests": bill.requests,
+        "fetched_bytes": bill.fetched_bytes,
+        "packed": bill.packed,
+        "packed_bytes": bill.packed_bytes,
+        "rates": bill.rates,
+        "seconds": None if bill.seconds is None else round(bill.seconds, 1),
         "free_bytes": bill.free_bytes,
         "cache": str(bill.cache),
         "notes": list(bill.notes),

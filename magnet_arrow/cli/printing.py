@@ -60,7 +60,7 @@ def wrapped(line: str, width: int) -> str:
     return "\n".join(wrapper.wrap(line[len(begin) :]))
 
 
-_LABEL = re.compile(r"( *)((?:\w+ {2,})?)")
+_LABEL = re.compile(r"( *)((?:\w+(?: \w+)? {2,})?)")
 
 
 def terminal_width(out: TextIO) -> int | None:

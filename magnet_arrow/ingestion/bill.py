@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from magnet_arrow.helm.layout import Found
+from magnet_arrow.ingestion.measured_rate import kind_of
 from magnet_arrow.ingestion.parallel.task import PendingRun
 from magnet_arrow.ingestion.plan import Plan
 from magnet_arrow.ingestion.reading import PICTURED, read_as_a_whole, why_not_kept
@@ -15,6 +16,8 @@ from magnet_arrow.ingestion.rules import Rules
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import Fingerprint, plain_name
 from magnet_arrow.sources.stamps import FileStamp
+from magnet_arrow.storage.manifest import FETCHED
+from magnet_arrow.storage.rates import Kind, read_rates
 from magnet_arrow.storage.snapshot import Snapshot
 
 
@@ -51,6 +54,10 @@ class Bill:
         cached_bytes: of their files.
         rejected: runs and folders that cannot be read, as is known without reading them.
         requests: of objects of buckets; there are none for local files.
+        fetched_bytes: of the files to read, what an ingest that was stopped has fetched of buckets.
+        packed: files of buckets that are stored compressed: if the fetch of one breaks off, it starts over.
+        packed_bytes: of these, as they are stored.
+        rates: bytes per second of the last ingest, by kind of source, as far as they were measured.
         free_bytes: of the disk that the cache is on.
         cache: its folder.
         notes: sentences about what the source holds.
@@ -63,6 +70,10 @@ class Bill:
     cached_bytes: int
     rejected: int
     requests: int
+    fetched_bytes: int
+    packed: int
+    packed_bytes: int
+    rates: dict[Kind, float]
     free_bytes: int
     cache: Path
     notes: tuple[str, ...] = ()
@@ -82,30 +93,53 @@ class Bill:
         """Of the files that are read."""
         return sum(one.bytes for one in self.to_read)
 
+    @property
+    def bytes_by_kind(self) -> dict[Kind, int]:
+        """Of the files that are read, by kind of source."""
+        found: Counter[Kind] = Counter()
+        for one in self.to_read:
+            found[kind_of(one.source)] += one.bytes
+        return dict(found)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it takes at the rates of the last ingests; None if one of them was not measured."""
+        of_kinds = self.bytes_by_kind
+        if not of_kinds or of_kinds.keys() - self.rates.keys():
+            return None
+        return sum(size_bytes / self.rates[kind] for kind, size_bytes in of_kinds.items())
+
 
 def make_bill(plan: Plan, found: Found, snapshot: Snapshot, rules: Rules, cache: Path) -> Bill:
     """The bill of a plan for what a source holds; nothing is fetched or listed for it."""
     read, left, requests = _Sums(), _Sums(), 0
+    wanted: list[tuple[Path, list[FileStamp]]] = []
     for run in plan.pending:
         whole = read_as_a_whole(run.stamps, rules)
         read.add(run, whole)
         left.add_left_out(run, whole)
         if filesystem.is_remote(run.place.path):
             requests += sum(stamp in whole or _is_pictured(stamp) for stamp in run.stamps)
+            wanted.append((run.place.path, whole))
+    packed = [stamp.size_bytes for _, stamps in wanted for stamp in stamps if filesystem.is_packed(stamp)]
     pending = {run.key for run in plan.pending}
     bad = {one.key for one in plan.rejected}
     held = snapshot.among([key for key in plan.keys if key not in pending and key not in bad]).values()
     return Bill(
-        dict(Counter((str(run.place.source), run.place.suite) for run in plan.pending if run.place.folder)),
-        read.files(),
-        left.files(),
-        plan.skipped,
-        sum(stamp.size_bytes for one in held for stamp in one.entry.fingerprint),
-        len(plan.rejected) + len(found.rejected),
-        requests,
-        _free_bytes(cache),
-        cache,
-        found.notes,
+        runs=dict(Counter((str(run.place.source), run.place.suite) for run in plan.pending if run.place.folder)),
+        to_read=read.files(),
+        left_out=left.files(),
+        cached_runs=plan.skipped,
+        cached_bytes=sum(stamp.size_bytes for one in held for stamp in one.entry.fingerprint),
+        rejected=len(plan.rejected) + len(found.rejected),
+        requests=requests,
+        fetched_bytes=filesystem.copied_bytes(cache / FETCHED, wanted),
+        packed=len(packed),
+        packed_bytes=sum(packed),
+        rates=read_rates(cache),
+        free_bytes=_free_bytes(cache),
+        cache=cache,
+        notes=found.notes,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from magnet_arrow.decode.anomalies import add_counts
 from magnet_arrow.errors import CacheError, Rejected, SettingError, WorkersLostError
 from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.ingestion.measured_rate import rate_measured
 from magnet_arrow.ingestion.parallel import division
 from magnet_arrow.ingestion.parallel.executors import Failed, Lost, TaskExecutor
 from magnet_arrow.ingestion.parallel.settings import WorkerSettings
@@ -148,9 +149,10 @@ class Ingestion:
         self._counter = ProgressCounter(progress, sum(run.size_bytes for run in plan.pending), n_runs)
         executor, divided = settings.executor_for(plan.pending, self._counter)
         try:
-            self._run_tasks(deque(self._new_tasks(divided)), executor)
-            executor.close()
-            self._commit(TaskResult())
+            with rate_measured(self._cache, plan.pending, self._rules, self.done.rejected):
+                self._run_tasks(deque(self._new_tasks(divided)), executor)
+                executor.close()
+                self._commit(TaskResult())
             if plan.pending:
                 with contextlib.suppress(CacheError):  # the next ingest tries again
                     vacuum.vacuum_hourly(self._cache)

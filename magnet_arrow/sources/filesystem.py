@@ -18,6 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from magnet_arrow.sources.remote.spool import PACKED, Spool
 from magnet_arrow.sources.remote.urls import as_path as as_path
 from magnet_arrow.sources.remote.urls import is_remote as is_remote
 from magnet_arrow.sources.stamps import FileStamp
@@ -238,12 +239,7 @@ def fetching_ahead(copies: Path | None, wanted: Iterable[tuple[AnyPath, Iterable
         wanted: folders, and the files to fetch in each, in the order in which they will be opened. Local ones are
             ignored.
     """
-    files = [
-        (f"{os.fspath(folder)}/{stamp.name}", stamp)
-        for folder, stamps in wanted
-        if is_remote(folder)
-        for stamp in stamps
-    ]
+    files = list(_urls(wanted))
     if not files:
         yield
         return
@@ -255,12 +251,26 @@ def fetching_ahead(copies: Path | None, wanted: Iterable[tuple[AnyPath, Iterable
         yield
 
 
+def _urls(wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]]) -> Iterator[tuple[str, FileStamp]]:
+    for folder, stamps in wanted:
+        if is_remote(folder):
+            yield from ((f"{os.fspath(folder)}/{stamp.name}", stamp) for stamp in stamps)
+
+
 def discard_copies(copies: Path, folder: AnyPath, files: Iterable[FileStamp]) -> None:
     """Remove the copies of files of a folder that were fetched ahead; of a local folder there are none."""
     if is_remote(folder):
-        from magnet_arrow.sources.remote.spool import Spool
-
         Spool(copies).remove_all(os.fspath(folder), files)
+
+
+def copied_bytes(copies: Path, wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]]) -> int:
+    """How much of files of buckets is in a folder of copies; see `fetching_ahead` for the arguments."""
+    return Spool(copies).bytes_of(_urls(wanted)) if is_folder(copies) else 0
+
+
+def is_packed(stamp: FileStamp) -> bool:
+    """Whether an object is stored compressed and may come unpacked: a fetch that breaks off starts over."""
+    return stamp.tag.endswith(PACKED)
 
 
 def require_listing(folder: AnyPath) -> None:

@@ -8,6 +8,7 @@
       deleted/<segment>.<n>.json   runs of it that no longer count
       <table>/<segment>.parquet    their rows, all runs of the segment, sorted by place
       fetched/                 copies of objects of buckets whose runs are not committed yet
+      rates.json               how fast the last ingests were; may be lost (`rates`)
       damaged/<segment>        left by a reader that met a page unlike its checksum: the next ingest looks closer
 
 All paths inside are relative, so a cache can be copied and moved. What the manifest does not name is invisible, and

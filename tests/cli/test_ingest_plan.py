@@ -80,8 +80,8 @@ def test_the_plan_is_made_of_the_listing(store: Listed, run: Run, tmp_path: Path
     assert len([request for request in store.requests if "mmlu" in request]) == 0
     text = run("ingest", "helm://lite", "--plan", "--cache", tmp_path / "cache").out
     assert "to read   2 runs, 9 files, " in text
-    assert "\nsuite     v1.10.0: 2 runs, 8 files, " in text
-    assert "\nleft out  *.png (no JSON): 1 file, 50 bytes\n" in text
+    assert f"\nfrom      {source}\n            v1.10.0           2 runs, 8 files, " in text
+    assert "\n          *.png, 1 file, 50 bytes: no JSON\n" in text
 
 
 def test_the_plan_says_what_is_cached(run: Run, outputs: Path) -> None:
@@ -91,7 +91,8 @@ def test_the_plan_says_what_is_cached(run: Run, outputs: Path) -> None:
     assert (facts["runs"], facts["files"], facts["cached_runs"], facts["requests"]) == (2, 8, 1, 0)
     size = sum(file.stat().st_size for file in first.glob("*.json"))
     assert facts["cached_bytes"] == size
-    assert f"\ncached    1 run, {size / 1000:.3g} kB, as they are now\n" in run("ingest", outputs, "--plan").out
+    text = run("ingest", outputs, "--plan").out
+    assert f"\ncached    1 run, {size / 1000:.3g} kB, unchanged: not read again\n" in text
 
 
 def test_a_large_ingest_is_asked_for_on_a_terminal(

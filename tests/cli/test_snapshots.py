@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import public_bucket
 import pytest
 from command_line import Run
 from rich.cells import cell_len
@@ -51,6 +52,8 @@ WITH_BROKEN_RUNS = {
     "rejects": "rejects",
     "validate of broken runs": "validate broken/benchmark_output",
 }
+OF_A_BUCKET = {"plan of a bucket": "ingest helm:// --benchmark lite|air-bench --version all --plan"}
+DISK = [(r"[0-9.]+ [kMGTP]B free for\s+\S+", "… free for …")]
 MASKED = [
     (r"(source ).*(/benchmark_output)", r"\1…\2"),
     (r"The demo is in\s+\S+", "The demo is in …"),
@@ -101,15 +104,43 @@ def test_what_a_command_prints(
     monkeypatch.setattr("rich.console.Console.is_terminal", False)  # no progress bars
     monkeypatch.setenv("NO_COLOR", "1")
     terminal(width)
-    line = (COMMANDS | WITH_BROKEN_RUNS)[name]
+    _compare(name, (COMMANDS | WITH_BROKEN_RUNS)[name], width, run)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_the_plan_of_a_bucket_prints(
+    width: int,
+    run: Run,
+    terminal: Callable[[int], None],
+    tmp_path: Path,
+    cache_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    public_bucket.listed(tmp_path / "bucket", monkeypatch)
+    folder = tmp_path / "bucket/lite/benchmark_output/runs/v1.10.0/mmlu:subject=c,model=b"
+    (folder / "picture.png").write_bytes(b"x" * 50)
+    with (folder / "display_predictions.json").open("wb") as pictured:
+        pictured.truncate(5_000_000)
+    cache_dir.mkdir()
+    (cache_dir / "rates.json").write_text('{"bucket": 35.0, "local": 7000000.0}')
+    terminal(width)
+    [(name, line)] = OF_A_BUCKET.items()
+    _compare(name, line, width, run, DISK)
+
+
+def _compare(name: str, line: str, width: int, run: Run, hidden: list[tuple[str, str]] = MASKED) -> None:
+    """Run a command, and compare what it prints with the file of the name."""
     ended = run(*shlex.split(line))
     for printed in (ended.out + ended.err).splitlines():
         assert cell_len(printed) <= width or " " not in printed.strip(), printed
-    compare(FOLDER / f"{name.replace(' ', '-')}-{width}.txt", f"$ magnet-arrow {line}\n{masked(ended.out + ended.err)}")
+    compare(
+        FOLDER / f"{name.replace(' ', '-')}-{width}.txt",
+        f"$ magnet-arrow {line}\n{masked(ended.out + ended.err, hidden)}",
+    )
 
 
-def masked(text: str) -> str:
-    for pattern, replacement in MASKED:
+def masked(text: str, hidden: list[tuple[str, str]]) -> str:
+    for pattern, replacement in hidden:
         text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
     return text
 
@@ -124,5 +155,5 @@ def compare(file: Path, text: str) -> None:
 
 
 def test_no_snapshot_is_of_a_command_that_is_gone() -> None:
-    names = {name.replace(" ", "-") for name in (*COMMANDS, *WITH_BROKEN_RUNS)}
+    names = {name.replace(" ", "-") for name in (*COMMANDS, *WITH_BROKEN_RUNS, *OF_A_BUCKET)}
     assert {file.stem.rpartition("-")[0] for file in FOLDER.iterdir()} == names

@@ -6,7 +6,7 @@ Several processes may write the same copy: each writes the same bytes to the sam
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +101,20 @@ class Spool:
             return frozenset(os.listdir(self.folder))
         except OSError:
             return frozenset()
+
+    def bytes_of(self, wanted: Iterable[tuple[str, FileStamp]]) -> int:
+        """How much there is of some objects, in complete copies and in those that a fetch goes on with."""
+        with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
+            sizes = {entry.name: entry.stat().st_size for entry in entries}
+            return sum(self._bytes_in(sizes, *one) for one in wanted)
+        return 0
+
+    def _bytes_in(self, sizes: Mapping[str, int], url: str, stamp: FileStamp) -> int:
+        copy = self.copy_of(url, stamp)
+        name = os.path.basename(copy.path)
+        if copy.size_bytes is None:
+            return stamp.size_bytes if name in sizes else 0
+        return min(copy.size_bytes, max(sizes.get(name, 0), sizes.get(name + _BEGUN, 0)))
 
     def remove_all(self, folder: str, stamps: Iterable[FileStamp]) -> None:
         """Remove the copies of the files of a folder, and the spool's folder if nothing is left in it."""

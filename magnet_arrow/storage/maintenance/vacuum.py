@@ -15,7 +15,7 @@ from pathlib import Path
 
 from magnet_arrow.errors import CacheError
 from magnet_arrow.schema.registry import TABLES
-from magnet_arrow.storage import commit, manifest
+from magnet_arrow.storage import commit, manifest, rates
 from magnet_arrow.storage.manifest import Manifest
 from magnet_arrow.storage.transaction import GRACE_S
 
@@ -24,7 +24,8 @@ _OURS = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{8}\.json|\.json|\.zst|\.parquet|\.p
 _SWEPT = "swept"
 """A file that is as old as the last vacuum after an ingest."""
 _PAUSE_S = 60 * 60.0
-_BESIDE = {manifest.MANIFEST, "manifest.new", manifest.LOCK, f"{manifest.LOCK}.owner", _SWEPT, *FOLDERS}
+_LOCKS = (manifest.LOCK, f"{manifest.LOCK}.owner")
+_BESIDE = {manifest.MANIFEST, "manifest.new", *_LOCKS, _SWEPT, rates.FILE, rates.NEW, *FOLDERS}
 
 
 @dataclass(frozen=True, slots=True)
