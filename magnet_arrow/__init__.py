@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # `typing` itself would take a while to import
     from magnet_arrow.predictions.records import RunPrediction
     from magnet_arrow.predictor import Predictor, RunPredictor
     from magnet_arrow.reports.report import report
+    from magnet_arrow.sources.remote.settings import remote_settings
     from magnet_arrow.statistics.prediction_scores import score
 
 del TYPE_CHECKING
@@ -78,6 +79,7 @@ __all__ = [
     "panel",
     "predictor",
     "rank",
+    "remote_settings",
     "report",
     "score",
     "validate",
@@ -119,6 +121,7 @@ _HOMES = {
     "pairwise_comparisons": "evaluation.ranking",
     "panel": "panels",
     "rank": "evaluation.ranking",
+    "remote_settings": "sources.remote.settings",
     "report": "reports.report",
     "score": "statistics.prediction_scores",
     "validate": "checks.validate",

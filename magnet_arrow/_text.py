@@ -136,8 +136,13 @@ _ARGUMENT = re.compile(
 _CALLS = {
     "rank(win_rates(…))": "--win-rates",
     "panel(…, repeats='mean')": "`magnet-arrow panel … --repeats mean`",
+    "remote_settings(profile='NAME')": "--profile NAME",
+    "remote_settings(endpoint='URL')": "--endpoint URL",
 }
-_SETTING = re.compile(r"^(target|repeats|folds|budgets|level|over|draws|seed|families|timeout|items|split|threshold):")
+_SETTING = re.compile(
+    r"^(target|repeats|folds|budgets|level|over|draws|seed|families|timeout|items|split|threshold|"
+    r"endpoint|region|profile|retries|connections)(?:_s)?:"
+)
 _DRAW_OPTIONS = {"num_example_runs": "--examples", "num_eval_samples": "--samples", "random_seed": "--seed"}
 _DRAW_ARGUMENT = re.compile(rf"(?<!\S)({'|'.join(_DRAW_OPTIONS)})(?=[\s.,:;]|$)")
 

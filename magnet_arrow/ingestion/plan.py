@@ -24,6 +24,7 @@ from magnet_arrow.ingestion.run_reader import RUN_SPEC
 from magnet_arrow.schema import registry
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import Fingerprint, content_digest, is_unchanged, plain_name, read_error
+from magnet_arrow.sources.remote import settings
 from magnet_arrow.storage.manifest import RejectedRun, RunEntry, Segment
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
@@ -149,7 +150,9 @@ def _with_contents(known: Known, runs: Sequence[PendingRun], cached: Mapping[str
             return run
         return msgspec.structs.replace(run, content=content_digest(run.place.path, run.stamps))
 
-    with ThreadPoolExecutor() as threads:  # neither reading nor BLAKE2b holds the interpreter's lock
+    with ThreadPoolExecutor(
+        initializer=settings.use, initargs=(settings.given(),)
+    ) as threads:  # neither reading nor BLAKE2b holds the interpreter's lock
         return list(threads.map(with_content, runs))
 
 

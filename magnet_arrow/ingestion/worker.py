@@ -21,6 +21,7 @@ from magnet_arrow.ingestion.run_reader import RUN_SPEC, stamps_of
 from magnet_arrow.records.row_group import Batch
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import FileStamp, SystemReadError, content_digest, plain_name
+from magnet_arrow.sources.remote import settings
 from magnet_arrow.storage.manifest import FETCHED, RejectedRun, RunEntry, Segment
 from magnet_arrow.storage.segments.writer import SegmentWriter
 
@@ -47,7 +48,7 @@ def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer 
     work = _Work(task, ProgressCounter() if counter is None else counter, Buffer() if buffer is None else buffer)
     wanted = [(run.place.path, _wanted(run, task.rules)) for run in task.runs]
     try:
-        with filesystem.fetching_ahead(task.cache / FETCHED, wanted):
+        with settings.using(task.remote), filesystem.fetching_ahead(task.cache / FETCHED, wanted):
             work.ingest_all()
         return work.finish()
     except BaseException:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from magnet_arrow.cli import candidates
+from magnet_arrow.cli.bucket_options import with_bucket_options
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.large_reads import ask_before_frames
@@ -84,6 +85,7 @@ ReportFile = Annotated[
 ]
 
 
+@with_bucket_options
 def evaluate(
     arguments: PredictorsAndSource,
     target: Target = "model",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from magnet_arrow.cli.bucket_options import with_all_bucket_options
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.large_reads import ask_for
@@ -62,6 +63,7 @@ Memory = Annotated[
 ]
 
 
+@with_all_bucket_options
 def ingest(
     paths: Sources,
     runs: Runs = "*",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from magnet_arrow.cli import candidates
+from magnet_arrow.cli.bucket_options import with_bucket_options
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.large_reads import ask_before_frames
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _WRITERS = {".csv": "to_csv", ".npz": "to_npz", ".parquet": "to_parquet"}
 
 
+@with_bucket_options
 def panel(
     paths: Sources,
     to: Annotated[

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from magnet_arrow.cli.bucket_options import with_bucket_options
 from magnet_arrow.cli.commands.ingest import ingest_code, print_ingest
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
@@ -45,6 +46,7 @@ def demo(cache: CacheDir = None) -> None:
     raise typer.Exit(ExitCode.REPORTED if _lacks_truth(comparison) else ingest_code(report))
 
 
+@with_bucket_options
 def predict(
     predictor: Annotated[
         str,

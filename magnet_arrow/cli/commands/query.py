@@ -7,12 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from magnet_arrow.cli import candidates
+from magnet_arrow.cli.bucket_options import with_bucket_options
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.options import CacheDir, Csv, Full, Json, JsonLines, SkipDamaged, one_form, table_name
 from magnet_arrow.cli.printing import complain, print_rows
 
 
+@with_bucket_options
 def ls(
     path: Annotated[
         str | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from magnet_arrow.cli import candidates
+from magnet_arrow.cli.bucket_options import with_bucket_options
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.large_reads import run_ingest
 from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, Partial, one_form, require_folder
@@ -61,6 +62,7 @@ ParquetFile = Annotated[
 ]
 
 
+@with_bucket_options
 def rank(
     source: Source,
     metric: Metric = _MAIN,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from magnet_arrow.cli import candidates
+from magnet_arrow.cli.bucket_options import with_bucket_options
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.large_reads import run_ingest
@@ -14,6 +15,7 @@ from magnet_arrow.cli.options import CacheDir, Partial, require_folder
 from magnet_arrow.cli.printing import complain
 
 
+@with_bucket_options
 def report(
     source: Annotated[
         str,

@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from magnet_arrow.cli import candidates
+from magnet_arrow.cli.bucket_options import with_bucket_options
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.large_reads import ask_before_frames
 from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, Partial, one_form
 from magnet_arrow.cli.printing import complain, print_rows, terminal_width
 
 
+@with_bucket_options
 def scores(
     path: Annotated[
         str,

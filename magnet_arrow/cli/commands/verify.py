@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from magnet_arrow.cli import candidates
+from magnet_arrow.cli.bucket_options import with_bucket_options
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.large_reads import ask_before_all
@@ -13,6 +14,7 @@ from magnet_arrow.cli.options import CacheDir, FollowLinks, Json, Sources
 from magnet_arrow.cli.printing import complain, say
 
 
+@with_bucket_options
 def validate(paths: Sources, follow_links: FollowLinks = True, json: Json = False) -> None:
     """Look at runs without ingesting them.
 
@@ -40,6 +42,7 @@ def validate(paths: Sources, follow_links: FollowLinks = True, json: Json = Fals
     raise typer.Exit(ExitCode.DONE if found.is_clean else ExitCode.REPORTED)
 
 
+@with_bucket_options
 def verify(paths: Sources, cache: CacheDir = None, follow_links: FollowLinks = True, json: Json = False) -> None:
     """Rebuild every file from the cache, and compare it with the source.
 

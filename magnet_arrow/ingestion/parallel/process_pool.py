@@ -26,6 +26,8 @@ from magnet_arrow.ingestion.parallel.task import Task, TaskResult
 from magnet_arrow.ingestion.progress import ProgressCounter
 from magnet_arrow.ingestion.worker import run_task
 from magnet_arrow.sources import filesystem
+from magnet_arrow.sources.remote import settings
+from magnet_arrow.sources.remote.settings import RemoteSettings
 from magnet_arrow.storage.maintenance import vacuum
 
 T = TypeVar("T")
@@ -254,11 +256,14 @@ def _without_ctrl_c() -> Iterator[None]:
 
 def _executor(workers: int, context: "_Context", all_workers: int) -> ProcessPoolExecutor:
     """Some worker processes, beside others that have the same caller."""
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(all_workers,))
+    return ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin_worker, initargs=(all_workers, settings.given())
+    )
 
 
-def _begin_worker(all_workers: int) -> None:
+def _begin_worker(all_workers: int, remote: RemoteSettings | None) -> None:
     hide_pandas()
+    settings.use(remote)
     filesystem.share_connections(all_workers)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_caller, daemon=True).start()

@@ -12,6 +12,8 @@ from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.ingestion.rules import Rules, Share
 from magnet_arrow.ingestion.run_reader import is_streamed
 from magnet_arrow.sources.file import Fingerprint, plain_name
+from magnet_arrow.sources.remote import settings
+from magnet_arrow.sources.remote.settings import RemoteSettings
 from magnet_arrow.storage.manifest import RejectedRun, Segment, run_key
 
 
@@ -71,6 +73,7 @@ class Task(Struct, frozen=True):
         runs: a streamed run is alone in its task, perhaps with only some of its files.
         rules: how they are read.
         tries: how many workers died of this task, or of a larger one with these runs.
+        remote: how buckets are read; None for as the worker's environment says.
     """
 
     cache: Path
@@ -78,6 +81,7 @@ class Task(Struct, frozen=True):
     runs: tuple[PendingRun, ...]
     rules: Rules
     tries: int = 0
+    remote: RemoteSettings | None = None
 
     @property
     def is_part(self) -> bool:
@@ -133,4 +137,4 @@ class TaskResult(Struct, frozen=True):
 
 def new_task(cache: Path, runs: Iterable[PendingRun], rules: Rules, *, tries: int = 0) -> Task:
     """A task with a name of its own."""
-    return Task(cache.absolute(), secrets.token_hex(6), tuple(runs), rules, tries)
+    return Task(cache.absolute(), secrets.token_hex(6), tuple(runs), rules, tries, settings.given())

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from magnet_arrow.sources.remote import objects
-from magnet_arrow.sources.remote.fetching import CONNECTIONS, Ahead, ReplacedError, fetch
+from magnet_arrow.sources.remote import objects, settings
+from magnet_arrow.sources.remote.fetching import Ahead, ReplacedError, fetch
 from magnet_arrow.sources.remote.listing import Listing
 from magnet_arrow.sources.remote.spool import Spool
 from magnet_arrow.sources.remote.stores import Stores
@@ -106,7 +106,8 @@ class Catalog:
             wanted: the URLs of the files, and how they were listed.
             n_processes: how many processes share the connections.
         """
-        ahead = Ahead(self._stores, Spool(folder), wanted, max(1, CONNECTIONS // n_processes))
+        connections = max(1, settings.current().connections // n_processes)
+        ahead = Ahead(self._stores, Spool(folder), wanted, connections)
         self._ahead.append(ahead)
         try:
             yield

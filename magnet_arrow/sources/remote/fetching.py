@@ -14,14 +14,12 @@ from functools import cache
 from typing import Any, TypeVar
 
 from magnet_arrow.errors import MagnetError, RemoteError
-from magnet_arrow.sources.remote import stores
+from magnet_arrow.sources.remote import settings, stores
 from magnet_arrow.sources.remote.spool import Copy, Spool, write_all
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import Address, address_of
 from magnet_arrow.sources.stamps import FileStamp
 
-CONNECTIONS = 32
-"""Objects that are fetched at once by all processes together."""
 _SMALL_BYTES = 1 << 20
 """An object below this size is written at once, a larger one as it comes."""
 _PROGRESS_BYTES = 8 << 20
@@ -47,6 +45,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 def _start(work: Coroutine[Any, Any, T]) -> "Future[T]":
+    """Begin some work in the event loop, with the settings that hold for the caller: asyncio copies its context."""
     return asyncio.run_coroutine_threadsafe(work, _loop())
 
 
@@ -66,7 +65,7 @@ class Ahead:
 
     async def _begin(self, connections: int) -> list[asyncio.Task[None]]:
         waiting = iter(list(self._futures.items()))
-        return [asyncio.create_task(self._fetch_next(waiting)) for _ in range(connections)]
+        return [asyncio.create_task(self._fetch_next(waiting)) for _ in range(min(connections, len(self._futures)))]
 
     async def _fetch_next(self, waiting: "Iterator[tuple[tuple[str, FileStamp], Future[None]]]") -> None:
         for (url, stamp), future in waiting:
@@ -122,6 +121,8 @@ class _Fetch:
         self._known, self._copy = known, copy
         self._url, self._stamp, self._address = url, stamp, address_of(url)
         self._md5 = _MD5.fullmatch(stamp.tag)
+        self._n_attempts = settings.current().n_attempts
+        self._is_signed = False
 
     async def run(self) -> None:
         """Fetch it.
@@ -146,7 +147,7 @@ class _Fetch:
             attempt += 1
 
     async def _asked_pause_s(self, error: Exception) -> float | None:
-        if not stores.is_busy(error) or self._known.is_signed(self._address):
+        if not stores.is_busy(error) or self._is_signed:
             return None
         return await asyncio.to_thread(stores.ask_for_pause, self._address)
 
@@ -156,12 +157,12 @@ class _Fetch:
             raise error
         if isinstance(error, _OtherBytesError):
             self._copy.discard_begun()  # it may be at fault
-            if attempt == stores.ATTEMPTS:
+            if attempt >= self._n_attempts:
                 raise RemoteError.of(self._url, str(error), attempts=attempt)
             return
-        if self._known.may_sign(self._address, error):
+        if self._known.may_sign(self._address, error, was_signed=self._is_signed):
             return
-        if attempt == stores.ATTEMPTS or not stores.is_passing(error):
+        if attempt >= self._n_attempts or not stores.is_passing(error):
             raise stores.remote_error(self._address, error, attempt)
 
     async def _fetch_at_once(self) -> None:
@@ -203,6 +204,7 @@ class _Fetch:
 
     async def _ask(self, begin: int) -> Any:
         """The store's answer; None if it refuses a range."""
+        self._is_signed = self._known.is_signed(self._address)
         options = _condition(self._address, self._stamp) | ({"range": {"offset": begin}} if begin else {})
         try:
             answer = await stores.package().get_async(self._known.of(self._address), self._address.key, options=options)
@@ -224,7 +226,7 @@ class _Fetch:
             return
         if size_bytes != listed:
             raise _OtherBytesError(f"{size_bytes} bytes in place of the {listed} that were listed")
-        if self._known.is_signed(self._address):
+        if self._is_signed:
             return  # the ETag of an object that is encrypted with a key of its owner looks like an MD5, and is none
         if self._md5 is not None and self._md5[1] != md5:
             raise _OtherBytesError(f"other bytes than those listed (MD5 {md5} in place of {self._md5[1]})")

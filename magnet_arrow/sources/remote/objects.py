@@ -10,12 +10,12 @@ import json
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from magnet_arrow.errors import BadFileError, MagnetError, SourceNotFoundError
-from magnet_arrow.sources.remote import stores
+from magnet_arrow.sources.remote import settings, stores
 from magnet_arrow.sources.remote.spool import PACKED
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import Address
@@ -24,9 +24,9 @@ from magnet_arrow.sources.stamps import FileStamp
 if TYPE_CHECKING:
     from obstore import ObjectMeta
 
+T = TypeVar("T")
 _PAGE = 1000
 """Objects in a page: neither kind of store gives more."""
-_TIMEOUT_S = 60
 _NAMES = "prefixes,items(name),nextPageToken"
 _FIELDS = "items(name,size,updated,generation,md5Hash,crc32c,contentEncoding),nextPageToken"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,21 +40,32 @@ def list_objects(known: Stores, address: Address) -> Iterator[FileStamp]:
         RemoteError: the store refused, or did not answer.
         BadFileError: a key cannot be a path, and the store's listing ends there.
     """
-    while True:
-        pages = _pages(known, address)
-        try:
-            first = next(pages, [])
-        except Exception as error:
-            if known.may_sign(address, error):
-                continue
-            raise _said(address, error) from None
-        yield from first
-        try:
-            for page in pages:
-                yield from page
-        except Exception as error:
-            raise _said(address, error) from None
-        return
+    try:
+        pages, first = _asked(known, address, lambda: _begun(_pages(known, address)))
+    except Exception as error:
+        raise _said(address, error) from None
+    yield from first
+    try:
+        for page in pages:
+            yield from page
+    except Exception as error:
+        raise _said(address, error) from None
+
+
+def _asked(known: Stores, address: Address, ask: Callable[[], T]) -> T:
+    """A store's answer; if it refuses a request without a signature, it is asked once more with one."""
+    was_signed = known.is_signed(address)
+    try:
+        return ask()
+    except Exception as error:
+        if not known.may_sign(address, error, was_signed=was_signed):
+            raise
+    return ask()
+
+
+def _begun(pages: Iterator[list[FileStamp]]) -> tuple[Iterator[list[FileStamp]], list[FileStamp]]:
+    """The other pages, and the first one, which is asked for now."""
+    return pages, next(pages, [])
 
 
 def _pages(known: Stores, address: Address) -> Iterator[list[FileStamp]]:
@@ -91,7 +102,7 @@ def _pages_of_google(address: Address) -> Iterator[list[FileStamp]]:
 
 
 def _answers_of_google(address: Address, **query: str) -> Iterator[Any]:
-    base = f"{stores.endpoint(address.scheme) or 'https://storage.googleapis.com'}/storage/v1/b/{address.bucket}/o"
+    base = f"{settings.endpoint(address.scheme) or 'https://storage.googleapis.com'}/storage/v1/b/{address.bucket}/o"
     query |= {"maxResults": str(_PAGE), "prefix": address.key and f"{address.key}/"}
     while True:
         page = _json(f"{base}?{urllib.parse.urlencode(query)}")
@@ -115,13 +126,13 @@ def _of_google(one: dict[str, str], begin: int) -> FileStamp:
 def _json(url: str) -> Any:
     """A page of Google's list, asked for again if the store does not give it for a moment."""
     request = urllib.request.Request(url, headers={"Accept": "application/json"})
-    attempt = 1
+    asked, attempt = settings.current(), 1
     while True:
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            with urllib.request.urlopen(request, timeout=asked.timeout_s) as answer:
                 return json.load(answer)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            if attempt == stores.ATTEMPTS or not stores.is_passing(error):
+            if attempt >= asked.n_attempts or not stores.is_passing(error):
                 raise
             time.sleep(stores.pause_s(attempt, stores.retry_after_s(error)))
             attempt += 1
@@ -130,7 +141,8 @@ def _json(url: str) -> Any:
 def _said(address: Address, error: Exception) -> Exception:
     """The error of ours for one that a listing ended with."""
     if stores.status_of(error)[0] == 404:
-        return SourceNotFoundError(f"There is no bucket {address.scheme}://{address.bucket}.")
+        bucket = f"{address.scheme}://{address.bucket}"
+        return SourceNotFoundError(f"There is no bucket {bucket}.", hint=stores.asked_server(address.scheme))
     if type(error).__name__ == "InvalidPathError":
         text = str(error).split("\n", 1)[0].removeprefix("Encountered object with invalid path: ")
         return BadFileError(
@@ -143,7 +155,7 @@ def _said(address: Address, error: Exception) -> Exception:
 def head(known: Stores, address: Address) -> FileStamp | None:
     """The object of a key; None if there is none."""
     try:
-        found = stores.package().head(known.of(address, retries=True), address.key)
+        found = _asked(known, address, lambda: stores.package().head(known.of(address, retries=True), address.key))
     except FileNotFoundError:
         return None
     except Exception as error:
@@ -159,24 +171,31 @@ def is_folder(known: Stores, address: Address) -> bool:
 def first_bytes(known: Stores, address: Address, count: int) -> bytes | None:
     """The first bytes of an object; None if the store gives no ranges."""
     try:
-        found = stores.package().get_range(known.of(address, retries=True), address.key, start=0, end=count)
+        return bytes(_asked(known, address, lambda: _range(known, address, count)))
     except FileNotFoundError:
         raise
     except Exception as error:
         if "non-partial response" in str(error):
             return None
         raise _said(address, error) from None
-    return bytes(found)
+
+
+def _range(known: Stores, address: Address, end: int) -> Any:
+    return stores.package().get_range(known.of(address, retries=True), address.key, start=0, end=end)
 
 
 def names(known: Stores, address: Address) -> tuple[list[str], list[str]]:
     """The names of the folders and files right below a folder, without those further below."""
     try:
-        if address.scheme == "gs" and not known.is_signed(address):
-            return _names_of_google(address)
-        found = stores.package().list_with_delimiter(known.of(address, retries=True), address.key or None)
+        return _asked(known, address, lambda: _names(known, address))
     except Exception as error:
         raise _said(address, error) from None
+
+
+def _names(known: Stores, address: Address) -> tuple[list[str], list[str]]:
+    if address.scheme == "gs" and not known.is_signed(address):
+        return _names_of_google(address)
+    found = stores.package().list_with_delimiter(known.of(address, retries=True), address.key or None)
     folders = [prefix.rpartition("/")[2] for prefix in found["common_prefixes"]]
     return folders, [one["path"].rpartition("/")[2] for one in found["objects"]]
 

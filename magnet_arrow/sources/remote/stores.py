@@ -1,43 +1,40 @@
-"""The stores that buckets are read from, by obstore. All settings come from the environment, as other tools know them.
+"""The stores that buckets are read from, by obstore.
 
-Requests are anonymous first. Credentials are used where the environment has some and an anonymous request was refused;
-they are obstore's alone, and nothing here reads, keeps or shows them.
+Requests are anonymous first. Credentials are used where there are some and an anonymous request was refused: those of
+the environment, which obstore reads itself, or of a profile. Nothing here keeps or shows them.
 """
 
 import http.client
 import os
 import random
 import re
+import shlex
 import threading
 import urllib.error
 import urllib.parse
 import urllib.request
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from magnet_arrow._optional import optional_module
-from magnet_arrow.errors import RemoteError, SettingError
+from magnet_arrow.errors import RemoteError
+from magnet_arrow.sources.remote import settings
+from magnet_arrow.sources.remote.profiles import Profile
+from magnet_arrow.sources.remote.settings import RemoteSettings
 from magnet_arrow.sources.remote.urls import Address
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-S3_ENDPOINT, GCS_ENDPOINT = "AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"
-"""Variables that name another server than Amazon's or Google's."""
 _SERVERS = {"s3": "https://s3.{}.amazonaws.com", "gs": "https://storage.googleapis.com"}
 _CREDENTIALS = {
     "s3": ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
     "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"),
 }
 """Variables of which one is set if the environment has credentials."""
-_SERVER = re.compile(r"https?://(?![/:])[^\s/@]+(?:/\S*)?")
-_WITHOUT_ANSWER = timedelta(seconds=60)
-_TIMEOUTS = {"timeout": timedelta(days=7), "read_timeout": _WITHOUT_ANSWER, "connect_timeout": timedelta(seconds=20)}
-"""Of a request as a whole, which may bring a large object, and of waiting for more of it."""
-_RETRIES: Any = {"max_retries": 4, "retry_timeout": _WITHOUT_ANSWER}
-"""Of listings. Objects are asked for again by `fetching`, which knows how much it has of them."""
-ATTEMPTS = 5
-"""How often something is asked for that a store does not give for a moment."""
+_CONNECT_S = 20.0
+_WITHOUT_END = timedelta(days=7)
+"""Of a request as a whole, which may bring a large object."""
 _FIRST_PAUSE_S, _MAX_PAUSE_S, _MAX_ASKED_S = 0.1, 10.0, 120.0
 _PASSING = frozenset({408, 429, *range(500, 600)})
 _STATUS = re.compile(r"non-2xx status code: (\d+) ?([A-Za-z -]*)")
@@ -55,73 +52,117 @@ def package() -> Any:
     return optional_module("obstore", "Reading from a bucket needs obstore.", extra="remote")
 
 
+class _Place(NamedTuple):
+    """A bucket on a server, as it is read now."""
+
+    scheme: str
+    bucket: str
+    server: str
+    region: str
+    settings: RemoteSettings
+
+
+def _place(address: Address) -> _Place:
+    server = settings.endpoint(address.scheme)
+    region = settings.region() if address.scheme == "s3" else ""
+    return _Place(*address[:2], server, region, settings.current())
+
+
 class Stores:
     """The store of each bucket, made when it is first needed."""
 
     def __init__(self) -> None:
-        self._stores: dict[tuple[str, ...], ObjectStore] = {}
-        self._signed: set[tuple[str, str]] = set()
+        self._stores: dict[tuple[_Place, bool, bool], ObjectStore] = {}
+        self._signed: set[_Place] = set()
         self._lock = threading.Lock()
 
     def of(self, address: Address, *, retries: bool = False) -> "ObjectStore":
-        """The store of a bucket, as the environment says now; `retries` has obstore repeat requests by itself."""
-        signed = self.is_signed(address)
-        key = (*address[:2], str(signed), str(retries), endpoint(address.scheme), _region())
+        """The store of a bucket, as the settings say now; `retries` has obstore repeat requests by itself."""
+        place = _place(address)
+        key = (place, place in self._signed, retries)
         with self._lock:
             if key not in self._stores:
-                self._stores[key] = _new_store(address, signed=signed, retries=retries)
+                self._stores[key] = _new_store(*key)
             return self._stores[key]
 
     def is_signed(self, address: Address) -> bool:
         """Whether requests to a bucket are signed."""
-        return address[:2] in self._signed
+        return bool(self._signed) and _place(address) in self._signed
 
-    def may_sign(self, address: Address, error: Exception) -> bool:
+    def may_sign(self, address: Address, error: Exception, *, was_signed: bool) -> bool:
         """Whether a refused request is worth another try, as it will be signed from now on."""
-        bucket = address[:2]
-        if status_of(error)[0] not in _REFUSED or bucket in self._signed or not has_credentials(address.scheme):
+        if was_signed or status_of(error)[0] not in _REFUSED or _credentials(address.scheme) is None:
             return False
-        self._signed.add(bucket)
+        self._signed.add(_place(address))
         return True
 
 
-def _new_store(address: Address, *, signed: bool, retries: bool) -> "ObjectStore":
+def _new_store(place: _Place, signed: bool, retries: bool) -> "ObjectStore":
     package()
     from obstore.store import GCSStore, S3Store
 
-    server = endpoint(address.scheme)
-    client: Any = {**_TIMEOUTS, "allow_http": server.startswith("http://")}
-    options: dict[str, Any] = {"client_options": client, "retry_config": _RETRIES if retries else {"max_retries": 0}}
+    client = _client_options(place)
+    options: dict[str, Any] = {"client_options": client, "retry_config": _retries(place.settings if retries else None)}
     options["skip_signature"] = not signed
-    if address.scheme == "gs":
+    if place.scheme == "gs":
         # Objects that are stored packed come as they are stored, so that their size and checksum are those listed.
         client["default_headers"] = {"accept-encoding": "gzip"}
-        return GCSStore(address.bucket, **options | ({"base_url": server} if server else {}))
-    region = _region()
-    return S3Store(address.bucket, region=region, endpoint=server or _SERVERS["s3"].format(region), **options)
+        return GCSStore(place.bucket, **options | ({"base_url": place.server} if place.server else {}))
+    server = place.server or _SERVERS["s3"].format(place.region)
+    credentials = _credentials("s3") if signed else None
+    if isinstance(credentials, Profile):
+        options["credential_provider"] = _Keys(credentials)
+    # Both names of the endpoint: obstore would prefer AWS_ENDPOINT_URL_S3 of the environment to the first.
+    return S3Store(place.bucket, region=place.region, endpoint=server, aws_endpoint_url_s3=server, **options)
 
 
-def endpoint(scheme: str) -> str:
-    """The server that the environment names for a kind of store; empty for Amazon's or Google's own.
+def _client_options(place: _Place) -> dict[str, Any]:
+    timeout_s = place.settings.timeout_s
+    return {
+        "timeout": _WITHOUT_END,
+        "read_timeout": timedelta(seconds=timeout_s),
+        "connect_timeout": timedelta(seconds=min(timeout_s, _CONNECT_S)),
+        "allow_http": place.server.startswith("http://"),
+    }
 
-    Raises:
-        SettingError: it is no address of a server.
+
+def _retries(asked: RemoteSettings | None) -> Any:
+    """How obstore repeats requests by itself, such as those for a listing; it gives up when the time is over.
+
+    Objects are asked for again by `fetching`, which knows how much it has of them.
     """
-    variable = GCS_ENDPOINT if scheme == "gs" else S3_ENDPOINT
-    found = os.environ.get(variable, "").rstrip("/")
-    server = found if not found or "://" in found else f"http://{found}"
-    if server and not _SERVER.fullmatch(server):  # obstore would end in a panic
-        raise SettingError(f"{variable} names no server.", expected="https://HOST or http://HOST:PORT")
-    return server
+    if asked is None:
+        return {"max_retries": 0}
+    time = timedelta(seconds=min(asked.n_attempts * (asked.timeout_s + _MAX_PAUSE_S), _WITHOUT_END.total_seconds()))
+    return {"max_retries": asked.retries, "retry_timeout": time}
 
 
-def _region() -> str:
-    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+class _Keys:
+    """Gives obstore the keys of a profile when it signs."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+
+    def __call__(self) -> Any:
+        assert self._profile.keys is not None
+        key_id, secret, token = self._profile.keys
+        return {"access_key_id": key_id, "secret_access_key": secret, "token": token, "expires_at": None}
 
 
-def has_credentials(scheme: str) -> bool:
-    """Whether the environment has credentials for a kind of store."""
-    return any(os.environ.get(name) for name in _CREDENTIALS[scheme])
+def _credentials(scheme: str) -> str | Profile | None:
+    """What signs: a variable of the environment, or a profile; None if there is nothing.
+
+    As in Amazon's tools, a profile that the caller names comes before keys in the environment, and these before
+    `AWS_PROFILE`.
+    """
+    variable = next((name for name in _CREDENTIALS[scheme] if os.environ.get(name)), None)
+    if scheme == "gs":
+        return variable
+    profile = settings.profile_of_s3()
+    has_keys = profile is not None and profile.keys is not None
+    if variable is not None and not (has_keys and settings.current().profile is not None):
+        return variable
+    return profile if has_keys else None
 
 
 def status_of(error: Exception) -> tuple[int | None, str]:
@@ -159,7 +200,7 @@ def ask_for_pause(address: Address) -> float | None:
     """How long a store asks to wait that is busy. Obstore does not show it, so the object is asked about once more."""
     request = urllib.request.Request(url_of(address), method="HEAD")
     try:
-        with urllib.request.urlopen(request, timeout=_WITHOUT_ANSWER.total_seconds()):
+        with urllib.request.urlopen(request, timeout=settings.current().timeout_s):
             return None
     except (OSError, http.client.HTTPException) as error:
         return retry_after_s(error)
@@ -167,8 +208,20 @@ def ask_for_pause(address: Address) -> float | None:
 
 def url_of(address: Address) -> str:
     """The address of an object in the web."""
-    server = endpoint(address.scheme) or _SERVERS[address.scheme].format(_region())
+    server = settings.endpoint(address.scheme)
+    if not server:
+        server = _SERVERS["s3"].format(settings.region()) if address.scheme == "s3" else _SERVERS["gs"]
     return f"{server}/{address.bucket}/{urllib.parse.quote(address.key)}"
+
+
+def asked_server(scheme: str) -> str | None:
+    """A sentence that says which server was asked, and what to do if it is another; None for Google's own."""
+    if server := settings.endpoint(scheme):
+        return f"{server} was asked for it."
+    if scheme == "gs":
+        return None
+    other = "Use remote_settings(endpoint='URL'), or set AWS_ENDPOINT_URL, if it is on another server."
+    return f"Amazon was asked for it. {other}"
 
 
 def remote_error(address: Address, error: Exception, attempts: int = 1) -> RemoteError:
@@ -188,7 +241,17 @@ def remote_error(address: Address, error: Exception, attempts: int = 1) -> Remot
 def _hint(address: Address, status: int) -> str | None:
     if status not in _REFUSED:
         return None
-    variable = _CREDENTIALS[address.scheme][0]
-    if has_credentials(address.scheme):
-        return f"The credentials of {variable} may not read this bucket."
-    return f"It is not public, or is no such bucket. Set {variable} to read it with your own credentials."
+    credentials = _credentials(address.scheme)
+    if credentials is not None:
+        return f"The credentials of {credentials} may not read this bucket."
+    begin = "It is not public, or is no such bucket."
+    if address.scheme == "gs":
+        return f"{begin} Set {_CREDENTIALS['gs'][0]} to read it with your own credentials."
+    profile = settings.profile_of_s3()
+    if profile is None:
+        variables = "AWS_PROFILE or AWS_ACCESS_KEY_ID"
+        return f"{begin} Use remote_settings(profile='NAME'), or set {variables}, to read it with your own credentials."
+    return (
+        f"{begin} There are no keys to sign with: {profile} {profile.why_no_keys}. This sets them:\n"
+        f'    eval "$(aws configure export-credentials --profile {shlex.quote(profile.name)} --format env)"'
+    )

@@ -121,7 +121,7 @@ def test_no_server_is_an_error_of_the_network(monkeypatch: pytest.MonkeyPatch) -
         HelmRuns("s3://bucket/runs")
     assert (caught.value.url, caught.value.status) == ("s3://bucket/runs", None)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "user:secret@host")
-    with pytest.raises(SettingError, match=r"AWS_ENDPOINT_URL names no server\.") as refused:
+    with pytest.raises(SettingError, match="AWS_ENDPOINT_URL:") as refused:
         HelmRuns("s3://bucket/runs")
     assert "secret" not in str(refused.value)
 
