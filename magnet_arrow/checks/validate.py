@@ -26,7 +26,7 @@ from magnet_arrow.helm.releases import ALWAYS_WRITTEN, FIRST, Era, era_of
 from magnet_arrow.ingestion.ingester import Ingester
 from magnet_arrow.ingestion.reading import Found, read_as_a_whole, where_of
 from magnet_arrow.ingestion.rejection import ReadModeError, not_read, rejected_of, said, unfit
-from magnet_arrow.ingestion.rules import Progress, ReadMode, Rules, StampedRun, step_of
+from magnet_arrow.ingestion.rules import RULES, Progress, ReadMode, Rules, StampedRun, step_of
 from magnet_arrow.ingestion.run_reader import is_streamed, stamps_of
 from magnet_arrow.pages import card, few
 from magnet_arrow.records.row_group import Batch
@@ -269,9 +269,13 @@ _REPORT = "Please report this: it is a fault of magnet_arrow."
 
 
 _Stamped: TypeAlias = tuple[RunPlace, Fingerprint]
-_RULES = Rules()
+_PARTIAL = Rules(partial=True)
 _FETCHED_BYTES = 64 << 20
 """Of runs in a bucket so much is fetched ahead, and removed before the next runs are."""
+
+
+def _run(place: RunPlace, stamps: Fingerprint, rules: Rules = RULES) -> StampedRun:
+    return StampedRun(place, str(place.source), stamps, rules)
 
 
 def _groups(stamped: Sequence[_Stamped]) -> Iterator[list[_Stamped]]:
@@ -308,7 +312,7 @@ class _Validation:
         """What is found, in the order of the places."""
         found = []
         for together in _groups(self._stamped):
-            wanted = [(place.path, read_as_a_whole(stamps, _RULES)) for place, stamps in together]
+            wanted = [(place.path, read_as_a_whole(_run(place, stamps))) for place, stamps in together]
             with filesystem.fetching_ahead(None, wanted):
                 for place, stamps in together:
                     found.append(self._look_at(place, stamps))
@@ -328,7 +332,7 @@ class _Validation:
         if (wrong := unfit(where_of(place), place.path, stamps)) is not None:
             return replace(bare, rejected=Rejected.from_error(where_of(place), wrong))
         try:
-            entry, read = self._read(StampedRun(place, str(place.source), stamps))
+            entry, read = self._read(_run(place, stamps))
         except Exception as error:
             if error is self._stopped_by:
                 raise
@@ -365,10 +369,10 @@ class _Validation:
 
     def _partial_of(self, place: RunPlace, stamps: Fingerprint) -> tuple[tuple[str, ...] | None, Era | None]:
         """The files that would be missing, or end early, if the run were ingested all the same, and its era."""
-        run, mode = StampedRun(place, str(place.source), stamps), ReadMode(streamed=is_streamed(stamps))
+        run, mode = _run(place, stamps, _PARTIAL), ReadMode(streamed=is_streamed(stamps))
         while True:
             evidence = _Evidence()
-            ingester = Ingester(evidence, self._buffer, lambda _: None, Rules(partial=True))
+            ingester = Ingester(evidence, self._buffer, lambda _: None)
             try:
                 entry, _ = ingester.ingest(run, mode)
             except ReadModeError as error:

@@ -25,7 +25,7 @@ from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.run_place import is_utf8, place_of
 from magnet_arrow.ingestion.parallel import process_pool
-from magnet_arrow.ingestion.reading import where_of, why_not_kept
+from magnet_arrow.ingestion.reading import WHY_NOT_CHOSEN, where_of, why_not_kept
 from magnet_arrow.ingestion.rules import Progress, step_of
 from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.pages import card, few
@@ -38,6 +38,7 @@ _MIN_TASK_BYTES, _MAX_TASK_BYTES = 16 << 20, 64 << 20
 """JSON that a process compares at a time. Less is not worth a process, which needs 0.6 s to start. A row group holds
 about this much, and each task reads its row groups in full."""
 _NOT_OURS = "no JSON file of a run or a suite"
+_NOT_CHOSEN = f"it was left out of the ingest: {WHY_NOT_CHOSEN}"
 _SUITE_FOLDERS = frozenset({"", "groups", "groups/json"})
 """Folders of a suite whose JSON files are expected in the cache; of a run, only its own folder."""
 
@@ -249,7 +250,9 @@ class _Plan:
         self.found.not_covered += [
             NotCovered(f"{where_of(place)}/{name}", why_not_kept(plain_name(name))) for name in dropped
         ]
-        self._note_missing(place, sorted(set(names) - set(dropped) - set(pair.names.values())))
+        unchosen = [there[name] for name in run.entry.not_chosen if name in there]
+        self.found.not_covered += [NotCovered(f"{where_of(place)}/{name}", _NOT_CHOSEN) for name in unchosen]
+        self._note_missing(place, sorted(set(names) - set(dropped) - set(unchosen) - set(pair.names.values())))
 
     def _note_missing(self, place: RunPlace, names: Sequence[str]) -> None:
         """Note files that the cache does not have."""

@@ -1,7 +1,7 @@
 """The public `ingest`: a source into a cache, and the report of what was done."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from magnet_arrow.ingestion.parallel.settings import WorkerSettings
 from magnet_arrow.ingestion.plan import Plan, vanished_runs
 from magnet_arrow.ingestion.rules import Progress, Rules, step_of
 from magnet_arrow.pages import card, few
+from magnet_arrow.schema.table_choice import choice_of
 from magnet_arrow.storage import manifest
 from magnet_arrow.storage.snapshot import Snapshot
 
@@ -116,6 +117,7 @@ def ingest(
     workers: int | None = None,
     memory_bytes: int | None = None,
     executor: Executor | None = None,
+    tables: Iterable[str] | None = None,
     progress: Callable[[Progress], None] | Literal[False] | None = None,
 ) -> IngestReport:
     """Ingest every run of a source into a cache. Of runs that have not changed only the files' dates are looked at.
@@ -141,11 +143,15 @@ def ingest(
             not bound the workers of an executor.
         executor: reads in place of processes of our own, on other machines too if they share the file system
             (`dask.distributed.Client.get_executor()`). Its workers must be able to import this package. It stays open.
+        tables: names of tables to read, of runs and of suites; None for all. Files that none of these needs are neither
+            fetched nor read, and a required file among them may be missing. `run_spec` is always read. A run that the
+            cache has without one of these tables is read again, with all tables that it has.
         progress: called now and then; if other processes read, when one has finished a task. None for a bar on a
             terminal or a line in a notebook, if it takes more than two seconds; False for neither.
 
     Raises:
         SourceNotFoundError: nothing there, or no run in it.
+        ColumnNotFoundError: there is no table of a name in `tables`.
         SettingError: `workers` is less than one, one process may need more than `memory_bytes`, or the cache's folder
             is one of the source.
         WorkersLostError: the executor was shut down or broke; what was committed stays.
@@ -155,7 +161,7 @@ def ingest(
     A run that can't be read does not raise: it is in the report's `rejected`, and the others are ingested.
     """
     settings = WorkerSettings(workers, memory_bytes, executor)
-    rules = Rules(partial, strict, pictures, content_hash)
+    rules = Rules(partial, strict, pictures, content_hash, choice_of(tables))
     prepared = prepare(source, cache, runs=runs, retry=retry, rules=rules, follow_links=follow_links)
     return prepared.execute(settings, prune=prune, progress=progress)
 
@@ -220,7 +226,7 @@ class PreparedIngest:
 
     def bill(self) -> Bill:
         """What it is going to read."""
-        return make_bill(self.plan, self.found, self.ingestion.snapshot, self.rules, self.cache)
+        return make_bill(self.plan, self.found, self.ingestion.snapshot, self.cache)
 
     def execute(
         self,

@@ -14,7 +14,7 @@ from magnet_arrow.decode.chunks import Chunk
 from magnet_arrow.decode.limits import BLOCK_BYTES
 from magnet_arrow.errors import Where
 from magnet_arrow.helm.layout import RUN_FILES
-from magnet_arrow.ingestion.rules import Run
+from magnet_arrow.ingestion.rules import Run, chosen_files, is_chosen
 from magnet_arrow.schema import registry
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import FileStamp, read_into
@@ -24,7 +24,6 @@ BATCH_BYTES = 8 << 20
 _SHORT_BYTES = 4 << 20
 """A run with a longer file is read by itself."""
 _TABLES = {table.file: table.name for table in registry.RUN_TABLES if table.file}
-_REQUIRED = frozenset(RUN_FILES)
 
 
 R = TypeVar("R", bound=Run)
@@ -47,7 +46,7 @@ def batches(runs: Iterable[R], size_bytes: int = BATCH_BYTES) -> Iterator[tuple[
             batch, size = [], 0
             continue
         batch.append(run)
-        size += sum(stamp.size_bytes for stamp in run.stamps)
+        size += sum(stamp.size_bytes for stamp in chosen_files(run))
         if size >= size_bytes:
             yield batch, True
             batch, size = [], 0
@@ -56,9 +55,11 @@ def batches(runs: Iterable[R], size_bytes: int = BATCH_BYTES) -> Iterator[tuple[
 
 
 def _looks_ordinary(run: Run) -> bool:
-    names = {stamp.name for stamp in run.stamps}
-    short = all(stamp.size_bytes < min(_SHORT_BYTES, BATCH_BYTES, BLOCK_BYTES) for stamp in run.stamps)
-    return bool(run.place.folder) and short and names >= _REQUIRED and names <= _TABLES.keys()
+    files = chosen_files(run)
+    names = {stamp.name for stamp in files}
+    short = all(stamp.size_bytes < min(_SHORT_BYTES, BATCH_BYTES, BLOCK_BYTES) for stamp in files)
+    required = {name for name in RUN_FILES if is_chosen(run, name)}
+    return bool(run.place.folder) and short and required <= names <= _TABLES.keys()
 
 
 @dataclass(slots=True)
@@ -90,7 +91,7 @@ class BatchReader:
     def _make_room(self, runs: Sequence[Run]) -> None:
         wanted = dict.fromkeys(_TABLES.values(), 1)
         for run in runs:
-            for stamp in run.stamps:
+            for stamp in chosen_files(run):
                 wanted[_TABLES[stamp.name]] += stamp.size_bytes
         for table, size in wanted.items():
             if len(self._buffers.get(table, b"")) < size:
@@ -100,7 +101,7 @@ class BatchReader:
         where = Where(run.place.path.name)
         folder = os.fspath(run.place.path)
         files = {}
-        for stamp in run.stamps:
+        for stamp in chosen_files(run):
             table = _TABLES[stamp.name]
             buffer, begin = self._buffers[table], used[table]
             end = begin + stamp.size_bytes

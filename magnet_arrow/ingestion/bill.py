@@ -11,14 +11,14 @@ from magnet_arrow.helm.layout import Found
 from magnet_arrow.ingestion.measured_rate import kind_of
 from magnet_arrow.ingestion.parallel.task import PendingRun
 from magnet_arrow.ingestion.plan import Plan
-from magnet_arrow.ingestion.reading import PICTURED, read_as_a_whole, why_not_kept
-from magnet_arrow.ingestion.rules import Rules
+from magnet_arrow.ingestion.reading import PICTURED, WHY_NOT_CHOSEN, read_as_a_whole, why_not_kept
+from magnet_arrow.ingestion.rules import chosen_files, is_chosen
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import Fingerprint, plain_name
 from magnet_arrow.sources.stamps import FileStamp
 from magnet_arrow.storage.manifest import FETCHED
 from magnet_arrow.storage.rates import Kind, read_rates
-from magnet_arrow.storage.snapshot import Snapshot
+from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +110,16 @@ class Bill:
         return sum(size_bytes / self.rates[kind] for kind, size_bytes in of_kinds.items())
 
 
-def make_bill(plan: Plan, found: Found, snapshot: Snapshot, rules: Rules, cache: Path) -> Bill:
+def make_bill(plan: Plan, found: Found, snapshot: Snapshot, cache: Path) -> Bill:
     """The bill of a plan for what a source holds; nothing is fetched or listed for it."""
     read, left, requests = _Sums(), _Sums(), 0
     wanted: list[tuple[Path, list[FileStamp]]] = []
     for run in plan.pending:
-        whole = read_as_a_whole(run.stamps, rules)
+        whole = read_as_a_whole(run)
         read.add(run, whole)
         left.add_left_out(run, whole)
         if filesystem.is_remote(run.place.path):
-            requests += sum(stamp in whole or _is_pictured(stamp) for stamp in run.stamps)
+            requests += sum(stamp in whole or _is_pictured(stamp) for stamp in chosen_files(run))
             wanted.append((run.place.path, whole))
     packed = [stamp.size_bytes for _, stamps in wanted for stamp in stamps if filesystem.is_packed(stamp)]
     pending = {run.key for run in plan.pending}
@@ -130,7 +130,7 @@ def make_bill(plan: Plan, found: Found, snapshot: Snapshot, rules: Rules, cache:
         to_read=read.files(),
         left_out=left.files(),
         cached_runs=plan.skipped,
-        cached_bytes=sum(stamp.size_bytes for one in held for stamp in one.entry.fingerprint),
+        cached_bytes=sum(map(_cached_bytes, held)),
         rejected=len(plan.rejected) + len(found.rejected),
         requests=requests,
         fetched_bytes=filesystem.copied_bytes(cache / FETCHED, wanted),
@@ -141,6 +141,11 @@ def make_bill(plan: Plan, found: Found, snapshot: Snapshot, rules: Rules, cache:
         cache=cache,
         notes=found.notes,
     )
+
+
+def _cached_bytes(held: CachedRun) -> int:
+    left_out = held.entry.not_chosen
+    return sum(stamp.size_bytes for stamp in held.fingerprint if plain_name(stamp.name) not in left_out)
 
 
 class _Sums:
@@ -160,7 +165,7 @@ class _Sums:
     def add_left_out(self, run: PendingRun, whole: Sequence[FileStamp]) -> None:
         for stamp in run.stamps:
             if stamp not in whole:
-                self.add(run, [stamp], _why_left_out(stamp))
+                self.add(run, [stamp], _why_left_out(run, stamp))
         for kind, stamps in _others(run.place.path, run.stamps):
             self.add(run, [FileStamp(f"*{kind}", stamp.size_bytes, 0) for stamp in stamps], "no JSON")
 
@@ -184,8 +189,10 @@ def _is_pictured(stamp: FileStamp) -> bool:
     return plain_name(stamp.name) == PICTURED.file
 
 
-def _why_left_out(stamp: FileStamp) -> str:
+def _why_left_out(run: PendingRun, stamp: FileStamp) -> str:
     name = plain_name(stamp.name)
+    if not is_chosen(run, name):
+        return WHY_NOT_CHOSEN
     return "read only if no pictures are embedded in it" if _is_pictured(stamp) else why_not_kept(name)
 
 

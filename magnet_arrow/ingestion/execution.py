@@ -149,7 +149,7 @@ class Ingestion:
         self._counter = ProgressCounter(progress, sum(run.size_bytes for run in plan.pending), n_runs)
         executor, divided = settings.executor_for(plan.pending, self._counter)
         try:
-            with rate_measured(self._cache, plan.pending, self._rules, self.done.rejected):
+            with rate_measured(self._cache, plan.pending, self.done.rejected):
                 self._run_tasks(deque(self._new_tasks(divided)), executor)
                 executor.close()
                 self._commit(TaskResult())
@@ -212,7 +212,7 @@ class Ingestion:
         return self._new_tasks(division.divide(result.left))
 
     def _new_tasks(self, divided: Iterable[Sequence[PendingRun]]) -> Iterator[Task]:
-        return (new_task(self._cache, runs, self._rules) for runs in divided)
+        return (new_task(self._cache, runs) for runs in divided)
 
     def _commit(self, result: TaskResult, ended: Sequence[Task] = ()) -> None:
         """Commit a result. The first commit, which may be one without a result, says what has vanished or recovered."""

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from msgspec import structs
 
 from magnet_arrow import _gc
 from magnet_arrow.decode.anomalies import add_counts
@@ -10,9 +12,17 @@ from magnet_arrow.decode.decoder import FastDecodeError
 from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.errors import Rejected
 from magnet_arrow.ingestion.batch_reader import BatchReader, BufferedRun
-from magnet_arrow.ingestion.reading import PICTURED, Found, ReadContext, TableBuilders, where_of, why_not_kept
+from magnet_arrow.ingestion.reading import (
+    PICTURED,
+    Found,
+    ReadContext,
+    TableBuilders,
+    new_entry,
+    where_of,
+    why_not_kept,
+)
 from magnet_arrow.ingestion.rejection import changed
-from magnet_arrow.ingestion.rules import ReadMode, Rules, Run, Sink
+from magnet_arrow.ingestion.rules import ReadMode, Run, Sink, chosen_files
 from magnet_arrow.ingestion.run_reader import RunReader, has_pictures, stamps_of
 from magnet_arrow.ingestion.suite_reader import SuiteReader
 from magnet_arrow.records.table_builder import Owner, Rows
@@ -25,7 +35,7 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Run)
 _RUN_SPECS = registry.TABLES["run_spec"]
 _BATCH_TABLES = tuple(table for table in registry.RUN_TABLES if table.file)
-_RULES, _MODE = Rules(), ReadMode()
+_MODE = ReadMode()
 
 
 class Ingester(Generic[T]):
@@ -35,7 +45,6 @@ class Ingester(Generic[T]):
         sink: where their row groups go.
         buffer: for the files of runs that are read one by one.
         on_bytes: told how many bytes of JSON have been read since it was last called.
-        rules: what is read of a run.
 
     Attributes:
         unexpected: unknown fields and values of another type: how often, by (what, file and JSON path).
@@ -47,10 +56,10 @@ class Ingester(Generic[T]):
         notes: sentences for the report.
     """
 
-    def __init__(self, sink: Sink[T], buffer: Buffer, on_bytes: Callable[[int], None], rules: Rules = _RULES) -> None:
+    def __init__(self, sink: Sink[T], buffer: Buffer, on_bytes: Callable[[int], None]) -> None:
         self._sink = sink
         self._tables = TableBuilders(sink.add)
-        self._context = ReadContext(self._tables, buffer, on_bytes, rules)
+        self._context = ReadContext(self._tables, buffer, on_bytes)
         self._batch_reader = BatchReader()
         self.unexpected: Counter[tuple[str, str]] = Counter()
         self.json_bytes = 0
@@ -89,7 +98,7 @@ class Ingester(Generic[T]):
             for table, rows, json_bytes in found.rows:
                 self._context.append(entry, table, rows, json_bytes)
             add_counts(self.unexpected, found.unexpected)
-            self._add_run(entry)
+            self._add_run(run, entry)
             self._tables.flush_full()
         self.notes += [f"{where_of(run.place)}/{name} is not kept: {why_not_kept(name)}." for name in entry.not_kept]
         return entry, found
@@ -122,10 +131,11 @@ class Ingester(Generic[T]):
         """
         rows: dict[str, Rows] = {}
         for table in _BATCH_TABLES[1:]:
-            files = [run.files[table.name] for run in runs if table.name in run.files]
-            if not files:
+            there = [run for run in runs if table.name in run.files]
+            if not there:
                 continue
-            if table is PICTURED and not self._context.rules.pictures and any(map(has_pictures, files)):
+            files = [run.files[table.name] for run in there]
+            if table is PICTURED and any(map(_has_unwanted_pictures, there)):
                 raise FastDecodeError
             builder = self._tables.of(table)
             rows[table.name] = builder.read_files(files)
@@ -143,10 +153,10 @@ class Ingester(Generic[T]):
         for one, name in zip(runs, names, strict=True):
             run = one.run
             elements = {table.file: next(counts[table.name]) for table in _BATCH_TABLES if table.name in one.files}
-            entry = RunEntry(run.source, run.place.suite, run.place.folder, name, run.stamps, {}, elements=elements)
+            entry = structs.replace(new_entry(run, name), elements=elements)
             entries.append(entry)
-            self._add_run(entry)
-            self._context.on_bytes(sum(stamp.size_bytes for stamp in run.stamps))
+            self._add_run(run, entry)
+            self._context.on_bytes(sum(stamp.size_bytes for stamp in chosen_files(run)))
         for table, of_table in rows.items():
             owners = [
                 Owner(entry.key, entry.name, one.files[table].end - one.files[table].begin)
@@ -155,9 +165,9 @@ class Ingester(Generic[T]):
             ]
             self._tables.of(registry.TABLES[table]).append(of_table, owners)
 
-    def _add_run(self, entry: RunEntry) -> None:
+    def _add_run(self, run: Run, entry: RunEntry) -> None:
         self._sink.add_run(entry)
-        self.json_bytes += sum({plain_name(stamp.name): stamp.size_bytes for stamp in entry.fingerprint}.values())
+        self.json_bytes += sum({plain_name(stamp.name): stamp.size_bytes for stamp in chosen_files(run)}.values())
         self.n_runs += bool(entry.folder)
         self.n_entries += 1
         self.n_partial += entry.is_partial
@@ -180,3 +190,7 @@ class Ingester(Generic[T]):
     def discard(self) -> None:
         """Remove what was written."""
         self._sink.discard()
+
+
+def _has_unwanted_pictures(one: BufferedRun[Any]) -> bool:
+    return not one.run.rules.pictures and has_pictures(one.files[PICTURED.name])

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from magnet_arrow.ingestion.parallel.task import PendingRun
 from magnet_arrow.ingestion.reading import read_as_a_whole
-from magnet_arrow.ingestion.rules import Rules
 from magnet_arrow.sources import filesystem
 from magnet_arrow.storage.manifest import FETCHED, RejectedRun
 from magnet_arrow.storage.rates import Kind, keep_rate
@@ -21,9 +20,7 @@ def kind_of(source: str | Path) -> Kind:
 
 
 @contextlib.contextmanager
-def rate_measured(
-    cache: Path, runs: Sequence[PendingRun], rules: Rules, rejected: Sequence[RejectedRun]
-) -> Iterator[None]:
+def rate_measured(cache: Path, runs: Sequence[PendingRun], rejected: Sequence[RejectedRun]) -> Iterator[None]:
     """Keep the rate at which runs are read within the context.
 
     Not kept is that of runs from buckets and this machine together, and of an ingest from a bucket that goes on with
@@ -32,7 +29,6 @@ def rate_measured(
     Args:
         cache: the cache's folder.
         runs: to read.
-        rules: how.
         rejected: those that were not read, when the context ends.
     """
     kinds = {kind_of(run.place.path) for run in runs}
@@ -43,5 +39,5 @@ def rate_measured(
     if len(kinds) == 1 and not goes_on:
         bad = {one.key for one in rejected}
         read = (run for run in runs if run.key not in bad)
-        size_bytes = sum(stamp.size_bytes for run in read for stamp in read_as_a_whole(run.stamps, rules))
+        size_bytes = sum(stamp.size_bytes for run in read for stamp in read_as_a_whole(run))
         keep_rate(cache, kinds.pop(), size_bytes, seconds)

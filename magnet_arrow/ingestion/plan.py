@@ -7,7 +7,7 @@ digest of their bytes; nothing is written.
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -17,11 +17,12 @@ from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import Found, RunPlace
 from magnet_arrow.helm.name_patterns import fits
 from magnet_arrow.ingestion.parallel.task import PendingRun
-from magnet_arrow.ingestion.reading import where_of
+from magnet_arrow.ingestion.reading import PICTURED, where_of
 from magnet_arrow.ingestion.rejection import unfit
-from magnet_arrow.ingestion.rules import Rules
+from magnet_arrow.ingestion.rules import Rules, chosen_files, is_chosen
 from magnet_arrow.ingestion.run_reader import RUN_SPEC
 from magnet_arrow.schema import registry
+from magnet_arrow.schema.table_choice import covers, joined, narrowed
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import Fingerprint, content_digest, is_unchanged, plain_name, read_error
 from magnet_arrow.sources.remote import settings
@@ -78,13 +79,27 @@ class Known:
 
     def is_good(self, held: CachedRun) -> bool:
         """Whether the cache's rows of a run may stay, if the run has not changed."""
-        return held.schema_version == registry.SCHEMA_VERSION and not self.is_damaged(held.segment)
+        is_sound = held.schema_version == registry.SCHEMA_VERSION and not self.is_damaged(held.segment)
+        return is_sound and covers(held.entry.choice, narrowed(self.rules.tables, of_run=bool(held.entry.folder)))
 
-    def may_be_read(self, bad: RejectedRun) -> bool:
+    def may_be_read(self, bad: RejectedRun, run: PendingRun) -> bool:
         """Whether these rules may accept a run that was rejected by other ones."""
         if bad.is_strict and not self.rules.strict:
             return True
-        return self.rules.partial and plain_name(bad.rejected.file) not in ("", RUN_SPEC)
+        file = plain_name(bad.rejected.file)
+        return file not in ("", RUN_SPEC) and (self.rules.partial or not is_chosen(run, file))
+
+    def with_rules(self, run: PendingRun, held: CachedRun | None) -> PendingRun:
+        """The run, with what is read of it: besides what is asked for, all that the cache has of it."""
+        rules = self.rules
+        tables = None if held is None and rules.all_of_new else rules.tables
+        if held is not None:
+            tables = joined(tables, held.entry.choice)
+        if held is not None and held.fingerprint == run.stamps:
+            partial, pictures = held.entry.is_partial, PICTURED.file in held.entry.elements
+            rules = replace(rules, partial=rules.partial or partial, pictures=rules.pictures or pictures)
+        rules = replace(rules, tables=narrowed(tables, of_run=bool(run.place.folder)))
+        return run if rules == run.rules else msgspec.structs.replace(run, rules=rules)
 
 
 def find_unchanged(known: Known, places: Sequence[RunPlace]) -> tuple[list[CachedRun], list[RunPlace]]:
@@ -116,7 +131,8 @@ def make_plan(known: Known, unchanged: Sequence[CachedRun], others: Sequence[Pen
     snapshot = known.snapshot
     gone = frozenset(snapshot.manifest.gone)
     cached = snapshot.among([run.key for run in others])
-    for run in _with_contents(known, others, cached):
+    runs = [known.with_rules(run, cached.get(run.key)) for run in others]
+    for run in _with_contents(known, runs, cached):
         held, bad = cached.get(run.key), snapshot.rejected.get(run.key)
         if held is not None and is_same_state(held.entry, run) and known.is_good(held):
             plan.skip(held)
@@ -124,7 +140,7 @@ def make_plan(known: Known, unchanged: Sequence[CachedRun], others: Sequence[Pen
                 plan.recovered.append(run.key)
         elif (rejected := _why_unreadable(run)) is not None:
             plan.rejected.append(rejected)
-        elif bad is not None and is_same_state(bad, run) and not (retry or known.may_be_read(bad)):
+        elif bad is not None and is_same_state(bad, run) and not (retry or known.may_be_read(bad, run)):
             plan.rejected.append(bad)
         else:
             plan.pending.append(run)
@@ -148,7 +164,7 @@ def _with_contents(known: Known, runs: Sequence[PendingRun], cached: Mapping[str
         states = (cached.get(run.key), known.snapshot.rejected.get(run.key))
         if all(state is None or state.fingerprint != run.stamps for state in states):
             return run
-        return msgspec.structs.replace(run, content=content_digest(run.place.path, run.stamps))
+        return msgspec.structs.replace(run, content=content_digest(run.place.path, chosen_files(run)))
 
     with ThreadPoolExecutor(
         initializer=settings.use, initargs=(settings.given(),)

@@ -1,7 +1,7 @@
 """Shared by the readers of runs and of suites: the tables' builders, and what was read of a run."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from magnet_arrow.decode.documents import Buffer
 from magnet_arrow.decode.wire import Residual
 from magnet_arrow.errors import BadFileError, Rejected
 from magnet_arrow.helm.layout import RunPlace
-from magnet_arrow.ingestion.rules import Rules
+from magnet_arrow.ingestion.rules import Run, chosen_files
 from magnet_arrow.records.flatten import residual_text
 from magnet_arrow.records.row_group import Batch
 from magnet_arrow.records.table_builder import Owner, Rows, TableBuilder
@@ -126,13 +126,11 @@ class ReadContext:
         tables: the tables' builders.
         buffer: reused for every file.
         on_bytes: told how many bytes of JSON have been read since it was last called.
-        rules: what is read of a run.
     """
 
     tables: TableBuilders
     buffer: Buffer
     on_bytes: Callable[[int], None]
-    rules: Rules
 
     def append(self, entry: RunEntry, table: Table, rows: Rows, json_bytes: int) -> None:
         """Append rows of a run: they are good."""
@@ -169,6 +167,13 @@ class ReadContext:
         return text, bytes(memoryview(whole.buffer)[whole.begin : whole.end])
 
 
+def new_entry(run: Run, name: str = "") -> RunEntry:
+    """The entry of a run or suite before anything is known of its rows."""
+    place, tables = run.place, run.rules.tables
+    chosen = None if tables is None else tuple(sorted(tables))
+    return RunEntry(run.source, place.suite, place.folder, name, run.stamps, {}, chosen=chosen)
+
+
 def where_of(place: RunPlace) -> str:
     """The run, as messages name it; the suite if there is no run."""
     return f"{place.suite}/{place.folder}".rstrip("/")
@@ -179,17 +184,18 @@ PICTURED = registry.TABLES["display_predictions"]
 PEEKED_BYTES = 4 << 20
 """Predictions in a bucket of this size or more are fetched only after their beginning was looked at: they may embed
 pictures, which are not kept unless the rules say so, and reach gigabytes then."""
+WHY_NOT_CHOSEN = "no chosen table needs it"
 DERIVED = frozenset({"runs.json"})
 """Files that are not kept: all that is in them is in others (`runs.json` reaches 2 GB)."""
 
 
-def read_as_a_whole(stamps: Iterable[FileStamp], rules: Rules) -> list[FileStamp]:
+def read_as_a_whole(run: Run) -> list[FileStamp]:
     """Those files of a run or suite that are certainly read from beginning to end."""
     return [
         stamp
-        for stamp in stamps
+        for stamp in chosen_files(run)
         if (name := plain_name(stamp.name)) not in DERIVED
-        and (name != PICTURED.file or stamp.size_bytes < PEEKED_BYTES or rules.pictures)
+        and (name != PICTURED.file or stamp.size_bytes < PEEKED_BYTES or run.rules.pictures)
     ]
 
 

@@ -8,7 +8,8 @@ from msgspec import Struct
 from magnet_arrow._progress import Step
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.records.row_group import Batch
-from magnet_arrow.sources.file import Fingerprint
+from magnet_arrow.schema.table_choice import Choice, needs
+from magnet_arrow.sources.file import FileStamp, Fingerprint, plain_name
 from magnet_arrow.storage.manifest import RunEntry
 
 T_co = TypeVar("T_co", covariant=True)
@@ -67,12 +68,19 @@ class Rules:
         strict: reject a run with unknown fields, or with values of a type that HELM does not declare.
         pictures: read files that embed pictures (`display_predictions.json` of HEIM: 226 GB); else they are excluded.
         content_hash: tell a changed run by its files' bytes too, not by size and date alone.
+        tables: those to read; None for all. Files that none of them needs are left out.
+        all_of_new: read all tables of a run that the cache does not have at all.
     """
 
     partial: bool = False
     strict: bool = False
     pictures: bool = False
     content_hash: bool = False
+    tables: Choice = None
+    all_of_new: bool = False
+
+
+RULES = Rules()
 
 
 class Share(Struct, frozen=True):
@@ -106,6 +114,10 @@ class Run(Protocol):
     def stamps(self) -> Fingerprint:
         """Its fingerprint, from before it is read."""
 
+    @property
+    def rules(self) -> Rules:
+        """What is read of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class StampedRun:
@@ -114,6 +126,19 @@ class StampedRun:
     place: RunPlace
     source: str
     stamps: Fingerprint
+    rules: Rules = RULES
+
+
+def is_chosen(run: Run, name: str) -> bool:
+    """Whether the chosen tables need a file of a run, by its name without the ending of a compressed one."""
+    return needs(run.rules.tables, name, of_run=bool(run.place.folder))
+
+
+def chosen_files(run: Run) -> tuple[FileStamp, ...]:
+    """The files of a run that the chosen tables need."""
+    if run.rules.tables is None:
+        return run.stamps
+    return tuple(stamp for stamp in run.stamps if is_chosen(run, plain_name(stamp.name)))
 
 
 @dataclass(frozen=True, slots=True)

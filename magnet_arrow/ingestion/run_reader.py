@@ -25,7 +25,7 @@ from magnet_arrow.helm import structs
 from magnet_arrow.helm.declared_types import object_shape
 from magnet_arrow.helm.json_faults import kind
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
-from magnet_arrow.ingestion.reading import PEEKED_BYTES, PICTURED, Found, ReadContext, where_of
+from magnet_arrow.ingestion.reading import PEEKED_BYTES, PICTURED, Found, ReadContext, new_entry, where_of
 from magnet_arrow.ingestion.rejection import (
     PicturesError,
     ReadModeError,
@@ -34,7 +34,7 @@ from magnet_arrow.ingestion.rejection import (
     escaped,
     rejected_of,
 )
-from magnet_arrow.ingestion.rules import ReadMode, Run
+from magnet_arrow.ingestion.rules import ReadMode, Run, is_chosen
 from magnet_arrow.records.table_builder import ArrayBuilder, Rows
 from magnet_arrow.records.table_builders import ObjectBuilder, PairBuilder
 from magnet_arrow.schema import registry
@@ -57,12 +57,12 @@ def stamps_of(place: RunPlace) -> Fingerprint:
 
 
 def is_streamed(stamps: Fingerprint) -> bool:
-    """Whether the run must be streamed."""
+    """Whether a run of which these files are read must be streamed."""
     return any(stamp.size_bytes >= BLOCK_BYTES for stamp in stamps if plain_name(stamp.name) in _TABLE_FILES)
 
 
 def largest_file(stamps: Fingerprint) -> str:
-    """The largest file of a run that has a table, without the ending of a compressed one; empty if there is none."""
+    """The largest of some files that has a table, without the ending of a compressed one; empty if there is none."""
     sizes = {plain_name(stamp.name): stamp.size_bytes for stamp in stamps}
     return max(sizes.keys() & _FILES_OF_RUNS, key=sizes.__getitem__, default="")
 
@@ -80,11 +80,11 @@ class RunReader:
     """
 
     def __init__(self, run: Run, mode: ReadMode, context: ReadContext) -> None:
-        self._place, self._stamps = run.place, run.stamps
+        self._run, self._place, self._stamps = run, run.place, run.stamps
         self._where = where_of(run.place)
         self._mode, self._by_layout = mode, mode.by_layout
-        self._context, self._rules = context, context.rules
-        self._entry = RunEntry(run.source, run.place.suite, run.place.folder, "", run.stamps, {})
+        self._context, self._rules = context, run.rules
+        self._entry = new_entry(run)
         self._as_text: set[str] = set()
         self.found = Found()
 
@@ -126,7 +126,7 @@ class RunReader:
             raise read_error(Where(self._where), error, what="folder") from error
 
     def _is_wanted(self, name: str) -> bool:
-        return self._mode.share is None or self._mode.share.has(name)
+        return is_chosen(self._run, name) and (self._mode.share is None or self._mode.share.has(name))
 
     def _open(self, name: str) -> SourceFile:
         return SourceFile(self._place.path, name, self._where)

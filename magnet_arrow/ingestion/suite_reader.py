@@ -9,9 +9,9 @@ from magnet_arrow.decode.decoder import FastDecodeError, document, parse_documen
 from magnet_arrow.decode.wire import dumps
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.helm.declared_types import object_shape
-from magnet_arrow.ingestion.reading import DERIVED, Found, ReadContext, where_of, why_not_kept
+from magnet_arrow.ingestion.reading import DERIVED, Found, ReadContext, new_entry, where_of, why_not_kept
 from magnet_arrow.ingestion.rejection import rejected_of
-from magnet_arrow.ingestion.rules import Run
+from magnet_arrow.ingestion.rules import Run, chosen_files
 from magnet_arrow.records.table_builders import ObjectBuilder, PairBuilder
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import Form, Table
@@ -44,9 +44,9 @@ class SuiteReader:
     def __init__(self, run: Run, context: ReadContext) -> None:
         self._place = run.place
         self._where = where_of(run.place)
-        self._names = sorted({plain_name(stamp.name) for stamp in run.stamps})
+        self._names = sorted({plain_name(stamp.name) for stamp in chosen_files(run)})
         self._context = context
-        self._entry = RunEntry(run.source, run.place.suite, run.place.folder, "", run.stamps, {})
+        self._entry = new_entry(run)
         self.found = Found()
 
     def read(self) -> RunEntry:

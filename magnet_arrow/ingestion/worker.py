@@ -16,7 +16,7 @@ from magnet_arrow.ingestion.parallel.task import PendingRun, Task, TaskResult
 from magnet_arrow.ingestion.progress import ProgressCounter
 from magnet_arrow.ingestion.reading import read_as_a_whole, where_of
 from magnet_arrow.ingestion.rejection import ChangedError, ReadModeError, StrictError, rejected_of
-from magnet_arrow.ingestion.rules import ReadMode, Rules
+from magnet_arrow.ingestion.rules import ReadMode, chosen_files
 from magnet_arrow.ingestion.run_reader import RUN_SPEC, stamps_of
 from magnet_arrow.records.row_group import Batch
 from magnet_arrow.sources import filesystem
@@ -46,7 +46,7 @@ def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer 
     for run in task.runs:
         filesystem.know(run.place.path, run.stamps)
     work = _Work(task, ProgressCounter() if counter is None else counter, Buffer() if buffer is None else buffer)
-    wanted = [(run.place.path, _wanted(run, task.rules)) for run in task.runs]
+    wanted = [(run.place.path, _wanted(run)) for run in task.runs]
     try:
         with settings.using(task.remote), filesystem.fetching_ahead(task.cache / FETCHED, wanted):
             work.ingest_all()
@@ -56,10 +56,10 @@ def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer 
         raise
 
 
-def _wanted(run: PendingRun, rules: Rules) -> list[FileStamp]:
+def _wanted(run: PendingRun) -> list[FileStamp]:
     """The files of a run that the task will certainly read as a whole."""
     share = run.share
-    certain = ((stamp, plain_name(stamp.name)) for stamp in read_as_a_whole(run.stamps, rules))
+    certain = ((stamp, plain_name(stamp.name)) for stamp in read_as_a_whole(run))
     return [stamp for stamp, name in certain if share is None or name == RUN_SPEC or share.has(name)]
 
 
@@ -97,7 +97,7 @@ class _Work:
     def _begin_segment(self) -> None:
         self._writer = SegmentWriter(self._task.cache, self._task.name, streamed=self._task.runs[0].is_streamed)
         sink = _Sink(self._writer, self._contents)
-        self._ingester: Ingester[Segment] = Ingester(sink, self._buffer, self._counter.read, self._task.rules)
+        self._ingester: Ingester[Segment] = Ingester(sink, self._buffer, self._counter.read)
 
     def ingest_all(self) -> None:
         """Ingest the runs, until the segment must end; the others are left to other tasks."""
@@ -120,9 +120,9 @@ class _Work:
 
     def _note_contents(self, runs: Sequence[PendingRun]) -> None:
         """Note the digests of runs before they are read, if the rules ask for them."""
-        if self._task.rules.content_hash:
-            for run in runs:
-                self._contents[run.key] = run.content or content_digest(run.place.path, run.stamps)
+        for run in runs:
+            if run.rules.content_hash:
+                self._contents[run.key] = run.content or content_digest(run.place.path, chosen_files(run))
 
     def _is_due(self) -> bool:
         if not (self._ingester.n_entries or self._rejected or self._unread):

@@ -75,7 +75,8 @@ class RebuiltFile:
 
 def kept_names(run: CachedRun) -> list[str]:
     """Names of a run's files that are kept, sorted, without the ending of those that were compressed."""
-    return sorted({plain_name(stamp.name) for stamp in run.fingerprint} - set(run.entry.not_kept))
+    entry = run.entry
+    return sorted({plain_name(stamp.name) for stamp in run.fingerprint} - {*entry.not_kept, *entry.not_chosen})
 
 
 class RunFiles:

@@ -18,6 +18,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from msgspec import structs
+
 from magnet_arrow.sources.remote.spool import PACKED, Spool
 from magnet_arrow.sources.remote.urls import as_path as as_path
 from magnet_arrow.sources.remote.urls import is_remote as is_remote
@@ -254,7 +256,9 @@ def fetching_ahead(copies: Path | None, wanted: Iterable[tuple[AnyPath, Iterable
 def _urls(wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]]) -> Iterator[tuple[str, FileStamp]]:
     for folder, stamps in wanted:
         if is_remote(folder):
-            yield from ((f"{os.fspath(folder)}/{stamp.name}", stamp) for stamp in stamps)
+            for stamp in stamps:  # those of a suite have the path below it for their name; a file is opened by its own
+                named = structs.replace(stamp, name=os.path.basename(stamp.name))
+                yield f"{os.fspath(folder)}/{stamp.name}", named
 
 
 def discard_copies(copies: Path, folder: AnyPath, files: Iterable[FileStamp]) -> None:

@@ -29,11 +29,13 @@ from msgspec import Struct
 from magnet_arrow.errors import CacheDamagedError, CacheNotReadableError, CacheVersionError, Rejected
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.dynamic_types import Kind
+from magnet_arrow.schema.table_choice import Choice, needs
 from magnet_arrow.sources.file import Fingerprint, codec_of, plain_name
 
-FORMAT = 3
+FORMAT = 4
 """What a reader must know of: 2 leaves columns without a value out of files, and compresses run lists; in 3 a run list
-says which columns its profiles are about. Older ones are read too, and become this one with the next commit."""
+says which columns its profiles are about; in 4 a run may have been read for
+some tables only. Older ones are read too, and become this one with the next commit."""
 MANIFEST = "manifest.json"
 LOCK = "lock"
 MARKS = "damaged"
@@ -225,6 +227,7 @@ class RunEntry(Struct, frozen=True):
             in no table, and why.
         content: digest of its files' bytes, made before they were read; empty where an ingest was not asked to make
             one. If they changed while they were read, it is not that of the rows: the next ingest reads the run again.
+        chosen: tables that the run was read for; None for all. Files that none of them needs were left out.
     """
 
     source: str
@@ -240,6 +243,19 @@ class RunEntry(Struct, frozen=True):
     elements: dict[str, int] = {}
     rejected: tuple[Rejected, ...] = ()
     content: str = ""
+    chosen: tuple[str, ...] | None = None
+
+    @property
+    def choice(self) -> Choice:
+        """The tables that it was read for."""
+        return None if self.chosen is None else frozenset(self.chosen)
+
+    @property
+    def not_chosen(self) -> tuple[str, ...]:
+        """Its files that were left out since no chosen table needs them, without the ending of compressed ones."""
+        choice, of_run = self.choice, bool(self.folder)
+        names = sorted({plain_name(stamp.name) for stamp in self.fingerprint})
+        return tuple(name for name in names if not needs(choice, name, of_run=of_run))
 
     @property
     def lacking(self) -> tuple[Rejected, ...]:

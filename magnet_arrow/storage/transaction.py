@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from magnet_arrow.schema.table_choice import covers
 from magnet_arrow.storage import checksums, commit, manifest
 from magnet_arrow.storage.manifest import Deleted, Dropped, Manifest, RejectedRun, Segment, Source, run_key
 from magnet_arrow.storage.snapshot import Snapshot, listed
@@ -46,8 +47,8 @@ class Transaction:
 def commit_transaction(cache: Path, transaction: Transaction) -> Snapshot:
     """Commit a transaction; what others committed meanwhile stays.
 
-    Runs that the cache has in the same state by now are not added twice; those that it has in another state are
-    replaced. If a run is rejected, what the cache has of it from before stays.
+    Runs that the cache has in the same state by now are not added twice; those that it has in another state, or without
+    one of the tables, are replaced. If a run is rejected, what the cache has of it from before stays.
 
     Returns:
         The cache as it is then, without segments that were skipped.
@@ -180,6 +181,7 @@ class _Merge:
             entry = entries[key]
             is_same = held.fingerprint == entry.fingerprint and held.schema_version >= segment.schema_version
             is_same = is_same and entry.content in ("", held.entry.content)
+            is_same = is_same and covers(held.entry.choice, entry.choice)
             is_good = is_same and held.segment.id not in self._transaction.damaged
             loser = segment if is_good else held.segment
             self._dead.setdefault(loser.id, set()).add(key)

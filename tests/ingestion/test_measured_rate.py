@@ -10,7 +10,6 @@ from magnet_arrow import Cache, ingest
 from magnet_arrow.helm.run_place import place_of
 from magnet_arrow.ingestion import measured_rate
 from magnet_arrow.ingestion.parallel.task import PendingRun
-from magnet_arrow.ingestion.rules import Rules
 from magnet_arrow.sources.stamps import FileStamp
 from magnet_arrow.storage import rates
 from magnet_arrow.storage.rates import read_rates
@@ -51,9 +50,9 @@ def test_an_ingest_that_goes_on_with_copies_tells_no_rate(
         (tmp_path / "fetched").mkdir()
         (tmp_path / "fetched" / name).touch()
     run = pending("gs://bucket/runs/v1/a:x=1")
-    with measured_rate.rate_measured(tmp_path, [run], Rules(), []):
+    with measured_rate.rate_measured(tmp_path, [run], []):
         pass
     assert read_rates(tmp_path) == kept
-    with measured_rate.rate_measured(tmp_path, [run, pending(str(tmp_path))], Rules(), []):
+    with measured_rate.rate_measured(tmp_path, [run, pending(str(tmp_path))], []):
         pass
     assert read_rates(tmp_path) == kept, "of both kinds together"

@@ -105,7 +105,7 @@ def test_a_manifest_that_can_not_be_read(tmp_path: Path) -> None:
 
 def test_a_cache_of_the_first_format_becomes_one_of_this(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"format": 1, "segments": []}')
-    assert manifest.manifest_bytes(read_manifest(tmp_path)).startswith(b'{"format":3,')
+    assert manifest.manifest_bytes(read_manifest(tmp_path)).startswith(b'{"format":4,')
 
 
 def test_a_cache_of_a_later_format_is_left_alone(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from magnet_arrow.cli import candidates
 from magnet_arrow.cli.bucket_options import with_all_bucket_options
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.cli.large_reads import ask_for
-from magnet_arrow.cli.options import CacheDir, FollowLinks, Json, Sources
+from magnet_arrow.cli.options import CacheDir, FollowLinks, Json, Sources, table_name
 from magnet_arrow.cli.printing import complain, print_rows, say
 
 if TYPE_CHECKING:
@@ -54,6 +55,14 @@ Pictures = Annotated[bool, typer.Option("--pictures", help="Ingest display_predi
 ContentHash = Annotated[
     bool, typer.Option("--content-hash", help="Notice changed files by their bytes, not by size and date alone.")
 ]
+Tables = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B",
+        help="Only fetch and read what these tables need, such as stats; run_spec is always read.",
+        autocompletion=candidates.lists_of(candidates.TABLES),
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Number of reading processes; by default one per core where that pays."),
@@ -82,6 +91,7 @@ def ingest(
     strict: Strict = False,
     pictures: Pictures = False,
     content_hash: ContentHash = False,
+    tables: Tables = None,
     follow_links: FollowLinks = True,
     workers: Workers = None,
     memory: Memory = None,
@@ -102,7 +112,9 @@ def ingest(
     sources = _sources(paths, benchmark, version, release)
     store = open_cache(cache)
     settings = WorkerSettings(workers, None if memory is None else parse_bytes(memory))
-    rules = Rules(partial, strict, pictures, content_hash and not plan)  # to compare bytes, a plan would fetch them
+    choice = None if tables is None else frozenset(table_name(name.strip()) for name in tables.split(","))
+    # To compare bytes, a plan would fetch them.
+    rules = Rules(partial, strict, pictures, content_hash and not plan, choice)
     planned = prepare(sources, store, runs=runs, retry=retry, rules=rules, follow_links=follow_links, writes=not plan)
     if plan:
         _print_plan(planned.bill(), json=json)

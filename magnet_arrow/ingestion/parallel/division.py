@@ -68,4 +68,4 @@ def retries(failed: Task) -> list[Task]:
     """Smaller tasks for the runs of one that killed its worker, until the run at fault is alone in a task."""
     step = -(-len(failed.runs) // _N_RETRIES)
     parts = [failed.runs[first : first + step] for first in range(0, len(failed.runs), step)]
-    return [new_task(failed.cache, part, failed.rules, tries=failed.tries + 1) for part in parts]
+    return [new_task(failed.cache, part, tries=failed.tries + 1) for part in parts]

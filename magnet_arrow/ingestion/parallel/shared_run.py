@@ -11,7 +11,7 @@ import msgspec
 
 from magnet_arrow.decode.anomalies import add_counts
 from magnet_arrow.ingestion.parallel.task import PendingRun, Task, TaskResult
-from magnet_arrow.ingestion.rules import Share
+from magnet_arrow.ingestion.rules import Share, chosen_files
 from magnet_arrow.ingestion.run_reader import largest_file
 from magnet_arrow.schema import registry
 from magnet_arrow.sources.file import plain_name
@@ -32,7 +32,7 @@ def parts_of(run: PendingRun) -> list[PendingRun]:
     """A long run in two parts for two workers; the run itself if a part is too small."""
     if not run.place.folder:
         return [run]
-    file = largest_file(run.stamps)
+    file = largest_file(chosen_files(run))
     parts = [msgspec.structs.replace(run, share=Share(file, rest)) for rest in (False, True)]
     return parts if min(part.size_bytes for part in parts) >= MIN_PART_BYTES else [run]
 

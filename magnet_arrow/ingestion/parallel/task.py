@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from magnet_arrow.errors import Rejected
 from magnet_arrow.helm.layout import RunPlace
-from magnet_arrow.ingestion.rules import Rules, Share
+from magnet_arrow.ingestion.rules import RULES, Rules, Share, chosen_files
 from magnet_arrow.ingestion.run_reader import is_streamed
 from magnet_arrow.sources.file import Fingerprint, plain_name
 from magnet_arrow.sources.remote import settings
@@ -24,6 +24,7 @@ class PendingRun(Struct, frozen=True):
         place: its location.
         source: the id of its source.
         stamps: its fingerprint, from before it is read.
+        rules: what is read of it.
         must_stream: it must be streamed, though its size does not show it.
         salvage: files of a streamed run that are known to end early.
         share: the files to read, if two workers read the run; None for all.
@@ -33,6 +34,7 @@ class PendingRun(Struct, frozen=True):
     place: RunPlace
     source: str
     stamps: Fingerprint
+    rules: Rules = RULES
     must_stream: bool = False
     salvage: frozenset[str] = frozenset()
     share: Share | None = None
@@ -47,12 +49,14 @@ class PendingRun(Struct, frozen=True):
     def size_bytes(self) -> int:
         """Bytes of the files to read."""
         share = self.share
-        return sum(stamp.size_bytes for stamp in self.stamps if share is None or share.has(plain_name(stamp.name)))
+        return sum(
+            stamp.size_bytes for stamp in chosen_files(self) if share is None or share.has(plain_name(stamp.name))
+        )
 
     @property
     def is_streamed(self) -> bool:
         """Whether it is streamed into a segment of its own."""
-        return self.must_stream or is_streamed(self.stamps)
+        return self.must_stream or is_streamed(chosen_files(self))
 
     def streamed(self, salvage: frozenset[str]) -> "PendingRun":
         """The same run, to be streamed."""
@@ -71,7 +75,6 @@ class Task(Struct, frozen=True):
         name: the beginning of the segment's id. By it the caller knows which files to remove if the task is lost. The
             rest of the id differs from try to try, so that two workers never write the same file.
         runs: a streamed run is alone in its task, perhaps with only some of its files.
-        rules: how they are read.
         tries: how many workers died of this task, or of a larger one with these runs.
         remote: how buckets are read; None for as the worker's environment says.
     """
@@ -79,7 +82,6 @@ class Task(Struct, frozen=True):
     cache: Path
     name: str
     runs: tuple[PendingRun, ...]
-    rules: Rules
     tries: int = 0
     remote: RemoteSettings | None = None
 
@@ -135,6 +137,6 @@ class TaskResult(Struct, frozen=True):
         return len(self.rejected) + len(self.unread)
 
 
-def new_task(cache: Path, runs: Iterable[PendingRun], rules: Rules, *, tries: int = 0) -> Task:
+def new_task(cache: Path, runs: Iterable[PendingRun], *, tries: int = 0) -> Task:
     """A task with a name of its own."""
-    return Task(cache.absolute(), secrets.token_hex(6), tuple(runs), rules, tries, settings.given())
+    return Task(cache.absolute(), secrets.token_hex(6), tuple(runs), tries, settings.given())
