@@ -58,16 +58,16 @@ class Server:
         with urllib.request.urlopen(request, timeout=30):
             pass
 
-    def put(self, bucket: str, key: str, data: bytes) -> None:
-        """Write an object."""
+    def put(self, bucket: str, key: str, data: bytes, *, encoding: str = "") -> None:
+        """Write an object; Google's with a Content-Encoding, if it has one."""
         if self.folder is not None:
             path = self.folder / bucket / key
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
             return
         if self.scheme == "gs":
-            name = urllib.parse.quote(key, safe="")
-            self._request("POST", f"/upload/storage/v1/b/{bucket}/o?uploadType=media&name={name}", data)
+            name, encoded = urllib.parse.quote(key, safe=""), f"&contentEncoding={encoding}" if encoding else ""
+            self._request("POST", f"/upload/storage/v1/b/{bucket}/o?uploadType=media&name={name}{encoded}", data)
         else:
             self._request("PUT", f"/{bucket}/{urllib.parse.quote(key)}", data)
 

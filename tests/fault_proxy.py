@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,12 +19,18 @@ class Answer:
 
     Attributes:
         length: what its header says; that of the body, unless it is set. Then the connection ends after the body.
+        is_endless: nothing comes after the body, and the connection does not end either.
+        piece_bytes: so many bytes are sent at once.
+        before_piece: called before each piece.
     """
 
     status: int
     headers: dict[str, str]
     body: bytes
     length: int | None = None
+    is_endless: bool = False
+    piece_bytes: int = 1 << 16
+    before_piece: Callable[[], object] = int
 
 
 @dataclass
@@ -34,7 +41,9 @@ class Proxy:
         endpoint: its address.
         requests: path of each GET request, with the range if one was asked for.
         n_heads: number of HEAD requests, to which faults happen too.
-        n_bytes: bytes of the bodies that were passed on.
+        n_bytes: bytes of objects that were passed on.
+        on_bytes: called with that number after each piece.
+        ended: set when it ends.
         gives_ranges: whether it answers ranges itself.
         faults: for requests whose path matches a pattern, what is done to so many answers.
     """
@@ -43,6 +52,8 @@ class Proxy:
     requests: list[str] = field(default_factory=list)
     n_heads: int = 0
     n_bytes: int = 0
+    on_bytes: Callable[[int], object] = int
+    ended: threading.Event = field(default_factory=threading.Event)
     gives_ranges: bool = False
     faults: list[list[object]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -63,7 +74,15 @@ class Proxy:
 
     def fetched(self) -> list[str]:
         """The requests for objects."""
-        return [one for one in self.requests if "list-type" not in one]
+        return [one for one in self.requests if not _is_list(one)]
+
+
+_SENT_AHEAD = 1 << 16
+"""The system takes about so many bytes of an answer that nobody has read yet, as on a network."""
+
+
+def _is_list(path: str) -> bool:
+    return "list-type" in path or "/storage/v1/b/" in path
 
 
 @contextlib.contextmanager
@@ -99,10 +118,23 @@ def running(server: str) -> Iterator[Proxy]:
             if is_head:
                 return
             with contextlib.suppress(OSError):
-                self.wfile.write(answer.body)
-            proxy.n_bytes += len(answer.body)
+                self._send(answer)
+            if answer.is_endless:
+                proxy.ended.wait()
             if length != len(answer.body):
                 self.close_connection = True
+
+        def _send(self, answer: Answer) -> None:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AHEAD)
+            for begin in range(0, len(answer.body), answer.piece_bytes):
+                answer.before_piece()
+                piece = answer.body[begin : begin + answer.piece_bytes]
+                self.wfile.write(piece)
+                if _is_list(self.path):
+                    continue
+                with proxy.lock:
+                    proxy.n_bytes += len(piece)
+                    proxy.on_bytes(proxy.n_bytes)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -113,6 +145,7 @@ def running(server: str) -> Iterator[Proxy]:
         try:
             yield proxy
         finally:
+            proxy.ended.set()
             httpd.shutdown()
 
 
@@ -172,3 +205,20 @@ def login_page(answer: Answer) -> None:
     """A page that asks for a password, as proxies of hotels send it."""
     answer.status, answer.body = 200, b"<html><body>Please log in</body></html>"
     answer.headers = {"Content-Type": "text/html"}
+
+
+def stall(answer: Answer) -> None:
+    """Half of the bytes come, then nothing more, and the connection stays."""
+    cut(answer)
+    answer.is_endless = True
+
+
+def trickle(answer: Answer) -> None:
+    """Each hundred bytes come a little later."""
+    answer.piece_bytes = 100
+    answer.before_piece = lambda: threading.Event().wait(0.001)
+
+
+def stranger(answer: Answer) -> None:
+    """As many bytes, but without the headers of a store: somebody else has answered."""
+    answer.body, answer.headers = b" " * len(answer.body), {"Content-Type": "text/html"}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from magnet_arrow._text import as_size
 from magnet_arrow.checks.json_diff import Comparison, n_values, n_values_of_text
 from magnet_arrow.errors import CacheDamagedError, CacheError, Where
 from magnet_arrow.helm.declared_types import ListOf, Object, Shape, file_shape
@@ -20,7 +21,7 @@ from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.query.stored_tables import StoredTables
 from magnet_arrow.restore.run_files import RebuiltFile, RunFiles
 from magnet_arrow.sources import filesystem
-from magnet_arrow.sources.file import FileStamp, Fingerprint, codec_of, plain_name
+from magnet_arrow.sources.file import FileStamp, Fingerprint, codec_of, max_unpacked_bytes, plain_name
 from magnet_arrow.storage.manifest import Manifest
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
@@ -198,9 +199,12 @@ def _read(path: Path) -> bytes:
     codec = codec_of(data)
     if codec is None:
         return data
+    most = max_unpacked_bytes(len(data))
     with pa.CompressedInputStream(pa.BufferReader(data), codec) as file:
-        plain: bytes = file.read()
-        return plain
+        plain: bytes = file.read(most + 1)
+    if len(plain) > most:
+        raise ValueError(f"it unpacks to more than {as_size(most)}")
+    return plain
 
 
 def _closed(data: bytes) -> bytes:

@@ -181,7 +181,9 @@ class _Work:
         content = self._contents.get(run.key, "")
         why = rejected_of(where_of(place), place.path, error)
         strict = isinstance(error, StrictError)
-        bad = self._unread if isinstance(error, SystemReadError) else self._rejected
+        # What the system or a changing folder is at fault for says nothing of the state that would be remembered.
+        is_passing = isinstance(error, SystemReadError) or stamps_of(place) != run.stamps
+        bad = self._unread if is_passing else self._rejected
         bad.append(RejectedRun(run.source, place.suite, place.folder, run.stamps, why, content, strict))
         self._counter.end(bool(place.folder), 1)
 

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from magnet_arrow._text import as_size
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.stamps import FileStamp as FileStamp
 from magnet_arrow.sources.stamps import Fingerprint as Fingerprint
+from magnet_arrow.sources.stamps import max_unpacked_bytes as max_unpacked_bytes
 
 
 class SystemReadError(BadFileError):
@@ -199,6 +201,7 @@ class SourceFile:
         self.size_bytes = status.st_size
         self._descriptor = descriptor
         self._stream: pa.NativeFile | None = None
+        self._left_to_unpack = max_unpacked_bytes(status.st_size)
         try:
             codec = _CODECS[suffix] or _codec_of_file(descriptor)
         except OSError as error:
@@ -235,10 +238,15 @@ class SourceFile:
         return filled
 
     def _read(self, buffer: memoryview) -> int:
-        if self._stream is not None:
-            count: int = self._stream.readinto(buffer)
-            return count
-        return read_into(self._descriptor, buffer)
+        if self._stream is None:
+            return read_into(self._descriptor, buffer)
+        count: int = self._stream.readinto(buffer)
+        self._left_to_unpack -= count
+        if self._left_to_unpack < 0:
+            most = as_size(max_unpacked_bytes(self.size_bytes))
+            found = f"{as_size(self.size_bytes)} that unpack to more"
+            raise self._error(f"at most {most} unpacked", found, "If it is no gzip bomb, unpack it first.")
+        return count
 
     def skip(self, count: int) -> None:
         """Skip bytes from where the last read ended."""

@@ -22,3 +22,12 @@ class FileStamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 Fingerprint = tuple[FileStamp, ...]
 """Stamps of a run's files, sorted by name. Inodes are left out: a copied dump keeps its cache."""
+
+_MAX_RATIO = 400
+"""Files of real dumps are at most 80 (gzip) and 130 (zstd -19) times as large unpacked; repeated text, 1,000 times."""
+_ALWAYS_ALLOWED_BYTES = 64 << 20
+
+
+def max_unpacked_bytes(packed_bytes: int) -> int:
+    """How many bytes a file of this size may unpack to; what unpacks to more is there to fill memory or disk."""
+    return max(_ALWAYS_ALLOWED_BYTES, _MAX_RATIO * packed_bytes)

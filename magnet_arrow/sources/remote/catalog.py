@@ -8,10 +8,12 @@ import errno
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from magnet_arrow.sources.remote import objects, settings
+from magnet_arrow.errors import RemoteError
+from magnet_arrow.sources.remote import objects, settings, stores
 from magnet_arrow.sources.remote.fetching import Ahead, ReplacedError, fetch
 from magnet_arrow.sources.remote.listing import Listing
 from magnet_arrow.sources.remote.spool import Spool
@@ -38,7 +40,7 @@ class Catalog:
             RemoteError: the store refused, or did not answer.
         """
         address = address_of(url)
-        listing = Listing.of(url, objects.list_objects(self._stores, address))
+        listing = self._list(url)
         if listing.is_empty and address.key:
             listing = Listing(url, objects.head(self._stores, address))
         with self._lock:
@@ -47,6 +49,17 @@ class Catalog:
             self._forgotten = {root for root in self._forgotten if not f"{root}/".startswith(f"{url}/")}
             self._listings[url] = listing
         return listing
+
+    def _list(self, url: str) -> Listing:
+        attempt = 1
+        while True:
+            try:
+                return Listing.of(url, objects.list_objects(self._stores, address_of(url)))
+            except objects.CutListError as error:
+                if attempt >= settings.current().n_attempts:
+                    raise RemoteError.of(url, "no list of objects came to its end", attempts=attempt) from error
+                time.sleep(stores.pause_s(attempt))
+                attempt += 1
 
     def forget(self) -> None:
         """Forget all listings: each folder is listed again when something of it is asked for."""
@@ -144,8 +157,8 @@ class Catalog:
             try:
                 return self._copy(url, found, () if is_last else self._ahead)
             except ReplacedError:
-                if is_last:
-                    raise not_there(url) from None
+                if is_last:  # a store that contradicts itself says nothing of the file
+                    raise RemoteError.of(url, "another object than the one that is listed", attempts=2) from None
                 self.look(url.rpartition("/")[0])
         raise AssertionError
 

@@ -7,51 +7,41 @@ import asyncio
 import hashlib
 import os
 import re
-import threading
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future
-from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
+from magnet_arrow._text import as_size
 from magnet_arrow.errors import MagnetError, RemoteError
-from magnet_arrow.sources.remote import settings, stores
+from magnet_arrow.sources.remote import event_loop, settings, stores
 from magnet_arrow.sources.remote.spool import Copy, Spool, write_all
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import Address, address_of
-from magnet_arrow.sources.stamps import FileStamp
+from magnet_arrow.sources.stamps import FileStamp, max_unpacked_bytes
 
 _SMALL_BYTES = 1 << 20
 """An object below this size is written at once, a larger one as it comes."""
 _PROGRESS_BYTES = 8 << 20
 """After an attempt that came this much further than any before, attempts are counted from one again."""
+_GZIP = b"\x1f\x8b"
 _MD5 = re.compile(r"(?:^|\d+ )([0-9a-f]{32})(?: packed)?")
-T = TypeVar("T")
 
 
 class ReplacedError(Exception):
     """The object is not the one that was listed: it was replaced or removed since."""
 
 
-class _OtherBytesError(Exception):
+class _OtherAnswerError(Exception):
+    """What a store is about to send is not what was listed."""
+
+
+class _OtherBytesError(_OtherAnswerError):
     """What came is not what was listed."""
-
-
-@cache
-def _loop() -> asyncio.AbstractEventLoop:
-    """The event loop of this process, in a thread of its own."""
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="magnet_arrow fetches", daemon=True).start()
-    return loop
-
-
-def _start(work: Coroutine[Any, Any, T]) -> "Future[T]":
-    """Begin some work in the event loop, with the settings that hold for the caller: asyncio copies its context."""
-    return asyncio.run_coroutine_threadsafe(work, _loop())
 
 
 def fetch(known: Stores, url: str, stamp: FileStamp, copy: Copy) -> None:
     """Fetch one object, and wait for it; see `_Fetch`."""
-    _start(_Fetch(known, url, stamp, copy).run()).result()
+    event_loop.wait_for(_Fetch(known, url, stamp, copy).run())
 
 
 class Ahead:
@@ -61,7 +51,7 @@ class Ahead:
         self._known, self.spool = known, spool
         self._names = spool.names()
         self._futures: dict[tuple[str, FileStamp], Future[None]] = {one: Future() for one in wanted}
-        self._tasks = _start(self._begin(connections)).result()
+        self._tasks = event_loop.wait_for(self._begin(connections))
 
     async def _begin(self, connections: int) -> list[asyncio.Task[None]]:
         waiting = iter(list(self._futures.items()))
@@ -100,7 +90,7 @@ class Ahead:
 
     def close(self) -> None:
         """Stop, and return when nothing more is written; what was begun stays in the spool."""
-        _start(self._stop()).result()
+        event_loop.wait_for(self._stop())
 
     async def _stop(self) -> None:
         for task in self._tasks:
@@ -133,7 +123,7 @@ class _Fetch:
             OSError: the copy could not be written.
         """
         attempt, furthest = 1, self._copy.begun_bytes
-        is_small = self._stamp.size_bytes < _SMALL_BYTES and not furthest
+        is_small = self._copy.size_bytes is not None and self._copy.size_bytes < _SMALL_BYTES and not furthest
         while True:
             try:
                 await (self._fetch_at_once() if is_small else self._fetch_rest())
@@ -149,14 +139,17 @@ class _Fetch:
     async def _asked_pause_s(self, error: Exception) -> float | None:
         if not stores.is_busy(error) or self._is_signed:
             return None
-        return await asyncio.to_thread(stores.ask_for_pause, self._address)
+        return await event_loop.in_thread(stores.ask_for_pause, self._address)
 
     def _raise_unless_passing(self, error: Exception, attempt: int) -> None:
         """Raise the error for a failed attempt, unless another one may do better."""
-        if isinstance(error, OSError | MagnetError | ReplacedError):
+        if isinstance(error, MagnetError | ReplacedError):
             raise error
+        if isinstance(error, OSError):
+            raise OSError(error.errno, f"{error.strerror} (its copy goes to {os.path.dirname(self._copy.path)})")
         if isinstance(error, _OtherBytesError):
             self._copy.discard_begun()  # it may be at fault
+        if isinstance(error, _OtherAnswerError):
             if attempt >= self._n_attempts:
                 raise RemoteError.of(self._url, str(error), attempts=attempt)
             return
@@ -190,10 +183,21 @@ class _Fetch:
         if size < self._stamp.size_bytes or not begun:
             os.lseek(descriptor, size, os.SEEK_SET)
             async for chunk in self._chunks(begun):
+                size += len(chunk)
+                self._require_room(size)
                 digest.update(chunk)
                 write_all(descriptor, memoryview(chunk))
-                size += len(chunk)
-        self._check(size, digest.hexdigest())
+        self._check(size, digest.hexdigest(), is_packed=_begin_of(descriptor) == _GZIP)
+
+    def _require_room(self, size_bytes: int) -> None:
+        """Refuse more bytes than the object can have: they would fill the disk."""
+        if self._copy.size_bytes is not None:
+            if size_bytes > self._copy.size_bytes:
+                raise _OtherBytesError(f"more bytes than the {self._copy.size_bytes} that were listed")
+        elif size_bytes > (most := max_unpacked_bytes(self._stamp.size_bytes)):
+            self._copy.discard_begun()
+            packed = as_size(self._stamp.size_bytes)
+            raise RemoteError.of(self._url, f"{packed} that unpack to more than {as_size(most)}")
 
     async def _chunks(self, begin: int) -> Any:
         answer = await self._ask(begin)
@@ -216,14 +220,25 @@ class _Fetch:
             if begin and "non-partial response" in str(error):
                 return None
             raise
-        if _is_other(self._address, self._stamp, answer.meta):
-            raise ReplacedError(self._url)
+        self._require_object(answer.meta)
         return answer
 
-    def _check(self, size_bytes: int, md5: str) -> None:
+    def _require_object(self, meta: Any) -> None:
+        """Require that an answer is the object that was listed, before its bytes are read."""
+        if _is_other(self._address, self._stamp, meta):
+            raise ReplacedError(self._url)
+        listed = self._copy.size_bytes
+        if listed is not None and meta["size"] != listed:
+            raise _OtherAnswerError(f"{meta['size']} bytes in place of the {listed} that were listed")
+        if not _tells_state(self._address, self._stamp, meta):
+            raise _OtherAnswerError("an answer that does not tell the object's state, as a login page")
+
+    def _check(self, size_bytes: int, md5: str, *, is_packed: bool = True) -> None:
         listed = self._copy.size_bytes
         if listed is None:
-            return
+            if not is_packed:  # size and MD5 are those of the packed bytes
+                return
+            listed = self._stamp.size_bytes
         if size_bytes != listed:
             raise _OtherBytesError(f"{size_bytes} bytes in place of the {listed} that were listed")
         if self._is_signed:
@@ -246,6 +261,18 @@ def _is_other(address: Address, stamp: FileStamp, meta: Any) -> bool:
         generation = stamp.tag.partition(" ")[0]
         return bool(meta["version"]) and generation.isdecimal() and meta["version"] != generation
     return bool(meta["e_tag"] and stamp.tag) and meta["e_tag"].strip('"') != stamp.tag
+
+
+def _tells_state(address: Address, stamp: FileStamp, meta: Any) -> bool:
+    """Whether an answer says which state of the object it is about, if the listing did."""
+    if address.scheme == "gs":
+        return bool(meta["version"]) or not stamp.tag.partition(" ")[0].isdecimal()
+    return bool(meta["e_tag"]) or not stamp.tag
+
+
+def _begin_of(descriptor: int) -> bytes:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, len(_GZIP))
 
 
 def _digest_begun(descriptor: int, digest: Any, size: int) -> int:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from magnet_arrow.errors import BadFileError, MagnetError, SourceNotFoundError
-from magnet_arrow.sources.remote import settings, stores
+from magnet_arrow.errors import BadFileError, MagnetError, RemoteError, SourceNotFoundError
+from magnet_arrow.sources.remote import event_loop, settings, stores
 from magnet_arrow.sources.remote.spool import PACKED
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import Address
@@ -27,9 +27,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _PAGE = 1000
 """Objects in a page: neither kind of store gives more."""
-_NAMES = "prefixes,items(name),nextPageToken"
-_FIELDS = "items(name,size,updated,generation,md5Hash,crc32c,contentEncoding),nextPageToken"
+_KIND = "storage#objects"
+_MAX_PAGE_BYTES = 32 << 20
+"""A thousand objects with the longest names are a quarter of this."""
+_NAMES = "kind,prefixes,items(name),nextPageToken"
+_FIELDS = "kind,items(name,size,updated,generation,md5Hash,crc32c,contentEncoding),nextPageToken"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class CutListError(RemoteError):
+    """A page of a listing did not come to its end. Obstore does not ask for it again, as it does otherwise."""
 
 
 def list_objects(known: Stores, address: Address) -> Iterator[FileStamp]:
@@ -37,7 +44,7 @@ def list_objects(known: Stores, address: Address) -> Iterator[FileStamp]:
 
     Raises:
         SourceNotFoundError: there is no such bucket.
-        RemoteError: the store refused, or did not answer.
+        RemoteError: the store refused, or did not answer. A `CutListError` may not come again.
         BadFileError: a key cannot be a path, and the store's listing ends there.
     """
     try:
@@ -74,10 +81,37 @@ def _pages(known: Stores, address: Address) -> Iterator[list[FileStamp]]:
     return _pages_of_obstore(known, address)
 
 
-def _pages_of_obstore(known: Stores, address: Address) -> Iterator[list[FileStamp]]:
+def _pages_of_obstore(known: Stores, address: Address, after: str = "") -> Iterator[list[FileStamp]]:
+    """The objects whose keys come after a given one.
+
+    To obstore, a web page in place of a list is an empty list: it would end a listing in the middle, and the other runs
+    would count as gone. So a listing that ends with a full page is asked for what comes after it.
+    """
     store, begin = known.of(address, retries=True), _begin(address)
-    for page in stores.package().list(store, prefix=address.key or None, chunk_size=_PAGE):
+    stream = stores.package().list(store, prefix=address.key or None, offset=after or None, chunk_size=_PAGE)
+    count, last = 0, after
+    while (page := event_loop.wait_for(_next_page(stream))) is not None:
+        if after and page[0]["path"] <= after:  # the store does not know how to begin in the middle
+            return
         yield [_of_obstore(one, one["path"][begin:], address.scheme) for one in page]
+        count += len(page)
+        last = max(last, *(one["path"] for one in page))
+    if count and count % _PAGE == 0:
+        yield from _pages_of_obstore(known, address, last)
+
+
+async def _next_page(stream: Any) -> Any:
+    return await anext(stream, None)
+
+
+def _answer(known: Stores, address: Address, question: str, *arguments: Any, **options: Any) -> Any:
+    """What a function of obstore says of a bucket."""
+    store = known.of(address, retries=True)
+
+    async def ask() -> Any:
+        return await getattr(stores.package(), f"{question}_async")(store, *arguments, **options)
+
+    return event_loop.wait_for(ask())
 
 
 def _begin(address: Address) -> int:
@@ -130,12 +164,19 @@ def _json(url: str) -> Any:
     while True:
         try:
             with urllib.request.urlopen(request, timeout=asked.timeout_s) as answer:
-                return json.load(answer)
+                return _page_of_google(answer.read(_MAX_PAGE_BYTES))
         except (OSError, ValueError, http.client.HTTPException) as error:
             if attempt >= asked.n_attempts or not stores.is_passing(error):
                 raise
             time.sleep(stores.pause_s(attempt, stores.retry_after_s(error)))
             attempt += 1
+
+
+def _page_of_google(text: bytes) -> Any:
+    page = json.loads(text)
+    if not (isinstance(page, dict) and page.get("kind") == _KIND):  # a proxy's own answer would be an empty folder
+        raise ValueError
+    return page
 
 
 def _said(address: Address, error: Exception) -> Exception:
@@ -149,13 +190,21 @@ def _said(address: Address, error: Exception) -> Exception:
             f"{address.url} cannot be listed to its end: a key below it is no path of a file ({text}).",
             hint="Name folders that hold no such key.",
         )
-    return error if isinstance(error, MagnetError) else stores.remote_error(address, error)
+    if isinstance(error, MagnetError):
+        return error
+    if isinstance(error, ValueError):
+        return RemoteError.of(
+            address.url, "an answer that is no list of objects", attempts=settings.current().n_attempts
+        )
+    if "list response body" in str(error):
+        return CutListError.of(address.url, "a list of objects that was cut off")
+    return stores.remote_error(address, error)
 
 
 def head(known: Stores, address: Address) -> FileStamp | None:
     """The object of a key; None if there is none."""
     try:
-        found = _asked(known, address, lambda: stores.package().head(known.of(address, retries=True), address.key))
+        found = _asked(known, address, lambda: _answer(known, address, "head", address.key))
     except FileNotFoundError:
         return None
     except Exception as error:
@@ -171,17 +220,15 @@ def is_folder(known: Stores, address: Address) -> bool:
 def first_bytes(known: Stores, address: Address, count: int) -> bytes | None:
     """The first bytes of an object; None if the store gives no ranges."""
     try:
-        return bytes(_asked(known, address, lambda: _range(known, address, count)))
+        return bytes(
+            _asked(known, address, lambda: _answer(known, address, "get_range", address.key, start=0, end=count))
+        )
     except FileNotFoundError:
         raise
     except Exception as error:
         if "non-partial response" in str(error):
             return None
         raise _said(address, error) from None
-
-
-def _range(known: Stores, address: Address, end: int) -> Any:
-    return stores.package().get_range(known.of(address, retries=True), address.key, start=0, end=end)
 
 
 def names(known: Stores, address: Address) -> tuple[list[str], list[str]]:
@@ -195,7 +242,7 @@ def names(known: Stores, address: Address) -> tuple[list[str], list[str]]:
 def _names(known: Stores, address: Address) -> tuple[list[str], list[str]]:
     if address.scheme == "gs" and not known.is_signed(address):
         return _names_of_google(address)
-    found = stores.package().list_with_delimiter(known.of(address, retries=True), address.key or None)
+    found = _answer(known, address, "list_with_delimiter", address.key or None)
     folders = [prefix.rpartition("/")[2] for prefix in found["common_prefixes"]]
     return folders, [one["path"].rpartition("/")[2] for one in found["objects"]]
 

@@ -35,6 +35,7 @@ _CREDENTIALS = {
 _CONNECT_S = 20.0
 _WITHOUT_END = timedelta(days=7)
 """Of a request as a whole, which may bring a large object."""
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 _FIRST_PAUSE_S, _MAX_PAUSE_S, _MAX_ASKED_S = 0.1, 10.0, 120.0
 _PASSING = frozenset({408, 429, *range(500, 600)})
 _STATUS = re.compile(r"non-2xx status code: (\d+) ?([A-Za-z -]*)")
@@ -233,9 +234,13 @@ def remote_error(address: Address, error: Exception, attempts: int = 1) -> Remot
         )
     text, _, cause = str(error).partition(_CAUSE)
     said = [*_REASON.findall(cause), text.rpartition(" - ")[2].strip() or type(error).__name__][0]
-    return RemoteError.of(
-        address.url, f"no answer ({said})", attempts=attempts, hint="Is the network up, and the endpoint right?"
-    )
+    return RemoteError.of(address.url, f"no answer ({said})", attempts=attempts, hint=_hint_without_answer())
+
+
+def _hint_without_answer() -> str:
+    named = [name for name in os.environ if name.lower() in _PROXIES and os.environ[name]]
+    proxy = f" Does {' or '.join(sorted(named))} name a proxy that works?" if named else ""
+    return f"Is the network up, and the endpoint right?{proxy}"
 
 
 def _hint(address: Address, status: int) -> str | None:

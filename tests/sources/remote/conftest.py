@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterator
 
 import buckets
+import fault_proxy
 import pytest
 from buckets import Server
+from fault_proxy import Proxy
 
+from magnet_arrow.sources.remote import stores
 from magnet_arrow.sources.remote.catalog import CATALOG
 
 
@@ -33,3 +36,19 @@ def server(
         monkeypatch.setenv(name, value)
     yield found
     CATALOG.forget()
+
+
+@pytest.fixture
+def proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy in front of the server, which the environment names."""
+    monkeypatch.setattr(stores, "_FIRST_PAUSE_S", 0.0)
+    with fault_proxy.running(server.endpoint) as running:
+        for name in server.environment:
+            monkeypatch.setenv(name, running.endpoint)
+        yield running
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that sends nothing for 0.3 seconds counts as one that does not answer."""
+    monkeypatch.setenv("MAGNET_ARROW_TIMEOUT", "0.3")

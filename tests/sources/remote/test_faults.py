@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import fault_proxy
@@ -25,15 +24,6 @@ from magnet_arrow.sources.stamps import FileStamp
 
 pytest.importorskip("obstore")
 SOME = r"/stats\.json"
-
-
-@pytest.fixture
-def proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """A proxy in front of the server, which the environment names."""
-    monkeypatch.setattr(stores, "_FIRST_PAUSE_S", 0.0)
-    with fault_proxy.running(server.endpoint) as running:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", running.endpoint)
-        yield running
 
 
 QUICK = {"503": status(503), "cut": fault_proxy.cut, "corrupt": fault_proxy.corrupt}
@@ -60,16 +50,56 @@ def test_what_passes_is_asked_for_again(
     assert verify(url, tmp_path / "cache").is_equal
 
 
+def test_a_store_that_stops_sending_is_asked_again(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path, impatient: None
+) -> None:
+    url = filled(server, outputs)
+    proxy.spoil(f"a:x=1{SOME}", fault_proxy.stall, 1)
+    assert ingest(url, tmp_path / "cache").runs == 3
+    proxy.spoil("list-type", fault_proxy.stall, 1)
+    assert ingest(url, tmp_path / "cache").skipped == 3
+
+
+@pytest.mark.slow
+def test_a_store_that_stops_sending_every_time_is_not_waited_for_without_end(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path, impatient: None
+) -> None:
+    url = filled(server, outputs)
+    proxy.spoil(f"a:x=1{SOME}", fault_proxy.stall)
+    report = ingest(url, tmp_path / "cache")
+    [rejected] = report.rejected
+    assert (report.runs, rejected.run) == (2, "made/a:x=1")
+    assert "no answer" in (rejected.found or "")
+    assert "after 5 attempts" in (rejected.found or "")
+    proxy.faults.clear()
+    assert ingest(url, tmp_path / "cache").runs == 1
+    proxy.spoil("list-type", fault_proxy.stall)
+    with pytest.raises(RemoteError, match="cannot be read: no list of objects came to its end after 5 attempts"):
+        ingest(url, tmp_path / "cache")
+
+
+@pytest.mark.slow
+def test_a_slow_store_is_waited_for(server: Server, proxy: Proxy, outputs: Path, tmp_path: Path) -> None:
+    url = filled(server, outputs)
+    proxy.spoil("", fault_proxy.trickle)
+    report = ingest(url, tmp_path / "cache")
+    assert (report.runs, len(proxy.fetched())) == (3, 12)
+
+
 @pytest.mark.parametrize(
     ("fault", "found", "attempts"),
     [
         pytest.param(status(403), "403 Forbidden", 1, id="403"),
         pytest.param(status(400), "400 Bad Request", 1, id="400", marks=pytest.mark.slow),
+        pytest.param(status(429), "429 Too Many Requests after 5 attempts", 5, id="429", marks=pytest.mark.slow),
         pytest.param(status(500), "500 Internal Server Error after 5 attempts", 5, id="500", marks=pytest.mark.slow),
         pytest.param(status(503), "503 Service Unavailable after 5 attempts", 5, id="503"),
         pytest.param(fault_proxy.corrupt, "other bytes than those listed", 5, id="corrupt"),
         pytest.param(fault_proxy.shorter, "bytes in place of the", 5, id="shorter", marks=pytest.mark.slow),
+        pytest.param(fault_proxy.cut, "no answer", 5, id="cut", marks=pytest.mark.slow),
+        pytest.param(fault_proxy.longer, "bytes in place of the", 5, id="longer", marks=pytest.mark.slow),
         pytest.param(fault_proxy.login_page, "39 bytes in place of the", 5, id="login"),
+        pytest.param(fault_proxy.stranger, "does not tell the object's state", 5, id="stranger"),
     ],
 )
 def test_what_stays_rejects_the_run_and_no_other(
@@ -112,8 +142,10 @@ def test_a_large_object_is_not_asked_for_without_end(
     assert (report.runs, [one.run for one in report.rejected]) == (2, [f"{bad.parent.name}/{bad.name}"])
 
 
+@pytest.mark.parametrize("code", [503, pytest.param(429, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("asked", "min_s"), [({"Retry-After": "7"}, 7.0), ({}, 0.0)])
 def test_a_busy_store_says_how_long_to_wait(
+    code: int,
     asked: dict[str, str],
     min_s: float,
     server: Server,
@@ -129,7 +161,7 @@ def test_a_busy_store_says_how_long_to_wait(
 
     monkeypatch.setattr(fetching, "_pause", pause)
     url = filled(server, outputs)
-    proxy.spoil(f"a:x=1{SOME}", status(503, **asked), 2)  # to the request, and to the question how long to wait
+    proxy.spoil(f"a:x=1{SOME}", status(code, **asked), 2)  # to the request, and to the question how long to wait
     assert ingest(url, tmp_path / "cache", workers=1).runs == 3
     assert paused
     assert max(paused) == min_s
@@ -182,7 +214,7 @@ def test_a_run_that_is_replaced_again_and_again_is_rejected(
     report = ingest(url, tmp_path / "cache")
     assert (report.runs, len(report.rejected)) == (0, 3)
     proxy.faults.clear()
-    assert ingest(url, tmp_path / "cache", retry=True).runs == 3
+    assert ingest(url, tmp_path / "cache").runs == 3
 
 
 def test_a_second_ingest_lists_and_fetches_nothing(server: Server, proxy: Proxy, outputs: Path, tmp_path: Path) -> None:
@@ -341,5 +373,6 @@ def test_a_full_disk_rejects_what_did_not_fit_and_the_next_ingest_reads_it(
     with monkeypatch.context() as patch:
         patch.setattr(Copy, "write", full)
         report = ingest(url, tmp_path / "cache")
-    assert (report.runs, {one.found for one in report.rejected}) == (0, {"No space left on device"})
+    found = f"No space left on device (its copy goes to {tmp_path / 'cache/fetched'})"
+    assert (report.runs, {one.found for one in report.rejected}) == (0, {found})
     assert ingest(url, tmp_path / "cache").runs == 3

@@ -28,6 +28,9 @@ def item(name: str, **others: str) -> dict[str, str]:
     return {"name": f"lite/runs/{name}", **known, **others}
 
 
+KIND = "storage#objects"
+
+
 class Google:
     """Answers in place of Google: a page, or an error, for each request."""
 
@@ -40,7 +43,7 @@ class Google:
         answer = next(self.answers)
         if isinstance(answer, Exception):
             raise answer
-        return io.BytesIO(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
+        return io.BytesIO(answer if isinstance(answer, bytes) else json.dumps({"kind": KIND} | answer).encode())
 
 
 def refusal(code: int, **headers: str) -> urllib.error.HTTPError:
