@@ -9,14 +9,24 @@ import multiprocessing
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from magnet_arrow._text import about, as_size
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 AFTER_S = 2.0
 """Nothing is shown before."""
 _EVERY_S = 0.2
 """A notebook's line is not written more often."""
+_SPEED_S, _SAMPLE_S = 20.0, 0.5
+"""The speed is that of so many last seconds, of which it is noted so often how much was done."""
+_BAR_WIDTH = 24
+"""Bar and figures fit a terminal of 80 columns."""
 
 P = TypeVar("P")
 
@@ -32,19 +42,21 @@ class Step:
         total: bytes, or what the text counts.
         text: what is behind the bar.
         of_bytes: whether bytes are counted, which are shown with their rate.
+        is_even: whether what is left will take as long as what is done, in proportion: then it is shown how long.
     """
 
     done: int
     total: int
     text: str
     of_bytes: bool = False
+    is_even: bool = True
 
 
 class View(Protocol):
     """Something that shows steps until it is closed, and then leaves nothing behind."""
 
-    def update(self, step: Step) -> None:
-        """Show a step."""
+    def update(self, step: Step, figures: str) -> None:
+        """Show a step, with how fast it goes and how long it takes."""
 
     def close(self) -> None:
         """Remove what is shown."""
@@ -81,17 +93,20 @@ _shown = threading.Lock()
 class _Delayed:
     """Makes a view when the first seconds are over."""
 
-    def __init__(self, make: Callable[[bool], View]) -> None:
+    def __init__(self, make: Callable[[], View]) -> None:
         self._make, self._begin = make, clock()
+        self._speed = _Speed(self._begin)
         self._view: View | None = None
 
     def update(self, step: Step) -> None:
+        now = clock()
+        self._speed.add(now, step.done)
         if self._view is None:
-            if clock() - self._begin < AFTER_S:
+            if now - self._begin < AFTER_S:
                 return
-            self._view = self._make(step.of_bytes)
+            self._view = self._make()
         with contextlib.suppress(OSError):  # a terminal that was closed is no reason to stop the work
-            self._view.update(step)
+            self._view.update(step, ", ".join(self._speed.figures(step)))
 
     def close(self) -> None:
         if self._view is not None:
@@ -99,7 +114,33 @@ class _Delayed:
                 self._view.close()
 
 
-def _view() -> Callable[[bool], View] | None:
+class _Speed:
+    """How fast something goes, by the last seconds: a rate since the beginning would hide that it has stalled."""
+
+    def __init__(self, begin: float) -> None:
+        self._before = deque([(begin, 0)])
+        self._now = begin
+
+    def add(self, now: float, done: int) -> None:
+        """So much is done now."""
+        self._now = now
+        if now - self._before[-1][0] >= _SAMPLE_S:
+            self._before.append((now, done))
+        while len(self._before) > 2 and now - self._before[1][0] >= _SPEED_S:
+            self._before.popleft()
+
+    def figures(self, step: Step) -> Iterator[str]:
+        """How much is done of what, how fast, and how long it still takes."""
+        begin, done = self._before[0]
+        per_s = max(0, step.done - done) / (self._now - begin) if self._now > begin else 0.0
+        if step.of_bytes:
+            yield f"{as_size(step.done)} of {as_size(step.total)}"
+            yield f"{as_size(round(per_s))}/s"
+        if per_s and step.is_even and step.done < step.total:
+            yield f"{about((step.total - step.done) / per_s)} left"
+
+
+def _view() -> Callable[[], View] | None:
     """What can show something here; None if nobody watches."""
     if multiprocessing.parent_process() is not None or threading.current_thread() is not threading.main_thread():
         return None
@@ -115,49 +156,54 @@ def _is_notebook() -> bool:
 
 
 class TerminalBar:
-    """A bar on stderr with a share, the time left, and of bytes their rate."""
+    """Two lines on stderr: a bar with figures, and what the text says."""
 
-    def __init__(self, of_bytes: bool) -> None:
-        from rich import progress as columns
+    def __init__(self) -> None:
         from rich.console import Console
+        from rich.live import Live
 
-        of_size = (columns.DownloadColumn(), columns.TransferSpeedColumn()) if of_bytes else ()
-        self._bar = columns.Progress(
-            columns.BarColumn(),
-            columns.TaskProgressColumn(),
-            *of_size,
-            columns.TimeRemainingColumn(),
-            columns.TextColumn("{task.fields[text]}", markup=False),
-            console=Console(stderr=True, highlight=False),
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=None, text="")
-        self._bar.start()
+        self._bar, self._below = "", ""
+        self._share = 0.0
+        console = Console(stderr=True, highlight=False)
+        self._live = Live(get_renderable=self._lines, console=console, refresh_per_second=10, transient=True)
+        self._live.start()
 
-    def update(self, step: Step) -> None:
+    def update(self, step: Step, figures: str) -> None:
         """Show a step."""
-        self._bar.update(self._task, completed=step.done, total=step.total, text=step.text)
+        self._share = _share(step)
+        self._bar, self._below = f"{self._share:4.0%}  {figures}", step.text
 
     def close(self) -> None:
         """Remove the bar, and show the cursor again."""
-        self._bar.stop()
+        self._live.stop()
+
+    def _lines(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        line = Table.grid()
+        bar = ProgressBar(1.0, self._share, width=_BAR_WIDTH)
+        line.add_row(bar, Text(self._bar, no_wrap=True, overflow="ellipsis"))
+        return Group(line, Text(self._below, no_wrap=True, overflow="ellipsis"))
 
 
 class NotebookLine:
     """A line below the cell. Unlike rich's bar it needs no ipywidgets."""
 
-    def __init__(self, of_bytes: bool) -> None:
+    def __init__(self) -> None:
         from IPython.display import display  # type: ignore[import-not-found]  # it is the notebook's own
 
         self._handle: Any = display({"text/plain": ""}, raw=True, display_id=True)
         self._next = 0.0
 
-    def update(self, step: Step) -> None:
+    def update(self, step: Step, figures: str) -> None:
         """Show a step."""
         if clock() >= self._next or step.done >= step.total:
             self._next = clock() + _EVERY_S
-            share = 100 * step.done // step.total if step.total else 0
-            self._write(f"{share:3} %  {step.text}")
+            share = int(100 * _share(step))
+            self._write("  ".join(filter(None, (f"{share:3} %", figures, step.text))))
 
     def close(self) -> None:
         """Empty the line."""
@@ -165,3 +211,7 @@ class NotebookLine:
 
     def _write(self, text: str) -> None:
         self._handle.update({"text/plain": text}, raw=True)
+
+
+def _share(step: Step) -> float:
+    return step.done / step.total if step.total else 0.0

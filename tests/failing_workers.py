@@ -21,8 +21,8 @@ def run_out_of_memory() -> None:
     raise MemoryError
 
 
-def _fail_at_the_bad_run(all_workers: int, fail: Callable[[], None]) -> None:
-    really_begin(all_workers)
+def _fail_at_the_bad_run(begin: tuple[Any, ...], fail: Callable[[], None]) -> None:
+    really_begin(*begin)
     really = Ingester.ingest_batch
 
     def ingest_batch(self: Ingester[Any], runs: Sequence[PendingRun]) -> list[PendingRun]:
@@ -33,13 +33,13 @@ def _fail_at_the_bad_run(all_workers: int, fail: Callable[[], None]) -> None:
     Ingester.ingest_batch = ingest_batch  # type: ignore[method-assign, assignment]
 
 
-def killed(all_workers: int) -> None:
-    _fail_at_the_bad_run(all_workers, die)
+def killed(*begin: Any) -> None:
+    _fail_at_the_bad_run(begin, die)
 
 
-def out_of_memory(all_workers: int) -> None:
-    _fail_at_the_bad_run(all_workers, run_out_of_memory)
+def out_of_memory(*begin: Any) -> None:
+    _fail_at_the_bad_run(begin, run_out_of_memory)
 
 
-def never_begun(_: int) -> None:
+def never_begun(*_: Any) -> None:
     die()

@@ -1,9 +1,11 @@
 """Progress is shown on a terminal and in a notebook, after two seconds, and leaves nothing behind."""
 
 import contextlib
+import dataclasses
 import io
 import itertools
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -23,7 +25,7 @@ SHOW_CURSOR, ERASE_LINE = "\x1b[?25h", "\x1b[2K"
 
 
 @contextlib.contextmanager
-def terminal() -> Iterator[list[str]]:
+def terminal(width: int = 120) -> Iterator[list[str]]:
     """A terminal as stderr; afterwards the list has what was written to it."""
     ours, theirs = pty.openpty()
     written: list[str] = []
@@ -37,7 +39,7 @@ def terminal() -> Iterator[list[str]]:
     reader = threading.Thread(target=read)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TERM", "xterm")
-        patch.setenv("COLUMNS", "120")
+        patch.setenv("COLUMNS", str(width))
         with os.fdopen(theirs, "w") as stderr:
             patch.setattr(sys, "stderr", stderr)
             reader.start()
@@ -148,6 +150,52 @@ def test_what_is_shown_of_each_report() -> None:
     progress = Progress(bytes_done=5, bytes_total=20, runs_done=3, runs_total=10, run="s/[/b]", rejected=1)
     assert step_of(progress) == Step(5, 20, "run 3 of 10, 1 rejected", of_bytes=True)
     assert _step_of(ExportProgress("stats", rows_done=1, rows_total=4)) == Step(1, 4, "stats")
+    of_bucket = dataclasses.replace(progress, bytes_fetched=2_000_000, waits_for="network")
+    assert step_of(of_bucket).text == "run 3 of 10, 1 rejected, 2 MB fetched, waiting for the network"
+    assert step_of(dataclasses.replace(of_bucket, waits_for="decoding")).text.endswith(", waiting for decoding")
+
+
+LONG = Step(
+    123_456_789_012,
+    999_888_777_666,
+    "run 12,345 of 20,000, 123 rejected, 240 GB fetched, waiting for the network",
+    True,
+)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_bar_and_what_is_below_it_fit_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock shows 0, then 5,000 seconds."""
+    monkeypatch.setattr(_progress, "clock", iter([0.0, 5_000.0]).__next__)
+    with terminal(width) as shown, watched(None, lambda step: step) as report:
+        assert report is not None
+        report(LONG)
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown[0]).split("\n")
+    figures = "12%  123 GB of 1 TB, 24.7 MB/s, 10 hours left"
+    [bar] = {line.strip() for line in lines if figures in line}
+    [text] = {line.strip() for line in lines if "run 12,345" in line}
+    assert (len(bar) <= 80, text) == (True, LONG.text)
+
+
+def test_speed_and_time_left_are_those_of_the_last_seconds() -> None:
+    speed = _progress._Speed(0.0)
+    found = []
+    for second in range(1, 61):  # 100 bytes a second, and after half a minute none
+        speed.add(float(second), 100 * min(second, 30))
+        found.append(list(speed.figures(Step(100 * min(second, 30), 6_000, "", of_bytes=True))))
+    assert found[9] == ["1 kB of 6 kB", "100 bytes/s", "50 seconds left"]
+    assert found[29] == ["3 kB of 6 kB", "100 bytes/s", "30 seconds left"]
+    assert found[39] == ["3 kB of 6 kB", "50 bytes/s", "60 seconds left"]
+    assert found[59] == ["3 kB of 6 kB", "0 bytes/s"]
+    assert list(speed.figures(Step(30, 60, "runs"))) == []
+
+
+def test_how_long_steps_of_uneven_length_take_is_not_said() -> None:
+    speed = _progress._Speed(0.0)
+    speed.add(10.0, 5)
+    assert list(speed.figures(Step(5, 10, ""))) == ["10 seconds left"]
+    assert list(speed.figures(Step(5, 10, "", is_even=False))) == []
+    assert list(speed.figures(Step(10, 10, ""))) == []
 
 
 @pytest.mark.usefixtures("slow")
@@ -173,5 +221,5 @@ def test_a_notebook_has_a_line_that_is_emptied(outputs: Path, cache: Path, monke
     monkeypatch.setitem(sys.modules, "IPython.display", shown)
     with terminal() as written:
         ingest(outputs, cache)
-    assert lines[-2:] == ["100 %  run 3 of 3", ""]
+    assert [re.sub(r"[0-9.]+ (kB|bytes)", "…", line) for line in lines[-2:]] == ["100 %  … of …, …/s  run 3 of 3", ""]
     assert written == [""]

@@ -146,7 +146,7 @@ def ingest(
         tables: names of tables to read, of runs and of suites; None for all. Files that none of these needs are neither
             fetched nor read, and a required file among them may be missing. `run_spec` is always read. A run that the
             cache has without one of these tables is read again, with all tables that it has.
-        progress: called now and then; if other processes read, when one has finished a task. None for a bar on a
+        progress: called now and then; if an executor reads, when it has finished a task. None for a bar on a
             terminal or a line in a notebook, if it takes more than two seconds; False for neither.
 
     Raises:

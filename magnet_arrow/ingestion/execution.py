@@ -16,7 +16,7 @@ from magnet_arrow.ingestion.parallel.settings import WorkerSettings
 from magnet_arrow.ingestion.parallel.shared_run import SharedRuns
 from magnet_arrow.ingestion.parallel.task import PendingRun, Task, TaskResult, new_task
 from magnet_arrow.ingestion.plan import Known, Plan, find_unchanged, make_plan
-from magnet_arrow.ingestion.progress import ProgressCounter
+from magnet_arrow.ingestion.progress import ProgressCounter, bytes_to_read
 from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.ingestion.rejection import not_read
 from magnet_arrow.ingestion.rules import Progress, Rules
@@ -146,7 +146,8 @@ class Ingestion:
         )
         self.done.pruned = sum(not key.endswith("/") for key in pruned)  # of runs; the key of a suite ends in a slash
         n_runs = sum(bool(run.place.folder) for run in plan.pending)
-        self._counter = ProgressCounter(progress, sum(run.size_bytes for run in plan.pending), n_runs)
+        n_bytes = sum(bytes_to_read(run) for run in plan.pending)
+        self._counter = ProgressCounter(progress, n_bytes, n_runs)
         executor, divided = settings.executor_for(plan.pending, self._counter)
         try:
             with rate_measured(self._cache, plan.pending, self.done.rejected):

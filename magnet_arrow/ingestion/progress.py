@@ -1,10 +1,15 @@
 """How far an ingest is, reported to the caller's function."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 
-from magnet_arrow.ingestion.parallel.task import Task, TaskResult
-from magnet_arrow.ingestion.reading import where_of
-from magnet_arrow.ingestion.rules import Progress
+from magnet_arrow.ingestion.parallel.live_count import LiveCount
+from magnet_arrow.ingestion.parallel.task import PendingRun, Task, TaskResult
+from magnet_arrow.ingestion.reading import read_as_a_whole, where_of
+from magnet_arrow.ingestion.rules import Progress, WaitsFor
+from magnet_arrow.ingestion.waiting import Waiting
+from magnet_arrow.sources import filesystem
+from magnet_arrow.sources.file import plain_name
 
 
 class ProgressCounter:
@@ -16,6 +21,7 @@ class ProgressCounter:
         n_runs: runs to read.
 
     Attributes:
+        live: how far other processes are with tasks that have not ended.
         stopped_by: what the caller's function raised, which is no fault of a run.
     """
 
@@ -23,6 +29,9 @@ class ProgressCounter:
         self._report_to, self._n_bytes, self._n_runs = report, n_bytes, n_runs
         self._bytes = self._runs = self._rejected = 0
         self._run = ""
+        self._fetched = -filesystem.fetched_bytes()
+        self._waiting = Waiting()
+        self.live: Sequence[LiveCount] = ()
         self.stopped_by: Exception | None = None
 
     def begin(self, run: str) -> None:
@@ -32,13 +41,13 @@ class ProgressCounter:
     def read(self, n_bytes: int) -> None:
         """So many more bytes have been read."""
         self._bytes += n_bytes
-        self._report()
+        self.report()
 
     def end(self, n_runs: int, n_rejected: int = 0) -> None:
         """So many more runs are done, and so many of them were rejected."""
         self._runs += n_runs
         self._rejected += n_rejected
-        self._report()
+        self.report()
 
     def end_task(self, task: Task, result: TaskResult) -> TaskResult:
         """Another process has ended a task: count all of it at once, and give back its result.
@@ -49,19 +58,64 @@ class ProgressCounter:
         done = [run for run in task.runs if run.key not in left]
         if done:
             self._run = where_of(done[-1].place)
-            self._bytes += sum(run.size_bytes for run in done)
+            self._bytes += sum(bytes_to_read(run) for run in done)
             if task.is_part:
-                self._report()
+                self.report()
             else:
                 self.end(sum(bool(run.place.folder) for run in done), result.n_rejected)
         return result
 
-    def _report(self) -> None:
+    def drop(self, live: LiveCount) -> None:
+        """A task of another process has ended, and no longer counts as live; of its bytes the fetched ones stay."""
+        self._fetched += live.read().bytes_fetched
+        live.clear()
+
+    def tick(self) -> None:
+        """Report while something is waited for. What the caller's function raises is raised by the next report."""
+        with contextlib.suppress(Exception):
+            self.report()
+
+    def report(self) -> None:
+        """Report the counts, if somebody wants to know.
+
+        Raises:
+            Exception: what the caller's function raised, now or before.
+        """
+        if self.stopped_by is not None:
+            raise self.stopped_by
         if self._report_to is not None:
-            done = min(self._bytes, self._n_bytes)  # what is read twice counts once
-            progress = Progress(done, self._n_bytes, self._runs, self._n_runs, self._run, self._rejected)
             try:
-                self._report_to(progress)
+                self._report_to(self._progress())
             except Exception as error:
                 self.stopped_by = error
                 raise
+
+    def _progress(self) -> Progress:
+        live = [one.read() for one in self.live]
+        n_bytes = self._bytes + sum(one.bytes_done for one in live)
+        fetched = self._fetched + filesystem.fetched_bytes() + sum(one.bytes_fetched for one in live)
+        return Progress(
+            min(n_bytes, self._n_bytes),  # what is read twice counts once
+            self._n_bytes,
+            self._runs + sum(one.runs_done for one in live),
+            self._n_runs,
+            self._run,
+            self._rejected + sum(one.rejected for one in live),
+            min(fetched, self._n_bytes),
+            self._waits_for(live, fetched - n_bytes) if fetched and n_bytes < self._n_bytes else "",
+        )
+
+    def _waits_for(self, live: Sequence[Progress], ahead_bytes: int) -> WaitsFor:
+        """What this process waits for; if others read, what half of them do."""
+        if not live:
+            return self._waiting.waits_for(filesystem.waited_s(), ahead_bytes)
+        waits = [one.waits_for for one in live if one.bytes_fetched]
+        often: tuple[WaitsFor, ...] = ("network", "decoding")
+        return next((one for one in often if waits.count(one) * 2 >= max(1, len(waits))), "")
+
+
+def bytes_to_read(run: PendingRun) -> int:
+    """Bytes of the files of a run, or of a share of them, that are certainly read."""
+    share = run.share
+    read = read_as_a_whole(run)
+    return sum(stamp.size_bytes for stamp in read if share is None or share.has(plain_name(stamp.name)))

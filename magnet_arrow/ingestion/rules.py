@@ -1,11 +1,12 @@
 """Plain values about an ingest: its rules, how a run is read, the sink, and the progress."""
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from magnet_arrow._progress import Step
+from magnet_arrow._text import as_size
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.records.row_group import Batch
 from magnet_arrow.schema.table_choice import Choice, needs
@@ -13,6 +14,7 @@ from magnet_arrow.sources.file import FileStamp, Fingerprint, plain_name
 from magnet_arrow.storage.manifest import RunEntry
 
 T_co = TypeVar("T_co", covariant=True)
+WaitsFor: TypeAlias = Literal["", "network", "decoding"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,9 @@ class Progress:
         runs_total: runs that there are to read.
         run: the run that is being read.
         rejected: runs rejected so far.
+        bytes_fetched: bytes fetched of buckets so far, and what an ingest that was stopped had fetched.
+        waits_for: what the last seconds were spent waiting for: `network`, if reading waited for it most of the time;
+            `decoding`, if what was fetched waits to be read; empty for neither, and for local files.
     """
 
     bytes_done: int
@@ -34,13 +39,23 @@ class Progress:
     runs_total: int
     run: str
     rejected: int
+    bytes_fetched: int = 0
+    waits_for: WaitsFor = ""
 
 
 def step_of(progress: Progress) -> Step:
     """What a bar shows of it."""
-    rejected = f", {progress.rejected:,} rejected" if progress.rejected else ""
-    runs = f"run {progress.runs_done:,} of {progress.runs_total:,}{rejected}"
-    return Step(progress.bytes_done, progress.bytes_total, runs, of_bytes=True)
+    texts = [f"run {progress.runs_done:,} of {progress.runs_total:,}"]
+    if progress.rejected:
+        texts.append(f"{progress.rejected:,} rejected")
+    if progress.bytes_fetched:
+        texts.append(f"{as_size(progress.bytes_fetched)} fetched")
+    if progress.waits_for:
+        texts.append(_WAITING[progress.waits_for])
+    return Step(progress.bytes_done, progress.bytes_total, ", ".join(texts), of_bytes=True)
+
+
+_WAITING = {"network": "waiting for the network", "decoding": "waiting for decoding"}
 
 
 class Sink(Protocol[T_co]):

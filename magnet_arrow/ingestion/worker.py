@@ -45,10 +45,15 @@ def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer 
     require_threads()
     for run in task.runs:
         filesystem.know(run.place.path, run.stamps)
-    work = _Work(task, ProgressCounter() if counter is None else counter, Buffer() if buffer is None else buffer)
+    counter = ProgressCounter() if counter is None else counter
+    work = _Work(task, counter, Buffer() if buffer is None else buffer)
     wanted = [(run.place.path, _wanted(run)) for run in task.runs]
     try:
-        with settings.using(task.remote), filesystem.fetching_ahead(task.cache / FETCHED, wanted):
+        with (
+            settings.using(task.remote),
+            filesystem.telling_while_waiting(counter.tick),
+            filesystem.fetching_ahead(task.cache / FETCHED, wanted),
+        ):
             work.ingest_all()
         return work.finish()
     except BaseException:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from msgspec import structs
 
+from magnet_arrow.sources.remote.meter import METER
 from magnet_arrow.sources.remote.spool import PACKED, Spool
 from magnet_arrow.sources.remote.urls import as_path as as_path
 from magnet_arrow.sources.remote.urls import is_remote as is_remote
@@ -249,6 +250,7 @@ def fetching_ahead(copies: Path | None, wanted: Iterable[tuple[AnyPath, Iterable
         if copies is None:
             temporary = tempfile.TemporaryDirectory(prefix="magnet-arrow-", ignore_cleanup_errors=True)
             copies = Path(stack.enter_context(temporary))
+        METER.fetched_bytes += Spool(copies).bytes_of(files)
         stack.enter_context(_catalog().fetching_ahead(copies, files, _fetching_processes()))
         yield
 
@@ -259,6 +261,21 @@ def _urls(wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]]) -> Iterator[tup
             for stamp in stamps:  # those of a suite have the path below it for their name; a file is opened by its own
                 named = structs.replace(stamp, name=os.path.basename(stamp.name))
                 yield f"{os.fspath(folder)}/{stamp.name}", named
+
+
+def fetched_bytes() -> int:
+    """How much this process has fetched of buckets, or has found fetched."""
+    return METER.fetched_bytes
+
+
+def waited_s() -> float:
+    """How long this process has waited for files that are fetched ahead."""
+    return METER.waited_s
+
+
+def telling_while_waiting(tell: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
+    """Within the context, a function is called now and then while a file that is fetched ahead is waited for."""
+    return METER.telling(tell)
 
 
 def discard_copies(copies: Path, folder: AnyPath, files: Iterable[FileStamp]) -> None:

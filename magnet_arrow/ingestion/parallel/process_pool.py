@@ -22,8 +22,9 @@ from typing import Any, TypeVar
 from magnet_arrow._no_pandas import hide_pandas
 from magnet_arrow.errors import CacheError, WorkersLostError
 from magnet_arrow.ingestion.parallel.executors import Failed, failed
+from magnet_arrow.ingestion.parallel.live_count import LiveCount
 from magnet_arrow.ingestion.parallel.task import Task, TaskResult
-from magnet_arrow.ingestion.progress import ProgressCounter
+from magnet_arrow.ingestion.progress import ProgressCounter, bytes_to_read
 from magnet_arrow.ingestion.worker import run_task
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.remote import settings
@@ -33,6 +34,8 @@ from magnet_arrow.storage.maintenance import vacuum
 T = TypeVar("T")
 R = TypeVar("R")
 
+_REPORT_EVERY_S = 0.25
+"""While processes are at work, how far they are is reported."""
 _MAX_FALSE_STARTS = 3
 """So many processes in a row may die before they have begun a task."""
 
@@ -44,6 +47,7 @@ class ProcessPool:
         self._counter = counter
         self._ended: queue.SimpleQueue[_Process] = queue.SimpleQueue()
         self._processes = [_Process(workers, self._ended.put) for _ in range(workers)]
+        counter.live = [process.live for process in self._processes]
 
     @property
     def has_room(self) -> bool:
@@ -67,14 +71,22 @@ class ProcessPool:
             WorkersLostError: several processes in a row died before they had begun.
         """
         while True:
-            process = self._ended.get()
+            process = self._next_ended()
             task, result = process.end()
+            self._counter.drop(process.live)
             if result is None:  # it died before it had begun
                 process.begin(task)
             elif isinstance(result, TaskResult):
                 return task, self._counter.end_task(task, result)
             else:
                 return task, result
+
+    def _next_ended(self) -> "_Process":
+        while True:
+            try:
+                return self._ended.get(timeout=_REPORT_EVERY_S)
+            except queue.Empty:
+                self._counter.report()
 
     def close(self) -> None:
         """End the processes, which have nothing to do, and wait for them."""
@@ -99,6 +111,7 @@ class _Process:
         self._ready: Future[None] = Future()
         self._future: Future[TaskResult] = Future()
         self._false_starts = 0
+        self.live = LiveCount()
         self.task: Task | None = None
 
     def begin(self, task: Task) -> None:
@@ -113,9 +126,9 @@ class _Process:
     def _submit(self, task: Task) -> None:
         if self._executor is None:
             self._context = _Context()
-            self._executor = _executor(1, self._context, self._workers)
+            self._executor = _executor(1, self._context, self._workers, self.live)
             self._ready = self._executor.submit(_ready)
-        self._future = self._executor.submit(run_task, task)
+        self._future = self._executor.submit(_run_task, task)
 
     def end(self) -> tuple[Task, TaskResult | Failed | None]:
         """The task that has ended, and its result; None if it was not begun."""
@@ -254,14 +267,21 @@ def _without_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _executor(workers: int, context: "_Context", all_workers: int) -> ProcessPoolExecutor:
+def _executor(
+    workers: int, context: "_Context", all_workers: int, live: LiveCount | None = None
+) -> ProcessPoolExecutor:
     """Some worker processes, beside others that have the same caller."""
-    return ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin_worker, initargs=(all_workers, settings.given())
-    )
+    begin = (all_workers, settings.given(), live)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=begin)
 
 
-def _begin_worker(all_workers: int, remote: RemoteSettings | None) -> None:
+_live: LiveCount | None = None
+"""Where this process, if it is a worker, tells how far it is."""
+
+
+def _begin_worker(all_workers: int, remote: RemoteSettings | None, live: LiveCount | None) -> None:
+    global _live
+    _live = live
     hide_pandas()
     settings.use(remote)
     filesystem.share_connections(all_workers)
@@ -275,6 +295,14 @@ def _end_with_caller() -> None:
     assert caller is not None
     connection.wait([caller.sentinel])
     os._exit(1)
+
+
+def _run_task(task: Task) -> TaskResult:
+    """Run a task, and tell the caller meanwhile how far it is."""
+    if _live is None:
+        return run_task(task)
+    n_bytes = sum(bytes_to_read(run) for run in task.runs)
+    return run_task(task, ProgressCounter(_live.tell, n_bytes, len(task.runs)))
 
 
 def _ready() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from magnet_arrow._text import as_size
 from magnet_arrow.errors import MagnetError, RemoteError
 from magnet_arrow.sources.remote import event_loop, settings, stores
+from magnet_arrow.sources.remote.meter import METER
 from magnet_arrow.sources.remote.spool import Copy, Spool, write_all
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import Address, address_of
@@ -83,7 +84,7 @@ class Ahead:
         if future is None:
             return False
         try:
-            future.result()
+            METER.wait_for(future)
         except CancelledError:
             return False
         return True

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from magnet_arrow.sources.remote.meter import METER
 from magnet_arrow.sources.stamps import FileStamp
 
 PACKED = " packed"
@@ -126,7 +127,8 @@ class Spool:
 
 
 def write_all(descriptor: int, data: memoryview) -> None:
-    """Write all bytes to a descriptor."""
+    """Write bytes that were fetched to a descriptor."""
+    METER.fetched_bytes += len(data)
     while data:
         data = data[os.write(descriptor, data) :]
 

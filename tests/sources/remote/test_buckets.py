@@ -12,6 +12,7 @@ import magnet_arrow
 from magnet_arrow import HelmOutputs, HelmRun, HelmRuns, HelmSuite, ingest, validate, verify
 from magnet_arrow.errors import MagnetWarning, NoRunsError, RemoteError, SettingError, SourceNotFoundError
 from magnet_arrow.helm.layout import Source
+from magnet_arrow.ingestion.rules import Progress
 from magnet_arrow.schema.registry import RUN_TABLES
 
 pytest.importorskip("obstore")
@@ -46,6 +47,19 @@ def test_a_bucket_gives_the_tables_of_the_same_folder(server: Server, demo_outpu
     found = verify(url, tmp_path / "url")
     assert (found.runs, found.is_equal) == (9, True)
     assert validate(url).is_clean
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_what_was_fetched_is_told_while_it_is_read(
+    workers: int, server: Server, demo_outputs: Path, tmp_path: Path
+) -> None:
+    told: list[Progress] = []
+    ingest(filled(server, demo_outputs), tmp_path / "cache", workers=workers, progress=told.append)
+    size = sum(file.stat().st_size for file in demo_outputs.glob("runs/**/*.json"))
+    assert (told[-1].bytes_fetched, told[-1].bytes_total, told[-1].bytes_done) == (size, size, size)
+    assert (told[-1].runs_done, told[-1].waits_for) == (9, "")
+    fetched = [one.bytes_fetched for one in told]
+    assert fetched == sorted(fetched)
 
 
 def test_objects_of_ours_are_made_of_urls(server: Server, demo_outputs: Path, tmp_path: Path) -> None:
