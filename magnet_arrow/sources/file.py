@@ -4,6 +4,7 @@ Files are read, never mapped: a file that is cut while it is mapped ends the pro
 regular files are opened, without waiting: a FIFO named `stats.json` would hang the process.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -155,6 +156,50 @@ def _codec_of_file(descriptor: int) -> str | None:
     return codec_of(begin)
 
 
+def _unpacked(descriptor: int, codec: str) -> pa.NativeFile:
+    """What a file unpacks to, from where it is read next; closing it does not close the file."""
+    raw = pa.PythonFile(os.fdopen(os.dup(descriptor), "rb"), "r")
+    return pa.CompressedInputStream(raw, codec)
+
+
+def _is_bomb(descriptor: int, codec: str, most: int) -> bool:
+    """Whether a file unpacks to more than so many bytes, if it says so itself; else it is seen while it is read.
+
+    To unpack it twice costs less than to look for values in a gigabyte of `[0,0,0,…`. What it says is not believed: the
+    end of one that is cut is any number.
+    """
+    if _declared_bytes(descriptor, codec) <= most:
+        return False
+    room = memoryview(bytearray(1 << 20))
+    with contextlib.suppress(OSError), _unpacked(descriptor, codec) as stream:
+        while most >= 0 and (count := stream.readinto(room)):
+            most -= count
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return most < 0
+
+
+def _declared_bytes(descriptor: int, codec: str) -> int:
+    """How many bytes a file says that it unpacks to; less or 0 if it does not say so, or in several parts."""
+    size = os.fstat(descriptor).st_size
+    if codec == "gzip":  # RFC 1952: modulo 4 GiB, at the end
+        return int.from_bytes(_bytes_at(descriptor, max(0, size - 4), 4), "little")
+    header = _bytes_at(descriptor, 4, 14)  # RFC 8878, 3.1.1.1
+    if not header:
+        return 0
+    is_single = header[0] >> 5 & 1
+    begin = 1 + (not is_single) + (0, 1, 2, 4)[header[0] & 3]
+    length = (is_single, 2, 4, 8)[header[0] >> 6]
+    return int.from_bytes(header[begin : begin + length], "little") + 256 * (length == 2)
+
+
+def _bytes_at(descriptor: int, begin: int, count: int) -> bytes:
+    os.lseek(descriptor, begin, os.SEEK_SET)
+    try:
+        return os.read(descriptor, count)
+    finally:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+
+
 def plain_name(name: str) -> str:
     """The name of a file without the ending that says how it is compressed."""
     for suffix in _CODECS:
@@ -201,15 +246,18 @@ class SourceFile:
         self.size_bytes = status.st_size
         self._descriptor = descriptor
         self._stream: pa.NativeFile | None = None
-        self._left_to_unpack = max_unpacked_bytes(status.st_size)
+        self._unpacked_bytes = 0
         try:
             codec = _CODECS[suffix] or _codec_of_file(descriptor)
+            is_bomb = codec is not None and _is_bomb(descriptor, codec, max_unpacked_bytes(self.size_bytes))
         except OSError as error:
             os.close(descriptor)
             raise read_error(self.where, error) from error
+        if is_bomb:
+            os.close(descriptor)
+            raise self._bomb_error()
         if codec:
-            raw = pa.PythonFile(os.fdopen(os.dup(descriptor), "rb"), "r")
-            self._stream = pa.CompressedInputStream(raw, codec)
+            self._stream = _unpacked(descriptor, codec)
 
     @property
     def is_compressed(self) -> bool:
@@ -241,12 +289,15 @@ class SourceFile:
         if self._stream is None:
             return read_into(self._descriptor, buffer)
         count: int = self._stream.readinto(buffer)
-        self._left_to_unpack -= count
-        if self._left_to_unpack < 0:
-            most = as_size(max_unpacked_bytes(self.size_bytes))
-            found = f"{as_size(self.size_bytes)} that unpack to more"
-            raise self._error(f"at most {most} unpacked", found, "If it is no gzip bomb, unpack it first.")
+        self._unpacked_bytes += count
+        if self._unpacked_bytes > max_unpacked_bytes(self.size_bytes):
+            raise self._bomb_error()
         return count
+
+    def _bomb_error(self) -> BadFileError:
+        expected = f"at most {as_size(max_unpacked_bytes(self.size_bytes))} unpacked"
+        found = f"{as_size(self.size_bytes)} that unpack to more"
+        return self._error(expected, found, "If it is no gzip bomb, unpack it first.")
 
     def skip(self, count: int) -> None:
         """Skip bytes from where the last read ended."""
