@@ -227,9 +227,8 @@ class Ingestion:
         left = {run.key for run in result.left}
         for task in ended:
             del self._open[task.name]
-            for run in task.runs:
-                if run.key not in left:
-                    filesystem.discard_copies(self._cache / FETCHED, run.place.path, run.stamps)
+        settled = [run for task in ended for run in task.runs if run.key not in left]
+        filesystem.discard_copies(self._cache / FETCHED, [(run.place.path, run.stamps) for run in settled])
         self._merge_due()
 
     def _apply(self, change: Transaction) -> Snapshot:

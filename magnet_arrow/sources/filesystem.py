@@ -278,10 +278,11 @@ def telling_while_waiting(tell: Callable[[], None]) -> contextlib.AbstractContex
     return METER.telling(tell)
 
 
-def discard_copies(copies: Path, folder: AnyPath, files: Iterable[FileStamp]) -> None:
-    """Remove the copies of files of a folder that were fetched ahead; of a local folder there are none."""
-    if is_remote(folder):
-        Spool(copies).remove_all(os.fspath(folder), files)
+def discard_copies(copies: Path, fetched: Iterable[tuple[AnyPath, Iterable[FileStamp]]]) -> None:
+    """Remove the copies of files that were fetched ahead; see `fetching_ahead` for the arguments."""
+    urls = list(_urls(fetched))
+    if urls:
+        Spool(copies).remove_all(urls)
 
 
 def copied_bytes(copies: Path, wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]]) -> int:

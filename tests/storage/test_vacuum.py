@@ -164,3 +164,15 @@ def test_ingests_vacuum_once_an_hour(tmp_path: Path, clock: list[float]) -> None
     clock[0] -= DAY_S  # a clock that is set back does not keep it from being removed
     assert has_vacuumed()
     assert orphan_files(tmp_path, read_manifest(tmp_path)) == []
+
+
+def test_copies_of_objects_of_buckets_go_after_a_day(tmp_path: Path, clock: list[float]) -> None:
+    commit_runs(tmp_path, {"a": [1]})
+    names = [f"{'0' * 16}{ending}" for ending in ("", ".part0", ".pack")]
+    for name in names:
+        (tmp_path / "fetched").mkdir(exist_ok=True)
+        (tmp_path / "fetched" / name).write_bytes(b"copy")
+        make_old(tmp_path / "fetched" / name, DAY_S - 1)
+    assert vacuum.vacuum(tmp_path) == Vacuumed()
+    clock[0] += 2
+    assert vacuum.vacuum(tmp_path) == Vacuumed(3, 12)

@@ -16,6 +16,7 @@ from magnet_arrow.errors import RemoteError
 from magnet_arrow.sources.remote import objects, settings, stores
 from magnet_arrow.sources.remote.fetching import Ahead, ReplacedError, fetch
 from magnet_arrow.sources.remote.listing import Listing
+from magnet_arrow.sources.remote.packs import Packs
 from magnet_arrow.sources.remote.spool import Spool
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import address_of
@@ -120,7 +121,7 @@ class Catalog:
             n_processes: how many processes share the connections.
         """
         connections = max(1, settings.current().connections // n_processes)
-        ahead = Ahead(self._stores, Spool(folder), wanted, connections)
+        ahead = Ahead(self._stores, Spool(folder, Packs(folder)), wanted, connections)
         self._ahead.append(ahead)
         try:
             yield

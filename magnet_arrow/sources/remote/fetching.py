@@ -15,13 +15,13 @@ from magnet_arrow._text import as_size
 from magnet_arrow.errors import MagnetError, RemoteError
 from magnet_arrow.sources.remote import event_loop, settings, stores
 from magnet_arrow.sources.remote.meter import METER
-from magnet_arrow.sources.remote.spool import Copy, Spool, write_all
+from magnet_arrow.sources.remote.packs import write_all
+from magnet_arrow.sources.remote.spool import Copy, Spool
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import Address, address_of
 from magnet_arrow.sources.stamps import FileStamp, max_unpacked_bytes
 
-_SMALL_BYTES = 1 << 20
-"""An object below this size is written at once, a larger one as it comes."""
+_CHUNK_BYTES = 1 << 20
 _PROGRESS_BYTES = 8 << 20
 """After an attempt that came this much further than any before, attempts are counted from one again."""
 _GZIP = b"\x1f\x8b"
@@ -50,7 +50,6 @@ class Ahead:
 
     def __init__(self, known: Stores, spool: Spool, wanted: Iterable[tuple[str, FileStamp]], connections: int) -> None:
         self._known, self.spool = known, spool
-        self._names = spool.names()
         self._futures: dict[tuple[str, FileStamp], Future[None]] = {one: Future() for one in wanted}
         self._tasks = event_loop.wait_for(self._begin(connections))
 
@@ -69,7 +68,7 @@ class Ahead:
 
     async def _fetch(self, url: str, stamp: FileStamp) -> None:
         copy = self.spool.copy_of(url, stamp)
-        if os.path.basename(copy.path) not in self._names or not copy.is_there:
+        if not copy.is_there:
             await _Fetch(self._known, url, stamp, copy).run()
 
     def wait(self, url: str, stamp: FileStamp) -> bool:
@@ -124,7 +123,7 @@ class _Fetch:
             OSError: the copy could not be written.
         """
         attempt, furthest = 1, self._copy.begun_bytes
-        is_small = self._copy.size_bytes is not None and self._copy.size_bytes < _SMALL_BYTES and not furthest
+        is_small = self._copy.is_small and not furthest
         while True:
             try:
                 await (self._fetch_at_once() if is_small else self._fetch_rest())
@@ -164,6 +163,7 @@ class _Fetch:
         data = await answer.bytes_async()
         self._check(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
         self._copy.write(data)
+        METER.fetched_bytes += len(data)
 
     async def _fetch_rest(self) -> None:
         descriptor = self._copy.begin()
@@ -188,6 +188,7 @@ class _Fetch:
                 self._require_room(size)
                 digest.update(chunk)
                 write_all(descriptor, memoryview(chunk))
+                METER.fetched_bytes += len(chunk)
         self._check(size, digest.hexdigest(), is_packed=_begin_of(descriptor) == _GZIP)
 
     def _require_room(self, size_bytes: int) -> None:
@@ -204,7 +205,7 @@ class _Fetch:
         answer = await self._ask(begin)
         if answer is None:  # the store gives no ranges
             raise _OtherBytesError("no part of it where a part was asked for")
-        async for chunk in answer.stream(min_chunk_size=_SMALL_BYTES):
+        async for chunk in answer.stream(min_chunk_size=_CHUNK_BYTES):
             yield chunk
 
     async def _ask(self, begin: int) -> Any:
@@ -280,7 +281,7 @@ def _digest_begun(descriptor: int, digest: Any, size: int) -> int:
     """Add the bytes that a copy has to its digest; how many there are."""
     done = 0
     while done < size:
-        data = os.read(descriptor, min(_SMALL_BYTES, size - done))
+        data = os.read(descriptor, min(_CHUNK_BYTES, size - done))
         if not data:
             break
         digest.update(data)

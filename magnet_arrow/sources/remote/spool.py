@@ -1,6 +1,6 @@
 """Copies of objects in a folder, complete or begun. The name of a copy says which object it is of, in which state.
 
-Several processes may write the same copy: each writes the same bytes to the same place.
+Small ones share files (`packs`). Several processes may write the same copy: each writes the same bytes.
 """
 
 import contextlib
@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from magnet_arrow.sources.remote.meter import METER
+from magnet_arrow.sources.remote.packs import Packs, as_file, discard, open_or_make, write_all
 from magnet_arrow.sources.stamps import FileStamp
 
 PACKED = " packed"
 """How the tag of an object ends that Google stores packed, and may send unpacked: its size says nothing then."""
+SMALL_BYTES = 1 << 20
+"""A copy below this size is written at once, a larger one as it comes."""
 _BINARY = getattr(os, "O_BINARY", 0)
 _BEGUN = ".part0"
 
@@ -30,6 +32,11 @@ class Copy:
 
     path: str
     size_bytes: int | None
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is written at once."""
+        return self.size_bytes is not None and self.size_bytes < SMALL_BYTES
 
     def open(self) -> int | None:
         """A descriptor, if it is there and complete."""
@@ -52,7 +59,7 @@ class Copy:
 
     def write(self, data: bytes) -> None:
         """Write all of it at once."""
-        descriptor = _open_to_write(self.path, os.O_WRONLY | os.O_TRUNC)
+        descriptor = open_or_make(self.path, os.O_WRONLY | os.O_TRUNC)
         try:
             write_all(descriptor, memoryview(data))
         finally:
@@ -60,7 +67,7 @@ class Copy:
 
     def begin(self) -> int:
         """A descriptor to write it to bit by bit; what was begun before is there."""
-        return _open_to_write(self.path + _BEGUN, os.O_RDWR)
+        return open_or_make(self.path + _BEGUN, os.O_RDWR)
 
     @property
     def begun_bytes(self) -> int:
@@ -85,28 +92,50 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class _PackedCopy(Copy):
+    """A copy in a pack."""
+
+    _packs: Packs
+
+    def open(self) -> int | None:
+        data = self._packs.read(os.path.basename(self.path))
+        return as_file(data) if data is not None and len(data) == self.size_bytes else None
+
+    @property
+    def is_there(self) -> bool:
+        return os.path.basename(self.path) in self._packs
+
+    def write(self, data: bytes) -> None:
+        self._packs.write(os.path.basename(self.path), data)
+
+    @property
+    def begun_bytes(self) -> int:
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
 class Spool:
-    """A folder of copies, made when the first one is written."""
+    """A folder of copies, made when the first one is written.
+
+    Attributes:
+        folder: the folder.
+        packs: those in it; None if each copy is to have a file of its own.
+    """
 
     folder: Path
+    packs: Packs | None = None
 
     def copy_of(self, url: str, stamp: FileStamp) -> Copy:
         """The copy of an object as it was listed, which may not be there."""
         state = f"{url}\n{stamp.size_bytes}\n{stamp.mtime_ns}\n{stamp.tag}".encode("utf-8", "surrogateescape")
-        name = hashlib.blake2b(state, digest_size=8).hexdigest()
-        return Copy(os.path.join(self.folder, name), None if stamp.tag.endswith(PACKED) else stamp.size_bytes)
-
-    def names(self) -> frozenset[str]:
-        """The names of all copies, complete and begun; none if the folder cannot be listed: writing to it says why."""
-        try:
-            return frozenset(os.listdir(self.folder))
-        except OSError:
-            return frozenset()
+        path = os.path.join(self.folder, hashlib.blake2b(state, digest_size=8).hexdigest())
+        copy = Copy(path, None if stamp.tag.endswith(PACKED) else stamp.size_bytes)
+        return _PackedCopy(path, copy.size_bytes, self.packs) if self.packs is not None and copy.is_small else copy
 
     def bytes_of(self, wanted: Iterable[tuple[str, FileStamp]]) -> int:
         """How much there is of some objects, in complete copies and in those that a fetch goes on with."""
         with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
-            sizes = {entry.name: entry.stat().st_size for entry in entries}
+            sizes = {entry.name: entry.stat().st_size for entry in entries} | Packs(self.folder).sizes()
             return sum(self._bytes_in(sizes, *one) for one in wanted)
         return 0
 
@@ -117,25 +146,12 @@ class Spool:
             return stamp.size_bytes if name in sizes else 0
         return min(copy.size_bytes, max(sizes.get(name, 0), sizes.get(name + _BEGUN, 0)))
 
-    def remove_all(self, folder: str, stamps: Iterable[FileStamp]) -> None:
-        """Remove the copies of the files of a folder, and the spool's folder if nothing is left in it."""
-        for stamp in stamps:
-            with contextlib.suppress(OSError):
-                os.unlink(self.copy_of(f"{folder}/{stamp.name}", stamp).path)
-        with contextlib.suppress(OSError):
+    def remove_all(self, wanted: Iterable[tuple[str, FileStamp]]) -> None:
+        """Remove the copies of some objects, and the spool's folder if nothing is left in it."""
+        names = {os.path.basename(self.copy_of(*one).path) for one in wanted}
+        discard(self.folder, names)
+        with contextlib.suppress(OSError):  # there is no such folder, or something is left in it
+            for name in names.intersection(os.listdir(self.folder)):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(self.folder, name))
             self.folder.rmdir()
-
-
-def write_all(descriptor: int, data: memoryview) -> None:
-    """Write bytes that were fetched to a descriptor."""
-    METER.fetched_bytes += len(data)
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-def _open_to_write(path: str, flags: int) -> int:
-    try:
-        return os.open(path, flags | os.O_CREAT | _BINARY, 0o666)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        return os.open(path, flags | os.O_CREAT | _BINARY, 0o666)

@@ -20,7 +20,7 @@ from magnet_arrow.storage.manifest import Manifest
 from magnet_arrow.storage.transaction import GRACE_S
 
 FOLDERS = (*TABLES, manifest.RUNS, "deleted", manifest.MARKS, manifest.FETCHED)
-_OURS = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{8}\.json|\.json|\.zst|\.parquet|\.part\d+)?")
+_OURS = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{8}\.json|\.json|\.zst|\.parquet|\.part\d+|\.pack)?")
 _SWEPT = "swept"
 """A file that is as old as the last vacuum after an ingest."""
 _PAUSE_S = 60 * 60.0

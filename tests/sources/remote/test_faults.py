@@ -17,9 +17,9 @@ from test_buckets import filled
 from magnet_arrow import HelmRuns, ingest, validate, verify
 from magnet_arrow.errors import RemoteError
 from magnet_arrow.ingestion import batch_reader, reading, run_reader
-from magnet_arrow.sources.remote import fetching, stores
+from magnet_arrow.sources.remote import fetching, packs, spool, stores
 from magnet_arrow.sources.remote.catalog import CATALOG
-from magnet_arrow.sources.remote.spool import Copy, Spool
+from magnet_arrow.sources.remote.spool import Spool
 from magnet_arrow.sources.stamps import FileStamp
 
 pytest.importorskip("obstore")
@@ -132,8 +132,8 @@ def test_a_large_object_is_not_asked_for_without_end(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("_SMALL_BYTES", "_PROGRESS_BYTES"):
-        monkeypatch.setattr(fetching, name, 50)
+    for module, name in ((spool, "SMALL_BYTES"), (fetching, "_CHUNK_BYTES"), (fetching, "_PROGRESS_BYTES")):
+        monkeypatch.setattr(module, name, 50)
     url = filled(server, outputs)
     [bad, *_] = sorted(outputs.glob("runs/*/*"))
     proxy.gives_ranges = gives_ranges
@@ -306,8 +306,14 @@ def begin_copy(cache: Path, url: str, share: float) -> int:
 
 @pytest.mark.parametrize("gives_ranges", [True, False])
 def test_an_object_goes_on_at_the_byte_where_it_stopped(
-    gives_ranges: bool, server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
+    gives_ranges: bool,
+    server: Server,
+    proxy: Proxy,
+    outputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(spool, "SMALL_BYTES", 50)
     url = filled(server, outputs)
     file = max(outputs.rglob("*.json"), key=lambda path: path.stat().st_size)
     begun = begin_copy(tmp_path / "cache", f"{url}/{file.relative_to(outputs).as_posix()}", 0.7)
@@ -351,7 +357,10 @@ def test_pictures_stay_in_the_bucket_unless_they_are_asked_for(
     assert ingest(url, tmp_path / "with", pictures=True).rows["display_predictions"] == len(predictions)
 
 
-def test_a_copy_that_was_begun_wrong_starts_over(server: Server, proxy: Proxy, outputs: Path, tmp_path: Path) -> None:
+def test_a_copy_that_was_begun_wrong_starts_over(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "SMALL_BYTES", 50)
     url = filled(server, outputs)
     file = max(outputs.rglob("*.json"), key=lambda path: path.stat().st_size)
     begin_copy(tmp_path / "cache", f"{url}/{file.relative_to(outputs).as_posix()}", 0.7)
@@ -367,11 +376,12 @@ def test_a_full_disk_rejects_what_did_not_fit_and_the_next_ingest_reads_it(
 ) -> None:
     url = filled(server, outputs)
 
-    def full(self: Copy, data: bytes) -> None:
+    def full(descriptor: int, data: memoryview) -> None:
+        os.write(descriptor, data[:20])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Copy, "write", full)
+        patch.setattr(packs, "write_all", full)
         report = ingest(url, tmp_path / "cache")
     found = f"No space left on device (its copy goes to {tmp_path / 'cache/fetched'})"
     assert (report.runs, {one.found for one in report.rejected}) == (0, {found})

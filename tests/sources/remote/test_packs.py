@@ -1,0 +1,113 @@
+"""Packs of copies: what is read is what was written, whatever a process that was killed left in them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from magnet_arrow.sources.remote import packs
+from magnet_arrow.sources.remote.packs import Packs, as_file, discard
+from magnet_arrow.sources.remote.spool import Spool
+from magnet_arrow.sources.stamps import FileStamp
+
+COPIES = {f"{number:016x}": bytes([number]) * number for number in range(1, 6)}
+A, B, C, D, E = COPIES
+
+
+def written(folder: Path, *names: str) -> Packs:
+    """Packs into which another process has written these copies."""
+    new = Packs(folder)
+    for name in names:
+        new.write(name, COPIES[name])
+    return new
+
+
+def test_copies_are_read_by_who_wrote_them_and_by_the_next_process(tmp_path: Path) -> None:
+    folder = tmp_path / "made when it is needed"
+    own = written(folder, *COPIES)
+    assert {name: own.read(name) for name in COPIES} == COPIES
+    assert len(list(folder.iterdir())) == 1
+    assert {name: Packs(folder).read(name) for name in COPIES} == COPIES
+    assert Packs(folder).sizes() == {name: len(data) for name, data in COPIES.items()}
+    assert Packs(folder).read("f" * 16) is None
+
+
+@pytest.mark.parametrize("lost_bytes", range(1, 22))
+def test_a_copy_that_was_not_written_to_its_end_is_none(lost_bytes: int, tmp_path: Path) -> None:
+    written(tmp_path, A, B, E)
+    [path] = tmp_path.iterdir()
+    os.truncate(path, path.stat().st_size - lost_bytes)
+    found = Packs(tmp_path)
+    assert [name in found for name in (A, B, E)] == [True, True, False]
+    assert [found.read(name) for name in (A, B, E)] == [COPIES[A], COPIES[B], None]
+    found.write(E, COPIES[E])
+    assert Packs(tmp_path).read(E) == COPIES[E], "not behind the rest of the other one"
+
+
+def test_after_an_error_nothing_is_written_behind_half_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = written(tmp_path, A)
+
+    def full_disk(descriptor: int, data: memoryview) -> None:
+        os.write(descriptor, data[:20])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(packs, "write_all", full_disk)
+        with pytest.raises(OSError, match="No space"):
+            own.write(E, COPIES[E])
+    assert E not in own
+    own.write(B, COPIES[B])
+    assert Packs(tmp_path).sizes() == {A: 1, B: 2}
+
+
+def test_a_pack_goes_with_the_last_of_its_copies(tmp_path: Path) -> None:
+    written(tmp_path, A, B)
+    written(tmp_path, C)
+    discard(tmp_path, {A, C})
+    assert len(list(tmp_path.iterdir())) == 1
+    assert Packs(tmp_path).sizes() == {B: 2}, "though each pack is read again by another process"
+    discard(tmp_path, {B})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pack_that_goes_while_it_is_read_or_written_takes_its_copies_with_it(tmp_path: Path) -> None:
+    own = written(tmp_path, A, B)
+    discard(tmp_path, {A, B})
+    assert own.read(A) is None
+    own.write(C, COPIES[C])
+    assert own.read(C) == COPIES[C] == Packs(tmp_path).read(C)
+
+
+def test_a_full_pack_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "_PACK_BYTES", 30)
+    written(tmp_path, *COPIES)
+    headers = 17
+    first, second = 2 * headers + 1 + 2, 2 * headers + 3 + 4
+    assert sorted(path.stat().st_size for path in tmp_path.iterdir()) == [headers + 5, first, second]
+    assert {name: Packs(tmp_path).read(name) for name in COPIES} == COPIES
+
+
+@pytest.mark.parametrize("is_linux", [True, False])
+def test_a_copy_is_read_as_a_file(is_linux: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not is_linux:
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+    with open(as_file(b"data"), "rb") as file:
+        assert file.read() == b"data"
+
+
+def test_small_copies_are_packed_and_large_and_compressed_ones_are_files(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, Packs(tmp_path))
+    small, large = FileStamp("small", 3, 0, "a"), FileStamp("large", 1 << 20, 0, "b")
+    compressed = FileStamp("compressed", 3, 0, "c packed")
+    for stamp, size in ((small, 3), (large, 1 << 20), (compressed, 7)):
+        copy = spool.copy_of(f"s3://bucket/{stamp.name}", stamp)
+        assert (copy.is_there, copy.open()) == (False, None)
+        copy.write(bytes(size))
+        assert copy.is_there
+        with open(copy.open() or -1, "rb") as file:
+            assert file.read() == bytes(size)
+    assert sorted(path.stat().st_size for path in tmp_path.iterdir()) == [7, 17 + 3, 1 << 20]
+    wanted = [(f"s3://bucket/{stamp.name}", stamp) for stamp in (small, large, compressed)]
+    assert Spool(tmp_path).bytes_of(wanted) == 3 + (1 << 20) + 3
+    Spool(tmp_path).remove_all(wanted)
+    assert not tmp_path.exists()
