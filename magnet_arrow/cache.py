@@ -1,15 +1,16 @@
 """The cache: what is in it, and how to check, compact and empty it."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from magnet_arrow._text import as_size, counted
-from magnet_arrow.errors import CacheError, ForkedError, Rejected
+from magnet_arrow.errors import CacheError, ForkedError, Rejected, warn
 from magnet_arrow.pages import card, few
 from magnet_arrow.query import duckdb_views, scan_runs
+from magnet_arrow.query.not_ingested import not_ingested_text
 from magnet_arrow.schema import dynamic_types, registry
 from magnet_arrow.sources.file import plain_name
 from magnet_arrow.sources.paths import cache_folder
@@ -18,7 +19,7 @@ from magnet_arrow.storage.maintenance import check
 from magnet_arrow.storage.maintenance.check import CheckReport
 from magnet_arrow.storage.maintenance.compact import Compacted, compact
 from magnet_arrow.storage.manifest import RejectedRun, RunEntry
-from magnet_arrow.storage.snapshot import Snapshot, read_snapshot, read_snapshot_to_ingest
+from magnet_arrow.storage.snapshot import CachedRun, Snapshot, read_snapshot, read_snapshot_to_ingest
 from magnet_arrow.storage.transaction import GRACE_S, Transaction
 
 if TYPE_CHECKING:
@@ -83,13 +84,18 @@ class Cache:
         Columns: the full registered schema with the hidden ones (`magnet.run`, `magnet.row`, …), then those found
         in the data, by name. A query reads just the columns that it needs.
 
+        A `MagnetWarning` counts the runs that were ingested without this table.
+
         Raises:
             ColumnNotFoundError: there is no such table.
             CacheDamagedError: a run list is damaged.
         When collected:
             CacheDamagedError: a file that the manifest names is missing, cut, or has a flipped bit.
         """
-        return scan_runs.read_all(self.snapshot(), table)
+        snapshot = self.snapshot()
+        rows = scan_runs.read_all(snapshot, table)
+        _warn_of_not_ingested([table], snapshot)
+        return rows
 
     def check(self) -> CheckReport:
         """Read all that the cache holds, page by page, and compare it with the checksums and digests made of it.
@@ -168,14 +174,16 @@ class Cache:
         Raises:
             CacheDamagedError: a file fails the checks.
         """
-        return duckdb_views.create(self.snapshot(), connection)
+        snapshot = self.snapshot()
+        _warn_of_not_ingested(registry.TABLES, snapshot)
+        return duckdb_views.create(snapshot, connection)
 
     def runs(self) -> pl.DataFrame:
         """What is cached: one row per run, by source, suite and folder.
 
         Columns: magnet.run, source (path), suite, folder, run_spec.name, partial (bool), stale (bool: its source has
         rejected or lost it since, and this is what it was), missing (list of names of files that are not there, or end
-        early), rows.<table> for each table of runs, size_bytes (of its JSON).
+        early), rows.<table> for each table of runs (null: the run was ingested without it), size_bytes (of its JSON).
         """
         return runs_frame(self.snapshot())
 
@@ -243,12 +251,22 @@ def runs_frame(snapshot: Snapshot) -> pl.DataFrame:
             "partial": run.entry.is_partial,
             "stale": run.key in snapshot.stale,
             "missing": sorted({*run.entry.missing, *run.entry.cut}),
-            **{f"rows.{table.name}": run.rows(table.name).rows for table in registry.RUN_TABLES},
+            **{f"rows.{table.name}": n_rows(run, table.name) for table in registry.RUN_TABLES},
             "size_bytes": sum(stamp.size_bytes for stamp in run.fingerprint),
         }
         for run in snapshot.runs.values()
     ]
     return pl.DataFrame(rows, schema=_RUNS_SCHEMA).sort("source", "suite", "folder")
+
+
+def n_rows(run: CachedRun, table: str) -> int | None:
+    """How many rows of a table a run has; None if it was ingested without it."""
+    return None if table in run.entry.tables_left_out else run.rows(table).rows
+
+
+def _warn_of_not_ingested(tables: Collection[str], snapshot: Snapshot) -> None:
+    if text := not_ingested_text(tables, snapshot.entries.values()):
+        warn(text)
 
 
 def rejects_frame(found: Iterable[tuple[str | None, str, str, str, Rejected]]) -> pl.DataFrame:

@@ -28,6 +28,7 @@ from magnet_arrow.query.kept_frames import copied, read_copy, scan_kept
 from magnet_arrow.query.run_columns import RUN_COLUMNS, telling_apart, telling_names_apart
 from magnet_arrow.runs.run_choice import RunChoice, chosen_indices
 from magnet_arrow.runs.run_selection import Selected, look_at, reason_of
+from magnet_arrow.runs.summaries import OF_SAMPLES
 from magnet_arrow.schema.registry import RUN_NAME, TABLES
 
 SamplePolicy = Literal["error", "warn", "ignore"]
@@ -375,7 +376,9 @@ def _cached(selected: Selected, *, go_on: str) -> CachedRuns:
 
 def _ingest(runs: HelmRuns, *, include_partial: bool) -> Selected:
     """Ingest the present state of runs; earlier rejections do not count, and an older state is an error."""
-    selected = look_at(runs.places, runs.cache, partial=include_partial, retry=True, progress=runs.progress)
+    selected = look_at(
+        runs.places, runs.cache, partial=include_partial, retry=True, progress=runs.progress, tables=OF_SAMPLES
+    )
     if selected.error is not None:
         raise selected.error
     return selected

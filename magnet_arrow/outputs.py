@@ -7,7 +7,7 @@ folders and reads no file. A frame first ingests those of its runs that the cach
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Self, cast, overload
 
@@ -54,8 +54,8 @@ class _OfRuns(HasReadOptions, Frames, Summaries):
         """The rows of one table of the runs as an Arrow stream; see `Frames.table`."""
         return self.runs().table(table, columns=columns, key=key)
 
-    def _summarized(self) -> SummarizedRuns:
-        return self.runs()._summarized()
+    def _summarized(self, tables: Collection[str]) -> SummarizedRuns:
+        return self.runs()._summarized(tables)
 
 
 class HelmSuite(_OfRuns):

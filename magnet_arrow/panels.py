@@ -4,7 +4,7 @@ from magnet_arrow.helm.layout import Source
 from magnet_arrow.predictions.panel import Panel, load_panel
 from magnet_arrow.predictions.panel_of_samples import Repeats, Wanted, panel_of_samples
 from magnet_arrow.runs.helm_runs import HelmRuns
-from magnet_arrow.runs.summaries import Summaries
+from magnet_arrow.runs.summaries import OF_SAMPLES, Summaries
 
 __all__ = ["Panel", "load_panel", "panel"]
 
@@ -52,7 +52,7 @@ def panel(
     """
     chosen = runs if isinstance(runs, Summaries) else HelmRuns.coerce(runs)
     wanted = Wanted(metric, items, split, perturbation, trial, repeats)
-    summarized = chosen._summarized()  # once: samples and main metrics are of one commit
+    summarized = chosen._summarized(OF_SAMPLES)  # once: samples and main metrics are of one commit
     described = summarized.described()
     samples = summarized.scan_samples(described, "main" if metric == "main" else [metric])
     found = panel_of_samples(samples, described, wanted)

@@ -12,20 +12,28 @@ if TYPE_CHECKING:
     from magnet_arrow.cache import Cache
     from magnet_arrow.helm.layout import Source
     from magnet_arrow.ingestion.api import IngestReport, PreparedIngest
+    from magnet_arrow.ingestion.rules import Rules
 
 ASKED_BYTES = 1_000_000_000
 """What is larger is asked for, where somebody can answer."""
 
 
 def run_ingest(sources: "Sequence[Source]", store: "Cache", *, partial: bool = False) -> "IngestReport":
-    """Ingest what the cache lacks; on a terminal, a large ingest is asked for first."""
+    """Ingest what the cache lacks for samples; on a terminal, a large ingest is asked for first."""
     from magnet_arrow.ingestion.api import prepare
     from magnet_arrow.ingestion.parallel.settings import WorkerSettings
-    from magnet_arrow.ingestion.rules import Rules
 
-    planned = prepare(sources, store, rules=Rules(partial=partial))
+    planned = prepare(sources, store, rules=_rules_of_samples(partial=partial))
     ask_for(planned)
     return planned.execute(WorkerSettings())
+
+
+def _rules_of_samples(*, partial: bool) -> "Rules":
+    """The rules by which frames of samples are ingested."""
+    from magnet_arrow.ingestion.rules import Rules
+    from magnet_arrow.runs.summaries import OF_SAMPLES
+
+    return Rules(partial=partial, tables=OF_SAMPLES, all_of_new=True)
 
 
 def ask_for(planned: "PreparedIngest") -> None:
@@ -53,9 +61,8 @@ def ask_before_frames(sources: Sequence[str], store: "Cache", *, partial: bool =
     """Ask before frames of runs in a bucket are made whose ingest is large."""
     if is_somebody_there() and any(map(_is_url, sources)):
         from magnet_arrow.ingestion.api import prepare
-        from magnet_arrow.ingestion.rules import Rules
 
-        ask_for(prepare(sources, store, rules=Rules(partial=partial), writes=False))
+        ask_for(prepare(sources, store, rules=_rules_of_samples(partial=partial), writes=False))
 
 
 def ask_before_all(sources: Sequence[str]) -> None:

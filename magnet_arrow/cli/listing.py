@@ -7,12 +7,13 @@ import polars as pl
 
 from magnet_arrow._near_names import did_you_mean_pattern, near_names
 from magnet_arrow._text import counted
-from magnet_arrow.cache import Cache, runs_frame
+from magnet_arrow.cache import Cache, n_rows, runs_frame
 from magnet_arrow.cli.summaries import SHOWN
 from magnet_arrow.cli.tables import Layout, cell_text
 from magnet_arrow.errors import NoRunsError
 from magnet_arrow.helm.layout import RUN_FILES, Source
 from magnet_arrow.outputs import HelmRuns
+from magnet_arrow.query.not_ingested import not_ingested_text
 from magnet_arrow.query.projection import Columns
 from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.schema.registry import RUN, RUN_NAME, RUN_TABLES, SUITE_TABLES, TABLES, Form
@@ -66,7 +67,7 @@ def source_runs(source: Source, cache: Cache) -> pl.DataFrame:
         },
         schema={"stale": pl.Boolean, "lacks": pl.String},
     )
-    rows = {table: [run.rows(table).rows if run else None for run in cached] for table in _LISTED}
+    rows = {table: [n_rows(run, table) if run else None for run in cached] for table in _LISTED}
     listed = pl.concat(
         [
             pl.DataFrame(places, schema={"suite": pl.String, "run": pl.String}, orient="row"),
@@ -274,7 +275,9 @@ def first_rows(
             hint=did_you_mean_pattern(runs, set(known["folder"])) or "`magnet-arrow ls` shows all.",
         )
     # As few runs as have that many rows; the others need not be opened.
-    before = kept[f"rows.{table}"].cum_sum().shift(1, fill_value=0)
+    if text := not_ingested_text([table], snapshot.among(kept[RUN].to_list()).values()):
+        reading.tell(text)
+    before = kept[f"rows.{table}"].fill_null(0).cum_sum().shift(1, fill_value=0)
     keys = kept.filter(before < rows)[RUN].to_list()
     if stale := [key for key in keys if key in snapshot.stale]:
         reading.tell(

@@ -20,7 +20,7 @@ from magnet_arrow.predictions.model_families import known_families
 from magnet_arrow.predictions.panel import Panel
 from magnet_arrow.predictions.panel_files import ITEM, MODEL, SCORE, is_table, lazy_frame, long_rows
 from magnet_arrow.runs.helm_runs import HelmRuns
-from magnet_arrow.runs.summaries import Summaries
+from magnet_arrow.runs.summaries import OF_SAMPLES, Summaries
 
 if TYPE_CHECKING:
     from magnet_arrow._numpy import Floats, Integers
@@ -183,7 +183,7 @@ def _of_scenarios(rows: pl.DataFrame, families: Families, **of_runs: Any) -> Sco
 
 def _of_runs(runs: HelmRuns, families: Families) -> ScoreMatrix:
     """The matrix of the main metrics of runs; a question of several scenarios is a column in each."""
-    summarized = runs._summarized()
+    summarized = runs._summarized(OF_SAMPLES)
     described = summarized.described()
     samples, _ = panel_of_samples.rows_of_cells(
         summarized.scan_samples(described, "main"), described, panel_of_samples.Wanted()

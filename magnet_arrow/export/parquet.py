@@ -36,6 +36,7 @@ from magnet_arrow.errors import (
 from magnet_arrow.export.folder_names import folder_key, folder_name
 from magnet_arrow.export.readme import readme, settled_schema
 from magnet_arrow.query.arrow_stream import TableHandle
+from magnet_arrow.query.not_ingested import not_ingested_text
 from magnet_arrow.query.runs_table import runs_table
 from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.schema import registry
@@ -137,6 +138,9 @@ def export_tables(
             done.append(_exported(handle, folder))
         runs = runs_table(snapshot, damaged)
         done.append(_export_runs(runs, folder / "runs"))
+        entries = [run for key, run in snapshot.entries.items() if key not in damaged]
+        if text := not_ingested_text(tables or TABLES, entries):
+            reading.tell(text)
         if n_stale := sum(runs.column("stale").to_pylist()):
             reading.tell(
                 f"{counted(n_stale, 'run')} stale: the source has rejected or lost them. The table `runs` says which."

@@ -13,6 +13,7 @@ from magnet_arrow.ingestion.parallel.settings import WorkerSettings
 from magnet_arrow.ingestion.plan import Plan, is_same_state
 from magnet_arrow.ingestion.rules import Rules, step_of
 from magnet_arrow.query import kept_frames
+from magnet_arrow.schema.table_choice import Choice
 from magnet_arrow.storage.manifest import RejectedRun
 from magnet_arrow.storage.snapshot import Snapshot
 
@@ -42,6 +43,7 @@ def ensure_cached(
     partial: bool = False,
     retry: bool = False,
     progress: bool = True,
+    tables: Choice = None,
 ) -> Ensured:
     """A snapshot that has these runs as they are now: what is missing or has changed is ingested.
 
@@ -51,6 +53,8 @@ def ensure_cached(
         partial: ingest what is there of a run that lacks files or has one that ends early.
         retry: read runs again that an earlier ingest has rejected.
         progress: show how far it is, where somebody watches.
+        tables: that are needed; None for all. A run that the cache has without one of them is read again, with those
+            that it has; of a run that it does not have at all, all tables are read.
 
     Raises:
         CacheNotWritableError: a run is not in the cache at all, and can't be put there.
@@ -58,7 +62,8 @@ def ensure_cached(
     """
     cache = Cache.coerce(cache)
     before = cache.snapshot()
-    ingestion = Ingestion(cache.path, before, Rules(partial=partial), drops=False)
+    rules = Rules(partial=partial, tables=tables, all_of_new=True)
+    ingestion = Ingestion(cache.path, before, rules, drops=False)
     plan = ingestion.plan(places, retry=retry)
     for note in ingestion.repair.notes:
         warn(note)

@@ -22,7 +22,7 @@ from magnet_arrow.ingestion.rejection import unfit
 from magnet_arrow.ingestion.rules import Rules, chosen_files, is_chosen
 from magnet_arrow.ingestion.run_reader import RUN_SPEC
 from magnet_arrow.schema import registry
-from magnet_arrow.schema.table_choice import covers, joined, narrowed
+from magnet_arrow.schema.table_choice import joined, narrowed
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import Fingerprint, content_digest, is_unchanged, plain_name, read_error
 from magnet_arrow.sources.remote import settings
@@ -80,7 +80,7 @@ class Known:
     def is_good(self, held: CachedRun) -> bool:
         """Whether the cache's rows of a run may stay, if the run has not changed."""
         is_sound = held.schema_version == registry.SCHEMA_VERSION and not self.is_damaged(held.segment)
-        return is_sound and covers(held.entry.choice, narrowed(self.rules.tables, of_run=bool(held.entry.folder)))
+        return is_sound and held.entry.has_all_of(self.rules.tables)
 
     def may_be_read(self, bad: RejectedRun, run: PendingRun) -> bool:
         """Whether these rules may accept a run that was rejected by other ones."""

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from magnet_arrow.errors import ColumnNotFoundError
+from magnet_arrow.errors import ColumnNotFoundError, warn
 from magnet_arrow.query.arrow_stream import TableHandle
+from magnet_arrow.query.not_ingested import not_ingested_text
 from magnet_arrow.query.polars_types import frame_schema
 from magnet_arrow.query.projection import Columns, projected_columns
 from magnet_arrow.query.scan_runs import OwnColumns, Selection, select_runs
@@ -101,7 +102,10 @@ class CachedRuns(Frames):
     def _selected(self, table: str, columns: Columns = "occurring", *, key: bool = False) -> Selection:
         name = table_of_runs(table).name
         own: OwnColumns = "run" if key else "none"
-        return select_runs(self.snapshot, name, self.keys, columns, own=own, telling=self.telling)
+        chosen = select_runs(self.snapshot, name, self.keys, columns, own=own, telling=self.telling)
+        if text := not_ingested_text([name], chosen.runs):
+            warn(text)
+        return chosen
 
     def json_columns(self, table: str) -> frozenset[str]:
         """Columns of default frames whose texts are JSON, as their values are of several kinds."""

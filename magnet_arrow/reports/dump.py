@@ -1,7 +1,7 @@
 """What a report is about: the readable runs of a dump at one commit of the cache, their scores, and panels of them."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,7 +17,7 @@ from magnet_arrow.query.frames import CachedRuns
 from magnet_arrow.reports.labels import LABEL, with_labels
 from magnet_arrow.runs.helm_runs import HelmRuns
 from magnet_arrow.runs.run_selection import LeftOut, Selected, look_at, select_runs
-from magnet_arrow.runs.summaries import Summaries, SummarizedRuns
+from magnet_arrow.runs.summaries import OF_SAMPLES, Summaries, SummarizedRuns
 from magnet_arrow.storage.snapshot import CachedRun
 
 
@@ -34,7 +34,7 @@ class OneCommit(Summaries):
         """The runs, as frames hold them."""
         return self._runs.cached
 
-    def _summarized(self) -> SummarizedRuns:
+    def _summarized(self, tables: Collection[str]) -> SummarizedRuns:
         return self._runs
 
 
@@ -146,8 +146,10 @@ def said(error: MagnetError) -> str:
 def _selected(runs: HelmRuns) -> Selected:
     """The readable runs. What is excluded raises if the runs are strict; else the page says it."""
     if runs.strict:
-        return select_runs(runs.places, runs.cache, partial=runs.partial, strict=True, progress=runs.progress)
-    return look_at(runs.places, runs.cache, partial=runs.partial, progress=runs.progress)
+        return select_runs(
+            runs.places, runs.cache, partial=runs.partial, strict=True, progress=runs.progress, tables=OF_SAMPLES
+        )
+    return look_at(runs.places, runs.cache, partial=runs.partial, progress=runs.progress, tables=OF_SAMPLES)
 
 
 def _those(summarized: SummarizedRuns, places: Iterable[int]) -> OneCommit:

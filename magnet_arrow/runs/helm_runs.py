@@ -1,7 +1,7 @@
 """`HelmRun` and `HelmRuns`: one run, and a list of runs, with their frames."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NoReturn, overload
 
 import polars as pl
@@ -23,6 +23,7 @@ from magnet_arrow.runs.run_filter import matching_rows, require_expression
 from magnet_arrow.runs.run_selection import look_at, select_runs
 from magnet_arrow.runs.summaries import Summaries, SummarizedRuns
 from magnet_arrow.schema.registry import TABLES
+from magnet_arrow.schema.table_choice import choice_of
 from magnet_arrow.sources import filesystem
 from magnet_arrow.storage.snapshot import Snapshot
 
@@ -120,8 +121,8 @@ class HelmRun(HasReadOptions, Frames, Summaries):
         """The rows of one table as an Arrow stream; see `Frames.table`."""
         return self.dataframe.table(table, columns=columns, key=key)
 
-    def _summarized(self) -> SummarizedRuns:
-        return self.dataframe._summarized()
+    def _summarized(self, tables: Collection[str]) -> SummarizedRuns:
+        return self.dataframe._summarized(tables)
 
     def __eq__(self, other: object) -> bool:
         return self.path == other.path if isinstance(other, HelmRun) else NotImplemented
@@ -292,8 +293,12 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames, Summaries):
         missing = {name: kind for name, kind in registered_types(table).items() if name not in there}
         return specs.with_columns(pl.lit(None, kind).alias(name) for name, kind in missing.items()), found
 
-    def cached(self) -> CachedRuns:
+    def cached(self, tables: Iterable[str] | None = None) -> CachedRuns:
         """The runs that frames hold, in one snapshot of the cache. New and changed runs are ingested first.
+
+        Args:
+            tables: that frames of it are wanted of; None for all. A run that the cache has without one of them is read
+                again.
 
         Raises:
             BadFileError: no run can be read; if this is strict, one cannot.
@@ -302,7 +307,12 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames, Summaries):
         """
         options = self._options
         selected = select_runs(
-            self.places, options.cache, partial=options.partial, strict=options.strict, progress=options.progress
+            self.places,
+            options.cache,
+            partial=options.partial,
+            strict=options.strict,
+            progress=options.progress,
+            tables=choice_of(tables),
         )
         return CachedRuns(selected.snapshot, selected.keys)
 
@@ -316,20 +326,23 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames, Summaries):
         "newer state" for a run in an older state.
         """
         options = self._options
-        return look_at(self.places, options.cache, partial=options.partial, progress=options.progress).rejects()
+        found = look_at(
+            self.places, options.cache, partial=options.partial, progress=options.progress, tables=frozenset()
+        )
+        return found.rejects()
 
     def scan(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> pl.LazyFrame:
         """The rows of one table, lazily; see `Frames.scan`."""
         table_of_runs(table)  # before anything is ingested for it
-        return self.cached().scan(table, columns=columns, key=key)
+        return self.cached([table]).scan(table, columns=columns, key=key)
 
     def table(self, table: str, *, columns: Columns = "occurring", key: bool = False) -> TableHandle:
         """The rows of one table as an Arrow stream; see `Frames.table`."""
         table_of_runs(table)
-        return self.cached().table(table, columns=columns, key=key)
+        return self.cached([table]).table(table, columns=columns, key=key)
 
-    def _summarized(self) -> SummarizedRuns:
-        return SummarizedRuns(self.cached(), self.places)
+    def _summarized(self, tables: Collection[str]) -> SummarizedRuns:
+        return SummarizedRuns(self.cached(tables), self.places)
 
     def _select(self, places: Iterable[RunPlace]) -> "HelmRuns":
         """A list of other runs, perhaps empty, with the same options. It is its own source."""

@@ -15,6 +15,7 @@ from magnet_arrow.errors import CacheLockedError, CacheNotWritableError, Rejecte
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.ingestion.ensure_cached import Ensured, ensure_cached, rejected_error
 from magnet_arrow.ingestion.reading import where_of
+from magnet_arrow.schema.table_choice import Choice
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
 
@@ -60,7 +61,13 @@ class Selected:
 
 
 def select_runs(
-    places: Sequence[RunPlace], cache: Cache, *, partial: bool, strict: bool, progress: bool = True
+    places: Sequence[RunPlace],
+    cache: Cache,
+    *,
+    partial: bool,
+    strict: bool,
+    progress: bool = True,
+    tables: Choice = None,
 ) -> Selected:
     """The runs that can be read. Those that the cache does not have as they are now are ingested first.
 
@@ -72,13 +79,14 @@ def select_runs(
         partial: read partial runs too.
         strict: raise where a run would be excluded, or read in an older state.
         progress: that of `ensure_cached`.
+        tables: that of `ensure_cached`.
 
     Raises:
         BadFileError: a run cannot be read, or is partial, and `strict` says so or no other is left.
         CacheNotWritableError: a run is not in the cache, which can't be written; or it has changed, and `strict`.
         CacheLockedError: the same, as another process does not let go of the lock.
     """
-    selected = look_at(places, cache, partial=partial, progress=progress)
+    selected = look_at(places, cache, partial=partial, progress=progress, tables=tables)
     bad = [one for one in selected.left_out if one.what == "run"]
     if bad and (strict or not selected.keys):
         go_on = "Without strict=True frames hold the other runs." if selected.keys else "There is no other run."
@@ -94,10 +102,16 @@ def select_runs(
 
 
 def look_at(
-    places: Sequence[RunPlace], cache: Cache, *, partial: bool, retry: bool = False, progress: bool = True
+    places: Sequence[RunPlace],
+    cache: Cache,
+    *,
+    partial: bool,
+    retry: bool = False,
+    progress: bool = True,
+    tables: Choice = None,
 ) -> Selected:
-    """The same without warnings and errors for single runs. `retry` and `progress` are those of `ensure_cached`."""
-    ensured = ensure_cached(places, cache, partial=partial, retry=retry, progress=progress)
+    """The same without warnings and errors for single runs; `retry`, `progress` and `tables` as of `ensure_cached`."""
+    ensured = ensure_cached(places, cache, partial=partial, retry=retry, progress=progress, tables=tables)
     snapshot = ensured.snapshot
     keys = [key or "" for key in snapshot.keys_of(places)]
     held = snapshot.among(keys)

@@ -1,6 +1,6 @@
 """Samples, scores and main metrics of anything that holds runs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -93,6 +93,10 @@ class SummarizedRuns:
 
 
 _WHICH_RUN = ("source", "suite", "run")
+OF_MAIN_METRICS = frozenset({"run_spec", "stats"})
+OF_SCORES = OF_MAIN_METRICS | {"per_instance_stats"}
+OF_SAMPLES = OF_SCORES | {"scenario_state"}
+"""The tables that main metrics, scores and samples are made of."""
 
 
 class Summaries:
@@ -100,7 +104,8 @@ class Summaries:
 
     __slots__ = ()
 
-    def _summarized(self) -> SummarizedRuns:
+    def _summarized(self, tables: Collection[str]) -> SummarizedRuns:
+        """The runs, with these tables."""
         raise NotImplementedError
 
     def samples(
@@ -146,7 +151,7 @@ class Summaries:
         self, metrics: Metrics = "main", *, rows: Rows = "samples", duplicates: Duplicates = "error"
     ) -> pl.LazyFrame:
         """The same, lazily: scores are read at once, texts when the frame is collected; see `samples`."""
-        summarized = self._summarized()
+        summarized = self._summarized(OF_SAMPLES)
         return summarized.scan_samples(summarized.described(), metrics, rows=rows, duplicates=duplicates)
 
     def scores(self, metric: str = "main", *, split: str = "main", perturbation: str | None = None) -> pl.DataFrame:
@@ -174,7 +179,7 @@ class Summaries:
         >>> runs.scores().select("model", "metric", "split", pl.col("score").round(3), "n").rows()[:2]
         [('made/finch-1b', 'exact_match', 'test', 0.429, 7), ('made/owl-7b', 'exact_match', 'test', 0.857, 7)]
         """
-        summarized = self._summarized()
+        summarized = self._summarized(OF_SCORES)
         runs = summarized.described()
         if metric == "main":
             described_runs.report_missing(runs)
@@ -192,7 +197,7 @@ class Summaries:
         Columns: `source`, `suite`, `run`, `metric`, `split`, `metric_source` (who says so), `reason` (why there is
         none).
         """
-        return self._summarized().described().select(*_WHICH_RUN, *MAIN_METRICS_TYPES)
+        return self._summarized(OF_MAIN_METRICS).described().select(*_WHICH_RUN, *MAIN_METRICS_TYPES)
 
     def recipes(self) -> pl.DataFrame:
         """What was done in each run, but for the model: runs of one `recipe_key` differ in nothing else.
@@ -208,4 +213,4 @@ class Summaries:
         >>> HelmOutputs.demo().suites("my-suite").recipes()["recipe_key"].n_unique()  # two subjects, two models
         2
         """
-        return self._summarized().recipes()
+        return self._summarized({"run_spec"}).recipes()

@@ -7,6 +7,7 @@ as text, so it needs all of them. `run_spec` is always among the chosen tables: 
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from magnet_arrow.helm.run_place import RUN_FILES
 from magnet_arrow.schema.registry import RUN_TABLES, SUITE_TABLES, table
 
 Choice: TypeAlias = "frozenset[str] | None"
@@ -47,11 +48,6 @@ def joined(first: Choice, second: Choice) -> Choice:
     return None if first is None or second is None else first | second
 
 
-def covers(held: Choice, wanted: Choice) -> bool:
-    """Whether all wanted tables are among the held ones."""
-    return held is None or (wanted is not None and wanted <= held)
-
-
 def table_of(file: str, *, of_run: bool) -> str:
     """The table of a file of a run or a suite, by its name without the ending of a compressed one."""
     if not of_run and file.startswith(f"{_GROUPS}/"):
@@ -62,3 +58,18 @@ def table_of(file: str, *, of_run: bool) -> str:
 def needs(choice: Choice, file: str, *, of_run: bool) -> bool:
     """Whether the chosen tables need a file."""
     return choice is None or table_of(file, of_run=of_run) in choice
+
+
+def left_out(choice: Choice, files: Iterable[str], *, of_run: bool) -> frozenset[str]:
+    """The tables that lack rows since they were not chosen; one that would have none anyway is not among them.
+
+    Args:
+        choice: the tables that a run or suite was read for.
+        files: all of its files, without the ending of compressed ones.
+        of_run: whether it is a run. It should have the files that each run has, be they there or not.
+    """
+    if choice is None:
+        return frozenset()
+    wanted = {*files, *RUN_FILES} if of_run else set(files)
+    found = {table_of(file, of_run=of_run) for file in wanted} - choice
+    return frozenset(found | {_SUITE_FILES} if found and not of_run else found)

@@ -29,7 +29,8 @@ from msgspec import Struct
 from magnet_arrow.errors import CacheDamagedError, CacheNotReadableError, CacheVersionError, Rejected
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.dynamic_types import Kind
-from magnet_arrow.schema.table_choice import Choice, needs
+from magnet_arrow.schema.registry import TABLES
+from magnet_arrow.schema.table_choice import Choice, left_out, needs
 from magnet_arrow.sources.file import Fingerprint, codec_of, plain_name
 
 FORMAT = 4
@@ -253,9 +254,24 @@ class RunEntry(Struct, frozen=True):
     @property
     def not_chosen(self) -> tuple[str, ...]:
         """Its files that were left out since no chosen table needs them, without the ending of compressed ones."""
-        choice, of_run = self.choice, bool(self.folder)
-        names = sorted({plain_name(stamp.name) for stamp in self.fingerprint})
-        return tuple(name for name in names if not needs(choice, name, of_run=of_run))
+        if self.chosen is None:
+            return ()
+        return tuple(name for name in self._files if not needs(self.choice, name, of_run=bool(self.folder)))
+
+    @property
+    def tables_left_out(self) -> frozenset[str]:
+        """Tables that lack its rows since they were not chosen."""
+        if self.chosen is None:  # asked for each run of a frame
+            return frozenset()
+        return left_out(self.choice, self._files, of_run=bool(self.folder))
+
+    def has_all_of(self, choice: Choice) -> bool:
+        """Whether none of some tables was left out."""
+        return self.tables_left_out.isdisjoint(TABLES if choice is None else choice)
+
+    @property
+    def _files(self) -> list[str]:
+        return sorted({plain_name(stamp.name) for stamp in self.fingerprint})
 
     @property
     def lacking(self) -> tuple[Rejected, ...]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from magnet_arrow.schema.table_choice import covers
 from magnet_arrow.storage import checksums, commit, manifest
 from magnet_arrow.storage.manifest import Deleted, Dropped, Manifest, RejectedRun, Segment, Source, run_key
 from magnet_arrow.storage.snapshot import Snapshot, listed
@@ -181,7 +180,7 @@ class _Merge:
             entry = entries[key]
             is_same = held.fingerprint == entry.fingerprint and held.schema_version >= segment.schema_version
             is_same = is_same and entry.content in ("", held.entry.content)
-            is_same = is_same and covers(held.entry.choice, entry.choice)
+            is_same = is_same and held.entry.has_all_of(entry.choice)
             is_good = is_same and held.segment.id not in self._transaction.damaged
             loser = segment if is_good else held.segment
             self._dead.setdefault(loser.id, set()).add(key)

@@ -155,6 +155,23 @@ def test_what_is_cached_does_not_depend_on_who_takes_which_files(
     assert (again.runs, again.rejected) == (0, report.rejected)
 
 
+@pytest.mark.parametrize("tables", [["stats", "scenario_state"], ["per_instance_stats", "files"], ["scenario_state"]])
+def test_two_workers_read_chosen_tables(tables: list[str], outputs: Path, folder: Path, tmp_path: Path) -> None:
+    add_files(folder)
+    (folder / "per_instance_stats.json" if "stats" in tables else folder / "stats.json").unlink()
+    ingest(outputs, tmp_path / "alone", workers=1, tables=tables)
+    executor = Inline()
+    report = ingest(outputs, tmp_path / "shared", executor=executor, workers=2, tables=tables)
+    assert (report.runs, report.partial, report.rejected) == (2, 0, ())
+    assert executor.tasks[:2] == [[LONG], [LONG]]
+    assert entry_of(tmp_path / "shared") == entry_of(tmp_path / "alone")
+    assert entry_of(tmp_path / "shared").chosen == tuple(sorted({"run_spec", *tables}))
+    assert verify(outputs, tmp_path / "shared").is_equal
+    assert Cache(tmp_path / "shared").check().damages == ()
+    again = ingest(outputs, tmp_path / "shared", executor=Inline(), workers=2, tables=["run_spec"])
+    assert (again.runs, again.skipped) == (0, 2)
+
+
 @pytest.mark.slow
 def test_worker_processes_take_parts(
     outputs: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -106,3 +106,5 @@ def restore(
         complain(f"{path} was removed: it was left by a restore that was killed.")
     for run in [find_cached(snapshot, name) for name in runs]:
         print(for_terminal(str(restore(snapshot, run, out, stored=stored))))
+        if left_out := run.entry.not_chosen:
+            complain(f"Not restored, as they were left out of the ingest: {', '.join(left_out)}.")

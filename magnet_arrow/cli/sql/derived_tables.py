@@ -1,6 +1,6 @@
 """`rejects`, `scores` and `samples` for SQL, made by Polars of all runs that the cache has."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,8 @@ from magnet_arrow.helm.run_place import RUNS, RunPlace
 from magnet_arrow.predictions.metrics import METRIC
 from magnet_arrow.predictions.scores import scores as scores_of
 from magnet_arrow.query.frames import CachedRuns
-from magnet_arrow.runs.summaries import SummarizedRuns
+from magnet_arrow.query.not_ingested import not_ingested_text
+from magnet_arrow.runs.summaries import OF_SAMPLES, OF_SCORES, SummarizedRuns
 from magnet_arrow.schema.registry import RUN, numbered, sql_name
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
 
@@ -30,8 +31,11 @@ def rejects(snapshot: Snapshot) -> pa.Table:
 
 
 def scores(snapshot: Snapshot, *, empty: bool) -> pa.Table:
-    """`HelmRuns.scores` of all runs, with `magnet_run` in front; with `empty` just the columns."""
-    summarized = _summarized(snapshot, () if empty else tuple(snapshot.runs))
+    """`HelmRuns.scores` of all runs, with `magnet_run` in front; with `empty` just the columns.
+
+    Runs that were ingested without a table that is needed are left out, and a line on stderr counts them.
+    """
+    summarized = _summarized(snapshot, () if empty else _with_tables(snapshot, OF_SCORES))
     runs = summarized.described()
     _report_missing(runs)
     found = scores_of(runs, summarized.stats(), summarized.cached.scan("per_instance_stats", key=True))
@@ -39,8 +43,8 @@ def scores(snapshot: Snapshot, *, empty: bool) -> pa.Table:
 
 
 def samples(snapshot: Snapshot, *, empty: bool) -> "Samples":
-    """`HelmRuns.samples` of all runs, with `magnet_run` in front; with `empty` just the columns."""
-    summarized = _summarized(snapshot, () if empty else tuple(snapshot.runs))
+    """`HelmRuns.samples` of all runs but those that lack a table; see `scores`."""
+    summarized = _summarized(snapshot, () if empty else _with_tables(snapshot, OF_SAMPLES))
     runs = summarized.described()
     _report_missing(runs)
     return Samples(summarized, runs)
@@ -112,6 +116,13 @@ class Samples:
             if rows >= _ROWS_AT_ONCE or number == len(cached.keys) - 1:
                 yield range(begin, number + 1)
                 begin, rows = number + 1, 0
+
+
+def _with_tables(snapshot: Snapshot, tables: Collection[str]) -> tuple[str, ...]:
+    if text := not_ingested_text(tables, snapshot.runs.values()):
+        complain(text)
+    wanted = frozenset(tables)
+    return tuple(key for key, run in snapshot.runs.items() if run.entry.has_all_of(wanted))
 
 
 def _summarized(snapshot: Snapshot, keys: tuple[str, ...]) -> SummarizedRuns:

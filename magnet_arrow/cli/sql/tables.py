@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from magnet_arrow.cli.printing import complain
+from magnet_arrow.query.not_ingested import not_ingested_text
 from magnet_arrow.query.runs_table import runs_table
 from magnet_arrow.query.sql_stream import SqlStream
 from magnet_arrow.schema.registry import TABLES, sql_name
@@ -34,6 +36,8 @@ class Tables:
         self._snapshot = snapshot
         words = set(re.findall(r"\w+", statement.lower()))
         named = [name for name in NAMES if name in words]
+        if text := not_ingested_text([name for name in named if name in TABLES], snapshot.entries.values()):
+            complain(text)
         listed = NAMES if not named and any(map(_LISTING.match, words)) else ()
         self._found: dict[str, Any] = {name: self._table(name, is_named=bool(named)) for name in named or listed}
         for name, table in self._found.items():
