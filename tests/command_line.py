@@ -1,8 +1,14 @@
 """What a command ends with, for tests of the command line."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
+
+from magnet_arrow.cli import main as cli
 
 
 class Ended(NamedTuple):
@@ -12,6 +18,19 @@ class Ended(NamedTuple):
 
 
 Run = Callable[..., Ended]
+
+
+def in_this_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process."""
+
+    def run(*args: str | Path) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["magnet-arrow", *map(str, args)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert isinstance(end.value.code, int)
+        return Ended(int(end.value.code), *capsys.readouterr())
+
+    return run
 
 
 def rows(ended: Ended) -> list[dict[str, object]]:

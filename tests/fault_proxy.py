@@ -160,10 +160,14 @@ def _give_range(answer: Answer, first: str, last: str) -> None:
 _NOT_PASSED_ON = {"content-length", "connection", "transfer-encoding", "date", "server", "keep-alive"}
 
 
+_HOST = re.compile("^http://[^/]+")
+"""What a client puts before the path if it takes this for its proxy."""
+
+
 def _ask(server: str, path: str, headers: dict[str, str]) -> Answer:
     connection = http.client.HTTPConnection(urlsplit(server).netloc, timeout=60)
     headers = {name: value for name, value in headers.items() if name.lower() not in {"connection", "host", "range"}}
-    connection.request("GET", path, headers=headers)
+    connection.request("GET", _HOST.sub("", path), headers=headers)
     response = connection.getresponse()
     body = response.read()
     connection.close()

@@ -38,7 +38,7 @@ def url_of(path: str) -> str | None:
         return None
     if (url := urls.url_of(path)) is not None:
         return url
-    scheme, rest = found[1].lower(), path[found.end() :]
+    scheme, rest = found[1].lower(), urls.without_password(path)[found.end() :]
     raise SourceNotFoundError(
         f"{scheme}://{rest} cannot be read.",
         expected="a folder on this machine, s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or helm://BENCHMARK",

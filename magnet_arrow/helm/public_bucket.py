@@ -18,6 +18,7 @@ from magnet_arrow.helm.release_folder import RELEASES
 from magnet_arrow.helm.run_place import RUNS
 from magnet_arrow.helm.walk import LATEST
 from magnet_arrow.sources import filesystem
+from magnet_arrow.sources.remote.urls import refuse_password
 
 BUCKET = "gs://crfm-helm-public"
 ALL = "all"
@@ -77,6 +78,7 @@ def public_runs(
     """
     if not _SCHEME.match(text):
         return None
+    refuse_password(text, "helm://BENCHMARK or helm://BENCHMARK/VERSION")
     found = _URL.fullmatch(text)
     if found is None:
         raise SourceNotFoundError(

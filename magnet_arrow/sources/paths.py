@@ -7,6 +7,7 @@ from pathlib import Path
 
 from magnet_arrow._text import of_system
 from magnet_arrow.errors import BadFileError, SettingError, SourceNotFoundError, Where
+from magnet_arrow.sources.remote.urls import without_password
 
 CACHE_DIR_VARIABLE = "MAGNET_ARROW_CACHE_DIR"
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
@@ -39,7 +40,8 @@ def readable_file(path: str | os.PathLike[str]) -> Path:
             with file.open("rb"):
                 return file
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: its name holds a NUL
-        raise SourceNotFoundError(f"There is no file {file}.") from None
+        shown = without_password(os.fspath(path)) if _URL.match(os.fspath(path)) else file
+        raise SourceNotFoundError(f"There is no file {shown}.") from None
     except OSError as error:
         raise BadFileError(f"{file} cannot be read: {of_system(error)}.") from error
     raise SourceNotFoundError(
@@ -76,7 +78,7 @@ def own_folder(path: str | os.PathLike[str], what: str) -> Path:
     """
     text = os.fspath(path)
     if _URL.match(text) and os.name != "nt" and not os.path.exists(text):
-        raise SettingError(f"{what} is a folder on this machine, not {text}.")
+        raise SettingError(f"{what} is a folder on this machine, not {without_password(text)}.")
     folder = absolute(text)
     try:
         os.fspath(folder).encode("utf-8")

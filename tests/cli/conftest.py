@@ -5,24 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import Ended, Run
+from command_line import Run, in_this_process
 from makedump import make_run, write_runs
-
-from magnet_arrow.cli import main as cli
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command line in this process."""
-
-    def run(*args: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["magnet-arrow", *map(str, args)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        assert isinstance(end.value.code, int)
-        return Ended(int(end.value.code), *capsys.readouterr())
-
-    return run
+    return in_this_process(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -139,12 +139,15 @@ def _sources(
         typer.BadParameter: the options have nothing to choose from.
     """
     from magnet_arrow.helm.public_bucket import public_runs
+    from magnet_arrow.sources.remote.urls import without_password
 
     found = [public_runs(path, benchmark=benchmark, version=version, release=release) for path in paths]
     given = {"--benchmark": benchmark, "--version": version, "--release": release}
     named = [name for name, value in given.items() if value is not None]
     if named and None in found:
-        raise typer.BadParameter(f"{' and '.join(named)} choose from helm://, not from {paths[found.index(None)]}.")
+        raise typer.BadParameter(
+            f"{' and '.join(named)} choose from helm://, not from {without_password(paths[found.index(None)])}."
+        )
     return [path if public is None else public for path, public in zip(paths, found, strict=True)]
 
 
@@ -153,6 +156,7 @@ def _list_public(
 ) -> None:
     from magnet_arrow.cli import public_lists
     from magnet_arrow.helm.public_bucket import public_runs
+    from magnet_arrow.sources.remote.urls import without_password
 
     if len(kinds) > 1:
         raise typer.BadParameter(f"--list-{kinds[0]} and --list-{kinds[1]} exclude each other.")
@@ -160,7 +164,7 @@ def _list_public(
         whole = path.lower().rstrip("/") == "helm:"
         wanted = public_runs(f"helm://{benchmark or '*'}" if whole else path, benchmark=benchmark, version=version)
         if wanted is None:
-            raise typer.BadParameter(f"--list-{kinds[0]} lists helm://, not {path}.")
+            raise typer.BadParameter(f"--list-{kinds[0]} lists helm://, not {without_password(path)}.")
         if kinds == ["runs"]:
             print_rows(public_lists.runs(wanted, runs), json=json)
         elif kinds == ["versions"]:

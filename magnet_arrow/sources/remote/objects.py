@@ -163,7 +163,7 @@ def _json(url: str) -> Any:
     asked, attempt = settings.current(), 1
     while True:
         try:
-            with urllib.request.urlopen(request, timeout=asked.timeout_s) as answer:
+            with stores.open_url(request) as answer:
                 return _page_of_google(answer.read(_MAX_PAGE_BYTES))
         except (OSError, ValueError, http.client.HTTPException) as error:
             if attempt >= asked.n_attempts or not stores.is_passing(error):

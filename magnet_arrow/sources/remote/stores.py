@@ -37,6 +37,8 @@ _WITHOUT_END = timedelta(days=7)
 """Of a request as a whole, which may bring a large object."""
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 _FIRST_PAUSE_S, _MAX_PAUSE_S, _MAX_ASKED_S = 0.1, 10.0, 120.0
+_OF_PROXIES = tuple(name for lower in (*sorted(_PROXIES), "no_proxy") for name in (lower, lower.upper()))
+"""Variables that obstore looks at when a store is made, and `urllib` when an opener is."""
 _PASSING = frozenset({408, 429, *range(500, 600)})
 _STATUS = re.compile(r"non-2xx status code: (\d+) ?([A-Za-z -]*)")
 _REFUSED = frozenset({401, 403})
@@ -61,12 +63,13 @@ class _Place(NamedTuple):
     server: str
     region: str
     settings: RemoteSettings
+    proxies: tuple[str | None, ...]
 
 
 def _place(address: Address) -> _Place:
     server = settings.endpoint(address.scheme)
     region = settings.region() if address.scheme == "s3" else ""
-    return _Place(*address[:2], server, region, settings.current())
+    return _Place(*address[:2], server, region, settings.current(), tuple(map(os.environ.get, _OF_PROXIES)))
 
 
 class Stores:
@@ -197,11 +200,16 @@ def retry_after_s(error: Exception) -> float | None:
     return float(asked) if asked.isdecimal() else None
 
 
+def open_url(request: urllib.request.Request) -> Any:
+    """The answer to a request that obstore cannot make, by the proxy that the environment names now."""
+    return urllib.request.build_opener().open(request, timeout=settings.current().timeout_s)
+
+
 def ask_for_pause(address: Address) -> float | None:
     """How long a store asks to wait that is busy. Obstore does not show it, so the object is asked about once more."""
     request = urllib.request.Request(url_of(address), method="HEAD")
     try:
-        with urllib.request.urlopen(request, timeout=settings.current().timeout_s):
+        with open_url(request):
             return None
     except (OSError, http.client.HTTPException) as error:
         return retry_after_s(error)
@@ -234,6 +242,8 @@ def remote_error(address: Address, error: Exception, attempts: int = 1) -> Remot
         )
     text, _, cause = str(error).partition(_CAUSE)
     said = [*_REASON.findall(cause), text.rpartition(" - ")[2].strip() or type(error).__name__][0]
+    if isinstance(error, http.client.InvalidURL):  # its text may be a part of a password
+        said = "an address with an impossible port"
     return RemoteError.of(address.url, f"no answer ({said})", attempts=attempts, hint=_hint_without_answer())
 
 

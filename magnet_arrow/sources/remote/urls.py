@@ -103,6 +103,42 @@ def url_of(text: str) -> str | None:
     if scheme not in _SCHEMES:
         return None
     bucket, *names = rest.split("/")
+    refuse_password(text, f"{_SCHEMES[scheme]}://BUCKET/FOLDER")
     if not bucket:
         raise SourceNotFoundError(f"{text} names no bucket.", expected=f"{_SCHEMES[scheme]}://BUCKET/FOLDER")
     return "/".join((f"{_SCHEMES[scheme]}://{bucket}", *filter(None, names)))
+
+
+def refuse_password(url: str, expected: str) -> None:
+    """Refuse a URL of ours that holds a user or password, without showing them.
+
+    Raises:
+        SourceNotFoundError: it does.
+    """
+    found = _URL.match(url)
+    if found is not None and _has_user(url[found.end() :]):
+        hint = "Keys and passwords come from the environment or a profile, never from a URL."
+        raise SourceNotFoundError("There is a user or password in a URL.", expected=expected, hint=hint)
+
+
+def without_password(text: str) -> str:
+    """A text as it may be shown: a URL without user and password, and one of the web without its query.
+
+    >>> without_password("https://user:p/w@host/a?X-Amz-Signature=1"), without_password("s3://bucket/a@b")
+    ('https://host/a', 's3://bucket/a@b')
+    """
+    found = _URL.match(text)
+    if found is None:
+        return text
+    rest = text[found.end() :]
+    if _has_user(rest):
+        rest = rest.rpartition("@")[2]
+    if found[1].lower() in ("http", "https"):
+        rest = re.split("[?#]", rest)[0]
+    return text[: found.end()] + rest
+
+
+def _has_user(rest: str) -> bool:
+    """Whether a URL's part behind its scheme begins with a user. A secret may hold slashes."""
+    first = rest.partition("/")[0]
+    return "@" in first or (":" in first and "@" in rest)

@@ -6,6 +6,7 @@ import buckets
 import fault_proxy
 import pytest
 from buckets import Server
+from command_line import Run, in_this_process
 from fault_proxy import Proxy
 
 from magnet_arrow.sources.remote import stores
@@ -24,6 +25,12 @@ def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
             return started[name]
 
         yield of_name
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process."""
+    return in_this_process(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ class Google:
         self.answers: Iterator[Any] = iter(answers)
         self.asked: list[dict[str, list[str]]] = []
 
-    def __call__(self, request: Request, timeout: float) -> io.BytesIO:
+    def __call__(self, request: Request) -> io.BytesIO:
         self.asked.append(urllib.parse.parse_qs(urllib.parse.urlsplit(request.full_url).query))
         answer = next(self.answers)
         if isinstance(answer, Exception):
@@ -63,7 +63,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def listed(google: Google, monkeypatch: pytest.MonkeyPatch) -> list[FileStamp]:
-    monkeypatch.setattr(objects.urllib.request, "urlopen", google)
+    monkeypatch.setattr(stores, "open_url", google)
     return list(objects.list_objects(Stores(), FOLDER))
 
 
