@@ -87,4 +87,5 @@ def listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Listed:
     store = Listed(folder)
     store.replace(monkeypatch)
     CATALOG.forget()
+    monkeypatch.setattr(CATALOG, "_forgotten", set())  # of other tests, which had such a bucket too
     return store
