@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from makedump import instance_stats, make_run, request_state, stat
+from makedump import helm_layout, instance_stats, make_run, request_state, stat
 
 Files = dict[str, Any]
 """Content of a run's files by name: JSON values, or bytes as they are."""
@@ -62,7 +62,7 @@ def write(outputs: Path, files: Files, folder: str | None = None) -> Path:
     path = outputs / "runs" / SUITE / (folder or files["run_spec.json"]["name"])
     path.mkdir(parents=True)
     for name, content in files.items():
-        data = content if isinstance(content, bytes) else json.dumps(content, indent=2).encode("ascii")
+        data = content if isinstance(content, bytes) else helm_layout(content).encode("ascii")
         (path / name).write_bytes(data)
     return path
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 Run = dict[str, Any]
 
 TABLES = ("run_spec", "scenario_state", "stats", "per_instance_stats")
@@ -138,12 +140,21 @@ THREE = ["a:x=1", "b:x=2", "c:x=3"]
 """Names of the runs of the fixture `outputs` in `conftest`."""
 
 
+def helm_layout(value: Any) -> str:
+    """The text that HELM writes, `json.dumps(value, indent=2)`: but quicker, as `json` indents in Python."""
+    text = json.dumps(value)
+    try:
+        return msgspec.json.format(text, indent=2)
+    except msgspec.DecodeError:  # NaN, the infinities, half a surrogate pair
+        return json.dumps(value, indent=2)
+
+
 def write_run(outputs: Path, run: Run, *, suite: str = "made", folder: str | None = None) -> Path:
     """Writes the run's files below an outputs folder; gives the run's folder."""
     path = outputs / "runs" / suite / (folder or run["run_spec"]["name"])
     path.mkdir(parents=True)
     for table in TABLES:
-        (path / f"{table}.json").write_text(json.dumps(run[table], indent=2), encoding="ascii")
+        (path / f"{table}.json").write_text(helm_layout(run[table]), encoding="ascii")
     return path
 
 

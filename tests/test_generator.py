@@ -1,12 +1,16 @@
-"""The dumps that the benchmarks make are what HELM would write, as far as anyone here can tell."""
+"""The dumps that the benchmarks and tests make are what HELM would write, as far as anyone here can tell."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from figures import REAL, elements, measure
 from generate import generate, size_of
+from hypothesis import given
+from makedump import helm_layout
+from strategies import json_values
 
 from magnet_arrow import Cache, ingest
 
@@ -86,3 +90,8 @@ def test_it_recurs_about_as_often_as_real_dumps_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "size"), [("4GB", 4 * 10**9), ("1.5 MB", 1_500_000), ("20k", 20_000), ("7", 7)])
 def test_sizes_are_powers_of_ten(text: str, size: int) -> None:
     assert size_of(text) == size
+
+
+@given(json_values(strict=False))
+def test_the_quick_layout_of_small_runs_is_that_of_json(value: Any) -> None:
+    assert helm_layout(value) == json.dumps(value, indent=2)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from makedump import make_run, write_run
+from makedump import helm_layout, make_run, write_run
 from reading import cached_places, ingest_in_batches_of_one, read
 from rejections import SOUND, VICTIM, assert_reason, write_victim_and_sound
 from sameness import differences
@@ -58,7 +58,7 @@ class Place:
         for key in self.keys[:-1]:
             inner = inner[key]
         inner[self.keys[-1]] = "@"
-        before, _, after = json.dumps(content, indent=2).encode().partition(b'"@"')
+        before, _, after = helm_layout(content).encode().partition(b'"@"')
         data = before + token + after
         (write_run(outputs, run, folder=folder) / self.file).write_bytes(data)
         return data, len(before)
