@@ -62,6 +62,8 @@ def _rejected(bill: "Bill") -> Iterator[str]:
 def _left_out(bill: "Bill") -> Iterator[str]:
     for (name, why), files in _grouped(bill.left_out, lambda one: (one.file, one.why)):
         yield f"{name}, {_sum(files)}: {why}"
+    if bill.looked_at_bytes:
+        yield f"To see whether pictures are embedded, {as_size(bill.looked_at_bytes)} are fetched."
 
 
 def _requests(bill: "Bill") -> Iterator[str]:
@@ -132,6 +134,7 @@ def bill_facts(bill: "Bill") -> dict[str, Any]:
         "cached_runs": bill.cached_runs,
         "cached_bytes": bill.cached_bytes,
         "rejected": bill.rejected,
+        "looked_at_bytes": bill.looked_at_bytes,
         "requests": bill.requests,
         "fetched_bytes": bill.fetched_bytes,
         "packed": bill.packed,

@@ -11,7 +11,7 @@ from magnet_arrow.helm.layout import Found
 from magnet_arrow.ingestion.measured_rate import kind_of
 from magnet_arrow.ingestion.parallel.task import PendingRun
 from magnet_arrow.ingestion.plan import Plan
-from magnet_arrow.ingestion.reading import PICTURED, WHY_NOT_CHOSEN, read_as_a_whole, why_not_kept
+from magnet_arrow.ingestion.reading import PEEK_BYTES, PICTURED, WHY_NOT_CHOSEN, read_as_a_whole, why_not_kept
 from magnet_arrow.ingestion.rules import chosen_files, is_chosen
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import Fingerprint, plain_name
@@ -53,6 +53,7 @@ class Bill:
         cached_runs: runs that the cache has as they are now.
         cached_bytes: of their files.
         rejected: runs and folders that cannot be read, as is known without reading them.
+        looked_at_bytes: of files in buckets that are left out if they embed pictures: their beginning is fetched.
         requests: of objects of buckets; there are none for local files.
         fetched_bytes: of the files to read, what an ingest that was stopped has fetched of buckets.
         packed: files of buckets that are stored compressed: if the fetch of one breaks off, it starts over.
@@ -69,6 +70,7 @@ class Bill:
     cached_runs: int
     cached_bytes: int
     rejected: int
+    looked_at_bytes: int
     requests: int
     fetched_bytes: int
     packed: int
@@ -112,14 +114,15 @@ class Bill:
 
 def make_bill(plan: Plan, found: Found, snapshot: Snapshot, cache: Path) -> Bill:
     """The bill of a plan for what a source holds; nothing is fetched or listed for it."""
-    read, left, requests = _Sums(), _Sums(), 0
+    read, left, requests, n_pictured = _Sums(), _Sums(), 0, 0
     wanted: list[tuple[Path, list[FileStamp]]] = []
     for run in plan.pending:
         whole = read_as_a_whole(run)
         read.add(run, whole)
         left.add_left_out(run, whole)
         if filesystem.is_remote(run.place.path):
-            requests += sum(stamp in whole or _is_pictured(stamp) for stamp in chosen_files(run))
+            requests += len(whole)
+            n_pictured += sum(_is_pictured(stamp) and stamp not in whole for stamp in chosen_files(run))
             wanted.append((run.place.path, whole))
     packed = [stamp.size_bytes for _, stamps in wanted for stamp in stamps if filesystem.is_packed(stamp)]
     pending = {run.key for run in plan.pending}
@@ -132,7 +135,8 @@ def make_bill(plan: Plan, found: Found, snapshot: Snapshot, cache: Path) -> Bill
         cached_runs=plan.skipped,
         cached_bytes=sum(map(_cached_bytes, held)),
         rejected=len(plan.rejected) + len(found.rejected),
-        requests=requests,
+        looked_at_bytes=n_pictured * PEEK_BYTES,
+        requests=requests + n_pictured,
         fetched_bytes=filesystem.copied_bytes(cache / FETCHED, wanted),
         packed=len(packed),
         packed_bytes=sum(packed),

@@ -185,6 +185,8 @@ PEEKED_BYTES = 4 << 20
 """Predictions in a bucket of this size or more are fetched only after their beginning was looked at: they may embed
 pictures, which are not kept unless the rules say so, and reach gigabytes then."""
 WHY_NOT_CHOSEN = "no chosen table needs it"
+PEEK_BYTES = 1 << 20
+"""So much of them is looked at."""
 DERIVED = frozenset({"runs.json"})
 """Files that are not kept: all that is in them is in others (`runs.json` reaches 2 GB)."""
 

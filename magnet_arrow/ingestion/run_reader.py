@@ -25,7 +25,7 @@ from magnet_arrow.helm import structs
 from magnet_arrow.helm.declared_types import object_shape
 from magnet_arrow.helm.json_faults import kind
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace
-from magnet_arrow.ingestion.reading import PEEKED_BYTES, PICTURED, Found, ReadContext, new_entry, where_of
+from magnet_arrow.ingestion.reading import PEEK_BYTES, PEEKED_BYTES, PICTURED, Found, ReadContext, new_entry, where_of
 from magnet_arrow.ingestion.rejection import (
     PicturesError,
     ReadModeError,
@@ -206,7 +206,7 @@ class RunReader:
         if not large or not filesystem.is_remote(self._place.path):
             return
         try:
-            begin = filesystem.first_bytes(self._place.path / PICTURED.file, _PEEK_BYTES)
+            begin = filesystem.first_bytes(self._place.path / PICTURED.file, PEEK_BYTES)
         except OSError:  # reading the file says why
             return
         if _PICTURES.search(begin):
@@ -343,7 +343,6 @@ class RunReader:
             )
 
 
-_PEEK_BYTES = 1 << 20
 _PICTURES = re.compile(rb'"base64_images"\s*:\s*\[\s*"')
 
 

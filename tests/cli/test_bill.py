@@ -16,6 +16,7 @@ BILL = Bill(
     cached_runs=0,
     cached_bytes=0,
     rejected=0,
+    looked_at_bytes=0,
     requests=2,
     fetched_bytes=0,
     packed=0,

@@ -343,7 +343,7 @@ def test_pictures_stay_in_the_bucket_unless_they_are_asked_for(
     file.write_text(json.dumps(predictions, indent=2))
     for module, name in ((reading, "PEEKED_BYTES"), (run_reader, "PEEKED_BYTES"), (batch_reader, "_SHORT_BYTES")):
         monkeypatch.setattr(module, name, 5_000)
-    monkeypatch.setattr(run_reader, "_PEEK_BYTES", 4_000)
+    monkeypatch.setattr(run_reader, "PEEK_BYTES", 4_000)
     url = filled(server, tmp_path / "outputs")
     proxy.gives_ranges = gives_ranges
     report = ingest(url, tmp_path / "cache")
