@@ -16,6 +16,7 @@ from magnet_arrow.checks.json_diff import Comparison, n_values, n_values_of_text
 from magnet_arrow.errors import CacheDamagedError, CacheError, Where
 from magnet_arrow.helm.declared_types import ListOf, Object, Shape, file_shape
 from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.ingestion.plan import has_fingerprint
 from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.query.stored_tables import StoredTables
@@ -141,7 +142,8 @@ class _Work:
             if self.on_file is not None:
                 self.on_file(pair, name)
         self.found.n_runs += bool(pair.place.folder)
-        if self.found.comparison.n_differences > before and stamps_of(pair.place) != pair.run.fingerprint:
+        is_other = self.found.comparison.n_differences > before
+        if is_other and not has_fingerprint(pair.run.entry, stamps_of(pair.place)):
             self.found.notes.append(f"{where_of(pair.place)} has changed since it was ingested.")
 
     def _compare(self, pair: Pair, files: RunFiles, name: str) -> None:

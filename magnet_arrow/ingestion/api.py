@@ -1,9 +1,10 @@
 """The public `ingest`: a source into a cache, and the report of what was done."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -12,6 +13,7 @@ from magnet_arrow._text import as_size, counted
 from magnet_arrow.cache import Cache
 from magnet_arrow.errors import CacheError, Rejected
 from magnet_arrow.helm import layout
+from magnet_arrow.ingestion import mirroring
 from magnet_arrow.ingestion.bill import Bill, make_bill
 from magnet_arrow.ingestion.execution import Ingestion
 from magnet_arrow.ingestion.parallel.settings import WorkerSettings
@@ -113,6 +115,7 @@ def ingest(
     strict: bool = False,
     pictures: bool = False,
     content_hash: bool = False,
+    keep_json: str | os.PathLike[str] | None = None,
     follow_links: bool = True,
     workers: int | None = None,
     memory_bytes: int | None = None,
@@ -135,6 +138,9 @@ def ingest(
         pictures: ingest `display_predictions.json` also if it embeds pictures (226 GB in HEIM's release).
         content_hash: compare the bytes of files whose size and date are unchanged too, and re-ingest a run if they
             differ. A run that was ingested without this option is re-ingested once, as its bytes are not known.
+        keep_json: a folder of this machine that keeps what is fetched from a bucket, byte for byte, each object under
+            its key: runs are then in `FOLDER/lite/benchmark_output/runs/v1.0.0`, as the tools of HELM and MAGNET expect
+            them. A later ingest of it, or of the bucket, reads nothing again.
         follow_links: follow links in the source, also those that lead out of it. If not, linked folders are noted, and
             runs with a linked file are rejected. A path in `source` may always be a link.
         workers: processes that read; 1 for this process alone. None for one per core if there is so much to read that
@@ -153,7 +159,9 @@ def ingest(
         SourceNotFoundError: nothing there, or no run in it.
         ColumnNotFoundError: there is no table of a name in `tables`.
         SettingError: `workers` is less than one, one process may need more than `memory_bytes`, or the cache's folder
-            is one of the source.
+            is one of the source. Or `keep_json` is given with a source on this machine, or runs of another source are
+            in that folder.
+        FolderNotWritableError: `keep_json` cannot be written; what was committed stays.
         WorkersLostError: the executor was shut down or broke; what was committed stays.
         CacheNotWritableError: the disk refused; what was committed stays.
         CacheLockedError: another process does not let go of the cache's lock.
@@ -161,7 +169,8 @@ def ingest(
     A run that can't be read does not raise: it is in the report's `rejected`, and the others are ingested.
     """
     settings = WorkerSettings(workers, memory_bytes, executor)
-    rules = Rules(partial, strict, pictures, content_hash, choice_of(tables))
+    kept = None if keep_json is None else Path(keep_json)
+    rules = Rules(partial, strict, pictures, content_hash, choice_of(tables), keep_json=kept)
     prepared = prepare(source, cache, runs=runs, retry=retry, rules=rules, follow_links=follow_links)
     return prepared.execute(settings, prune=prune, progress=progress)
 
@@ -190,6 +199,10 @@ def prepare(
     begin = time.monotonic()
     cache = Cache.coerce(cache)
     found = layout.find_all(source, pattern=runs, follow_links=follow_links)
+    if rules.keep_json is not None:
+        rules = replace(
+            rules, keep_json=mirroring.checked_folder(rules.keep_json, found.places, cache.path, writes=writes)
+        )
     lost = manifest.lost(cache.path)
     ingestion = Ingestion(cache.path, cache.snapshot_to_ingest(), rules, drops=writes, commits=writes)
     plan = ingestion.plan(found.places, retry=retry)
@@ -249,7 +262,7 @@ class PreparedIngest:
             seconds=self.seconds + time.monotonic() - begin,
             skipped=plan.skipped,
             rejected=tuple(sorted(rejected, key=lambda one: one.run)),
-            notes=(*found.notes, *self.lost_notes, *ingestion.repair.notes, *done.notes),
+            notes=(*found.notes, *self.lost_notes, *ingestion.repair.notes, *done.notes, *self._mirror_notes(rejected)),
             pruned=done.pruned,
             unexpected=dict(sorted(done.unexpected.items())),
             partial=done.partial,
@@ -257,6 +270,9 @@ class PreparedIngest:
             lacking=tuple(sorted([*plan.lacking, *done.lacking], key=lambda one: (one.run, one.file))),
             stale=_stale(done.snapshot, plan),
         )
+
+    def _mirror_notes(self, rejected: Iterable[Rejected]) -> Iterator[str]:
+        return mirroring.notes(self.rules.keep_json, self.found.places, {one.run for one in rejected})
 
 
 def _stale(snapshot: Snapshot, plan: Plan) -> tuple[StaleRun, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from magnet_arrow.decode.anomalies import add_counts
 from magnet_arrow.errors import CacheError, Rejected, SettingError, WorkersLostError
 from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.ingestion import mirroring
 from magnet_arrow.ingestion.measured_rate import rate_measured
 from magnet_arrow.ingestion.parallel import division
 from magnet_arrow.ingestion.parallel.executors import Failed, Lost, TaskExecutor
@@ -99,6 +100,7 @@ class Ingestion:
 
         Raises:
             SettingError: the cache's folder is one of a source.
+                Or a mirror is to be made where runs of another source are.
             CacheNotWritableError: a source is new, or a run list is damaged, and the disk refused.
             CacheLockedError: the same, as another process does not let go of the lock.
         """
@@ -114,10 +116,11 @@ class Ingestion:
     def _with_source_ids(self, places: Sequence[RunPlace]) -> list[PendingRun]:
         """The runs with the ids of their sources; new ids are committed, so that two first ingests agree on one."""
         stamped = [(place, stamps_of(place)) for place in places]
-        ids = SourceIds(self.snapshot, stamped)
-        if ids.new and self._commits:
+        mirrors = mirroring.mirrors_of(self._rules.keep_json, places)
+        ids = SourceIds(self.snapshot, stamped, mirrors)
+        while ids.new and self._commits:
             self.done.snapshot = self._apply(Transaction(sources=ids.new))
-            ids = SourceIds(self.snapshot, stamped)
+            ids = SourceIds(self.snapshot, stamped, mirrors)
         return [PendingRun(place, ids.id_of(place), stamps) for place, stamps in stamped]
 
     def execute(
@@ -220,14 +223,16 @@ class Ingestion:
         pending, done = self._pending, self.done
         done.count(result)
         pending.segment, pending.rejected = result.segment, result.rejected
+        left = {run.key for run in result.left}
+        settled = [run for task in ended for run in task.runs if run.key not in left]
+        if self._rules.keep_json is not None:
+            mirroring.publish(self._rules.keep_json, self._cache, result, settled)
         if pending.segment or pending.rejected or pending.pruned or pending.recovered or pending.gone:
             pending.damaged = self.repair.segments
             done.snapshot = self._apply(pending)
         self._pending = Transaction()
-        left = {run.key for run in result.left}
         for task in ended:
             del self._open[task.name]
-        settled = [run for task in ended for run in task.runs if run.key not in left]
         filesystem.discard_copies(self._cache / FETCHED, [(run.place.path, run.stamps) for run in settled])
         self._merge_due()
 

@@ -22,9 +22,16 @@ from magnet_arrow.ingestion.rejection import unfit
 from magnet_arrow.ingestion.rules import Rules, chosen_files, is_chosen
 from magnet_arrow.ingestion.run_reader import RUN_SPEC
 from magnet_arrow.schema import registry
-from magnet_arrow.schema.table_choice import joined, narrowed
+from magnet_arrow.schema.table_choice import joined, narrowed, needs
 from magnet_arrow.sources import filesystem
-from magnet_arrow.sources.file import Fingerprint, content_digest, is_unchanged, plain_name, read_error
+from magnet_arrow.sources.file import (
+    Fingerprint,
+    content_digest,
+    is_same_fingerprint,
+    is_unchanged,
+    plain_name,
+    read_error,
+)
 from magnet_arrow.sources.remote import settings
 from magnet_arrow.storage.manifest import RejectedRun, RunEntry, Segment
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
@@ -95,7 +102,7 @@ class Known:
         tables = None if held is None and rules.all_of_new else rules.tables
         if held is not None:
             tables = joined(tables, held.entry.choice)
-        if held is not None and held.fingerprint == run.stamps:
+        if held is not None and has_fingerprint(held.entry, run.stamps):
             partial, pictures = held.entry.is_partial, PICTURED.file in held.entry.elements
             rules = replace(rules, partial=rules.partial or partial, pictures=rules.pictures or pictures)
         rules = replace(rules, tables=narrowed(tables, of_run=bool(run.place.folder)))
@@ -116,11 +123,24 @@ def find_unchanged(known: Known, places: Sequence[RunPlace]) -> tuple[list[Cache
     unchanged, others = [], []
     for place, key in zip(places, keys, strict=True):
         held = None if key is None or key in special or not place.folder else cached.get(key)
-        if held is not None and is_unchanged(place.path, held.entry.fingerprint) and known.is_good(held):
+        if held is not None and is_as_cached(place, held.entry) and known.is_good(held):
             unchanged.append(held)
         else:
             others.append(place)
     return unchanged, others
+
+
+def is_as_cached(place: RunPlace, held: RunEntry) -> bool:
+    """Whether the files at a place are certainly those that an entry was made of."""
+    return is_unchanged(place.path, held.fingerprint, _not_fetched(held))
+
+
+def _not_fetched(held: RunEntry) -> Collection[str]:
+    """Files that a mirror need not have, by their names without the ending of a compressed one."""
+    if held.chosen is None:
+        return held.not_kept
+    names = {plain_name(stamp.name) for stamp in held.fingerprint}
+    return {*held.not_kept, *(name for name in names if not needs(held.choice, name, of_run=bool(held.folder)))}
 
 
 def make_plan(known: Known, unchanged: Sequence[CachedRun], others: Sequence[PendingRun], *, retry: bool) -> Plan:
@@ -152,7 +172,17 @@ def make_plan(known: Known, unchanged: Sequence[CachedRun], others: Sequence[Pen
 
 def is_same_state(known: RunEntry | RejectedRun, run: PendingRun) -> bool:
     """Whether a run is in the state that the cache knows. If there is a digest now, there must have been one then."""
-    return known.fingerprint == run.stamps and run.content in ("", known.content)
+    return has_fingerprint(known, run.stamps) and run.content in ("", known.content)
+
+
+def has_fingerprint(known: RunEntry | RejectedRun, stamps: Fingerprint) -> bool:
+    """Whether a run has the fingerprint that the cache knows, be it that of a bucket and this that of its mirror.
+
+    A mirror may lack what was not fetched; of a rejected run nobody knows what was.
+    """
+    if isinstance(known, RejectedRun):
+        return is_same_fingerprint(known.fingerprint, stamps, {plain_name(stamp.name) for stamp in known.fingerprint})
+    return is_same_fingerprint(known.fingerprint, stamps, _not_fetched(known))
 
 
 def _with_contents(known: Known, runs: Sequence[PendingRun], cached: Mapping[str, CachedRun]) -> Iterable[PendingRun]:
@@ -161,8 +191,9 @@ def _with_contents(known: Known, runs: Sequence[PendingRun], cached: Mapping[str
         return runs
 
     def with_content(run: PendingRun) -> PendingRun:
-        states = (cached.get(run.key), known.snapshot.rejected.get(run.key))
-        if all(state is None or state.fingerprint != run.stamps for state in states):
+        held = cached.get(run.key)
+        states = (None if held is None else held.entry, known.snapshot.rejected.get(run.key))
+        if not any(state is not None and has_fingerprint(state, run.stamps) for state in states):
             return run
         return msgspec.structs.replace(run, content=content_digest(run.place.path, chosen_files(run)))
 

@@ -1,6 +1,7 @@
 """Plain values about an ingest: its rules, how a run is read, the sink, and the progress."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
@@ -85,6 +86,7 @@ class Rules:
         content_hash: tell a changed run by its files' bytes too, not by size and date alone.
         tables: those to read; None for all. Files that none of them needs are left out.
         all_of_new: read all tables of a run that the cache does not have at all.
+        keep_json: a folder that keeps what is fetched of a bucket as it is.
     """
 
     partial: bool = False
@@ -93,6 +95,7 @@ class Rules:
     content_hash: bool = False
     tables: Choice = None
     all_of_new: bool = False
+    keep_json: Path | None = None
 
 
 RULES = Rules()

@@ -52,7 +52,7 @@ def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer 
         with (
             settings.using(task.remote),
             filesystem.telling_while_waiting(counter.tick),
-            filesystem.fetching_ahead(task.cache / FETCHED, wanted),
+            filesystem.fetching_ahead(task.cache / FETCHED, wanted, mirror=task.runs[0].rules.keep_json),
         ):
             work.ingest_all()
         return work.finish()

@@ -11,6 +11,7 @@ from magnet_arrow.errors import CacheError, FilterError, SourceNotFoundError, Un
 from magnet_arrow.helm import layout
 from magnet_arrow.helm.layout import RUN_FILES, RunPlace, Source, find_runs, is_run
 from magnet_arrow.helm.run_place import place_of
+from magnet_arrow.ingestion.plan import has_fingerprint
 from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.ingestion.run_specs import RunSpecs, readable_run_specs
 from magnet_arrow.pages import card, few
@@ -382,13 +383,13 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames, Summaries):
 def is_incomplete(snapshot: Snapshot, place: RunPlace) -> bool:
     """Whether the cache has only a part of the run, in the state that the run is in now."""
     run = snapshot.lookup(place)
-    return run is not None and run.entry.is_partial and run.fingerprint == stamps_of(place)
+    return run is not None and run.entry.is_partial and has_fingerprint(run.entry, stamps_of(place))
 
 
 def _is_rejected(snapshot: Snapshot, place: RunPlace) -> bool:
     """Whether the run was rejected in the state that it is in now."""
     rejected = snapshot.rejected.get(snapshot.key_of(place) or "")
-    return rejected is not None and rejected.fingerprint == stamps_of(place)
+    return rejected is not None and has_fingerprint(rejected, stamps_of(place))
 
 
 def check_index(index: object, names: Sequence[str], hint: str) -> None:

@@ -9,7 +9,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.stamps import FileStamp as FileStamp
 from magnet_arrow.sources.stamps import Fingerprint as Fingerprint
+from magnet_arrow.sources.stamps import is_mirrored
 from magnet_arrow.sources.stamps import max_unpacked_bytes as max_unpacked_bytes
 
 
@@ -85,31 +86,65 @@ def _remote_fingerprint(folder: Path, below: Iterable[str]) -> Fingerprint:
     return tuple(sorted(stamps, key=lambda stamp: stamp.name))
 
 
-def is_unchanged(folder: Path, stamps: Fingerprint) -> bool:
+def is_unchanged(folder: Path, stamps: Fingerprint, may_lack: Collection[str] = ()) -> bool:
     """Whether a run's folder certainly has these stamps.
 
     It asks the system the same as `fingerprint`, in two thirds of the time, since it makes no objects.
+
+    Args:
+        folder: of the run.
+        stamps: as they are known; those of a bucket if the folder may be its mirror.
+        may_lack: as of `is_same_fingerprint`.
     """
     if filesystem.is_remote(folder):
-        return fingerprint(folder) == stamps
+        return is_same_fingerprint(stamps, fingerprint(folder))
     known = {stamp.name: stamp for stamp in stamps}
-    n_found = 0
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = entry.name
-                stamp = known.get(name)
+                stamp = known.pop(name, None)
                 if stamp is None:
                     if name.endswith(_JSON_ENDINGS) and name[0] != ".":
                         return False
                     continue
                 status = entry.stat()
                 if status.st_mtime_ns != stamp.mtime_ns or status.st_size != stamp.size_bytes:
+                    if stamp.tag and is_mirrored(stamp, status.st_size, status.st_mtime_ns):
+                        continue
                     return False
-                n_found += 1
     except OSError:
         return False
-    return n_found == len(stamps)
+    return not known or _may_lack(known.values(), may_lack)
+
+
+def is_same_fingerprint(known: Fingerprint, now: Fingerprint, may_lack: Collection[str] = ()) -> bool:
+    """Whether files are in the state that is known. Those of a bucket and of its mirror are compared without tags.
+
+    Args:
+        known: stamps as they were.
+        now: stamps as they are, of the same folder or of its mirror.
+        may_lack: names, without the ending of a compressed file, that a mirror may lack: they were not fetched.
+    """
+    if known == now:
+        return True
+    if _is_of_bucket(known) == _is_of_bucket(now):
+        return False
+    objects, files = (known, now) if _is_of_bucket(known) else (now, known)
+    listed = {stamp.name: stamp for stamp in objects}
+    for file in files:
+        stamp = listed.pop(file.name, None)
+        if stamp is None or not is_mirrored(stamp, file.size_bytes, file.mtime_ns):
+            return False
+    return not listed or (objects is known and _may_lack(listed.values(), may_lack))
+
+
+def _is_of_bucket(stamps: Fingerprint) -> bool:
+    return any(stamp.tag for stamp in stamps)
+
+
+def _may_lack(stamps: Iterable[FileStamp], names: Collection[str]) -> bool:
+    return all(stamp.tag and plain_name(stamp.name) in names for stamp in stamps)
 
 
 def content_digest(folder: Path, stamps: Fingerprint) -> str:

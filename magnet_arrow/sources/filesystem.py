@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from msgspec import structs
 
 from magnet_arrow.sources.remote.meter import METER
+from magnet_arrow.sources.remote.mirror import Mirror
+from magnet_arrow.sources.remote.packs import Packs
 from magnet_arrow.sources.remote.spool import PACKED, Spool
 from magnet_arrow.sources.remote.urls import as_path as as_path
 from magnet_arrow.sources.remote.urls import is_remote as is_remote
@@ -233,7 +235,9 @@ def _fetching_processes() -> int:
 
 
 @contextlib.contextmanager
-def fetching_ahead(copies: Path | None, wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]]) -> Iterator[None]:
+def fetching_ahead(
+    copies: Path | None, wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]], *, mirror: Path | None = None
+) -> Iterator[None]:
     """Within the context, files of buckets are fetched in the background before they are opened.
 
     Args:
@@ -241,17 +245,23 @@ def fetching_ahead(copies: Path | None, wanted: Iterable[tuple[AnyPath, Iterable
             goes on with them. None for a temporary one, which is made only if something is fetched.
         wanted: folders, and the files to fetch in each, in the order in which they will be opened. Local ones are
             ignored.
+        mirror: a folder that is to keep what is fetched, in place of `copies`; see `publish`.
     """
     files = list(_urls(wanted))
     if not files:
         yield
         return
     with contextlib.ExitStack() as stack:
-        if copies is None:
+        if mirror is not None:
+            spool: Spool = Mirror(mirror)
+        elif copies is not None:
+            spool = Spool(copies, Packs(copies))
+        else:
             temporary = tempfile.TemporaryDirectory(prefix="magnet-arrow-", ignore_cleanup_errors=True)
             copies = Path(stack.enter_context(temporary))
-        METER.fetched_bytes += Spool(copies).bytes_of(files)
-        stack.enter_context(_catalog().fetching_ahead(copies, files, _fetching_processes()))
+            spool = Spool(copies, Packs(copies))
+        METER.fetched_bytes += spool.bytes_of(files)
+        stack.enter_context(_catalog().fetching_ahead(spool, files, _fetching_processes()))
         yield
 
 
@@ -293,6 +303,30 @@ def copied_bytes(copies: Path, wanted: Iterable[tuple[AnyPath, Iterable[FileStam
 def is_packed(stamp: FileStamp) -> bool:
     """Whether an object is stored compressed and may come unpacked: a fetch that breaks off starts over."""
     return stamp.tag.endswith(PACKED)
+
+
+def mirrored(mirror: Path, folder: AnyPath) -> Path:
+    """The folder of a mirror that has what is fetched of a folder of a bucket.
+
+    Raises:
+        OSError: its key cannot be the path of a file on this system.
+    """
+    return Path(Mirror(mirror).path_of(os.fspath(folder)))
+
+
+def publish(mirror: Path, folder: AnyPath, files: Iterable[FileStamp], *, is_read: bool) -> None:
+    """Give what was fetched of a folder of a bucket its names in a mirror.
+
+    Args:
+        mirror: the folder.
+        folder: that of the bucket.
+        files: that are in it.
+        is_read: whether all that is wanted of them was fetched; else nothing happens to files of an older state.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    Mirror(mirror).publish(os.fspath(folder), list(files), is_read=is_read)
 
 
 def require_listing(folder: AnyPath) -> None:

@@ -23,6 +23,18 @@ class FileStamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
 Fingerprint = tuple[FileStamp, ...]
 """Stamps of a run's files, sorted by name. Inodes are left out: a copied dump keeps its cache."""
 
+PACKED = " packed"
+"""How the tag of an object ends that Google stores packed, and may send unpacked: its size says nothing then."""
+
+
+def is_mirrored(listed: FileStamp, size_bytes: int, mtime_ns: int) -> bool:
+    """Whether a file of this machine with this size and date is the mirror of an object as it was listed.
+
+    A mirror has the date of the object, and its size too, unless it was unpacked.
+    """
+    return listed.mtime_ns == mtime_ns and (size_bytes >= listed.size_bytes or listed.tag.endswith(PACKED))
+
+
 _MAX_RATIO = 400
 """Files of real dumps are at most 80 (gzip) and 130 (zstd -19) times as large unpacked; repeated text, 1,000 times."""
 _ALWAYS_ALLOWED_BYTES = 64 << 20

@@ -67,11 +67,19 @@ class Source(Struct, frozen=True):
 
     Attributes:
         id: random, given when the folder was first seen; kept when it moves.
-        path: resolved, of this machine; only used to find the source again.
+        path: resolved, of this machine, or a URL; only used to find the source again.
+        mirrors: folders of this machine into which an ingest put what it fetched of a bucket, by the same rules as
+            `path`. Their runs are those of the source.
     """
 
     id: str
     path: str
+    mirrors: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where its runs may be found."""
+        return (self.path, *self.mirrors)
 
 
 class TableEntry(Struct, frozen=True):

@@ -25,7 +25,7 @@ def find_cached(snapshot: Snapshot, name: str, *, others: Iterable[str] = ()) ->
     """
     if name in snapshot.runs:
         return snapshot.runs[name]
-    sources = {source.id: filesystem.as_path(source.path) for source in snapshot.manifest.sources}
+    sources = _folders(snapshot)
     path = _named_path(name)
     chosen: list[CachedRun] = []
     for is_meant in (
@@ -39,16 +39,20 @@ def find_cached(snapshot: Snapshot, name: str, *, others: Iterable[str] = ()) ->
     return chosen[0]
 
 
+def _folders(snapshot: Snapshot) -> dict[str, list[Path]]:
+    """The folders of each source, by its id: the outputs folder, and its mirrors."""
+    return {source.id: list(map(filesystem.as_path, source.paths)) for source in snapshot.manifest.sources}
+
+
 def _named_path(name: str) -> Path:
     """The folder that a name may mean, absolute, links resolved."""
     return filesystem.as_path(url_of(name) or os.path.realpath(os.path.expanduser(name)))
 
 
-def _lies_at(run: CachedRun, sources: Mapping[str, Path], path: Path) -> bool:
+def _lies_at(run: CachedRun, sources: Mapping[str, Sequence[Path]], path: Path) -> bool:
     """Whether a run was read from this folder."""
     below = Path(run.entry.suite, run.entry.folder)
-    source = sources.get(run.entry.source)
-    return source is not None and path in (source / "runs" / below, source / below)
+    return any(path in (source / "runs" / below, source / below) for source in sources.get(run.entry.source, ()))
 
 
 def _not_one(snapshot: Snapshot, name: str, chosen: Sequence[CachedRun], others: Iterable[str]) -> RunNotCachedError:
@@ -88,14 +92,17 @@ def find_all(snapshot: Snapshot, name: str) -> list[str]:
     if name in held:
         return [name]
     sources = [source.path for source in snapshot.manifest.sources]
-    folders = {source.id: filesystem.as_path(source.path) for source in snapshot.manifest.sources}
+    folders = _folders(snapshot)
     path = _named_path(name)
     below = [
         key
         for key, (source, suite, folder) in held.items()
         if name
-        and source in folders
-        and any((root / suite / folder).is_relative_to(path) for root in (folders[source] / "runs", folders[source]))
+        and any(
+            (root / suite / folder).is_relative_to(path)
+            for outputs in folders.get(source, ())
+            for root in (outputs / "runs", outputs)
+        )
     ]
     called = [key for key, (_, suite, folder) in held.items() if f"{suite}/{folder}" == name]
     called = called or [key for key, (_, _, folder) in held.items() if folder == name]

@@ -166,8 +166,9 @@ class Snapshot:
 
     @cached_property
     def source_ids(self) -> Mapping[str, str]:
-        """Id of each source, by its path."""
-        return {source.path: source.id for source in self.manifest.sources}
+        """Id of each source, by its path and by those of its mirrors."""
+        ids = {source.path: source.id for source in self.manifest.sources}
+        return ids | {mirror: source.id for source in self.manifest.sources for mirror in source.mirrors}
 
     def key_of(self, place: RunPlace) -> str | None:
         """The key of a place; None if nothing of its source was ever ingested."""

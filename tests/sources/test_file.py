@@ -9,7 +9,7 @@ import pytest
 
 from magnet_arrow.errors import BadFileError, Where
 from magnet_arrow.sources import file as source_file
-from magnet_arrow.sources.file import FileStamp, SourceFile, fingerprint
+from magnet_arrow.sources.file import FileStamp, Fingerprint, SourceFile, fingerprint, is_same_fingerprint, is_unchanged
 
 TEXT = b"0123456789"
 
@@ -169,3 +169,36 @@ def test_a_disk_that_fails_is_a_bad_file(folder: Path, monkeypatch: pytest.Monke
     ):
         file.read_into(memoryview(bytearray(4)))
     assert caught.value.where == Where("suite/run", "stats.json")
+
+
+OBJECTS = (FileStamp("a.json", 10, 1_000, "etag"), FileStamp("b.json.gz", 20, 2_000, "etag packed"))
+FILES = (FileStamp("a.json", 10, 1_000), FileStamp("b.json.gz", 15, 2_000))
+
+
+@pytest.mark.parametrize(
+    ("files", "may_lack", "is_same"),
+    [
+        pytest.param(FILES, (), True, id="size and date"),
+        pytest.param((FileStamp("a.json", 11, 1_000), FILES[1]), (), True, id="unpacked"),
+        pytest.param((FileStamp("a.json", 9, 1_000), FILES[1]), (), False, id="cut"),
+        pytest.param((FileStamp("a.json", 10, 1_001), FILES[1]), (), False, id="another date"),
+        pytest.param(FILES[:1], (), False, id="one is missing"),
+        pytest.param(FILES[:1], ("b.json",), True, id="one was not fetched"),
+        pytest.param((*FILES, FileStamp("c.json", 1, 1)), (), False, id="one more"),
+    ],
+)
+def test_a_mirror_is_compared_with_its_bucket_without_tags(
+    files: Fingerprint, may_lack: tuple[str, ...], is_same: bool, tmp_path: Path
+) -> None:
+    assert is_same_fingerprint(OBJECTS, files, may_lack) == is_same
+    for file in files:
+        (tmp_path / file.name).write_bytes(b" " * file.size_bytes)
+        os.utime(tmp_path / file.name, ns=(file.mtime_ns, file.mtime_ns))
+    assert is_unchanged(tmp_path, OBJECTS, may_lack) == is_same
+    # What was read of the mirror, and the bucket then: it may have more than the mirror had.
+    assert is_same_fingerprint(files, OBJECTS, may_lack) == (is_same and len(files) == 2)
+
+
+def test_two_states_of_a_bucket_or_of_a_folder_are_compared_as_they_are() -> None:
+    assert not is_same_fingerprint(OBJECTS, (FileStamp("a.json", 10, 1_000, "other"), OBJECTS[1]))
+    assert not is_same_fingerprint(FILES, FILES[:1], ("b.json",))

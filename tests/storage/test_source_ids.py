@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from makesegment import SUITE, make_segment, run_entry
 
+from magnet_arrow.errors import SettingError
 from magnet_arrow.helm.layout import RunPlace
+from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import Fingerprint
 from magnet_arrow.storage.manifest import Source
 from magnet_arrow.storage.snapshot import Snapshot
@@ -82,3 +84,52 @@ def test_new_ids_are_random(snapshot: Snapshot, tmp_path: Path) -> None:
     runs = stamped(tmp_path / "x", "c") + stamped(tmp_path / "y", "c")
     ids = {source.id for _ in range(2) for source in SourceIds(snapshot, runs).new}
     assert len(ids) == 4
+
+
+BUCKET = filesystem.as_path("s3://bucket/lite")
+
+
+@pytest.fixture
+def mirrored(dump: Path, tmp_path: Path) -> Snapshot:
+    """A bucket is known as `s0`, and the dump as its mirror."""
+    segment = make_segment(tmp_path / "cache", {"a": [1], "b": [2]})
+    source = Source("s0", str(BUCKET), (str(dump),))
+    return commit_transaction(tmp_path / "cache", Transaction(segment=segment, sources=[source]))
+
+
+def test_a_mirror_has_the_id_of_its_bucket(mirrored: Snapshot, dump: Path) -> None:
+    runs = stamped(dump, "a") + stamped(BUCKET, "b")
+    ids = SourceIds(mirrored, runs, {str(BUCKET): str(dump)})
+    assert [ids.id_of(place) for place, _ in runs] == ["s0", "s0"]
+    assert ids.new == []
+
+
+def test_a_mirror_that_was_moved_keeps_the_id(mirrored: Snapshot, dump: Path, tmp_path: Path) -> None:
+    dump.rename(tmp_path / "moved")
+    assert SourceIds(mirrored, stamped(tmp_path / "moved", "a")).new == [
+        Source("s0", str(BUCKET), (str(tmp_path / "moved"),))
+    ]
+    other = filesystem.as_path("s3://other/lite")
+    assert SourceIds(mirrored, stamped(other, "a")).new[0].id != "s0", "a bucket is not moved"
+
+
+def test_a_second_mirror_is_added(mirrored: Snapshot, dump: Path, tmp_path: Path) -> None:
+    mirrors = {str(BUCKET): str(tmp_path / "second")}
+    assert SourceIds(mirrored, stamped(BUCKET, "a"), mirrors).new == [
+        Source("s0", str(BUCKET), (str(dump), str(tmp_path / "second")))
+    ]
+
+
+def test_a_folder_that_was_known_becomes_the_mirror_of_a_bucket(snapshot: Snapshot, dump: Path) -> None:
+    (source,) = SourceIds(snapshot, stamped(BUCKET, "a"), {str(BUCKET): str(dump)}).new
+    assert source == Source("s0", str(BUCKET), (str(dump),))
+
+
+def test_a_mirror_is_not_made_where_runs_of_another_source_are(mirrored: Snapshot, dump: Path) -> None:
+    other = filesystem.as_path("s3://other/lite")
+    with pytest.raises(SettingError, match="has what was fetched from s3://bucket/lite"):
+        SourceIds(mirrored, stamped(other, "a"), {str(other): str(dump)})
+    dump.rmdir()
+    sources = {source.id: source for source in SourceIds(mirrored, stamped(other, "a"), {str(other): str(dump)}).new}
+    assert sources.pop("s0").mirrors == ()
+    assert [source.mirrors for source in sources.values()] == [(str(dump),)]

@@ -1,6 +1,7 @@
 """`ingest`: runs into the cache."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -63,6 +64,14 @@ Tables = Annotated[
         autocompletion=candidates.lists_of(candidates.TABLES),
     ),
 ]
+KeepJson = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Keep what is fetched of a bucket in this folder, as it is, for HELM's tools and later ingests.",
+        autocompletion=candidates.some_paths,
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Number of reading processes; by default one per core where that pays."),
@@ -92,6 +101,7 @@ def ingest(
     pictures: Pictures = False,
     content_hash: ContentHash = False,
     tables: Tables = None,
+    keep_json: KeepJson = None,
     follow_links: FollowLinks = True,
     workers: Workers = None,
     memory: Memory = None,
@@ -114,7 +124,7 @@ def ingest(
     settings = WorkerSettings(workers, None if memory is None else parse_bytes(memory))
     choice = None if tables is None else frozenset(table_name(name.strip()) for name in tables.split(","))
     # To compare bytes, a plan would fetch them.
-    rules = Rules(partial, strict, pictures, content_hash and not plan, choice)
+    rules = Rules(partial, strict, pictures, content_hash and not plan, choice, keep_json=keep_json)
     planned = prepare(sources, store, runs=runs, retry=retry, rules=rules, follow_links=follow_links, writes=not plan)
     if plan:
         _print_plan(planned.bill(), json=json)

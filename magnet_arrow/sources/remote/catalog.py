@@ -16,7 +16,7 @@ from magnet_arrow.errors import RemoteError
 from magnet_arrow.sources.remote import objects, settings, stores
 from magnet_arrow.sources.remote.fetching import Ahead, ReplacedError, fetch
 from magnet_arrow.sources.remote.listing import Listing
-from magnet_arrow.sources.remote.packs import Packs
+from magnet_arrow.sources.remote.mirror import Mirror
 from magnet_arrow.sources.remote.spool import Spool
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import address_of
@@ -112,16 +112,17 @@ class Catalog:
         return found
 
     @contextlib.contextmanager
-    def fetching_ahead(self, folder: Path, wanted: Iterable[tuple[str, FileStamp]], n_processes: int) -> Iterator[None]:
-        """Fetch files into a folder in the background, in their order, before they are opened.
+    def fetching_ahead(self, spool: Spool, wanted: Iterable[tuple[str, FileStamp]], n_processes: int) -> Iterator[None]:
+        """Fetch files in the background, in their order, before they are opened.
 
         Args:
-            folder: for their copies, which stay there when the context ends.
+            spool: for their copies, which stay there when the context ends. Others that are opened meanwhile go there
+                too if it is a mirror.
             wanted: the URLs of the files, and how they were listed.
             n_processes: how many processes share the connections.
         """
         connections = max(1, settings.current().connections // n_processes)
-        ahead = Ahead(self._stores, Spool(folder, Packs(folder)), wanted, connections)
+        ahead = Ahead(self._stores, spool, wanted, connections)
         self._ahead.append(ahead)
         try:
             yield
@@ -164,17 +165,25 @@ class Catalog:
         raise AssertionError
 
     def _copy(self, url: str, stamp: FileStamp, fetching: Iterable[Ahead]) -> int:
-        """A copy that is fetched ahead; else one that has no name by now, and goes when it is closed."""
+        """A copy that is fetched ahead, or into a mirror; else one that has no name, and goes when it is closed."""
         for ahead in fetching:
             copy = ahead.spool.copy_of(url, stamp).open() if ahead.wait(url, stamp) else None
             if copy is not None:
                 return copy
+        mirror = next((ahead.spool for ahead in self._ahead if isinstance(ahead.spool, Mirror)), None)
+        if mirror is not None:
+            return self._fetched(url, stamp, mirror)
         with tempfile.TemporaryDirectory(prefix="magnet-arrow-", ignore_cleanup_errors=True) as folder:
-            single = Spool(Path(folder)).copy_of(url, stamp)
-            fetch(self._stores, url, stamp, single)
-            copy = single.open()
-            assert copy is not None
-            return copy
+            return self._fetched(url, stamp, Spool(Path(folder)))
+
+    def _fetched(self, url: str, stamp: FileStamp, spool: Spool) -> int:
+        """A copy in a spool, which is fetched if it is not there."""
+        copy = spool.copy_of(url, stamp)
+        if not copy.is_there:
+            fetch(self._stores, url, stamp, copy)
+        descriptor = copy.open()
+        assert descriptor is not None
+        return descriptor
 
     def _listed(self, url: str) -> tuple[Listing, str]:
         covering = self._covering(url)

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from magnet_arrow.sources.remote.packs import Packs, as_file, discard, open_or_make, write_all
+from magnet_arrow.sources.stamps import PACKED as PACKED
 from magnet_arrow.sources.stamps import FileStamp
 
-PACKED = " packed"
-"""How the tag of an object ends that Google stores packed, and may send unpacked: its size says nothing then."""
 SMALL_BYTES = 1 << 20
 """A copy below this size is written at once, a larger one as it comes."""
 _BINARY = getattr(os, "O_BINARY", 0)
