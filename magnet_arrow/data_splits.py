@@ -316,7 +316,7 @@ def draw_at_random(runs: HelmRuns, settings: DrawSettings) -> tuple[TrainSplit, 
     if partial or settings.skip_unreadable:
         runs = _ingest_all(runs, include_partial=partial, skip_unreadable=settings.skip_unreadable)
     rng = random.Random(seed)
-    train, held_out = _draw_runs(len(runs), settings.num_example_runs, rng)
+    train, held_out = draw_runs(len(runs), settings.num_example_runs, rng)
     # One snapshot, so that the frames of both splits are of one commit.
     cached = _ingest_drawn(runs.take([*train, held_out]), include_partial=partial)
     *names, name = (run.name for run in cached.snapshot.chosen(cached.keys))
@@ -412,7 +412,7 @@ def _other_runs(runs: HelmRuns, drawn: Collection[int], name: str, n_runs: int, 
     return random.Random(random_seed).sample(others, n_runs)
 
 
-def _draw_runs(n_runs: int, n_examples: int, rng: random.Random) -> tuple[list[int], int]:
+def draw_runs(n_runs: int, n_examples: int, rng: random.Random) -> tuple[list[int], int]:
     """Indices of the train runs, ascending, and of the held-out run."""
     if n_runs < n_examples + 1:
         raise NotEnoughRunsError(

@@ -10,9 +10,11 @@ from magnet_arrow.cli.questions import agrees, is_somebody_there
 
 if TYPE_CHECKING:
     from magnet_arrow.cache import Cache
+    from magnet_arrow.cli.load_predictor import AnyPredictor
     from magnet_arrow.helm.layout import Source
     from magnet_arrow.ingestion.api import IngestReport, PreparedIngest
     from magnet_arrow.ingestion.rules import Rules
+    from magnet_arrow.outputs import HelmRuns
 
 ASKED_BYTES = 1_000_000_000
 """What is larger is asked for, where somebody can answer."""
@@ -63,6 +65,24 @@ def ask_before_frames(sources: Sequence[str], store: "Cache", *, partial: bool =
         from magnet_arrow.ingestion.api import prepare
 
         ask_for(prepare(sources, store, rules=_rules_of_samples(partial=partial), writes=False))
+
+
+def ask_before_draw(predictor: "AnyPredictor", runs: "HelmRuns") -> None:
+    """Ask before what a predictor draws from runs in a bucket is read, if that is much."""
+    from magnet_arrow.sources import filesystem
+
+    if not (is_somebody_there() and any(filesystem.is_remote(place.path) for place in runs.places)):
+        return
+    import random
+
+    from magnet_arrow.data_splits import draw_runs
+    from magnet_arrow.ingestion.api import prepare
+
+    if not (predictor.include_partial or predictor.skip_unreadable):  # these read all runs
+        train, held_out = draw_runs(len(runs), predictor.num_example_runs, random.Random(predictor.random_seed))
+        runs = runs.take([*train, held_out])
+    rules = _rules_of_samples(partial=predictor.include_partial)
+    ask_for(prepare(runs, runs.cache, retry=True, rules=rules, writes=False))
 
 
 def ask_before_all(sources: Sequence[str]) -> None:

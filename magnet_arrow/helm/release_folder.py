@@ -57,6 +57,16 @@ def find_release(release: Path, walk: Walk) -> list[str]:
     return roots
 
 
+def named_runs(release: Path) -> list[tuple[str, str]]:
+    """The suite and folder of each run that a release names, sorted, without a look at them.
+
+    Raises:
+        NoRunsError: the file cannot be read.
+    """
+    entries = _entries(release / _FILE)
+    return sorted((suite, run.replace("/", "_")) for run, suite in entries if _why_not(run, suite) is None)
+
+
 class _Object(list[tuple[str, Any]]):
     """The members of a JSON object in their order; a name may occur twice."""
 

@@ -11,9 +11,11 @@ from typing import Any, Self, TypeAlias, cast
 import magnet_arrow.outputs as ours
 from magnet_arrow.errors import NoRunsError
 from magnet_arrow.helm.layout import Source, find_runs, find_suite_runs
+from magnet_arrow.helm.public_bucket import public_runs
 from magnet_arrow.magnet_compat.frames import DotDictDataFrame
 from magnet_arrow.magnet_compat.run_tables import RunTables, concatenated
 from magnet_arrow.query.raw_json import JsonView, StructsView
+from magnet_arrow.sources import filesystem
 
 __all__ = ["HelmOutputs", "HelmRun", "HelmRuns", "HelmSuite", "HelmSuiteRuns", "HelmSuites"]
 
@@ -27,7 +29,7 @@ class HelmRun:
     """A run: a folder with the files that HELM wrote for it."""
 
     def __init__(self, path: PathLike) -> None:
-        self.path = Path(path)
+        self.path = _path(path)
 
     @classmethod
     def coerce(cls, input: "HelmRun | PathLike") -> "HelmRun":
@@ -46,7 +48,7 @@ class HelmRun:
 
     def exists(self) -> bool:
         """Whether the folder holds the files without which MAGNET counts it as missing."""
-        return all((self.path / file).exists() for file in _FILES_OF_A_RUN)
+        return all(filesystem.exists(self.path / file) for file in _FILES_OF_A_RUN)
 
     @property
     def json(self) -> JsonView:
@@ -96,7 +98,7 @@ class HelmRuns:
     """A list of runs in a fixed order."""
 
     def __init__(self, paths: Iterable[PathLike]) -> None:
-        self.paths = [Path(path) for path in paths]
+        self.paths = [_path(path) for path in paths]
 
     @classmethod
     def coerce(cls, input: Any) -> "HelmRuns":
@@ -119,7 +121,7 @@ class HelmRuns:
 
     def existing(self) -> "HelmRuns":
         """The runs whose five files all exist."""
-        return HelmRuns(path for path in self.paths if all((path / file).exists() for file in _ALL_FILES))
+        return HelmRuns(path for path in self.paths if all(filesystem.exists(path / file) for file in _ALL_FILES))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -158,7 +160,7 @@ class HelmSuite:
     """A folder of runs."""
 
     def __init__(self, path: PathLike) -> None:
-        self.path = Path(path)
+        self.path = _path(path)
         self.name = self.path.name
 
     @classmethod
@@ -187,7 +189,7 @@ class HelmSuites:
     """A list of suites in a fixed order."""
 
     def __init__(self, paths: Iterable[PathLike]) -> None:
-        self.paths = [Path(path) for path in paths]
+        self.paths = [_path(path) for path in paths]
 
     @classmethod
     def coerce(cls, input: Any) -> "HelmSuites":
@@ -205,7 +207,7 @@ class HelmSuites:
 
     def existing(self) -> "HelmSuites":
         """The suites whose folder exists."""
-        return HelmSuites(path for path in self.paths if path.is_dir())
+        return HelmSuites(path for path in self.paths if filesystem.is_folder(path))
 
     def runs(self, pattern: str = "*") -> HelmRuns:
         """The runs of all suites whose folder matches `pattern`."""
@@ -229,12 +231,22 @@ class HelmOutputs:
     """A dump: the folder that HELM calls `benchmark_output`."""
 
     def __init__(self, root_dir: PathLike) -> None:
-        self.root_dir = Path(root_dir)
+        self.root_dir = _path(root_dir)
+        self._chosen: ours.HelmOutputs | None = None
 
     @classmethod
     def coerce(cls, input: "HelmOutputs | PathLike") -> "HelmOutputs":
-        """`input` itself if it is a dump, else the dump at this path: its folder, the one above, or its `runs`."""
-        return input if isinstance(input, HelmOutputs) else cls(ours.HelmOutputs(input).path)
+        """`input` itself if it is a dump, else the dump at this path: its folder, the one above, or its `runs`.
+
+        Of `helm://BENCHMARK` it has the latest version, as everywhere in this package.
+        """
+        if isinstance(input, HelmOutputs):
+            return input
+        chosen = ours.HelmOutputs(input)
+        outputs = cls(chosen.path)
+        if public_runs(os.fspath(input)) is not None:  # the folder has all versions
+            outputs._chosen = chosen
+        return outputs
 
     @classmethod
     def demo(cls, method: str = "compute", **kwargs: Any) -> Self:
@@ -244,7 +256,8 @@ class HelmOutputs:
     def suites(self, pattern: str = "*") -> list[HelmSuite]:
         """The suites whose folder matches `pattern`, sorted; perhaps none."""
         try:
-            return [HelmSuite(suite.path) for suite in ours.HelmOutputs(self.root_dir).suites(pattern)]
+            outputs = ours.HelmOutputs(self.root_dir) if self._chosen is None else self._chosen
+            return [HelmSuite(suite.path) for suite in outputs.suites(pattern)]
         except NoRunsError:
             return []
 
@@ -260,6 +273,11 @@ class HelmOutputs:
         return f"<HelmOutputs({self.root_dir})>"
 
 
+def _path(path: PathLike) -> Path:
+    """A path, which may be a URL of a bucket."""
+    return filesystem.as_path(os.fspath(path))
+
+
 def _source(input: Any) -> Source:
     """The paths that stand for objects of this module; anything else stays as it is."""
     if isinstance(input, HelmRun | HelmSuite):
@@ -267,7 +285,7 @@ def _source(input: Any) -> Source:
     if isinstance(input, HelmRuns | HelmSuites):
         return list(input.paths)
     if isinstance(input, HelmOutputs):
-        return input.root_dir
+        return input.root_dir if input._chosen is None else input._chosen
     if isinstance(input, list | tuple):
         return [_source(item) for item in input]
     return cast(Source, input)

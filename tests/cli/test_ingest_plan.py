@@ -12,8 +12,21 @@ from public_bucket import Listed
 
 from magnet_arrow import Cache
 from magnet_arrow.cli import large_reads
+from magnet_arrow.sources import filesystem
 
 RUN_FILES = ("run_spec.json", "scenario_state.json", "stats.json", "per_instance_stats.json")
+
+PREDICTOR = """
+from magnet_arrow import RunPredictor
+
+
+class Half(RunPredictor):
+    def __init__(self, num_example_runs=1, **options):
+        super().__init__(num_example_runs, **options)
+
+    def predict(self, train_split, sequestered_test_split):
+        raise AssertionError
+"""
 
 
 @pytest.fixture
@@ -44,12 +57,32 @@ def test_benchmarks_versions_and_runs_are_listed(store: Listed, run: Run) -> Non
     assert {request.split()[0] for request in store.requests} == {"names"}
 
 
+def test_the_runs_of_a_release_are_listed(
+    store: Listed, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(path: Path) -> bytes:
+        return (tmp_path / "bucket" / str(path).removeprefix(f"gs://{made.NAME}/")).read_bytes()
+
+    monkeypatch.setattr(filesystem, "read_bytes", read)
+    listed = rows(run("ingest", "helm://lite", "--release", "v1.10.0", "--list-runs", "--json"))
+    assert [tuple(one.values()) for one in listed] == [
+        ("lite", "v1.0.0", "gsm:x,model=a"),
+        ("lite", "v1.9.0", "mmlu:subject=a,model=a"),
+    ]
+    listed = rows(run("ingest", "helm://lite", "--release", "latest", "--list-runs", "--runs", "mmlu:*", "--json"))
+    assert [tuple(one.values()) for one in listed] == [("lite", "v1.9.0", "mmlu:subject=a,model=a")]
+    assert {request.split()[0] for request in store.requests} == {"names"}
+
+
 def test_wrong_choices_are_refused(store: Listed, run: Run, outputs: Path) -> None:
     for args, message in (
         (["helm://lite", "--list-runs", "--list-versions"], "exclude each other"),
         ([outputs, "--list-runs"], "lists helm://"),
         ([outputs, "--version", "all"], "--version choose from helm://"),
         (["helm://lite/v1.0.0", "--release", "v1.10.0"], "A version and a release are named."),
+        (["helm://lite/v1.0.0", "--release", "v1.10.0", "--list-runs"], "A version and a release are named."),
+        (["helm://lite", "--release", "v1.10.0", "--list-versions"], "--release chooses runs: --list-runs lists"),
+        (["helm://lite", "--release", "v1.1", "--list-runs"], "found v1.10.0."),
         (["helm://lite", "--version", "v1.9"], "Did you mean 'v1.9.0'?"),
     ):
         ended = run("ingest", *args)
@@ -118,7 +151,8 @@ def test_a_large_ingest_is_asked_for_on_a_terminal(
 
 
 @pytest.mark.parametrize(
-    "command", [["scores"], ["validate"], ["verify"], ["rank"], ["panel", "--to", "x.csv"], ["evaluate"]]
+    "command",
+    [["scores"], ["validate"], ["verify"], ["rank"], ["report"], ["panel", "--to", "x.csv"], ["evaluate"]],
 )
 def test_every_command_asks_before_it_reads_much_of_a_bucket(
     command: list[str], store: Listed, run: Run, terminal: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
@@ -131,3 +165,28 @@ def test_every_command_asks_before_it_reads_much_of_a_bucket(
     name, *options = command
     ended = run(name, "helm://lite", *options)
     assert (ended.code, len(asked)) == (0, 1), ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "n_runs"), [([], 2), (["--skip-unreadable"], 3), (["--include-partial", "--examples", "0"], 3)]
+)
+def test_predict_asks_before_it_reads_what_it_draws(
+    options: list[str],
+    n_runs: int,
+    store: Listed,
+    run: Run,
+    terminal: Callable[[int], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(PREDICTOR)
+    asked = []
+    terminal(100)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(large_reads, "ASKED_BYTES", 1_000)
+    monkeypatch.setattr(large_reads, "agrees", lambda question: bool(asked.append(question)))
+    ended = run("predict", "mine:Half", "helm://lite/v1.0.0", *options)
+    assert (ended.code, len(asked)) == (0, 1), ended.err
+    assert f"to read   {n_runs} runs, " in ended.err
+    assert ended.err.endswith("Nothing was read.\n")

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import public_bucket
 import pytest
 from makedump import THREE, make_run, write_run
 
@@ -114,3 +115,19 @@ def test_empty_objects_and_entries_without_stats_leave_nothing(outputs: Path):
     assert len(run.stats()) == len(run.per_instance_stats()) == 0
     made = make_run("f:x=6", args={})
     assert "run_spec.scenario_spec.args" not in HelmRun(write_run(outputs, made)).run_spec().columns
+
+
+def test_helm_urls_mean_the_latest_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    public_bucket.listed(tmp_path / "bucket", monkeypatch)
+    outputs = HelmOutputs.coerce("helm://lite")
+    assert str(outputs.root_dir) == "gs://crfm-helm-public/lite/benchmark_output"
+    assert (outputs.list_suites(), HelmOutputs("helm://lite").list_suites()) == (["v1.10.0"], ["v1.10.0"])
+    names = ["mmlu:subject=a,model=a", "mmlu:subject=c,model=b"]
+    assert outputs.list_run_specs() == names
+    for source in (outputs, "helm://lite", outputs.suites()[0], HelmSuites.coerce("helm://lite")):
+        runs = HelmRuns.coerce(source)
+        assert [(run.name, run.exists()) for run in runs] == [(name, True) for name in names]
+    assert [path.name for path in HelmSuites.coerce(outputs).existing().paths] == ["v1.10.0"]
+    assert HelmOutputs.coerce("gs://crfm-helm-public/lite/benchmark_output").list_suites() == [
+        *("v1.0.0", "v1.10.0", "v1.11.0-rc1", "v1.9.0")
+    ]

@@ -117,7 +117,9 @@ def ingest(
 
     listed = {"benchmarks": list_benchmarks, "versions": list_versions, "runs": list_runs}
     if any(listed.values()):
-        _list_public([what for what, wanted in listed.items() if wanted], paths, benchmark, version, runs, json=json)
+        kind = _only_kind([what for what, wanted in listed.items() if wanted], release)
+        for path in paths:
+            _list_public(kind, _public(path, benchmark, version, release), runs, json=json)
         raise typer.Exit
     sources = _sources(paths, benchmark, version, release)
     store = open_cache(cache)
@@ -161,26 +163,45 @@ def _sources(
     return [path if public is None else public for path, public in zip(paths, found, strict=True)]
 
 
-def _list_public(
-    kinds: Sequence[str], paths: Sequence[str], benchmark: str | None, version: str | None, runs: str, *, json: bool
-) -> None:
-    from magnet_arrow.cli import public_lists
+def _only_kind(kinds: Sequence[str], release: str | None) -> str:
+    """What is to be listed.
+
+    Raises:
+        typer.BadParameter: two things, or something that a release does not choose from.
+    """
+    if len(kinds) > 1:
+        raise typer.BadParameter(f"--list-{kinds[0]} and --list-{kinds[1]} exclude each other.")
+    if release is not None and kinds != ["runs"]:
+        raise typer.BadParameter(f"--release chooses runs: --list-runs lists them, not --list-{kinds[0]}.")
+    return kinds[0]
+
+
+def _public(path: str, benchmark: str | None, version: str | None, release: str | None) -> "PublicRuns":
+    """What a path and the options choose of HELM's public bucket.
+
+    Raises:
+        typer.BadParameter: it is not there.
+    """
     from magnet_arrow.helm.public_bucket import public_runs
     from magnet_arrow.sources.remote.urls import without_password
 
-    if len(kinds) > 1:
-        raise typer.BadParameter(f"--list-{kinds[0]} and --list-{kinds[1]} exclude each other.")
-    for path in paths:
-        whole = path.lower().rstrip("/") == "helm:"
-        wanted = public_runs(f"helm://{benchmark or '*'}" if whole else path, benchmark=benchmark, version=version)
-        if wanted is None:
-            raise typer.BadParameter(f"--list-{kinds[0]} lists helm://, not {without_password(path)}.")
-        if kinds == ["runs"]:
-            print_rows(public_lists.runs(wanted, runs), json=json)
-        elif kinds == ["versions"]:
-            print_rows(public_lists.versions(wanted), json=json)
-        else:
-            print_rows(public_lists.benchmarks(wanted), json=json)
+    whole = path.lower().rstrip("/") == "helm:"
+    named = f"helm://{benchmark or '*'}" if whole else path
+    wanted = public_runs(named, benchmark=benchmark, version=version, release=release)
+    if wanted is None:
+        raise typer.BadParameter(f"An option --list-… lists helm://, not {without_password(path)}.")
+    return wanted
+
+
+def _list_public(kind: str, wanted: "PublicRuns", runs: str, *, json: bool) -> None:
+    from magnet_arrow.cli import public_lists
+
+    if kind == "runs":
+        print_rows(public_lists.runs(wanted, runs), json=json)
+    elif kind == "versions":
+        print_rows(public_lists.versions(wanted), json=json)
+    else:
+        print_rows(public_lists.benchmarks(wanted), json=json)
 
 
 def _print_plan(bill: "Bill", *, json: bool) -> None:

@@ -9,7 +9,7 @@ from magnet_arrow.cli.bucket_options import with_bucket_options
 from magnet_arrow.cli.commands.ingest import ingest_code, print_ingest
 from magnet_arrow.cli.commands.store import open_cache
 from magnet_arrow.cli.exit_codes import ExitCode
-from magnet_arrow.cli.large_reads import run_ingest
+from magnet_arrow.cli.large_reads import ask_before_draw, run_ingest
 from magnet_arrow.cli.options import CacheDir, Csv, Full, JsonLines, Sources, one_form
 from magnet_arrow.cli.printing import complain, print_rows, say
 
@@ -113,8 +113,16 @@ def _compared(
     from magnet_arrow.cli.load_predictor import predictors_code, with_own_errors
     from magnet_arrow.errors import MagnetError
 
-    with predictors_code(leave=(MagnetError,)):
+    with predictors_code(leave=(MagnetError, typer.Exit)):
         predictor = predictor_class(**given)
+        filtered = predictor._filtered
+
+        def asked_for(runs: "HelmRuns") -> "HelmRuns":
+            chosen = filtered(runs)
+            ask_before_draw(predictor, chosen)
+            return chosen
+
+        predictor._filtered = asked_for  # type: ignore[method-assign]
         predictor.predict = with_own_errors(predictor.predict)  # type: ignore[method-assign,assignment]
         return predictor(helm_runs=runs)
 
