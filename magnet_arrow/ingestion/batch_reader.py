@@ -113,10 +113,16 @@ class BatchReader:
 
 def _fill(folder: str, stamp: FileStamp, room: memoryview) -> bool:
     """Read a regular file; whether it still is as its stamp says. There is room for one byte more."""
+    path = f"{folder}{os.sep}{stamp.name}"
     try:
-        descriptor = filesystem.open_to_read(f"{folder}{os.sep}{stamp.name}")
+        count = filesystem.read_fetched(path, stamp, room)
+        return _fill_from(path, stamp, room) if count is None else count == stamp.size_bytes
     except OSError:
         return False
+
+
+def _fill_from(path: str, stamp: FileStamp, room: memoryview) -> bool:
+    descriptor = filesystem.open_to_read(path)
     try:
         if read_into(descriptor, room) != stamp.size_bytes:
             return False
@@ -124,7 +130,5 @@ def _fill(folder: str, stamp: FileStamp, room: memoryview) -> bool:
             return True
         now = filesystem.open_status(descriptor)
         return stat.S_ISREG(now.st_mode) and (now.st_size, now.st_mtime_ns) == (stamp.size_bytes, stamp.mtime_ns)
-    except OSError:
-        return False
     finally:
         filesystem.close(descriptor)

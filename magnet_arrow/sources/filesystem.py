@@ -268,9 +268,11 @@ def fetching_ahead(
 def _urls(wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]]) -> Iterator[tuple[str, FileStamp]]:
     for folder, stamps in wanted:
         if is_remote(folder):
-            for stamp in stamps:  # those of a suite have the path below it for their name; a file is opened by its own
-                named = structs.replace(stamp, name=os.path.basename(stamp.name))
-                yield f"{os.fspath(folder)}/{stamp.name}", named
+            for stamp in stamps:
+                url = f"{os.fspath(folder)}/{stamp.name}"
+                if "/" in stamp.name:  # of a suite: the path below it; a file is opened by its own name
+                    stamp = structs.replace(stamp, name=os.path.basename(stamp.name))
+                yield url, stamp
 
 
 def fetched_bytes() -> int:
@@ -375,6 +377,16 @@ def open_to_read(path: AnyPath) -> int:
     Of an object of a bucket it is that of a complete copy.
     """
     return _catalog().open(os.fspath(path)) if is_remote(path) else os.open(path, _OPEN_FLAGS)
+
+
+def read_fetched(path: AnyPath, stamp: FileStamp, room: memoryview) -> int | None:
+    """Read an object that is fetched ahead, in a state that was listed; the number of bytes. None if it is not.
+
+    Raises:
+        RemoteError: the store refused, did not answer, or sent other bytes than it listed.
+        OSError: the copy could not be written.
+    """
+    return _catalog().read_fetched(os.fspath(path), stamp, room) if is_remote(path) else None
 
 
 def open_status(descriptor: int) -> os.stat_result:

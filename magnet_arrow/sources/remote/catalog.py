@@ -143,6 +143,19 @@ class Catalog:
         with os.fdopen(self.open(url), "rb") as file:
             return file.read(count)
 
+    def read_fetched(self, url: str, stamp: FileStamp, room: memoryview) -> int | None:
+        """Read a file that is fetched ahead, in a state that was listed; the number of bytes. None if it is not.
+
+        Raises:
+            RemoteError: the store refused, did not answer, or sent other bytes than it listed.
+            OSError: the copy could not be written.
+        """
+        for ahead in self._ahead:
+            with contextlib.suppress(ReplacedError):
+                if ahead.wait(url, stamp):
+                    return ahead.spool.copy_of(url, stamp).read_into(room)
+        return None
+
     def open(self, url: str) -> int:
         """A descriptor of a complete copy of a file.
 

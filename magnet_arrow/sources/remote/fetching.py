@@ -54,6 +54,7 @@ class Ahead:
         self._tasks = event_loop.wait_for(self._begin(connections))
 
     async def _begin(self, connections: int) -> list[asyncio.Task[None]]:
+        settings.use(settings.current())  # else each object asks the environment
         waiting = iter(list(self._futures.items()))
         return [asyncio.create_task(self._fetch_next(waiting)) for _ in range(min(connections, len(self._futures)))]
 

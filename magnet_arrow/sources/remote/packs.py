@@ -45,19 +45,17 @@ class Packs:
     def __contains__(self, name: str) -> bool:
         return name in self._records
 
-    def read(self, name: str) -> bytes | None:
-        """The bytes of a copy; None if it is not there."""
+    def read_into(self, name: str, room: memoryview) -> int | None:
+        """Read a copy, or as much of it as there is room for; the number of bytes. None if it is not there."""
         record = self._records.get(name)
         if record is None:
             return None
         try:
-            descriptor = os.open(record.path, os.O_RDONLY | _BINARY)
+            with open(record.path, "rb", buffering=0) as file:
+                file.seek(record.begin)
+                return file.readinto(room[: record.size_bytes])
         except FileNotFoundError:  # another process has discarded all that is in it
             return None
-        with open(descriptor, "rb", buffering=0) as file:
-            file.seek(record.begin)
-            data = file.read(record.size_bytes)
-        return data if len(data) == record.size_bytes else None
 
     def write(self, name: str, data: bytes) -> None:
         """Write a copy. Only one thread may do so.
@@ -83,14 +81,15 @@ def discard(folder: Path, names: Collection[str]) -> None:
 
 
 def _discard_in(path: str, names: Collection[str]) -> None:
-    kept = [record for record in _records_of(path) if not record.is_discarded]
-    with open(path, "r+b", buffering=0) as file:
-        for record in kept:
-            if record.name in names:
-                file.seek(record.begin - _HEADER.size + _IS_DISCARDED_AT)
-                file.write(b"\1")
-    if all(record.name in names for record in kept):
+    records = [record for record in _records_of(path) if not record.is_discarded]
+    discarded = [record for record in records if record.name in names]
+    if len(discarded) == len(records):
         os.unlink(path)
+        return
+    with open(path, "r+b", buffering=0) as file:
+        for record in discarded:
+            file.seek(record.begin - _HEADER.size + _IS_DISCARDED_AT)
+            file.write(b"\1")
 
 
 def _packs_in(folder: Path) -> list[str]:
@@ -117,7 +116,7 @@ def _header(name: str, size_bytes: int) -> bytes:
     return _HEADER.pack(bytes.fromhex(name), False, size_bytes)
 
 
-def as_file(data: bytes) -> int:
+def as_file(data: bytes | bytearray) -> int:
     """A descriptor of an open file with some bytes, which goes when it is closed."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("copy")

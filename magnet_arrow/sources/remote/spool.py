@@ -48,6 +48,14 @@ class Copy:
         os.close(descriptor)  # a process was killed while it wrote a small one
         return None
 
+    def read_into(self, room: memoryview) -> int | None:
+        """Read it, or as much of it as there is room for; the number of bytes. None if it is not there, or complete."""
+        descriptor = self.open()
+        if descriptor is None:
+            return None
+        with open(descriptor, "rb") as file:
+            return file.readinto(room)
+
     @property
     def is_there(self) -> bool:
         """Whether it is there and complete."""
@@ -97,8 +105,11 @@ class _PackedCopy(Copy):
     _packs: Packs
 
     def open(self) -> int | None:
-        data = self._packs.read(os.path.basename(self.path))
-        return as_file(data) if data is not None and len(data) == self.size_bytes else None
+        data = bytearray(self.size_bytes or 0)
+        return as_file(data) if self.read_into(memoryview(data)) == self.size_bytes else None
+
+    def read_into(self, room: memoryview) -> int | None:
+        return self._packs.read_into(os.path.basename(self.path), room)
 
     @property
     def is_there(self) -> bool:
@@ -135,7 +146,7 @@ class Spool:
         """How much there is of some objects, in complete copies and in those that a fetch goes on with."""
         with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
             sizes = {entry.name: entry.stat().st_size for entry in entries} | Packs(self.folder).sizes()
-            return sum(self._bytes_in(sizes, *one) for one in wanted)
+            return sum(self._bytes_in(sizes, *one) for one in wanted) if sizes else 0
         return 0
 
     def _bytes_in(self, sizes: Mapping[str, int], url: str, stamp: FileStamp) -> int:
