@@ -91,27 +91,44 @@ _shown = threading.Lock()
 
 
 class _Delayed:
-    """Makes a view when the first seconds are over."""
+    """Makes a view when the first seconds are over, on a terminal even if nothing is reported then."""
 
     def __init__(self, make: Callable[[], View]) -> None:
         self._make, self._begin = make, clock()
         self._speed = _Speed(self._begin)
         self._view: View | None = None
+        self._last: Step | None = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(AFTER_S, self._show_last)
+        self._timer.daemon = True
+        if make is TerminalBar:  # what another thread displays in a notebook may get lost
+            self._timer.start()
 
     def update(self, step: Step) -> None:
-        now = clock()
-        self._speed.add(now, step.done)
-        if self._view is None:
-            if now - self._begin < AFTER_S:
-                return
-            self._view = self._make()
+        with self._lock:
+            self._last = step
+            now = clock()
+            self._speed.add(now, step.done)
+            if now - self._begin >= AFTER_S:
+                self._show(step)
+
+    def _show_last(self) -> None:
+        with self._lock:
+            if self._view is None and self._last is not None and clock() - self._begin >= AFTER_S:
+                self._show(self._last)
+
+    def _show(self, step: Step) -> None:
         with contextlib.suppress(OSError):  # a terminal that was closed is no reason to stop the work
+            if self._view is None:
+                self._view = self._make()
             self._view.update(step, ", ".join(self._speed.figures(step)))
 
     def close(self) -> None:
-        if self._view is not None:
-            with contextlib.suppress(OSError):
+        self._timer.cancel()
+        with self._lock, contextlib.suppress(OSError):
+            if self._view is not None:
                 self._view.close()
+            self._last = None
 
 
 class _Speed:

@@ -19,6 +19,8 @@ from magnet_arrow import HelmOutputs, HelmRuns, _progress, ingest, validate, ver
 from magnet_arrow._progress import Step, watched
 from magnet_arrow.export.parquet import ExportProgress, _step_of
 from magnet_arrow.ingestion.rules import Progress, step_of
+from magnet_arrow.pages import Section
+from magnet_arrow.reports import report as reports
 
 pty = pytest.importorskip("pty", reason="Windows has none")
 SHOW_CURSOR, ERASE_LINE = "\x1b[?25h", "\x1b[2K"
@@ -118,6 +120,23 @@ def test_nothing_is_shown_where_nobody_watches(outputs: Path, cache: Path, monke
     assert len(list(steps(3))) == 3
 
 
+def test_a_step_that_takes_long_is_shown_though_nothing_is_reported_during_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timer of a terminal's view calls `_show_last`."""
+    now = 0.0
+    monkeypatch.setattr(_progress, "clock", lambda: now)
+    delayed = _progress._Delayed(_progress.TerminalBar)
+    with terminal() as shown:
+        delayed._show_last()
+        delayed.update(Step(1, 2, "a long step"))
+        delayed._show_last()
+        now = 2.5
+        delayed._show_last()
+        delayed.close()
+        delayed._show_last()
+    assert shown[0].count("a long step") == shown[0].count(SHOW_CURSOR) == 1
+    assert shown[0].endswith(ERASE_LINE)
+
+
 @pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_an_exception_leaves_a_clean_terminal(error: type[BaseException]) -> None:
@@ -144,6 +163,27 @@ def test_of_two_at_once_the_first_one_is_shown() -> None:
     with terminal() as shown:
         list(steps(7))
     assert "6 of 7" in shown[0]
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_report_shows_what_it_is_at(outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the sections themselves, whose packages take long to load."""
+    told: list[Step] = []
+    monkeypatch.setattr(_progress.TerminalBar, "update", lambda _, step, __: told.append(step))
+    monkeypatch.setattr(reports, "require_packages", lambda: None)
+    for name in ("rankings", "by_scenario", "usage"):
+        monkeypatch.setattr(reports, name, lambda _: Section("", []))
+    monkeypatch.setattr(reports.questions.Questions, "all_of", lambda _: [])
+    for name in ("audit", "disputed", "all_wrong"):
+        monkeypatch.setattr(reports.questions, name, lambda _: Section("", []))
+    ingest(outputs, cache, progress=False)
+    with terminal():
+        reports.report(HelmRuns(outputs, cache=cache, progress=False))
+        assert told == []
+        reports.report(HelmRuns(outputs, cache=cache))
+    texts = ["reading scores", "comparing models", "drawing the ranking", "looking for suspicious questions"]
+    assert [step.text for step in told] == [*texts, "writing the page"]
+    assert [step.done / step.total for step in told] == [0, 0.2, 0.4, 0.6, 0.8]
 
 
 def test_what_is_shown_of_each_report() -> None:

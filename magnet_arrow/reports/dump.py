@@ -1,7 +1,7 @@
 """What a report is about: the readable runs of a dump at one commit of the cache, their scores, and panels of them."""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -99,19 +99,22 @@ class Dump:
     panels: tuple[MetricPanel, ...]
 
     @classmethod
-    def of(cls, runs: HelmRuns) -> "Dump":
-        """Everything that the sections need. New and changed runs are ingested first.
+    def of(cls, runs: HelmRuns, selected: Selected, tell: Callable[[str], None]) -> "Dump":
+        """Everything that the sections need.
 
-        Raises:
-            BadFileError: the runs are strict, and one cannot be read.
+        Args:
+            runs: all that were named.
+            selected: those that can be read, as `readable` gives them.
+            tell: told what is being done.
         """
-        selected = _selected(runs)
+        tell("reading scores")
         cached = CachedRuns(selected.snapshot, selected.keys)
         if not cached.keys:
             return cls(runs, cached, selected.left_out, pl.DataFrame(), ())
         summarized = SummarizedRuns(cached, runs.places)
         described = summarized.described()
         found = scores(described, summarized.stats(), cached.scan("per_instance_stats", key=True))
+        tell("comparing models")
         panels = (MetricPanel.of(name, _those(summarized, places)) for name, places in _by_metric(described))
         return cls(runs, cached, selected.left_out, with_labels(found), tuple(panels))
 
@@ -143,8 +146,12 @@ def said(error: MagnetError) -> str:
     return " ".join(filter(None, (error.message, found))) if error.message else error.reason.capitalize()
 
 
-def _selected(runs: HelmRuns) -> Selected:
-    """The readable runs. What is excluded raises if the runs are strict; else the page says it."""
+def readable(runs: HelmRuns) -> Selected:
+    """The readable runs; new and changed ones are ingested. What is excluded is in the page.
+
+    Raises:
+        BadFileError: the runs are strict, and one cannot be read.
+    """
     if runs.strict:
         return select_runs(
             runs.places, runs.cache, partial=runs.partial, strict=True, progress=runs.progress, tables=OF_SAMPLES

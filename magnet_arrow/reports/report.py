@@ -1,9 +1,11 @@
 """`report`: one page about runs, to be read and sent."""
 
+import contextlib
+import itertools
 import os
 import shlex
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,13 +13,14 @@ from pathlib import Path
 import polars as pl
 
 from magnet_arrow import __version__
+from magnet_arrow._progress import Step, watched
 from magnet_arrow._text import counted
 from magnet_arrow.errors import MagnetWarning, MissingPackageError
 from magnet_arrow.helm.layout import Source
 from magnet_arrow.pages import Block, Page, Paragraph, Preformatted, Report, Section, Table, charts
 from magnet_arrow.reports import questions
 from magnet_arrow.reports.contents import contents, releases_text
-from magnet_arrow.reports.dump import Dump
+from magnet_arrow.reports.dump import Dump, readable
 from magnet_arrow.reports.ranking import by_scenario, rankings
 from magnet_arrow.reports.usage import usage
 from magnet_arrow.runs.helm_runs import HelmRuns
@@ -55,9 +58,26 @@ def report_of(runs: HelmRuns, path: str | None) -> Report:
     require_packages()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MagnetWarning)  # the page says what they say
-        dump = Dump.of(runs)
-        sections = list(_sections(dump, path))
-    return Report(Page(_title(dump), _subtitle(dump), sections, _footer(dump)).html())
+        selected = readable(runs)  # an ingest shows its own progress
+        with _steps_shown(runs) as tell:
+            dump = Dump.of(runs, selected, tell)
+            sections = list(_sections(dump, path, tell))
+            return Report(Page(_title(dump), _subtitle(dump), sections, _footer(dump)).html())
+
+
+_N_STEPS = 5
+
+
+@contextlib.contextmanager
+def _steps_shown(runs: HelmRuns) -> Iterator[Callable[[str], None]]:
+    """Within the context, the function shows what is being done, where somebody watches."""
+    done = itertools.count()
+
+    def describe(what: str) -> Step:
+        return Step(next(done), _N_STEPS, what, is_even=False)
+
+    with watched(None if runs.progress else False, describe) as report:
+        yield report or (lambda _: None)
 
 
 def require_packages() -> None:
@@ -74,16 +94,19 @@ def require_packages() -> None:
         raise
 
 
-def _sections(dump: Dump, path: str | None) -> Iterator[Section]:
+def _sections(dump: Dump, path: str | None, tell: Callable[[str], None]) -> Iterator[Section]:
     yield contents(dump)
     if dump.cached.keys:
+        tell("drawing the ranking")
         yield rankings(dump)
         yield by_scenario(dump)
         yield usage(dump)
+        tell("looking for suspicious questions")
         found = questions.Questions.all_of(dump)
         yield questions.audit(found)
         yield questions.disputed(found)
         yield questions.all_wrong(found)
+    tell("writing the page")
     yield _repeat(dump, path)
 
 
