@@ -18,7 +18,7 @@ from magnet_arrow.sources import demo
 # One tmp_path for all examples of a test is meant: each example makes a folder of its own in it.
 # Whether generating is slow depends on what else the machine does, and is no fault of a test.
 PROFILE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-settings.register_profile("quick", PROFILE, max_examples=6)
+settings.register_profile("quick", PROFILE, max_examples=4)
 settings.register_profile("thorough", PROFILE, max_examples=25, derandomize=True, print_blob=True)
 settings.load_profile("quick")  # unless --hypothesis-profile names the other
 

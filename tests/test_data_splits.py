@@ -35,7 +35,7 @@ def names(frame: pl.DataFrame) -> list[str]:
 
 def test_runs_are_drawn_by_magnets_rule_and_kept_in_the_order_given(tmp_path: Path):
     folders = write_runs(tmp_path, [make_run(f"run {letter}") for letter in "fbdace"])
-    for seed in range(10):
+    for seed in range(5):
         *train, evaluated = random.Random(seed).sample([folder.name for folder in folders], 4)
         train_split, test_split = drawn(folders, num_example_runs=3, random_seed=seed)
         in_order = [folder.name for folder in folders if folder.name in train]
@@ -51,7 +51,7 @@ def test_runs_are_drawn_by_magnets_rule_and_kept_in_the_order_given(tmp_path: Pa
 
 def test_instances_are_drawn_by_the_same_generator_after_the_runs(tmp_path: Path):
     write_runs(tmp_path, [make_run(f"run {letter}", n_instances=7) for letter in "ab"])
-    for seed in range(10):
+    for seed in range(5):
         rng = random.Random(seed)
         rng.sample("ab", 2)
         expected = {f"id{index}" for index in rng.sample(range(7), 3)}
@@ -194,7 +194,7 @@ def test_instances_are_sampled_as_if_no_run_had_been_replaced(tmp_path: Path):
 def test_a_name_is_the_run_specs_and_not_the_folders(tmp_path: Path):
     for folder in ("a", "b", "copy of a"):
         write_run(tmp_path, make_run("b" if folder == "b" else "a"), folder=folder)
-    for seed in range(10):
+    for seed in range(5):
         if 1 in random.Random(seed).sample(range(3), 2):
             continue
         train_split, test_split = drawn(tmp_path, random_seed=seed)

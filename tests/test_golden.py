@@ -55,7 +55,7 @@ DEMO_SEEDS = [
         suite.removeprefix("demo "),
         seed,
         id=f"{suite} {seed['seed']}",
-        marks=[pytest.mark.slow] * (number >= 5),
+        marks=[pytest.mark.slow] * (number >= 3),
     )
     for suite, golden in json.loads((GOLDEN / "magnet_golden.json").read_bytes()).items()
     for number, seed in enumerate(golden["seeds"])

@@ -59,7 +59,9 @@ PASTS = [
 ]
 
 
-@pytest.mark.parametrize("how", [*PARTS, "no spec"])
+@pytest.mark.parametrize(
+    "how", [*(pytest.param(part, marks=pytest.mark.slow) for part in PARTS[1:3]), PARTS[0], PARTS[3], "no spec"]
+)
 def test_a_drawn_run_that_is_not_complete_is_named_whatever_the_cache_has(outputs: Path, how: str):
     spoil(outputs, 3, how)
     for earlier in ({}, {"partial": True}, {"strict": True}, None):
@@ -70,7 +72,7 @@ def test_a_drawn_run_that_is_not_complete_is_named_whatever_the_cache_has(output
         assert caught.value.where.run == "made/tides 3"
 
 
-@pytest.mark.parametrize("how", PARTS)
+@pytest.mark.parametrize("how", [*PARTS[2:], *(pytest.param(part, marks=pytest.mark.slow) for part in PARTS[:2])])
 def test_the_error_is_the_same_cold_and_warm(outputs: Path, tmp_path: Path, how: str):
     spoil(outputs, 3, how)
     spoil(outputs, 1, "stats.json")
@@ -104,7 +106,7 @@ def test_a_run_that_is_gone_is_named(outputs: Path):
     assert caught.value.where.run == "made/tides 3"
 
 
-@pytest.mark.parametrize("how", PARTS)
+@pytest.mark.parametrize("how", [*PARTS[2:], *(pytest.param(part, marks=pytest.mark.slow) for part in PARTS[:2])])
 @pytest.mark.parametrize("warm", PASTS)
 def test_partial_runs_are_drawn_if_asked_for(outputs: Path, how: str, warm: bool | None):
     for number in (1, 4):
@@ -183,7 +185,7 @@ def test_equal_names_in_two_suites_do_not_leak(tmp_path: Path):
             run = make_run(name)
             run["stats"][0]["mean"] = value
             write_run(tmp_path, run, suite=suite)
-    for seed in range(10):
+    for seed in range(5):
         train_split, test_split = Predictor(3, 1, seed).prepare_all_dataframes(tmp_path)
         assert train_split.stats.height == 6
         assert test_split.stats.height == 2

@@ -37,6 +37,11 @@ TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 ENVIRONMENT = "python3 -m venv .venv"
 NEEDS = {"from-inspect-ai.md": "inspect_ai", "hugging-face.md": "datasets"}  # more than the extra `dev`
 RUN = [page for page in PAGES if page.name not in NEEDS]
+LONG = {
+    *("baselines.md", "caching.md", "dask.md", "evaluation.md"),
+    *("predictors.md", "rankings.md", "reports.md", "scores-and-intervals.md"),
+}
+"""Their commands and calls have tests of their own; that the pages print the same is tested with the slow ones."""
 
 
 class Block(NamedTuple):
@@ -65,7 +70,11 @@ def names(pages: list[Path]) -> list[str]:
     return [str(page.relative_to(ROOT)) for page in pages]
 
 
-@pytest.mark.parametrize("page", RUN, ids=names(RUN))
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.slow) if page.name in LONG else page for page in RUN],
+    ids=names(RUN),
+)
 def test_the_blocks_print_what_is_below_them(
     page: Path, demo_outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,8 @@ MASKED = [
 ]
 """What differs from machine to machine, or with the version of PyArrow."""
 
+WIDTHS = pytest.mark.parametrize("width", [80, pytest.param(120, marks=pytest.mark.slow)])
+
 
 @pytest.fixture(scope="module")
 def caches(demo_outputs: Path) -> Iterator[Path]:
@@ -84,7 +86,7 @@ def filled(folder: Path, demo_outputs: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@WIDTHS
 @pytest.mark.parametrize("name", [*COMMANDS, *WITH_BROKEN_RUNS])
 def test_what_a_command_prints(
     name: str,
@@ -107,7 +109,7 @@ def test_what_a_command_prints(
     _compare(name, (COMMANDS | WITH_BROKEN_RUNS)[name], width, run)
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@WIDTHS
 def test_what_the_plan_of_a_bucket_prints(
     width: int,
     run: Run,

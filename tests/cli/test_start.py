@@ -45,7 +45,14 @@ def ended(
 
 @SIGNALS
 @pytest.mark.parametrize(
-    "module", ["magnet_arrow._no_pandas", "typer", "magnet_arrow.errors", "polars", "magnet_arrow.cli.tables"]
+    "module",
+    [
+        *("magnet_arrow._no_pandas", "polars"),
+        *(
+            pytest.param(module, marks=pytest.mark.slow)
+            for module in ("typer", "magnet_arrow.errors", "magnet_arrow.cli.tables")
+        ),
+    ],
 )
 def test_a_signal_while_something_is_imported(number: int, code: int, said: str, module: str) -> None:
     before = f"sys.modules.pop({module!r}, None)"

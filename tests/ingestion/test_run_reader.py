@@ -76,7 +76,14 @@ def test_bad_runs_between_good_ones_leave_no_trace(tmp_path: Path) -> None:
         assert found.equals(expected)
 
 
-@pytest.mark.parametrize("indent", [2, None, 1], ids=["helm", "one line", "one blank"])
+@pytest.mark.parametrize(
+    "indent",
+    [
+        pytest.param(2, id="helm"),
+        pytest.param(None, id="one line", marks=pytest.mark.slow),
+        pytest.param(1, id="one blank"),
+    ],
+)
 @pytest.mark.parametrize(
     "block", [pytest.param(4096, id="4 kB", marks=pytest.mark.slow), pytest.param(1500, id="1.5 kB")]
 )
@@ -115,7 +122,14 @@ def test_a_long_run_that_is_bad_leaves_the_others(tmp_path: Path, monkeypatch: p
     assert not list((tmp_path / "cache").rglob("*.part*"))
 
 
-@pytest.mark.parametrize(("codec", "suffix"), [("gzip", ".gz"), ("zstd", ".zst"), ("gzip", ""), ("zstd", "")])
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [
+        ("gzip", ".gz"),
+        ("zstd", ""),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (("zstd", ".zst"), ("gzip", ""))),
+    ],
+)
 def test_a_compressed_run_is_the_same_as_a_plain_one(
     codec: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -364,13 +364,15 @@ def raising_at_the_bad_run(monkeypatch: pytest.MonkeyPatch, error: BaseException
 @pytest.mark.parametrize(
     ("error", "why"),
     [
-        (pa.ArrowInvalid("offset overflow while concatenating arrays"), "ArrowInvalid: offset overflow while"),
-        (RecursionError("maximum recursion depth exceeded"), "RecursionError: maximum recursion depth exceeded"),
-        (OverflowError(), "OverflowError"),
-        (MemoryError(), "MemoryError"),
-        (KeyError("mean"), "KeyError: 'mean'"),
+        pytest.param(error, why, id=type(error).__name__, marks=marks)
+        for error, why, *marks in (
+            (pa.ArrowInvalid("offset overflow while concatenating arrays"), "ArrowInvalid: offset overflow while"),
+            (MemoryError(), "MemoryError"),
+            (RecursionError("maximum recursion depth"), "RecursionError: maximum recursion depth", pytest.mark.slow),
+            (OverflowError(), "OverflowError", pytest.mark.slow),
+            (KeyError("mean"), "KeyError: 'mean'", pytest.mark.slow),
+        )
     ],
-    ids=lambda value: type(value).__name__,
 )
 def test_what_one_run_raises_rejects_that_run_in_this_process_too(
     error: Exception, why: str, outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch

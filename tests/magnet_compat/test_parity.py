@@ -24,7 +24,7 @@ ID = "scenario_state.request_states.instance.id"
 FRAMES = ("run_specs", "scenario_state", "stats", "per_instance_stats")
 SEEDS = [
     pytest.param(
-        suite.removeprefix("demo "), seed, id=f"{suite} {seed['seed']}", marks=[pytest.mark.slow] * (number >= 5)
+        suite.removeprefix("demo "), seed, id=f"{suite} {seed['seed']}", marks=[pytest.mark.slow] * (number >= 2)
     )
     for suite, golden in json.loads((GOLDEN / "magnet_golden.json").read_bytes()).items()
     for number, seed in enumerate(golden["seeds"])

@@ -60,11 +60,18 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int | None, bool
     return ingested
 
 
-@pytest.mark.parametrize("block", [1_000, limits.BLOCK_BYTES], ids=["long", "short"])
 @pytest.mark.parametrize(
     "partial", [pytest.param(False, id="whole"), pytest.param(True, id="partial", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("indent", [None, 2], ids=["one line", "HELM's layout"])
+@pytest.mark.parametrize(
+    ("indent", "block"),
+    [
+        pytest.param(None, 1_000, id="one line, long"),
+        pytest.param(2, limits.BLOCK_BYTES, id="HELM's layout, short"),
+        pytest.param(None, limits.BLOCK_BYTES, id="one line, short", marks=pytest.mark.slow),
+        pytest.param(2, 1_000, id="HELM's layout, long", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("name", FILES)
 def test_many_elements_are_rows(
     name: str,

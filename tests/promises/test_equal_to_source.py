@@ -189,7 +189,10 @@ LAYOUTS: dict[str, Callable[[Any], str]] = {
 }
 
 
-SLOW_LAYOUTS = {"on one line", "indented by 2", "indented by 3", "indented by a tab", "keys sorted"}
+SLOW_LAYOUTS = {
+    *("on one line", "without blanks", "indented by 2", "indented by 3", "indented by a tab"),
+    *("keys sorted", "keys the other way round"),
+}
 """HELM indents by 2, as the demo is; each of the others is read in the way of one that is not slow."""
 
 

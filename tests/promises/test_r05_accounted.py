@@ -59,7 +59,7 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("block", [limits.BLOCK_BYTES, 4096], ids=["whole", "in blocks"])
 @pytest.mark.parametrize("name", ["scenario_state.json", "stats.json", "per_instance_stats.json"])
-@pytest.mark.parametrize("share", [0.35, 0.8])
+@pytest.mark.parametrize("share", [pytest.param(0.35, marks=pytest.mark.slow), 0.8])
 def test_what_a_cut_file_loses_is_rejected(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, name: str, share: float
 ) -> None:

@@ -44,7 +44,7 @@ def flip(path: Path, at: int, bit: int = 0) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [6, pytest.param(60, marks=pytest.mark.slow)])
 def test_flipped_bits_are_all_found_and_cured(count: int, tmp_path: Path) -> None:
     """Some of the 1,000 that `flip_bits.py` tries."""
     cache = make_cache(tmp_path)
@@ -60,7 +60,7 @@ def test_flipped_bits_are_all_found_and_cured(count: int, tmp_path: Path) -> Non
             assert is_cured(copy, tmp_path / "outputs", flip, rows), flip
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
 def test_a_flipped_bit_in_a_table_is_never_another_row(seed: int, cache: Path, outputs: Path) -> None:
     """Anywhere in the file, headers of pages among it: either an error, or the very same rows."""
     places = cached_places(outputs, cache)
@@ -96,7 +96,7 @@ def damage_of(kind: str, cache: Path, segment: Segment) -> None:
 
 
 @pytest.mark.parametrize("kind", ["cut", "gone", "footer", "run list", "run list gone"])
-@pytest.mark.parametrize("process", ["the same", "another"])
+@pytest.mark.parametrize("process", [pytest.param("the same", marks=pytest.mark.slow), "another"])
 def test_an_ingest_reads_the_runs_of_a_damaged_segment_again(
     kind: str, process: str, cache: Path, outputs: Path
 ) -> None:

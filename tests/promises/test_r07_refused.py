@@ -50,7 +50,10 @@ def cache(made: Path, tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.fixture(params=["manifest", "run list", "deletion file", "segment"])
+FILES = ("manifest", "run list", "deletion file", "segment")
+
+
+@pytest.fixture(params=FILES)
 def file(request: pytest.FixtureRequest, cache: Path) -> Path:
     """A file of the cache, of each kind."""
     held = read_manifest(cache).segments
@@ -95,7 +98,20 @@ def files_of(cache: Path) -> dict[str, bytes]:
     return {str(path.relative_to(cache)): path.read_bytes() for path in ours}
 
 
-@pytest.mark.parametrize("error", REFUSALS.values(), ids=REFUSALS)
+def is_slow(error: str, file: str) -> bool:
+    """Each error is tried with one kind of file, and each kind of file with two of the errors."""
+    return file != "manifest" and error not in ("EIO", "no memory")
+
+
+@pytest.mark.parametrize(
+    ("error", "file"),
+    [
+        pytest.param(error, file, id=f"{name}-{file}", marks=[pytest.mark.slow] * is_slow(name, file))
+        for name, error in REFUSALS.items()
+        for file in FILES
+    ],
+    indirect=["file"],
+)
 def test_what_the_system_refuses_is_an_error_and_changes_nothing(
     error: Exception,
     file: Path,

@@ -98,7 +98,7 @@ def arrow_peak(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
     pa.set_memory_pool(before)
 
 
-FEW = ("instructions", "its own parameter", "its own object")
+FEW = ("instructions", "its own object")
 
 
 @pytest.mark.parametrize(

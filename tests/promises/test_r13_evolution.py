@@ -181,6 +181,7 @@ def plain(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(columns)
 
 
+@pytest.mark.slow
 def test_columns_removed(caches: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
     """What has no column any more is in the residual, as if it were ingested now."""
     under(removed, NEXT, caches, tmp_path)

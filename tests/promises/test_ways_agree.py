@@ -87,7 +87,7 @@ def test_a_real_dump(name: str, shared_dumps: Callable[[str], Path], tmp_path: P
     same_by_all_ways(dump / some if name == "mmlu" else dump, tmp_path)
 
 
-@pytest.mark.parametrize("indent", [None, 0, 1, 4, "\t"])
+@pytest.mark.parametrize("indent", [None, *(pytest.param(each, marks=pytest.mark.slow) for each in (0, 1, 4)), "\t"])
 def test_another_layout_gives_the_same_tables(indent: int | str | None, tmp_path: Path) -> None:
     runs = [make_run(f"tide:n={number}", n_instances=5) for number in range(3)]
     write_runs(tmp_path / "outputs", runs)

@@ -59,7 +59,13 @@ def read(path: Path, names: list[str], dictionaries: Sequence[str] = ()) -> pa.T
 
 
 @pytest.mark.parametrize("bits", [1, pytest.param(8, marks=pytest.mark.slow)], ids="{} of 8 bits of a byte".format)
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(options, id=name, marks=[pytest.mark.slow] * (name not in ("one page", "many pages")))
+        for name, options in OPTIONS.items()
+    ],
+)
 @pytest.mark.parametrize("name", WRITTEN)
 def test_flipped_bits_of_every_byte_of_every_header(
     name: str, options: dict[str, Any], bits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
