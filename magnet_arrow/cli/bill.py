@@ -23,13 +23,19 @@ def bill_text(bill: "Bill") -> str:
         "left out": _first(list(_left_out(bill))),
         "requests": list(_requests(bill)),
         "time": list(_time(bill)),
-        "disk": [f"{as_size(bill.free_bytes)} free for {bill.cache}"],
+        "disk": list(_disks(bill)),
     }
     return "\n".join(
         f"{'' if number else label:{_LABEL}}{line}"
         for label, lines in labelled.items()
         for number, line in enumerate(lines)
     )
+
+
+def _disks(bill: "Bill") -> Iterator[str]:
+    yield f"{as_size(bill.free_bytes)} free for {bill.cache}"
+    if bill.keep_json_free_bytes is not None:
+        yield f"{as_size(bill.keep_json_free_bytes)} free for {bill.keep_json}"
 
 
 _LABEL, _SHOWN = 10, 20
@@ -71,7 +77,7 @@ def _requests(bill: "Bill") -> Iterator[str]:
     if bill.requests:
         yield f"{bill.requests:,} or more, one for each file"
     if bill.fetched_bytes:
-        yield f"{as_size(bill.fetched_bytes)} are here already: an ingest was stopped after it had fetched them"
+        yield f"{as_size(bill.fetched_bytes)} are here already: an earlier ingest has fetched them"
     if bill.packed:
         size = f"{counted(bill.packed, 'file')}, {as_size(bill.packed_bytes)}"
         yield f"stored compressed: {size}; if the fetch of one breaks off, it starts over"
@@ -143,6 +149,8 @@ def bill_facts(bill: "Bill") -> dict[str, Any]:
         "seconds": None if bill.seconds is None else round(bill.seconds, 1),
         "free_bytes": bill.free_bytes,
         "cache": str(bill.cache),
+        "keep_json": None if bill.keep_json is None else str(bill.keep_json),
+        "keep_json_free_bytes": bill.keep_json_free_bytes,
         "notes": list(bill.notes),
     }
 

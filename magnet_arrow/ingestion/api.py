@@ -239,7 +239,7 @@ class PreparedIngest:
 
     def bill(self) -> Bill:
         """What it is going to read."""
-        return make_bill(self.plan, self.found, self.ingestion.snapshot, self.cache)
+        return make_bill(self.plan, self.found, self.ingestion.snapshot, self.cache, keep_json=self.rules.keep_json)
 
     def execute(
         self,

@@ -61,6 +61,8 @@ class Bill:
         rates: bytes per second of the last ingest, by kind of source, as far as they were measured.
         free_bytes: of the disk that the cache is on.
         cache: its folder.
+        keep_json: the folder that keeps what is fetched; None if there is none.
+        keep_json_free_bytes: of the disk that it is on.
         notes: sentences about what the source holds.
     """
 
@@ -78,6 +80,8 @@ class Bill:
     rates: dict[Kind, float]
     free_bytes: int
     cache: Path
+    keep_json: Path | None = None
+    keep_json_free_bytes: int | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -112,7 +116,7 @@ class Bill:
         return sum(size_bytes / self.rates[kind] for kind, size_bytes in of_kinds.items())
 
 
-def make_bill(plan: Plan, found: Found, snapshot: Snapshot, cache: Path) -> Bill:
+def make_bill(plan: Plan, found: Found, snapshot: Snapshot, cache: Path, *, keep_json: Path | None = None) -> Bill:
     """The bill of a plan for what a source holds; nothing is fetched or listed for it."""
     read, left, requests, n_pictured = _Sums(), _Sums(), 0, 0
     wanted: list[tuple[Path, list[FileStamp]]] = []
@@ -137,12 +141,14 @@ def make_bill(plan: Plan, found: Found, snapshot: Snapshot, cache: Path) -> Bill
         rejected=len(plan.rejected) + len(found.rejected),
         looked_at_bytes=n_pictured * PEEK_BYTES,
         requests=requests + n_pictured,
-        fetched_bytes=filesystem.copied_bytes(cache / FETCHED, wanted),
+        fetched_bytes=filesystem.copied_bytes(cache / FETCHED, wanted, mirror=keep_json),
         packed=len(packed),
         packed_bytes=sum(packed),
         rates=read_rates(cache),
         free_bytes=_free_bytes(cache),
         cache=cache,
+        keep_json=keep_json,
+        keep_json_free_bytes=None if keep_json is None else _free_bytes(keep_json),
         notes=found.notes,
     )
 

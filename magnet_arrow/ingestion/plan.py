@@ -22,7 +22,7 @@ from magnet_arrow.ingestion.rejection import unfit
 from magnet_arrow.ingestion.rules import Rules, chosen_files, is_chosen
 from magnet_arrow.ingestion.run_reader import RUN_SPEC
 from magnet_arrow.schema import registry
-from magnet_arrow.schema.table_choice import joined, narrowed, needs
+from magnet_arrow.schema.table_choice import joined, narrowed
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.file import (
     Fingerprint,
@@ -137,10 +137,7 @@ def is_as_cached(place: RunPlace, held: RunEntry) -> bool:
 
 def _not_fetched(held: RunEntry) -> Collection[str]:
     """Files that a mirror need not have, by their names without the ending of a compressed one."""
-    if held.chosen is None:
-        return held.not_kept
-    names = {plain_name(stamp.name) for stamp in held.fingerprint}
-    return {*held.not_kept, *(name for name in names if not needs(held.choice, name, of_run=bool(held.folder)))}
+    return held.not_kept if held.chosen is None else (*held.not_kept, *held.not_chosen)
 
 
 def make_plan(known: Known, unchanged: Sequence[CachedRun], others: Sequence[PendingRun], *, retry: bool) -> Plan:

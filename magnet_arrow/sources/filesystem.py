@@ -297,8 +297,12 @@ def discard_copies(copies: Path, fetched: Iterable[tuple[AnyPath, Iterable[FileS
         Spool(copies).remove_all(urls)
 
 
-def copied_bytes(copies: Path, wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]]) -> int:
-    """How much of files of buckets is in a folder of copies; see `fetching_ahead` for the arguments."""
+def copied_bytes(
+    copies: Path, wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]], *, mirror: Path | None = None
+) -> int:
+    """How much of files of buckets is in a folder of copies, or in a mirror; see `fetching_ahead` for the arguments."""
+    if mirror is not None:
+        return Mirror(mirror).bytes_of(_urls(wanted))
     return Spool(copies).bytes_of(_urls(wanted)) if is_folder(copies) else 0
 
 

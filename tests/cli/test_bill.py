@@ -72,11 +72,18 @@ def test_the_bill_says_what_was_fetched_before_and_what_cannot_be_resumed() -> N
     bill = replace(BILL, fetched_bytes=120_000_000, packed=1, packed_bytes=3_000_000)
     assert lines(bill)[5:8] == [
         "requests  2 or more, one for each file",
-        "          120 MB are here already: an ingest was stopped after it had fetched them",
+        "          120 MB are here already: an earlier ingest has fetched them",
         "          stored compressed: 1 file, 3 MB; if the fetch of one breaks off, it starts over",
     ]
     facts = bill_facts(bill)
     assert (facts["fetched_bytes"], facts["packed"], facts["packed_bytes"]) == (120_000_000, 1, 3_000_000)
+
+
+def test_a_folder_that_keeps_the_json_has_a_disk_of_its_own() -> None:
+    bill = replace(BILL, keep_json=Path("kept"), keep_json_free_bytes=7_000_000_000)
+    assert lines(bill)[-2:] == ["disk      5 GB free for cache", "          7 GB free for kept"]
+    assert (bill_facts(bill)["keep_json"], bill_facts(bill)["keep_json_free_bytes"]) == ("kept", 7_000_000_000)
+    assert (bill_facts(BILL)["keep_json"], bill_facts(BILL)["keep_json_free_bytes"]) == (None, None)
 
 
 def test_of_very_many_suites_the_largest_are_shown() -> None:

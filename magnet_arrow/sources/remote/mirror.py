@@ -9,6 +9,7 @@ import errno
 import gzip
 import os
 import re
+import secrets
 import stat
 import zlib
 from collections.abc import Collection, Iterable, Iterator
@@ -48,13 +49,23 @@ class MirroredCopy(Copy):
 
     def write(self, data: bytes) -> None:
         """Write all of it at once."""
+        own = f"{self.path}.{secrets.token_hex(4)}"  # another process may just publish what it has written
         with _no_fault_of_the_object():
-            Copy.write(self, data)
+            Copy(own, None).write(data)
+            os.replace(own, self.path)
 
     def begin(self) -> int:
         """A descriptor to write it to bit by bit; what was begun before is there."""
         with _no_fault_of_the_object():
             return Copy.begin(self)
+
+    def finish(self) -> None:
+        """What was begun is complete."""
+        try:
+            Copy.finish(self)
+        except FileNotFoundError:  # another process has even published it
+            if not self.is_published:
+                raise
 
     @property
     def is_published(self) -> bool:

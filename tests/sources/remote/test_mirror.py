@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fault_proxy
 import pytest
 from buckets import NAMES, Server
+from command_line import in_this_process, rows
 from fault_proxy import Answer, Proxy, status
 from test_buckets import filled
 
@@ -20,7 +22,8 @@ from magnet_arrow.errors import FolderNotWritableError, SettingError
 from magnet_arrow.ingestion import batch_reader, reading, run_reader
 from magnet_arrow.schema.registry import RUN_TABLES
 from magnet_arrow.sources.remote import mirror as mirror_module
-from magnet_arrow.sources.remote import stores
+from magnet_arrow.sources.remote import spool, stores
+from magnet_arrow.sources.remote.catalog import CATALOG
 from magnet_arrow.sources.remote.mirror import Mirror
 from magnet_arrow.sources.stamps import FileStamp
 
@@ -51,29 +54,33 @@ def put(server: Server, url: str, path: str, data: bytes) -> None:
     server.put(url.split("/")[2], f"lite/benchmark_output/{path}", data)
 
 
+def assert_same_tables(local: Path, kept: Path, cache: Path) -> None:
+    ours, theirs = HelmRuns(kept, cache=cache), HelmRuns(local, cache=cache.with_name("local"))
+    for table in RUN_TABLES:
+        assert ours.scan(table.name).collect().equals(theirs.scan(table.name).collect()), table.name
+
+
 def n_rows(cache: Path) -> int:
     return int(Cache(cache).runs()["rows.stats"].sum())
 
 
 def test_what_is_fetched_is_kept_and_never_read_again(
-    server: Server, proxy: Proxy, demo_outputs: Path, tmp_path: Path
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
 ) -> None:
-    url, cache, kept = filled(server, demo_outputs), tmp_path / "cache", tmp_path / "kept"
-    assert ingest(url, cache, keep_json=kept).runs == 9
-    assert files_of(kept / OUTPUTS) == files_of(demo_outputs)
+    url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
+    assert ingest(url, cache, keep_json=kept).runs == 3
+    assert files_of(kept / OUTPUTS) == files_of(outputs)
     assert not (cache / "fetched").exists()
     n_fetched = len(proxy.fetched())
     for source in (url, kept / OUTPUTS, kept / OUTPUTS / "runs", kept):
-        assert_nothing_read(ingest(source, cache), 9)
-    assert_nothing_read(ingest(url, cache, keep_json=kept), 9)
+        assert_nothing_read(ingest(source, cache), 3)
+    assert_nothing_read(ingest(url, cache, keep_json=kept), 3)
     assert len(proxy.fetched()) == n_fetched
     assert Cache(cache).runs()["source"].unique().to_list() == [url]
-    ours, theirs = HelmRuns(kept / OUTPUTS, cache=cache), HelmRuns(demo_outputs, cache=tmp_path / "other")
-    for table in RUN_TABLES:
-        assert ours.scan(table.name).collect().equals(theirs.scan(table.name).collect()), table.name
+    assert_same_tables(outputs, kept / OUTPUTS, cache)
     assert verify(kept, cache).is_equal
-    assert validate(kept).is_clean
-    assert Cache(cache).remove(str(kept / OUTPUTS / "runs" / "my-suite")) > 0
+    assert validate(kept).rejected == ()
+    assert Cache(cache).remove(str(kept / OUTPUTS / "runs" / "made")) == 3
 
 
 def test_a_cache_that_was_lost_is_filled_from_the_mirror(
@@ -148,6 +155,101 @@ def test_a_run_is_never_half_old_and_half_new(server: Server, proxy: Proxy, outp
     assert ingest(url, cache, keep_json=kept).runs == 1
     assert len(proxy.fetched()) == 1
     assert files_of(kept / OUTPUTS) == files_of(outputs)
+
+
+def test_a_run_that_is_replaced_meanwhile_is_mirrored_as_it_was_read(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
+) -> None:
+    url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
+    file = min(outputs.glob("runs/*/*/stats.json"))
+
+    def swap(answer: Answer) -> None:
+        file.write_bytes(file.read_bytes() + b" \n")
+        put(server, url, file.relative_to(outputs).as_posix(), file.read_bytes())
+        status(412)(answer)
+
+    proxy.spoil(f"{file.parent.name}/stats\\.json", swap, 1)
+    assert ingest(url, cache, keep_json=kept).runs == 3
+    assert files_of(kept / OUTPUTS) == files_of(outputs)
+    assert_nothing_read(ingest(kept, cache), 3)
+
+
+def test_a_large_object_goes_on_where_it_stopped(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "SMALL_BYTES", 50)
+    proxy.gives_ranges = True
+    url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
+    file = min(outputs.glob("runs/*/*/stats.json"))
+    path = file.relative_to(outputs).as_posix()
+    folder = f"{url}/{path}".rpartition("/")[0]
+    [stamp] = [one for one in CATALOG.files(folder) if one.name == file.name]
+    copy = Mirror(kept).copy_of(f"{url}/{path}", stamp)
+    descriptor = copy.begin()
+    os.write(descriptor, file.read_bytes()[:60])
+    os.close(descriptor)
+    proxy.requests.clear()
+    assert ingest(url, cache, keep_json=kept).runs == 3
+    assert [one.rpartition(" ")[2] for one in proxy.fetched() if path in one] == ["bytes=60-"]
+    assert files_of(kept / OUTPUTS) == files_of(outputs)
+
+
+def test_workers_of_somebody_else_mirror_too(server: Server, outputs: Path, tmp_path: Path) -> None:
+    url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
+    with ThreadPoolExecutor(2) as executor:
+        assert ingest(url, cache, keep_json=kept, executor=executor).runs == 3
+    assert files_of(kept / OUTPUTS) == files_of(outputs)
+
+
+def test_the_command_line_mirrors_and_plans(
+    server: Server,
+    outputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = in_this_process(monkeypatch, capsys)
+    url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
+    options = ("--cache", cache, "--keep-json", kept)
+    assert f"free for {kept.resolve()}" in run("ingest", url, *options, "--plan").out
+    assert not kept.exists()
+    assert run("ingest", url, *options).code == 0
+    assert files_of(kept / OUTPUTS) == files_of(outputs)
+    refused = run("ingest", outputs, *options)
+    assert refused.code == 2
+    assert "is a folder of this machine" in refused.err
+    shutil.rmtree(cache)
+    [plan] = rows(run("ingest", url, *options, "--plan", "--json"))
+    assert plan["fetched_bytes"] == plan["bytes"] == sum(map(len, files_of(outputs).values()))
+
+
+@pytest.mark.slow
+def test_many_kills_leave_no_half_files(
+    server: Server, proxy: Proxy, demo_outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, cache, kept = filled(server, demo_outputs), tmp_path / "cache", tmp_path / "kept"
+    expected = files_of(demo_outputs)
+    command = [sys.executable, "-m", "magnet_arrow", "ingest", url, "--cache", str(cache), "--keep-json", str(kept)]
+    for number in range(15):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            left = [1 + number * 3]
+
+            def kill(_: Answer, process: "subprocess.Popen[bytes]" = process, left: list[int] = left) -> None:
+                left[0] -= 1
+                if left[0] == 0:
+                    process.kill()
+
+            proxy.faults.clear()
+            proxy.spoil(r"\.json", kill)
+            process.wait()
+        found = {name: data for name, data in files_of(kept / OUTPUTS).items() if "/." not in name}
+        assert found.items() <= expected.items()
+    proxy.faults.clear()
+    assert not ingest(url, cache, keep_json=kept).rejected
+    assert files_of(kept / OUTPUTS) == expected
+    assert_nothing_read(ingest(kept, cache), 9)
+    assert_same_tables(demo_outputs, kept / OUTPUTS, cache)
+    assert verify(kept, cache).is_equal
 
 
 def test_a_rejected_run_is_mirrored_and_not_read_again(
@@ -360,6 +462,7 @@ def test_a_run_that_is_gone_from_the_bucket_is_stale_there(server: Server, outpu
     assert ingest(kept, cache).runs == 1
 
 
+@pytest.mark.slow
 def test_what_a_killed_ingest_fetched_is_not_fetched_again(
     server: Server, proxy: Proxy, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
