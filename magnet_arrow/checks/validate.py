@@ -24,6 +24,7 @@ from magnet_arrow.helm.declared_types import ListOf, Object, Shape, object_shape
 from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.helm.releases import ALWAYS_WRITTEN, FIRST, Era, era_of
 from magnet_arrow.ingestion.ingester import Ingester
+from magnet_arrow.ingestion.progress import ProgressCounter
 from magnet_arrow.ingestion.reading import Found, read_as_a_whole, where_of
 from magnet_arrow.ingestion.rejection import ReadModeError, not_read, rejected_of, said, unfit
 from magnet_arrow.ingestion.rules import RULES, Progress, ReadMode, Rules, StampedRun, step_of
@@ -298,14 +299,11 @@ class _Validation:
     def __init__(
         self, stamped: Sequence[tuple[RunPlace, Fingerprint]], progress: Callable[[Progress], None] | None
     ) -> None:
-        self._stamped, self._progress = stamped, progress
+        self._stamped = stamped
+        n_bytes = sum(stamp.size_bytes for place, stamps in stamped for stamp in read_as_a_whole(_run(place, stamps)))
+        self._counter = ProgressCounter(progress, n_bytes, sum(bool(place.folder) for place, _ in stamped))
         self._buffer = Buffer()
         self._evidence = _Evidence()
-        self._bytes_total = sum(stamp.size_bytes for _, stamps in stamped for stamp in stamps)
-        self._n_runs = sum(bool(place.folder) for place, _ in stamped)
-        self._bytes_done = self._runs_done = self._rejected = 0
-        self._run = ""
-        self._stopped_by: Exception | None = None
         self._ingester = self._new_ingester()
 
     def through(self) -> list[Findings]:
@@ -313,28 +311,23 @@ class _Validation:
         found = []
         for together in _groups(self._stamped):
             wanted = [(place.path, read_as_a_whole(_run(place, stamps))) for place, stamps in together]
-            with filesystem.fetching_ahead(None, wanted):
+            with filesystem.telling_while_waiting(self._counter.tick), filesystem.fetching_ahead(None, wanted):
                 for place, stamps in together:
                     found.append(self._look_at(place, stamps))
-                    self._count_run(found[-1])
+                    self._counter.end(bool(found[-1].folder), int(found[-1].rejected is not None))
         self._ingester.finish()
         return [one if one.rejected else self._with_evidence(one) for one in found]
 
-    def _count_run(self, found: Findings) -> None:
-        self._runs_done += bool(found.folder)
-        self._rejected += found.rejected is not None
-        self._tell()
-
     def _look_at(self, place: RunPlace, stamps: Fingerprint) -> Findings:
         """What reading a run tells; what its row groups tell is known when these are full."""
-        self._run = where_of(place)
+        self._counter.begin(where_of(place))
         bare = Findings(place.path, place.suite, place.folder, sum(stamp.size_bytes for stamp in stamps))
         if (wrong := unfit(where_of(place), place.path, stamps)) is not None:
             return replace(bare, rejected=Rejected.from_error(where_of(place), wrong))
         try:
             entry, read = self._read(_run(place, stamps))
         except Exception as error:
-            if error is self._stopped_by:
+            if error is self._counter.stopped_by:
                 raise
             found = error if isinstance(error, BadFileError) else not_read(where_of(place), said(error), _REPORT)
             rejected = rejected_of(where_of(place), place.path, found)
@@ -384,22 +377,8 @@ class _Validation:
                 return tuple(sorted({*entry.missing, *entry.cut})), evidence.era(entry.key)
 
     def _new_ingester(self) -> Ingester[None]:
-        return Ingester(self._evidence, self._buffer, self._count)
+        return Ingester(self._evidence, self._buffer, self._counter.read)
 
     def _with_evidence(self, found: Findings) -> Findings:
         rows = self._evidence.rows(found.key)
         return replace(found, rows=rows, era=self._evidence.era(found.key) if found.folder else None)
-
-    def _count(self, size_bytes: int) -> None:
-        self._bytes_done += size_bytes
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._progress is not None:
-            done = min(self._bytes_done, self._bytes_total)
-            told = Progress(done, self._bytes_total, self._runs_done, self._n_runs, self._run, self._rejected)
-            try:
-                self._progress(told)
-            except Exception as error:  # the caller's, and no fault of a run
-                self._stopped_by = error
-                raise

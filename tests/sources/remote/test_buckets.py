@@ -62,6 +62,12 @@ def test_what_was_fetched_is_told_while_it_is_read(
     assert fetched == sorted(fetched)
 
 
+def test_what_was_fetched_is_told_while_it_is_validated(server: Server, outputs: Path) -> None:
+    told: list[Progress] = []
+    validate(filled(server, outputs), progress=told.append)
+    assert (told[-1].bytes_fetched, told[-1].runs_done) == (told[-1].bytes_total, 3)
+
+
 def test_objects_of_ours_are_made_of_urls(server: Server, demo_outputs: Path, tmp_path: Path) -> None:
     url = filled(server, demo_outputs)
     outputs = HelmOutputs(url, cache=tmp_path / "cache")
