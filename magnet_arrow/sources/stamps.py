@@ -1,5 +1,7 @@
 """What is known of a file without reading it."""
 
+import re
+
 import msgspec
 
 
@@ -25,6 +27,15 @@ Fingerprint = tuple[FileStamp, ...]
 
 PACKED = " packed"
 """How the tag of an object ends that Google stores packed, and may send unpacked: its size says nothing then."""
+
+
+_MD5 = re.compile(rf"(?:^|\d+ )([0-9a-f]{{32}})(?:{PACKED})?")
+
+
+def md5_of(stamp: FileStamp) -> str | None:
+    """The MD5 of an object as it is stored, where the store tells one. That of an encrypted one may be none."""
+    found = _MD5.fullmatch(stamp.tag)
+    return None if found is None else found[1]
 
 
 def is_mirrored(listed: FileStamp, size_bytes: int, mtime_ns: int) -> bool:

@@ -6,7 +6,6 @@ A request that fails for a moment is repeated after a pause, and goes on at the 
 import asyncio
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from typing import Any
@@ -19,13 +18,12 @@ from magnet_arrow.sources.remote.packs import write_all
 from magnet_arrow.sources.remote.spool import Copy, Spool
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import Address, address_of
-from magnet_arrow.sources.stamps import FileStamp, max_unpacked_bytes
+from magnet_arrow.sources.stamps import FileStamp, max_unpacked_bytes, md5_of
 
 _CHUNK_BYTES = 1 << 20
 _PROGRESS_BYTES = 8 << 20
 """After an attempt that came this much further than any before, attempts are counted from one again."""
 _GZIP = b"\x1f\x8b"
-_MD5 = re.compile(r"(?:^|\d+ )([0-9a-f]{32})(?: packed)?")
 
 
 class ReplacedError(Exception):
@@ -111,7 +109,7 @@ class _Fetch:
     def __init__(self, known: Stores, url: str, stamp: FileStamp, copy: Copy) -> None:
         self._known, self._copy = known, copy
         self._url, self._stamp, self._address = url, stamp, address_of(url)
-        self._md5 = _MD5.fullmatch(stamp.tag)
+        self._md5 = md5_of(stamp)
         self._n_attempts = settings.current().n_attempts
         self._is_signed = False
 
@@ -246,8 +244,8 @@ class _Fetch:
             raise _OtherBytesError(f"{size_bytes} bytes in place of the {listed} that were listed")
         if self._is_signed:
             return  # the ETag of an object that is encrypted with a key of its owner looks like an MD5, and is none
-        if self._md5 is not None and self._md5[1] != md5:
-            raise _OtherBytesError(f"other bytes than those listed (MD5 {md5} in place of {self._md5[1]})")
+        if self._md5 is not None and self._md5 != md5:
+            raise _OtherBytesError(f"other bytes than those listed (MD5 {md5} in place of {self._md5})")
 
 
 def _condition(address: Address, stamp: FileStamp) -> dict[str, Any]:

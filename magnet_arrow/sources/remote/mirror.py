@@ -7,6 +7,7 @@ in the bucket is never there half old and half new. A fetch that was killed goes
 import contextlib
 import errno
 import gzip
+import hashlib
 import os
 import re
 import secrets
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 
 from magnet_arrow.sources.remote.spool import Copy, Spool
 from magnet_arrow.sources.remote.urls import address_of
-from magnet_arrow.sources.stamps import FileStamp, is_mirrored, max_unpacked_bytes
+from magnet_arrow.sources.stamps import FileStamp, is_mirrored, max_unpacked_bytes, md5_of
 
 _FETCHED = ".fetched"
 _HIDDEN = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(_FETCHED)}(?:\.\w+)?")
@@ -70,11 +71,41 @@ class MirroredCopy(Copy):
     @property
     def is_published(self) -> bool:
         """Whether the mirror has the object in the state that was listed."""
+        return self.has_date or self._is_adopted()
+
+    @property
+    def has_date(self) -> bool:
+        """The same, as far as it is seen without reading the file."""
         try:
             found = os.stat(self.target)
         except OSError:
             return False
         return stat.S_ISREG(found.st_mode) and is_mirrored(self.stamp, found.st_size, found.st_mtime_ns)
+
+    def _is_adopted(self) -> bool:
+        """Whether another tool has fetched the same bytes; then the file gets the date of the object."""
+        md5 = md5_of(self.stamp)
+        try:
+            if md5 is None or not _is_file_of(self.target, self.stamp.size_bytes):
+                return False
+            with open(self.target, "rb") as file:
+                is_same = hashlib.file_digest(file, "md5").hexdigest() == md5
+            if is_same:
+                self._set_date(self.target)
+        except OSError:
+            return False
+        return is_same
+
+    def _set_date(self, path: str) -> None:
+        os.utime(path, ns=(self.stamp.mtime_ns, self.stamp.mtime_ns))
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether there is a file in its place that is older than the object."""
+        try:
+            return os.lstat(self.target).st_mtime_ns < self.stamp.mtime_ns
+        except OSError:
+            return False
 
     @property
     def is_fetched(self) -> bool:
@@ -91,7 +122,7 @@ class MirroredCopy(Copy):
         """Give it its own name and the date of the object; unpack it if it is packed and its name does not say so."""
         try:
             path = self._unpacked() or self.path
-            os.utime(path, ns=(self.stamp.mtime_ns, self.stamp.mtime_ns))
+            self._set_date(path)
             os.replace(path, self.target)
         except FileNotFoundError:  # another process was first
             if not self.is_published:
@@ -118,6 +149,11 @@ class MirroredCopy(Copy):
                 return None
             raise
         return plain
+
+
+def _is_file_of(path: str, size_bytes: int) -> bool:
+    found = os.stat(path)
+    return stat.S_ISREG(found.st_mode) and found.st_size == size_bytes
 
 
 def _unpack(packed: str, plain: str) -> None:
@@ -164,8 +200,8 @@ class Mirror(Spool):
 
     def bytes_of(self, wanted: Iterable[tuple[str, FileStamp]]) -> int:
         """How much there is of some objects, in complete copies and in those that a fetch goes on with."""
-        copies = ((self.copy_of(url, stamp), stamp.size_bytes) for url, stamp in wanted)
-        return sum(size_bytes if copy.is_there else copy.begun_bytes for copy, size_bytes in copies)
+        copies = [(self.copy_of(url, stamp), stamp.size_bytes) for url, stamp in wanted]
+        return sum(size if copy.has_date or copy.is_fetched else copy.begun_bytes for copy, size in copies)
 
     def publish(self, folder: str, stamps: Collection[FileStamp], *, is_read: bool) -> None:
         """Give the files of a folder their own names.
@@ -173,19 +209,20 @@ class Mirror(Spool):
         Args:
             folder: its URL.
             stamps: all files in it, as they were listed.
-            is_read: whether all that is wanted of them was fetched. Then files of an older state go; else, if there are
-                such, nothing is published.
+            is_read: whether all that is wanted of them was fetched. Then files go that are older than their objects,
+                which were not fetched; else, if there are files of another state, nothing is published.
 
         Raises:
             OSError: the disk refused.
         """
         copies = [self.copy_of(f"{folder}/{stamp.name}", stamp) for stamp in stamps]
-        outdated = [copy.target for copy in copies if not (copy.is_fetched or copy.is_published)]
-        outdated = [target for target in outdated if os.path.lexists(target)]
-        if outdated and not is_read:
+        others = [copy for copy in copies if not (copy.is_fetched or copy.is_published)]
+        others = [copy for copy in others if os.path.lexists(copy.target)]
+        if others and not is_read:
             return
-        for target in outdated:
-            os.unlink(target)
+        for copy in others:
+            if copy.is_outdated:
+                os.unlink(copy.target)
         # The run spec is the last one: without it the folder is no run.
         for copy in sorted(copies, key=lambda copy: os.path.basename(copy.target).startswith("run_spec.json")):
             if copy.is_published:

@@ -298,6 +298,33 @@ def test_only_the_files_that_chosen_tables_need_are_mirrored(server: Server, out
     assert_nothing_read(ingest(kept, cache), 3)
 
 
+def test_what_another_tool_has_fetched_is_taken_over(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
+) -> None:
+    url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
+    shutil.copytree(outputs, kept / OUTPUTS, copy_function=shutil.copyfile)  # with the dates of today
+    other = min((kept / OUTPUTS).glob("runs/*/*/stats.json"))
+    other.write_bytes(other.read_bytes().replace(b"1", b"2"))
+    assert ingest(url, cache, keep_json=kept, tables=["run_spec", "stats"]).runs == 3
+    assert len(proxy.fetched()) == 1
+    assert files_of(kept / OUTPUTS) == files_of(outputs), "what the tables do not need is still there"
+    assert_nothing_read(ingest(kept, cache, tables=["stats"]), 3)
+
+
+def test_an_older_file_that_is_not_fetched_does_not_stay_beside_new_ones(
+    server: Server, outputs: Path, tmp_path: Path
+) -> None:
+    url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
+    ingest(url, cache, keep_json=kept)
+    run = min(outputs.glob("runs/*/*"))
+    for file in run.iterdir():
+        file.write_bytes(file.read_bytes() + b" \n")
+        put(server, url, file.relative_to(outputs).as_posix(), file.read_bytes())
+    assert ingest(url, tmp_path / "other", keep_json=kept, tables=["stats"]).runs == 3
+    mirrored = kept / OUTPUTS / run.relative_to(outputs)
+    assert {file.name for file in mirrored.iterdir()} == {"run_spec.json", "stats.json"}
+
+
 def test_files_of_suites_and_releases_are_mirrored(server: Server, proxy: Proxy, outputs: Path, tmp_path: Path) -> None:
     [suite] = (outputs / "runs").iterdir()
     run = min(suite.iterdir()).name
