@@ -166,9 +166,9 @@ class _Sums:
         self._bytes: Counter[tuple[str, str, str, str]] = Counter()
 
     def add(self, run: PendingRun, stamps: Iterable[FileStamp], why: str = "") -> None:
-        place = run.place
+        source = str(run.place.source)
         for stamp in stamps:
-            key = (str(place.source), place.suite, _kind(stamp.name), why)
+            key = (source, run.place.suite, _kind(stamp.name), why)
             self._files[key] += 1
             self._bytes[key] += stamp.size_bytes
 

@@ -216,27 +216,20 @@ class Catalog:
         found = self._held(url)
         if found is not None or not self._forgotten:
             return found
-        forgotten = [folder for folder, _ in _upwards(url) if folder in self._forgotten]
+        forgotten = [folder for folder in self._forgotten if f"{url}/".startswith(f"{folder}/")]
         if not forgotten:
             return None
-        self.look(forgotten[-1])
+        self.look(min(forgotten, key=len))
         return self._held(url)
 
     def _held(self, url: str) -> tuple[Listing, str] | None:
-        for folder, below in _upwards(url):
+        folder = url
+        while folder:
             listing = self._listings.get(folder)
             if listing is not None:
-                return listing, below
+                return listing, url[len(folder) + 1 :]
+            folder = folder.rpartition("/")[0]
         return None
-
-
-def _upwards(url: str) -> Iterator[tuple[str, str]]:
-    """A path and all folders above it, each with the path below it."""
-    folder, below = url, ""
-    while folder:
-        yield folder, below
-        folder, _, name = folder.rpartition("/")
-        below = f"{name}/{below}" if below else name
 
 
 def not_there(url: str) -> FileNotFoundError:

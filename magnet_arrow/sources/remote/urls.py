@@ -43,8 +43,12 @@ class RemotePath(type(Path())):  # type: ignore[misc]  # the class of this syste
     """
 
     def __str__(self) -> str:
-        scheme, *names = self.parts or [""]
-        return f"{scheme}//{'/'.join(names)}" if f"{scheme}//" in _PREFIXES else super().__str__()
+        text: str | None = self.__dict__.get("_url")  # a tenth of the time of a plan was spent on making it again
+        if text is None:
+            scheme, *names = self.parts or [""]
+            text = f"{scheme}//{'/'.join(names)}" if f"{scheme}//" in _PREFIXES else super().__str__()
+            self.__dict__["_url"] = text
+        return text
 
     def __fspath__(self) -> str:
         return str(self)
