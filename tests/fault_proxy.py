@@ -43,6 +43,7 @@ class Proxy:
         n_heads: number of HEAD requests, to which faults happen too.
         n_bytes: bytes of objects that were passed on.
         on_bytes: called with that number after each piece.
+        bytes_per_s: how fast a connection is, as on a network; 0 if nothing slows it down.
         ended: set when it ends.
         gives_ranges: whether it answers ranges itself.
         faults: for requests whose path matches a pattern, what is done to so many answers.
@@ -53,6 +54,7 @@ class Proxy:
     n_heads: int = 0
     n_bytes: int = 0
     on_bytes: Callable[[int], object] = int
+    bytes_per_s: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
     gives_ranges: bool = False
     faults: list[list[object]] = field(default_factory=list)
@@ -77,8 +79,15 @@ class Proxy:
         return [one for one in self.requests if not _is_list(one)]
 
 
-_SENT_AHEAD = 1 << 16
-"""The system takes about so many bytes of an answer that nobody has read yet, as on a network."""
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of clients that were killed."""
+
+
+_SENT_AHEAD = 1 << 14
+"""The system takes about so many bytes of an answer that it has not sent yet."""
+_SO_MAX_PACING_RATE = 47
+"""Of Linux: so many bytes a second are sent. Python has no name for it."""
 
 
 def _is_list(path: str) -> bool:
@@ -125,7 +134,9 @@ def running(server: str) -> Iterator[Proxy]:
                 self.close_connection = True
 
         def _send(self, answer: Answer) -> None:
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AHEAD)
+            if proxy.bytes_per_s:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AHEAD)
+                self.connection.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, proxy.bytes_per_s)
             for begin in range(0, len(answer.body), answer.piece_bytes):
                 answer.before_piece()
                 piece = answer.body[begin : begin + answer.piece_bytes]
@@ -139,7 +150,7 @@ def running(server: str) -> Iterator[Proxy]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+    with _Server(("127.0.0.1", 0), Handler) as httpd:
         proxy = Proxy(f"http://127.0.0.1:{httpd.server_port}")
         threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
         try:

@@ -32,7 +32,7 @@ def start(code: str) -> "subprocess.Popen[str]":
 
 
 def start_ingest(
-    sources: Sequence[Path],
+    sources: Sequence[Path | str],
     cache: Path,
     *,
     prelude: str = "",

@@ -21,6 +21,8 @@ from magnet_arrow.sources.remote.urls import Address, address_of
 from magnet_arrow.sources.stamps import FileStamp, max_unpacked_bytes, md5_of
 
 _CHUNK_BYTES = 1 << 20
+_WRITTEN_BYTES = 1 << 16
+"""So much of a large object is written at once: what is not yet written when the process is killed comes again."""
 _PROGRESS_BYTES = 8 << 20
 """After an attempt that came this much further than any before, attempts are counted from one again."""
 _GZIP = b"\x1f\x8b"
@@ -204,7 +206,7 @@ class _Fetch:
         answer = await self._ask(begin)
         if answer is None:  # the store gives no ranges
             raise _OtherBytesError("no part of it where a part was asked for")
-        async for chunk in answer.stream(min_chunk_size=_CHUNK_BYTES):
+        async for chunk in answer.stream(min_chunk_size=_WRITTEN_BYTES):
             yield chunk
 
     async def _ask(self, begin: int) -> Any:
