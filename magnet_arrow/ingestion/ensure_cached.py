@@ -1,6 +1,6 @@
 """Makes sure that some runs are cached as they are now: missing and changed ones are ingested first."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from magnet_arrow._progress import watched
@@ -10,7 +10,8 @@ from magnet_arrow.helm.layout import RunPlace
 from magnet_arrow.ingestion.api import CacheLike
 from magnet_arrow.ingestion.execution import Ingestion
 from magnet_arrow.ingestion.parallel.settings import WorkerSettings
-from magnet_arrow.ingestion.plan import Plan, is_same_state
+from magnet_arrow.ingestion.parallel.task import PendingRun
+from magnet_arrow.ingestion.plan import is_same_state
 from magnet_arrow.ingestion.rules import Rules, step_of
 from magnet_arrow.query import kept_frames
 from magnet_arrow.schema.table_choice import Choice
@@ -57,7 +58,7 @@ def ensure_cached(
             that it has; of a run that it does not have at all, all tables are read.
 
     Raises:
-        CacheNotWritableError: a run is not in the cache at all, and can't be put there.
+        CacheNotWritableError: a run, or one of the tables of it, is not in the cache at all, and can't be put there.
         CacheLockedError: the same, as another process does not let go of the lock.
     """
     cache = Cache.coerce(cache)
@@ -76,17 +77,20 @@ def ensure_cached(
             error = refused
         kept_frames.follow(before, ingestion.snapshot)
     rejected = {bad.key: bad for bad in [*plan.rejected, *ingestion.done.rejected]}
-    outdated = frozenset() if error is None else _outdated(plan, ingestion.snapshot, rejected, error)
+    outdated: frozenset[str] = frozenset()
+    if error is not None:
+        outdated = _outdated(
+            [run for run in plan.pending if run.key not in rejected], ingestion.snapshot, tables, error
+        )
     return Ensured(ingestion.snapshot, rejected, outdated, error)
 
 
-def _outdated(plan: Plan, snapshot: Snapshot, rejected: Collection[str], error: CacheError) -> frozenset[str]:
-    """Keys of the runs that the cache has in an older state only; raises `error` if it has no state of one."""
-    left = [run for run in plan.pending if run.key not in rejected]
-    held = snapshot.among([run.key for run in left])
-    if len(held) < len(left):
+def _outdated(unread: Sequence[PendingRun], snapshot: Snapshot, tables: Choice, error: CacheError) -> frozenset[str]:
+    """Keys of the runs that the cache has in an older state only; raises `error` if it has no such rows of one."""
+    held = snapshot.among([run.key for run in unread])
+    if any(run.key not in held or not held[run.key].entry.has_all_of(tables) for run in unread):
         raise error
-    return frozenset(run.key for run in left if not is_same_state(held[run.key].entry, run))
+    return frozenset(run.key for run in unread if not is_same_state(held[run.key].entry, run))
 
 
 def rejected_error(bad: Sequence[Rejected], *, go_on: str) -> BadFileError:

@@ -70,6 +70,17 @@ def test_a_run_that_is_not_cached_is_an_error_where_the_cache_can_not_be_written
         ensure_cached(places(outputs), Cache(cache))
 
 
+def test_a_table_that_is_not_cached_is_an_error_where_the_cache_can_not_be_written(
+    outputs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(outputs, cache, tables=["stats"])
+    unwritable(cache, monkeypatch)
+    runs = HelmRuns(outputs, cache=cache)
+    assert runs.stats().height == 6
+    with pytest.raises(CacheNotWritableError, match="Read-only file system"):
+        runs.scenario_state()
+
+
 def test_what_is_missing_is_taken_and_nothing_else(outputs: Path, cache: Path, opened: list[str]) -> None:
     snapshot = ensure_cached(places(outputs)[1:2], Cache(cache)).snapshot
     assert [run.entry.folder for run in snapshot.runs.values()] == [NAMES[1]]

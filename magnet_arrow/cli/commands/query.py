@@ -38,9 +38,9 @@ def ls(
 ) -> None:
     """List the runs of a source, or of the cache.
 
-    Shows model and scenario; of a cached run also its numbers of rows, whether it is partial (and what it lacks), and
-    whether it is stale: its source has rejected or lost it since, and the cache holds its older state. Nothing is
-    ingested.
+    Shows model and scenario; of a cached run also its numbers of rows (– where the table was left out), whether it is
+    partial (and what it lacks), and whether it is stale: its source has rejected or lost it since, and the cache holds
+    its older state. Nothing is ingested.
     """
     from magnet_arrow.cli.listing import cached_runs, matching, runs_layout, source_runs
 
