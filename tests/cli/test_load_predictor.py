@@ -42,10 +42,20 @@ class Loud(RunPredictor):
 """
 
 
-@pytest.fixture
-def outputs(tmp_path: Path) -> Path:
-    write_runs(tmp_path / "outputs", [make_run(f"tide:n={number}") for number in range(2)])
-    return tmp_path / "outputs"
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs; not to be changed."""
+    folder = tmp_path_factory.mktemp("two")
+    write_runs(folder / "outputs", [make_run(f"tide:n={number}") for number in range(2)])
+    return folder / "outputs"
+
+
+@pytest.fixture(autouse=True)
+def cache_dir(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One default cache for all of them: no predictor depends on what it has."""
+    path = outputs.with_name("cache")
+    monkeypatch.setenv("MAGNET_ARROW_CACHE_DIR", str(path))
+    return path
 
 
 @pytest.mark.slow

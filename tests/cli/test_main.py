@@ -170,6 +170,7 @@ def test_what_stops_an_ingest_has_a_code_and_words(
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.slow  # test_start.py sends the signal itself
 def test_ctrl_c_while_the_package_is_imported_is_an_ordinary_end_too() -> None:
     code = """
 import sys

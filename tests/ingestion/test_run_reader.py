@@ -360,7 +360,9 @@ GROUP_FILES = {
 }
 
 
-@pytest.mark.parametrize("left_out", [*[(name,) for name in GROUP_FILES], ()])
+@pytest.mark.parametrize(
+    "left_out", [(), *(pytest.param((name,), marks=pytest.mark.slow) for name in GROUP_FILES)], ids=str
+)
 def test_the_tables_of_a_suite_are_shown_whatever_stands_beside_them(left_out: tuple[str, ...], tmp_path: Path) -> None:
     suite = write_run(tmp_path / "outputs", make_run("a")).parent
     (suite / "groups" / "json").mkdir(parents=True)

@@ -146,7 +146,10 @@ TYPES: dict[str, tuple[list[list[Any]], pl.DataType | type[pl.DataType], list[An
 """The values of the runs, one each, and the type and the cells of the column that all of them together have."""
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["one segment", "a segment each"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(True, id="one segment", marks=pytest.mark.slow), pytest.param(False, id="a segment each")],
+)
 def typed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A dump with the runs of all cases, and a cache of it. The values of each case have a name of their own."""
     folder = tmp_path_factory.mktemp("typed")

@@ -70,6 +70,7 @@ def demo_cache(demo_outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return cache
 
 
+@pytest.mark.slow
 def test_each_run_of_the_demo_alone_equals_its_source(demo_outputs: Path, demo_cache: Path) -> None:
     for place in cached_places(demo_outputs, demo_cache):
         for table, rows in tables(place.path).items():

@@ -112,7 +112,7 @@ def demo_rows(demo_outputs: Path, demo_cache: Path) -> dict[str, list[Row]]:
 
 @pytest.fixture(
     scope="module",
-    params=[None, pytest.param("run_spec.name", marks=pytest.mark.slow), "stats.name.name"],
+    params=[None, *(pytest.param(name, marks=pytest.mark.slow) for name in ("run_spec.name", "stats.name.name"))],
     ids=str,
 )
 def exported_demo(request: pytest.FixtureRequest, demo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -34,8 +34,18 @@ def put(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("stray", ["tide:n=9", "old/tide:n=9", "runs/old/tide:n=9", "benchmark_output/tide:n=9"])
-@pytest.mark.parametrize("above", [".", "../repo/", "../re*"])
+STRAYS = ("tide:n=9", "old/tide:n=9", "runs/old/tide:n=9", "benchmark_output/tide:n=9")
+ABOVE = (".", "../repo/", "../re*")
+
+
+@pytest.mark.parametrize(
+    ("stray", "above"),
+    [
+        pytest.param(stray, above, marks=[pytest.mark.slow] * (stray != STRAYS[1] and above != "."))
+        for stray in STRAYS
+        for above in ABOVE
+    ],
+)
 def test_a_run_beside_the_outputs_is_seen_by_all(
     repo: Path, stray: str, above: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,7 +86,7 @@ def test_a_repeat_writes_nothing(
     assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
 
 
-@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("partial", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("name", [*RUN_FILES, "scenario.json", "notes.json"])
 def test_no_file_is_left_out_by_it(
     name: str,

@@ -107,9 +107,8 @@ def test_a_cut_at_any_byte_rejects_just_its_run(data: st.DataObject, tmp_path: P
     assert_only_victims_are_out(work / "outputs", work / "cache")
 
 
-@pytest.mark.parametrize(
-    "name", [RUN_FILES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in RUN_FILES[1:])]
-)
+@pytest.mark.slow  # as in cli/test_ingest_command.py, in a process of its own
+@pytest.mark.parametrize("name", RUN_FILES)
 def test_the_command_line_names_the_file_and_exits_with_1(name: str, outputs: Path, cache_dir: Path) -> None:
     file = victim(outputs) / name
     cut(file, file.stat().st_size // 2)
@@ -153,7 +152,9 @@ def test_a_cut_file_that_was_cached_before_replaces_nothing(outputs: Path, tmp_p
         pytest.param(None, id="but for one byte"),
     ],
 )
-@pytest.mark.parametrize("name", RUN_FILES)
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(name, marks=pytest.mark.slow) for name in RUN_FILES[:2]), *RUN_FILES[2:]]
+)
 def test_a_file_that_is_cut_while_it_is_read_rejects_its_run(
     name: str, left: int | None, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -232,7 +232,13 @@ def all_rows_of(cache: Path, table: str) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("read", [rows_of, all_rows_of], ids=["frame of runs", "scan of the cache"])
+@pytest.mark.parametrize(
+    "read",
+    [
+        pytest.param(rows_of, id="frame of runs"),
+        pytest.param(all_rows_of, id="scan of the cache", marks=pytest.mark.slow),
+    ],
+)
 def test_a_flipped_bit_in_a_page_is_never_data(
     read: Callable[[Path, str], pl.DataFrame], table: str, cache: Path
 ) -> None:

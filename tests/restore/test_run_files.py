@@ -87,6 +87,7 @@ def test_a_run_is_written_with_all_its_files(outputs: Path, cache: Path, tmp_pat
     assert [path.name for path in target.parent.iterdir()] == [folder]
 
 
+@pytest.mark.slow  # promises/test_r06_lossless.py restores the demo too
 def test_a_restored_dump_is_the_same_dump(demo_outputs: Path, tmp_path: Path) -> None:
     ingest(demo_outputs, tmp_path / "cache")
     snapshot = Cache(tmp_path / "cache").snapshot()
