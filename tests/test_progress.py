@@ -192,6 +192,7 @@ def test_what_is_shown_of_each_report() -> None:
     assert _step_of(ExportProgress("stats", rows_done=1, rows_total=4)) == Step(1, 4, "stats")
     of_bucket = dataclasses.replace(progress, bytes_fetched=2_000_000, waits_for="network")
     assert step_of(of_bucket).text == "run 3 of 10, 1 rejected, 2 MB fetched, waiting for the network"
+    assert step_of(dataclasses.replace(of_bucket, waits_for="retries")).text.endswith("to repeat requests that failed")
     assert step_of(dataclasses.replace(of_bucket, waits_for="decoding")).text.endswith(", waiting for decoding")
 
 

@@ -108,9 +108,10 @@ class ProgressCounter:
     def _waits_for(self, live: Sequence[Progress], ahead_bytes: int) -> WaitsFor:
         """What this process waits for; if others read, what half of them do."""
         if not live:
-            return self._waiting.waits_for(filesystem.waited_s(), ahead_bytes)
+            is_repeating = filesystem.is_repeating_fetches()
+            return self._waiting.waits_for(filesystem.waited_s(), ahead_bytes, is_repeating=is_repeating)
         waits = [one.waits_for for one in live if one.bytes_fetched]
-        often: tuple[WaitsFor, ...] = ("network", "decoding")
+        often: tuple[WaitsFor, ...] = ("retries", "network", "decoding")
         return next((one for one in often if waits.count(one) * 2 >= max(1, len(waits))), "")
 
 

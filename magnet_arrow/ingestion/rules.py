@@ -15,7 +15,7 @@ from magnet_arrow.sources.file import FileStamp, Fingerprint, plain_name
 from magnet_arrow.storage.manifest import RunEntry
 
 T_co = TypeVar("T_co", covariant=True)
-WaitsFor: TypeAlias = Literal["", "network", "decoding"]
+WaitsFor: TypeAlias = Literal["", "retries", "network", "decoding"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class Progress:
         rejected: runs rejected so far.
         bytes_fetched: bytes fetched of buckets so far, and what an ingest that was stopped had fetched.
         waits_for: what the last seconds were spent waiting for: `network`, if reading waited for it most of the time;
-            `decoding`, if what was fetched waits to be read; empty for neither, and for local files.
+            `retries`, if most requests failed and are going to be repeated; `decoding`, if what was fetched waits to be
+            read; empty for neither, and for local files.
     """
 
     bytes_done: int
@@ -56,7 +57,11 @@ def step_of(progress: Progress) -> Step:
     return Step(progress.bytes_done, progress.bytes_total, ", ".join(texts), of_bytes=True)
 
 
-_WAITING = {"network": "waiting for the network", "decoding": "waiting for decoding"}
+_WAITING = {
+    "retries": "waiting to repeat requests that failed",
+    "network": "waiting for the network",
+    "decoding": "waiting for decoding",
+}
 
 
 class Sink(Protocol[T_co]):

@@ -18,12 +18,13 @@ class Waiting:
     def __init__(self) -> None:
         self._before: deque[tuple[float, float]] = deque()
 
-    def waits_for(self, waited_s: float, ahead_bytes: int) -> WaitsFor:
+    def waits_for(self, waited_s: float, ahead_bytes: int, *, is_repeating: bool = False) -> WaitsFor:
         """What is waited for: the network, if copies were waited for most of the time; decoding, if copies lie unread.
 
         Args:
             waited_s: how long copies were waited for, since the beginning.
             ahead_bytes: bytes that were fetched and not read yet.
+            is_repeating: most requests have failed and will be repeated.
         """
         now = clock()
         before = self._before
@@ -36,5 +37,5 @@ class Waiting:
             return ""
         share = (waited_s - waited_before_s) / (now - begin)
         if share >= _MOSTLY:
-            return "network"
+            return "retries" if is_repeating else "network"
         return "decoding" if share < _HARDLY and ahead_bytes > 0 else ""

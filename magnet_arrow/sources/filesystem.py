@@ -285,6 +285,11 @@ def waited_s() -> float:
     return METER.waited_s
 
 
+def is_repeating_fetches() -> bool:
+    """Whether most fetches of this process have failed and will be tried again."""
+    return METER.is_repeating
+
+
 def telling_while_waiting(tell: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
     """Within the context, a function is called now and then while a file that is fetched ahead is waited for."""
     return METER.telling(tell)

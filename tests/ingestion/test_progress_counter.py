@@ -67,6 +67,7 @@ def test_tasks_of_other_processes_count_while_they_are_at_work_and_once_when_the
         (("network", "", ""), ""),
         (("decoding", "decoding", ""), "decoding"),
         (("network", "decoding"), "network"),
+        (("retries", "retries", "network", ""), "retries"),
     ],
 )
 def test_an_ingest_waits_for_what_half_of_its_processes_wait_for(waits: tuple[str, ...], found: str) -> None:

@@ -26,6 +26,8 @@ def test_the_share_of_time_in_which_copies_were_waited_for_decides(
     for number in range(1, 50):
         now = 100 + number / 10
         assert told.waits_for(waited_share * number / 10, ahead_bytes) == found
+        repeating = told.waits_for(waited_share * number / 10, ahead_bytes, is_repeating=True)
+        assert repeating == ("retries" if found == "network" else found)
 
 
 def test_only_the_last_seconds_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from multiprocessing.sharedctypes import RawArray
 
 from magnet_arrow.ingestion.rules import Progress, WaitsFor
 
-_WAITS: tuple[WaitsFor, ...] = ("", "network", "decoding")
+_WAITS: tuple[WaitsFor, ...] = ("", "retries", "network", "decoding")
 
 
 class LiveCount:

@@ -114,6 +114,7 @@ class _Fetch:
         self._md5 = md5_of(stamp)
         self._n_attempts = settings.current().n_attempts
         self._is_signed = False
+        self._counted = 0
 
     async def run(self) -> None:
         """Fetch it.
@@ -123,8 +124,13 @@ class _Fetch:
             RemoteError: the store refused, did not answer, or sent other bytes than it listed.
             OSError: the copy could not be written.
         """
+        with METER.fetching():
+            await self._try_until_done()
+
+    async def _try_until_done(self) -> None:
         attempt, furthest = 1, self._copy.begun_bytes
         is_small = self._copy.is_small and not furthest
+        self._counted = 0 if self._copy.size_bytes is None else furthest  # which `Spool.bytes_of` has told
         while True:
             try:
                 await (self._fetch_at_once() if is_small else self._fetch_rest())
@@ -132,7 +138,8 @@ class _Fetch:
                 if (begun := self._copy.begun_bytes) >= furthest + _PROGRESS_BYTES:
                     attempt, furthest = 1, begun
                 self._raise_unless_passing(error, attempt)
-                await _pause(stores.pause_s(attempt, await self._asked_pause_s(error)))
+                with METER.pausing():
+                    await _pause(stores.pause_s(attempt, await self._asked_pause_s(error)))
             else:
                 return
             attempt += 1
@@ -164,7 +171,12 @@ class _Fetch:
         data = await answer.bytes_async()
         self._check(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
         self._copy.write(data)
-        METER.fetched_bytes += len(data)
+        self._count(len(data))
+
+    def _count(self, size_bytes: int) -> None:
+        """The copy has so many bytes by now."""
+        METER.fetched_bytes += size_bytes - self._counted
+        self._counted = size_bytes
 
     async def _fetch_rest(self) -> None:
         descriptor = self._copy.begin()
@@ -182,6 +194,7 @@ class _Fetch:
             begun = 0
         digest = hashlib.md5(usedforsecurity=False)
         size = _digest_begun(descriptor, digest, begun)
+        self._count(size)
         if size < self._stamp.size_bytes or not begun:
             os.lseek(descriptor, size, os.SEEK_SET)
             async for chunk in self._chunks(begun):
@@ -189,7 +202,7 @@ class _Fetch:
                 self._require_room(size)
                 digest.update(chunk)
                 write_all(descriptor, memoryview(chunk))
-                METER.fetched_bytes += len(chunk)
+                self._count(size)
         self._check(size, digest.hexdigest(), is_packed=_begin_of(descriptor) == _GZIP)
 
     def _require_room(self, size_bytes: int) -> None:

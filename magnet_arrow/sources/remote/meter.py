@@ -1,4 +1,7 @@
-"""Counts what this process fetches, and how long its readers wait for it."""
+"""Counts what this process fetches, and how long its readers wait for it.
+
+Fetches are counted by the thread that fetches, waits by the threads that read.
+"""
 
 import contextlib
 import time
@@ -13,15 +16,17 @@ clock = time.monotonic
 
 
 class Meter:
-    """Counts, which only grow.
+    """Counts.
 
     Attributes:
-        fetched_bytes: bytes of copies that were written, or were there before.
+        fetched_bytes: bytes of copies that were written, or were there before; fewer again if a copy starts over.
         waited_s: how long readers have waited for copies.
+        n_fetching: how many fetches are going on.
+        n_pausing: how many of these have failed, and pause before they are tried again.
     """
 
     def __init__(self) -> None:
-        self.fetched_bytes = 0
+        self.fetched_bytes = self.n_fetching = self.n_pausing = 0
         self.waited_s = 0.0
         self._tell: Callable[[], None] = _nobody
 
@@ -33,6 +38,29 @@ class Meter:
             yield
         finally:
             self._tell = before
+
+    @property
+    def is_repeating(self) -> bool:
+        """Whether most fetches have failed and will be tried again."""
+        return self.n_pausing * 2 > self.n_fetching
+
+    @contextlib.contextmanager
+    def fetching(self) -> Iterator[None]:
+        """Within the context, something is fetched."""
+        self.n_fetching += 1
+        try:
+            yield
+        finally:
+            self.n_fetching -= 1
+
+    @contextlib.contextmanager
+    def pausing(self) -> Iterator[None]:
+        """Within the context, a fetch pauses."""
+        self.n_pausing += 1
+        try:
+            yield
+        finally:
+            self.n_pausing -= 1
 
     def wait_for(self, future: "Future[Any]") -> None:
         """Wait until a copy is complete, or failed; the function of `telling` is called meanwhile."""

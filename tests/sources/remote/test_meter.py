@@ -42,3 +42,14 @@ def test_what_is_there_is_not_waited_for_and_its_error_is_raised(error: Exceptio
     with pytest.raises(type(error), match="no"):
         found.wait_for(bad)
     assert found.waited_s == 0
+
+
+def test_most_fetches_must_have_failed_to_be_repeated() -> None:
+    found = Meter()
+    with found.fetching(), found.fetching(), found.fetching():
+        with found.pausing():
+            assert not found.is_repeating
+            with found.pausing():
+                assert found.is_repeating
+        assert not found.is_repeating
+    assert (found.n_fetching, found.n_pausing, found.is_repeating) == (0, 0, False)

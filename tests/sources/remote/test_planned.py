@@ -8,16 +8,19 @@ from bisect import bisect_left
 from pathlib import Path
 from urllib.request import Request
 
+import fault_proxy
 import pytest
 from buckets import Server
-from fault_proxy import Proxy
+from fault_proxy import Proxy, Spoil
 from test_buckets import filled
 
+from magnet_arrow import ingest
 from magnet_arrow.ingestion import batch_reader, bill, reading, run_reader
 from magnet_arrow.ingestion.api import prepare
 from magnet_arrow.ingestion.parallel.settings import WorkerSettings
 from magnet_arrow.ingestion.rules import Rules
-from magnet_arrow.sources.remote import catalog, objects, stores
+from magnet_arrow.sources.remote import catalog, objects, spool, stores
+from magnet_arrow.sources.remote.meter import METER
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import Address
 
@@ -72,6 +75,28 @@ def test_a_plan_takes_few_more_requests_than_there_are_pages(
     assert (planned.n_runs, planned.n_files, planned.n_bytes) == (n_runs, n_runs * 12, n_runs * 1_200)
     print(f"{source}: {google.n_requests} requests for {n_runs * 12} keys")
     assert google.n_requests <= 1.5 * n_runs * 12 / 1_000 + 5
+
+
+@pytest.mark.parametrize(
+    ("fault", "gives_ranges"), [(fault_proxy.corrupt, True), (fault_proxy.cut, True), (fault_proxy.cut, False)]
+)
+def test_what_is_fetched_again_is_not_told_twice(
+    fault: Spoil,
+    gives_ranges: bool,
+    server: Server,
+    proxy: Proxy,
+    outputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("obstore")
+    monkeypatch.setattr(spool, "SMALL_BYTES", 50)
+    proxy.gives_ranges = gives_ranges
+    proxy.spoil(r"/stats\.json", fault, 2)
+    before = METER.fetched_bytes
+    assert ingest(filled(server, outputs), tmp_path / "cache", workers=1).runs == 3
+    assert METER.fetched_bytes - before == sum(file.stat().st_size for file in outputs.rglob("*.json"))
+    assert (METER.n_fetching, METER.n_pausing) == (0, 0)
 
 
 def test_the_bytes_that_are_fetched_are_those_of_the_plan(
