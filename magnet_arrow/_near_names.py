@@ -79,6 +79,17 @@ def did_you_mean_pattern(pattern: str, names: Collection[str]) -> str:
     return asked(working[:1]) or did_you_mean(pattern, names)
 
 
+def nearest_first(name: str, names: Collection[str]) -> list[str]:
+    """The names, those first that share most with one that is none of them; else in their order.
+
+    >>> nearest_first("*anatomi*", ["mmlu:subject=law", "mmlu:subject=anatomy"])
+    ['mmlu:subject=anatomy', 'mmlu:subject=law']
+    """
+    pieces = _pieces(name.casefold().strip("*"))
+    n_shared = {other: sum(map(other.casefold().__contains__, pieces)) for other in names}
+    return sorted(names, key=lambda other: -n_shared[other])
+
+
 def asked(names: Iterable[str]) -> str:
     """The question for names that were found; empty without any."""
     shown = " or ".join(map(repr, names))

@@ -23,6 +23,7 @@ from magnet_arrow.helm.name_patterns import matching
 from magnet_arrow.helm.no_source import (
     existing_folder,
     in_words,
+    no_match_in,
     no_runs_in,
     no_runs_left,
     not_one_dump,
@@ -371,7 +372,7 @@ def _find_by_glob(pattern: str, follow_links: bool) -> Found:
         raise NoRunsError(
             f"No run matches {pattern!r}.",
             expected=f"folders that hold {MARK}",
-            found=in_words(folders, "folder") + " that matched" if folders else "no such folder",
+            found=in_words(folders, "folder") + " that matched" if folders else no_match_in(head, tail[0]),
             hint=" ".join(notes) or None,
         )
     return _in_order(found)

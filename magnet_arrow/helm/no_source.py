@@ -5,7 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
-from magnet_arrow._near_names import did_you_mean_pattern, near_names
+from magnet_arrow._near_names import did_you_mean_pattern, near_names, nearest_first
 from magnet_arrow.errors import NoRunsError, SourceNotFoundError
 from magnet_arrow.helm.run_place import MARK, RUNS
 from magnet_arrow.sources import filesystem
@@ -121,7 +121,7 @@ def _not_there(path: str) -> SourceNotFoundError:
     while not filesystem.is_folder(missing.parent) and missing.parent != missing:
         missing = missing.parent
     try:
-        names = sorted(filesystem.names(missing.parent))
+        names = nearest_first(missing.name, sorted(filesystem.names(missing.parent)))
     except (OSError, ValueError):
         names = []
     near = [missing.parent / name for name in near_names(missing.name, names)[:1]]
@@ -144,6 +144,15 @@ def no_runs_in(path: str, folder: str, notes: list[str]) -> NoRunsError:
     )
 
 
+def no_match_in(folder: Path, pattern: str) -> str:
+    """What is in a folder in which nothing matches a pattern, in words; the nearest names first."""
+    try:
+        names = nearest_first(pattern, sorted(filesystem.names(folder)))
+    except OSError as error:
+        return f"a folder that cannot be read ({error.strerror})"
+    return f"in {folder}: {in_words(names, 'entry', 'entries')}"
+
+
 def no_runs_left(pattern: str, folders: list[str], rejected: list[str]) -> NoRunsError:
     """The error for sources without runs, or for a pattern that matches none of their folders."""
     if not folders and rejected:
@@ -153,7 +162,7 @@ def no_runs_left(pattern: str, folders: list[str], rejected: list[str]) -> NoRun
     return NoRunsError(
         f"No run matches {pattern!r}.",
         expected="a pattern of run folders' names",
-        found=in_words(folders, "run"),
+        found=in_words(nearest_first(pattern, folders), "run"),
         hint=did_you_mean_pattern(pattern, set(folders)) or None,
     )
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from magnet_arrow._near_names import did_you_mean, did_you_mean_pattern
+from magnet_arrow._near_names import did_you_mean, did_you_mean_pattern, nearest_first
 from magnet_arrow._text import counted
 from magnet_arrow.errors import SettingError, SourceNotFoundError
 from magnet_arrow.helm import version_order
@@ -179,7 +179,7 @@ def _matching_versions(what: str, names: Sequence[str], pattern: str) -> list[st
 
 def _nothing(message: str, pattern: str, names: Sequence[str]) -> SourceNotFoundError:
     hint = did_you_mean(pattern, names) or did_you_mean_pattern(pattern, names)
-    return SourceNotFoundError(message, found=_first(names), hint=hint or None)
+    return SourceNotFoundError(message, found=_first(nearest_first(pattern, names)), hint=hint or None)
 
 
 def _first(names: Sequence[str]) -> str:

@@ -161,7 +161,7 @@ def test_pattern_filters_run_folders(outputs: Path, pattern: str, expected: int)
     if expected:
         assert len(find_runs(outputs, pattern=pattern).places) == expected
     else:
-        with pytest.raises(NoRunsError, match=r"No run matches 'B:X'(?s:.*)found 4 runs \(B:x, a:x"):
+        with pytest.raises(NoRunsError, match=r"No run matches 'B:X'(?s:.*)found 4 runs \(B:x, b:x, a:x"):
             find_runs(outputs, pattern=pattern)
 
 

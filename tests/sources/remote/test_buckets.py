@@ -96,6 +96,10 @@ def test_a_source_that_is_not_there_says_what_is(server: Server, demo_outputs: P
     assert caught.value.hint == f"Did you mean {url}/runs/my-suite?"
     with pytest.raises(NoRunsError, match="No run matches"):
         HelmRuns(f"{url}/runs/my-suite/none*")
+    with pytest.raises(NoRunsError, match=f"in {url}/runs: 2 entries .perturbed, my-suite."):
+        HelmRuns(f"{url}/runs/pertrub*")
+    with pytest.raises(NoRunsError, match=r"9 runs \(mmlu:subject=philosophy"):
+        ingest(url, runs="*philosofy*")
     with pytest.raises(SourceNotFoundError, match="is a file"):
         HelmRuns(f"{HelmRuns(url)[0].path}/stats.json")
 
