@@ -113,7 +113,7 @@ class _Fetch:
         self._url, self._stamp, self._address = url, stamp, address_of(url)
         self._md5 = md5_of(stamp)
         self._n_attempts = settings.current().n_attempts
-        self._is_signed = False
+        self._is_signed = self._must_sign = False
         self._counted = 0
 
     async def run(self) -> None:
@@ -162,6 +162,7 @@ class _Fetch:
                 raise RemoteError.of(self._url, str(error), attempts=attempt)
             return
         if self._known.may_sign(self._address, error, was_signed=self._is_signed):
+            self._must_sign = True
             return
         if attempt >= self._n_attempts or not stores.is_passing(error):
             raise stores.remote_error(self._address, error, attempt)
@@ -224,10 +225,11 @@ class _Fetch:
 
     async def _ask(self, begin: int) -> Any:
         """The store's answer; None if it refuses a range."""
-        self._is_signed = self._known.is_signed(self._address)
+        self._is_signed = self._must_sign or self._known.is_signed(self._address)
         options = _condition(self._address, self._stamp) | ({"range": {"offset": begin}} if begin else {})
         try:
-            answer = await stores.package().get_async(self._known.of(self._address), self._address.key, options=options)
+            store = self._known.of(self._address, signed=self._is_signed)
+            answer = await stores.package().get_async(store, self._address.key, options=options)
         except FileNotFoundError:
             raise ReplacedError(self._url) from None
         except Exception as error:
@@ -236,6 +238,8 @@ class _Fetch:
             if begin and "non-partial response" in str(error):
                 return None
             raise
+        if self._must_sign:  # only now: of a public bucket with one private object, the keys may be no good
+            self._known.sign(self._address)
         self._require_object(answer.meta)
         return answer
 

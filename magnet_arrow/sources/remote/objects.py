@@ -60,14 +60,24 @@ def list_objects(known: Stores, address: Address) -> Iterator[FileStamp]:
 
 
 def _asked(known: Stores, address: Address, ask: Callable[[], T]) -> T:
-    """A store's answer; if it refuses a request without a signature, it is asked once more with one."""
+    """A store's answer; if it refuses a request without a signature, it is asked once more with one.
+
+    What is asked later of the bucket is signed only if that was not refused: it may be public but for this.
+    """
     was_signed = known.is_signed(address)
     try:
         return ask()
     except Exception as error:
         if not known.may_sign(address, error, was_signed=was_signed):
             raise
-    return ask()
+    known.sign(address)
+    try:
+        return ask()
+    except FileNotFoundError:
+        raise
+    except Exception:
+        known.do_not_sign(address)
+        raise
 
 
 def _begun(pages: Iterator[list[FileStamp]]) -> tuple[Iterator[list[FileStamp]], list[FileStamp]]:

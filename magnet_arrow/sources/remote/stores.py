@@ -88,10 +88,16 @@ class Stores:
         self._signed: set[_Place] = set()
         self._lock = threading.Lock()
 
-    def of(self, address: Address, *, retries: bool = False) -> "ObjectStore":
-        """The store of a bucket, as the settings say now; `retries` has obstore repeat requests by itself."""
+    def of(self, address: Address, *, retries: bool = False, signed: bool = False) -> "ObjectStore":
+        """The store of a bucket, as the settings say now.
+
+        Args:
+            address: of the bucket, or of something in it.
+            retries: have obstore repeat requests by itself.
+            signed: sign requests, also if those to the bucket are not signed in general.
+        """
         place = _place(address)
-        key = (place, place in self._signed, retries)
+        key = (place, signed or place in self._signed, retries)
         with self._lock:
             if key not in self._stores:
                 self._stores[key] = _new_store(*key)
@@ -102,11 +108,19 @@ class Stores:
         return bool(self._signed) and _place(address) in self._signed
 
     def may_sign(self, address: Address, error: Exception, *, was_signed: bool) -> bool:
-        """Whether a refused request is worth another try, as it will be signed from now on."""
-        if was_signed or status_of(error)[0] not in _REFUSED or _credentials(address.scheme) is None:
-            return False
+        """Whether a refused request is worth another try with a signature."""
+        return not was_signed and status_of(error)[0] in _REFUSED and _credentials(address.scheme) is not None
+
+    def sign(self, address: Address) -> None:
+        """Sign all requests to a bucket from now on."""
         self._signed.add(_place(address))
-        return True
+
+    def do_not_sign(self, address: Address) -> None:
+        """Begin requests to a bucket without a signature again; the next one may be with other credentials."""
+        place = _place(address)
+        self._signed.discard(place)
+        with self._lock:
+            self._stores = {key: store for key, store in self._stores.items() if key[:2] != (place, True)}
 
 
 def _new_store(place: _Place, signed: bool, retries: bool) -> "ObjectStore":

@@ -85,7 +85,7 @@ def test_nothing_that_commands_write_or_print_has_a_secret(
     proxy.spoil(r"gpt2.*/stats\.json", status(403))
     for line in (
         ["ingest", url, "--plan", "--json"],
-        ["ingest", url, "--json"],
+        ["ingest", url, "--json", "--keep-json", str(tmp_path / "mirror")],
         ["ls", url],
         ["scores", f"{url}/runs/perturbed"],
         *([] if options else [["report", f"{url}/runs/perturbed"]]),  # its imports take a while: only where it is slow

@@ -333,15 +333,29 @@ def test_a_private_bucket_is_read_with_the_keys_of_a_profile(
         assert ingest(url, tmp_path / "other", workers=2).runs == 3
 
 
-def test_each_request_without_a_signature_is_repeated_with_one(
-    local: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of a bucket whose list is public and whose objects are not, many are refused at once."""
+@pytest.fixture
+def keys(profiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys in the environment."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAMADEUP")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
-    with fault_proxy.running(server.endpoint) as proxy, remote_settings(endpoint=proxy.endpoint, retries=1):
-        proxy.spoil(r"\.json", fault_proxy.status(403), 4)
+
+
+def test_objects_of_a_public_list_are_asked_for_with_a_signature(
+    keys: None, local: str, server: Server, tmp_path: Path
+) -> None:
+    with fault_proxy.running(server.endpoint) as proxy, remote_settings(endpoint=proxy.endpoint, retries=0):
+        proxy.spoil(r"\.json", fault_proxy.status(403), 4)  # of requests at the same time
         assert ingest(local, tmp_path / "cache", workers=1).rejected == ()
+
+
+def test_keys_that_are_no_good_reject_only_what_is_private(
+    keys: None, local: str, server: Server, tmp_path: Path
+) -> None:
+    with fault_proxy.running(server.endpoint) as proxy, remote_settings(endpoint=proxy.endpoint, retries=0):
+        proxy.spoil(r"a:x=1/", fault_proxy.status(403))
+        report = ingest(local, tmp_path / "cache", workers=1)
+    assert (report.runs, len(report.rejected)) == (2, 1)
+    assert "The credentials of AWS_ACCESS_KEY_ID may not read this bucket." in (report.rejected[0].hint or "")
 
 
 @pytest.mark.parametrize("told", ["by a header", "in the answer", "not at all"])
