@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from magnet_arrow._text import as_size
-from magnet_arrow.errors import BadFileError, Where
+from magnet_arrow.errors import BadFileError, RemoteError, Where
 from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.stamps import FileStamp as FileStamp
 from magnet_arrow.sources.stamps import Fingerprint as Fingerprint
@@ -368,7 +368,8 @@ def read_error(where: Where, error: OSError, *, what: str = "file") -> BadFileEr
     expected, found = f"a readable {what}", error.strerror or str(error) or type(error).__name__
     if not is_system_error(error):
         return BadFileError("", where=where, expected=expected, found=found)
-    hint = "This is not remembered: the next ingest looks again."
+    own = error.hint if isinstance(error, RemoteError) else None  # such as which option signs
+    hint = " ".join(filter(None, ("This is not remembered: the next ingest looks again.", own)))
     return SystemReadError("", where=where, expected=expected, found=found, hint=hint)
 
 
