@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,28 +15,20 @@ from buckets import NAMES, Server
 from command_line import in_this_process, rows
 from fault_proxy import Answer, Proxy, status
 from test_buckets import filled
+from test_packed import packed_files, unpack
 
 from magnet_arrow import Cache, HelmRuns, IngestReport, ingest, validate, verify
 from magnet_arrow.errors import FolderNotWritableError, SettingError
 from magnet_arrow.ingestion import batch_reader, reading, run_reader
 from magnet_arrow.schema.registry import RUN_TABLES
 from magnet_arrow.sources.remote import mirror as mirror_module
-from magnet_arrow.sources.remote import spool, stores
+from magnet_arrow.sources.remote import spool
 from magnet_arrow.sources.remote.catalog import CATALOG
 from magnet_arrow.sources.remote.mirror import Mirror
 from magnet_arrow.sources.stamps import FileStamp
 
 pytest.importorskip("obstore")
 OUTPUTS = Path("lite", "benchmark_output")
-
-
-@pytest.fixture
-def proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """A proxy in front of the server, which the environment names."""
-    monkeypatch.setattr(stores, "_FIRST_PAUSE_S", 0.0)
-    with fault_proxy.running(server.endpoint) as running:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", running.endpoint)
-        yield running
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -364,6 +355,26 @@ def test_packed_objects_are_unpacked_under_plain_names(server: Server, outputs: 
     for source in (kept, url):
         assert_nothing_read(ingest(source, cache), 3)
     assert verify(kept, cache).is_equal
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["fake-gcs"], indirect=True)
+@pytest.mark.parametrize("unpacks", [False, True])
+def test_objects_that_are_stored_packed_are_mirrored_unpacked(
+    unpacks: bool, server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
+) -> None:
+    url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
+    packed_files(server, outputs, url)
+    if unpacks:
+        proxy.spoil(r"/(scenario_state|stats)\.json", unpack)
+    assert ingest(url, cache, keep_json=kept).runs == 3
+    assert files_of(kept / OUTPUTS) == files_of(outputs)
+    n_fetched = len(proxy.fetched())
+    for source in (kept, url):
+        assert_nothing_read(ingest(source, cache), 3)
+    assert ingest(url, tmp_path / "other", keep_json=kept).runs == 3
+    assert len(proxy.fetched()) == n_fetched
+    assert_same_tables(outputs, kept / OUTPUTS, cache)
 
 
 def test_a_packed_object_that_ends_early_is_kept_as_it_is(tmp_path: Path) -> None:
