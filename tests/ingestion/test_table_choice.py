@@ -1,8 +1,13 @@
 """Which tables a run was read for is known whatever becomes of its segment, and whoever else ingests it."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from makedump import make_run, write_runs
 
 from magnet_arrow import Cache, HelmRuns, ingest, verify
 from magnet_arrow.errors import ColumnNotFoundError
@@ -88,3 +93,41 @@ def test_a_cache_of_before_has_all_tables() -> None:
 def test_what_is_written_says_it_in_a_new_format(outputs: Path, cache: Path) -> None:
     ingest(outputs, cache, tables=["stats"])
     assert Cache(cache).path.joinpath("manifest.json").read_bytes().startswith(b'{"format":4,')
+
+
+TABLES = ("scenario_state", "stats", "per_instance_stats", "instances", "files")
+STEPS = st.lists(
+    st.tuples(st.just("ingest"), st.none() | st.lists(st.sampled_from(TABLES), max_size=2))
+    | st.tuples(st.just("frame"), st.sampled_from(TABLES))
+    | st.tuples(st.just("change"), st.sampled_from(("stats", "notes", "instances")))
+    | st.tuples(st.just("compact"), st.none()),
+    min_size=2,
+    max_size=6,
+)
+
+
+@pytest.mark.slow
+@given(steps=STEPS)
+def test_a_run_never_loses_a_table(steps: list[tuple[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("steps")
+    outputs, cache = folder / "outputs", folder / "cache"
+    first, *_ = write_runs(outputs, [make_run(name) for name in ("a:x=1", "b:x=2")])
+    held: set[str] = set()
+    is_new = True
+    for number, (what, value) in enumerate(steps):
+        if what == "change":
+            (first / f"{value}.json").write_text(json.dumps([{"id": f"id{number}"}] * number))
+            continue
+        if what == "compact":
+            Cache(cache).compact(grace_s=0)
+            continue
+        if what == "ingest":
+            assert ingest(outputs, cache, tables=value).rejected == ()
+            assert ingest(outputs, cache, tables=value).runs == 0
+            held.update(TABLES if value is None else value)
+        else:
+            HelmRuns(outputs, cache=cache).scan(value).collect()
+            held.update(TABLES if is_new else [value])
+        is_new = False
+        assert all(run.entry.has_all_of(frozenset(held)) for run in Cache(cache).snapshot().runs.values())
+        assert verify(outputs, cache).is_equal

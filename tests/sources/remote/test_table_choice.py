@@ -3,6 +3,7 @@
 import json
 import urllib.parse
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from fault_proxy import Proxy
 from test_buckets import filled
 
 from magnet_arrow import Cache, ingest, verify
+from magnet_arrow.decode import limits
+from magnet_arrow.ingestion import batch_reader, run_reader
+from magnet_arrow.ingestion.parallel import shared_run
 from magnet_arrow.storage.snapshot import Snapshot
 
 FILES = {  # which files each table needs, by hand
@@ -262,3 +266,31 @@ def test_bytes_are_compared_of_chosen_files_alone(bucket: Bucket, dump: Path, ca
     assert ingest(bucket.url, cache, tables=["instances"], content_hash=True).runs == 3
     assert ingest(bucket.url, cache, tables=["stats"], content_hash=True).skipped == 3
     assert set(bucket.asked()) == set(needed(dump, ["stats", "instances"]))
+
+
+def test_what_a_mirror_has_is_not_fetched_again(bucket: Bucket, dump: Path, cache: Path, tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    ingest(bucket.url, cache, tables=["stats"], keep_json=mirror)
+    bucket.proxy.requests.clear()
+    assert ingest(bucket.url, cache, tables=["instances"], keep_json=mirror).runs == 3
+    assert bucket.asked() == sorted(set(needed(dump, ["instances"])) - set(needed(dump, ["run_spec"])))
+    kept = mirror / "lite/benchmark_output"
+    assert ingest(kept, cache, tables=["stats", "instances"]).skipped == 3
+    rejected = ingest(kept, cache).rejected
+    assert {(one.file, one.found) for one in rejected} == {("scenario_state.json", "none of this name")}
+    assert ingest(kept, cache, tables=["stats"]).skipped == 3
+
+
+@pytest.mark.slow
+def test_two_workers_fetch_just_the_chosen_files(
+    bucket: Bucket, dump: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_run, "MIN_PART_BYTES", 1)
+    for module in (limits, run_reader, batch_reader):
+        monkeypatch.setattr(module, "BLOCK_BYTES", 512)
+    with ThreadPoolExecutor(2) as threads:
+        report = ingest(bucket.url, cache, tables=["scenario_state", "stats"], executor=threads, workers=2)
+    assert (report.runs, report.rejected) == (3, ())
+    # Both workers read the run spec.
+    assert set(bucket.asked()) == set(needed(dump, ["scenario_state", "stats"]))
+    assert verify(bucket.url, cache).is_equal
