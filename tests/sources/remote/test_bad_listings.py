@@ -1,5 +1,6 @@
 """What becomes of an ingest when the list of a bucket's objects does not come, or is none."""
 
+import re
 from pathlib import Path
 
 import fault_proxy
@@ -86,6 +87,48 @@ def test_a_web_page_in_place_of_the_next_page_loses_no_run(
     report = ingest(url, tmp_path / "cache", prune=True)
     assert (report.skipped, report.pruned, report.stale) == (3, 0, ())
     assert len([one for one in proxy.requests if "start-after" in one]) == 1
+
+
+def without_stats(answer: Answer) -> None:
+    """The list, as if an object were not there."""
+    answer.body = re.sub(rb"(?s)<Contents>(?:(?!</Contents>).)*/stats\.json.*?</Contents>", b"", answer.body)
+
+
+def test_a_run_of_which_a_store_forgets_a_file_for_a_moment_is_read_by_the_next_ingest(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
+) -> None:
+    url = filled(server, outputs)
+    proxy.spoil(r"a:x=1/stats\.json", status(404), 1)
+    proxy.spoil(r"list-type.*a:x=1", without_stats)
+    report = ingest(url, tmp_path / "cache")
+    [rejected] = report.rejected
+    assert (report.runs, rejected.run, rejected.file) == (2, "made/a:x=1", "stats.json")
+    proxy.faults.clear()
+    report = ingest(url, tmp_path / "cache")
+    assert (report.runs, report.skipped, report.rejected) == (1, 2, ())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["fake-gcs"], indirect=True)
+def test_keys_that_are_no_paths_and_names_that_are_one_file_are_rejected_by_name(
+    server: Server, outputs: Path, tmp_path: Path
+) -> None:
+    url = filled(server, outputs)
+    bucket, runs = url.split("/")[2], "lite/benchmark_output/runs/made"
+    spec = (outputs / "runs/made/a:x=1/run_spec.json").read_bytes()
+    for key in (f"{runs}//run_spec.json", f"{runs}/A:X=1/run_spec.json"):
+        server.put(bucket, key, spec)
+    report = ingest(url, tmp_path / "cache")
+    assert report.runs == 2
+    found = {one.run: f"{one.reason}" for one in report.rejected}
+    assert len(found) == 3
+    assert any("made//run_spec.json" in f"{run} {why}" for run, why in found.items())
+    assert [
+        sum(f"differs by case only from {name}" in why for why in found.values()) for name in ("a:x=1", "A:X=1")
+    ] == [
+        1,
+        1,
+    ]
 
 
 def test_a_proxy_variable_that_leads_nowhere_is_named_without_its_password(
