@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,9 @@ class CountedLooks(Summaries):
         self.runs = runs
         self.n_looks = 0
 
-    def _summarized(self) -> SummarizedRuns:
+    def _summarized(self, tables: Collection[str]) -> SummarizedRuns:
         self.n_looks += 1
-        return self.runs._summarized()
+        return self.runs._summarized(tables)
 
 
 @pytest.mark.parametrize("metric", ["main", "exact_match"])

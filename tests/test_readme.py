@@ -36,7 +36,7 @@ LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "reference"
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 ENVIRONMENT = "python3 -m venv .venv"
 NEEDS = {"from-inspect-ai.md": "inspect_ai", "hugging-face.md": "datasets"}  # more than the extra `dev`
-SERVED = "helm-bucket.md"  # run where HELM's bucket is served, see `sources/remote/test_page.py`
+SERVED = "helm-bucket.md"  # run where HELM's bucket is served, see `sources/remote/test_page_about_buckets.py`
 RUN = [page for page in PAGES if page.name not in {*NEEDS, SERVED}]
 LONG = {
     *("baselines.md", "caching.md", "dask.md", "evaluation.md"),
