@@ -1,12 +1,13 @@
 """What a bucket costs: an ingest from `s3://`, compared with an ingest from this machine and with obstore alone.
 
-    python benchmarks/remote.py benchmark_output [--runs 250] [--rounds 3] [--delay-ms 20]
+    python benchmarks/remote.py benchmark_output [--runs 250] [--rounds 3] [--delay-ms 20] [--cold]
 
 The first runs of a dump, with their four required files, are served by `rclone serve s3` (extra `servers`) on this
 machine. Each round measures, in turn: obstore's list of the folder and our listing with the search for runs; a fetch of
 all objects by obstore alone, 32 at once; an ingest of the folder; an ingest of the bucket. Then fetch and ingest once
 more through a proxy that passes each chunk of bytes on after a delay. All in one process, which has done each of them
-once before. Printed are medians in seconds, with the processor time of this process, and the ratios.
+once before. With `--cold` each is a fresh process instead, as a user starts it, with as many workers as it takes by
+itself. Printed are medians in seconds, with the processor time of this process or of those, and the ratios.
 """
 
 import argparse
@@ -22,13 +23,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any
+
+import obstore_alone
+from obstore_alone import BUCKET, fetch_alone, list_alone
 
 from magnet_arrow import ingest
 from magnet_arrow.helm.layout import RUN_FILES, find_all, find_runs
 
-BUCKET = "runs"
-CONNECTIONS = 32
 Figures = dict[str, list[tuple[float, float]]]
 
 
@@ -93,37 +94,6 @@ def delayed(address: str, delay_ms: int) -> Iterator[str]:
             process.kill()
 
 
-def store(address: str) -> Any:
-    """Obstore's store of the bucket."""
-    from obstore.store import S3Store
-
-    client = {"allow_http": True}
-    return S3Store(BUCKET, endpoint=address, region="us-east-1", skip_signature=True, client_options=client)
-
-
-def list_alone(address: str) -> list[str]:
-    """The keys of the bucket, by obstore alone."""
-    import obstore
-
-    return [one["path"] for page in obstore.list(store(address), chunk_size=1000) for one in page]
-
-
-def fetch_alone(address: str) -> None:
-    """Fetch all objects, by obstore alone."""
-    import obstore
-
-    bucket, waiting = store(address), iter(list_alone(address))
-
-    async def fetch_next() -> None:
-        for key in waiting:
-            await (await obstore.get_async(bucket, key)).bytes_async()
-
-    async def fetch_all() -> None:
-        await asyncio.gather(*(fetch_next() for _ in range(CONNECTIONS)))
-
-    asyncio.run(fetch_all())
-
-
 def ingest_anew(source: str | Path, cache: Path) -> None:
     """Ingest into an empty cache, in this process alone."""
     shutil.rmtree(cache, ignore_errors=True)
@@ -131,16 +101,35 @@ def ingest_anew(source: str | Path, cache: Path) -> None:
     assert not report.rejected, report.rejected[0]
 
 
+def fetch_cold(address: str) -> None:
+    """`fetch_alone` in a fresh process."""
+    subprocess.run([sys.executable, obstore_alone.__file__, address], check=True)
+
+
+def ingest_cold(source: str | Path, cache: Path) -> None:
+    """Ingest into an empty cache by the command, with as many workers as it takes by itself."""
+    shutil.rmtree(cache, ignore_errors=True)
+    command = [sys.executable, "-m", "magnet_arrow", "ingest", str(source), "--cache", str(cache)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def cpu_s() -> float:
+    """The processor time of this process, and of those that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 def measure(figures: Figures, name: str, action: Callable[[], object]) -> None:
     """Add the seconds and the processor seconds of an action."""
-    before, cpu_before = time.perf_counter(), time.process_time()
+    before, cpu_before = time.perf_counter(), cpu_s()
     action()
-    figures.setdefault(name, []).append((time.perf_counter() - before, time.process_time() - cpu_before))
+    figures.setdefault(name, []).append((time.perf_counter() - before, cpu_s() - cpu_before))
 
 
-def measure_all(address: str, late: str, folder: Path, rounds: int) -> Figures:
+def measure_all(address: str, late: str, folder: Path, rounds: int, *, cold: bool) -> Figures:
     """The figures of all rounds, but for a first one, in which all is imported."""
     url, cache = f"s3://{BUCKET}", folder / "cache"
+    fetch, ingest_into = (fetch_cold, ingest_cold) if cold else (fetch_alone, ingest_anew)
     figures: Figures = {}
     for number in range(rounds + 1):
         if number == 1:
@@ -148,12 +137,12 @@ def measure_all(address: str, late: str, folder: Path, rounds: int) -> Figures:
         os.environ["AWS_ENDPOINT_URL"] = address
         measure(figures, "list", lambda: list_alone(address))
         measure(figures, "plan", lambda: find_all(url))
-        measure(figures, "fetch", lambda: fetch_alone(address))
-        measure(figures, "ingest of the folder", lambda: ingest_anew(folder / BUCKET, cache))
-        measure(figures, "ingest of the bucket", lambda: ingest_anew(url, cache))
+        measure(figures, "fetch", lambda: fetch(address))
+        measure(figures, "ingest of the folder", lambda: ingest_into(folder / BUCKET, cache))
+        measure(figures, "ingest of the bucket", lambda: ingest_into(url, cache))
         os.environ["AWS_ENDPOINT_URL"] = late
-        measure(figures, "fetch, delayed", lambda: fetch_alone(late))
-        measure(figures, "ingest, delayed", lambda: ingest_anew(url, cache))
+        measure(figures, "fetch, delayed", lambda: fetch(late))
+        measure(figures, "ingest, delayed", lambda: ingest_into(url, cache))
     return figures
 
 
@@ -164,12 +153,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=250)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--delay-ms", type=int, default=20)
+    parser.add_argument("--cold", action="store_true")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_runs(chosen.source, chosen.runs, folder)
         with serving(folder) as address, delayed(address, chosen.delay_ms) as late:
-            figures = measure_all(address, late, folder, chosen.rounds)
+            figures = measure_all(address, late, folder, chosen.rounds, cold=chosen.cold)
     wall = {name: median(seconds for seconds, _ in found) for name, found in figures.items()}
     for name, found in figures.items():
         print(f"{name:22} {wall[name]:6.2f} s, processor {median(cpu for _, cpu in found):5.2f} s")
