@@ -35,7 +35,7 @@ def checked_folder(folder: str | os.PathLike[str], places: Iterable[RunPlace], c
     mirror = Path(filesystem.real_path(own_folder(folder, "The folder for JSON files")))
     if mirror.is_relative_to(filesystem.real_path(cache)):
         raise SettingError(f"The folder for JSON files {mirror} is in the cache.", hint=f"Name another one {_OTHER}.")
-    for place in places:
+    for place in {place.path.parent: place for place in places}.values():  # thousands of runs are in a suite
         _require_place(mirror, place)
     if writes:
         _require_writable(mirror)

@@ -121,7 +121,12 @@ def find_unchanged(known: Known, places: Sequence[RunPlace]) -> tuple[list[Cache
     cached = snapshot.among([key for key in keys if key is not None])
     special = {*snapshot.manifest.gone, *snapshot.rejected}
     unchanged, others = [], []
+    seen: set[str] = set()
     for place, key in zip(places, keys, strict=True):
+        if key is not None:
+            if key in seen:  # a bucket and its mirror were named: the first one counts
+                continue
+            seen.add(key)
         held = None if key is None or key in special or not place.folder else cached.get(key)
         if held is not None and is_as_cached(place, held.entry) and known.is_good(held):
             unchanged.append(held)
@@ -145,6 +150,7 @@ def make_plan(known: Known, unchanged: Sequence[CachedRun], others: Sequence[Pen
     plan = Plan()
     for same in unchanged:
         plan.skip(same)
+    others = _each_once(unchanged, others)
     snapshot = known.snapshot
     gone = frozenset(snapshot.manifest.gone)
     cached = snapshot.among([run.key for run in others])
@@ -165,6 +171,16 @@ def make_plan(known: Known, unchanged: Sequence[CachedRun], others: Sequence[Pen
     plan.keys = frozenset((*(same.entry.key for same in unchanged), *(run.key for run in others)))
     plan.sources = frozenset((*(same.entry.source for same in unchanged), *(run.source for run in others)))
     return plan
+
+
+def _each_once(unchanged: Sequence[CachedRun], others: Sequence[PendingRun]) -> list[PendingRun]:
+    """The first of the runs with a key, if none is unchanged: a mirror may have been moved, or be new to the cache."""
+    seen = {same.entry.key for same in unchanged}
+    first: dict[str, PendingRun] = {}
+    for run in others:
+        if run.key not in seen:
+            first.setdefault(run.key, run)
+    return list(first.values())
 
 
 def is_same_state(known: RunEntry | RejectedRun, run: PendingRun) -> bool:

@@ -115,13 +115,14 @@ def look_at(
     snapshot = ensured.snapshot
     keys = [key or "" for key in snapshot.keys_of(places)]
     held = snapshot.among(keys)
-    kept, left_out = [], []
+    kept: dict[str, None] = {}  # of a bucket and its mirror a run is there once
+    left_out = []
     for key, place in zip(keys, places, strict=True):
         run = held.get(key)
         faults = _faults(ensured, key, run, place, partial) if _is_special(ensured, key, run) else []
         left_out += faults
         if run is not None and all(fault.what != "run" for fault in faults):
-            kept.append(key)
+            kept[key] = None
     return Selected(snapshot, tuple(kept), tuple(left_out), ensured.error)
 
 

@@ -51,9 +51,14 @@ class MirroredCopy(Copy):
     def write(self, data: bytes) -> None:
         """Write all of it at once."""
         own = f"{self.path}.{secrets.token_hex(4)}"  # another process may just publish what it has written
-        with _no_fault_of_the_object():
-            Copy(own, None).write(data)
-            os.replace(own, self.path)
+        try:
+            with _no_fault_of_the_object():
+                Copy(own, None).write(data)
+                os.replace(own, self.path)
+        except OSError:
+            _remove(own)
+            if not self.is_published:  # another process has even published it, and removed what it had no use for
+                raise
 
     def begin(self) -> int:
         """A descriptor to write it to bit by bit; what was begun before is there."""
@@ -131,8 +136,7 @@ class MirroredCopy(Copy):
 
     def discard(self) -> None:
         """Remove it, if it was not published."""
-        with contextlib.suppress(OSError):
-            os.unlink(self.path)
+        _remove(self.path)
 
     def _unpacked(self) -> str | None:
         """The path of an unpacked copy; None if there is nothing to unpack: HELM's tools know packed files by name."""
@@ -143,12 +147,16 @@ class MirroredCopy(Copy):
         try:
             _unpack(self.path, plain)
         except BaseException as error:
-            with contextlib.suppress(OSError):
-                os.unlink(plain)
+            _remove(plain)
             if isinstance(error, EOFError | gzip.BadGzipFile | zlib.error):  # as it is, it shows what is wrong with it
                 return None
             raise
         return plain
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def _is_file_of(path: str, size_bytes: int) -> bool:

@@ -1,5 +1,6 @@
 """`keep_json`: what is fetched is kept as it was served, and neither the bucket nor the mirror is read again."""
 
+import errno
 import gzip
 import json
 import os
@@ -394,6 +395,48 @@ def test_a_packed_object_that_would_fill_the_disk_is_kept_as_it_is(
     mirror.copy_of("s3://b/run/stats.json", stamp).write(bomb)
     mirror.publish("s3://b/run", [stamp], is_read=True)
     assert files_of(tmp_path) == {"run/stats.json": bomb}
+
+
+def test_of_two_ingests_at_once_the_later_one_finds_what_the_other_has_published(tmp_path: Path) -> None:
+    url, stamp = "s3://b/run/stats.json", FileStamp("stats.json", 4, 5_000, "tag")
+    first, second = Mirror(tmp_path).copy_of(url, stamp), Mirror(tmp_path).copy_of(url, stamp)
+    os.close(second.begin())
+    first.write(b"[1] ")
+    Mirror(tmp_path).publish("s3://b/run", [stamp], is_read=True)
+    second.finish()
+    assert second.is_there
+    second.write(b"[1] ")
+    Mirror(tmp_path).publish("s3://b/run", [stamp], is_read=True)
+    assert files_of(tmp_path) == {"run/stats.json": b"[1] "}
+
+
+def test_a_disk_that_is_full_keeps_nothing_of_a_small_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: str, __: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    copy = Mirror(tmp_path).copy_of("s3://b/run/stats.json", FileStamp("stats.json", 4, 5_000, "tag"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            copy.write(b"[1] ")
+    assert files_of(tmp_path) == {}
+
+
+def test_a_bucket_and_its_mirror_in_one_list_are_the_same_runs(server: Server, outputs: Path, tmp_path: Path) -> None:
+    url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
+    ingest(url, cache, keep_json=kept)
+    before = n_rows(cache)
+    assert_nothing_read(ingest([url, kept], cache), 3)
+    assert HelmRuns([url, kept], cache=cache).stats().height == before
+    kept = kept.rename(tmp_path / "moved")
+    assert_nothing_read(ingest([kept, url], cache), 3)
+    for changed in (outputs, kept / OUTPUTS):
+        stats = min(changed.glob("runs/*/*/stats.json"))
+        stats.write_bytes(stats.read_bytes() + b" \n")
+    put(server, url, stats.relative_to(kept / OUTPUTS).as_posix(), stats.read_bytes())
+    assert ingest([url, kept], cache).runs == 1
+    assert (len(Cache(cache).runs()), n_rows(cache)) == (3, before)
+    assert HelmRuns([kept, url], cache=cache).stats().height == before
 
 
 def test_runs_of_another_bucket_do_not_mix_with_these(server: Server, outputs: Path, tmp_path: Path) -> None:
