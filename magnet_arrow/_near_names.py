@@ -137,5 +137,5 @@ def _pieces(text: str) -> list[str]:
     """Parts of a text that are spread evenly over it: of a long one three letters each, of a short one fewer."""
     lengths = (3,) if len(text) > _MAX_PIECES // 2 else (1, 2)
     every = [text[at : at + length] for length in lengths for at in range(len(text) - length + 1)]
-    step = -(-len(every) // _MAX_PIECES)
+    step = max(1, -(-len(every) // _MAX_PIECES))  # of an empty text there are none
     return every[::step]

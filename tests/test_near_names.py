@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from magnet_arrow._near_names import did_you_mean, did_you_mean_pattern, near_names
+from magnet_arrow._near_names import did_you_mean, did_you_mean_pattern, near_names, nearest_first
 
 COLUMNS = [
     *("stats.name.name", "stats.mean", "stats.sum", "run_spec.adapter_spec.model", "run_spec.name"),
@@ -86,3 +86,7 @@ def test_the_schema_has_a_near_name_for_each_last_part() -> None:
         last = name.rpartition(".")[2]
         assert all(near.endswith(f".{last}") for near in near_names(last, names))
         assert near_names(last, names)
+
+
+def test_nothing_is_nearer_to_an_empty_name() -> None:
+    assert set(nearest_first("", ["b", "a"])) == {"a", "b"}  # a pattern that is all wildcards leaves such a name
