@@ -3,7 +3,7 @@
     0    done
     1    done, but something is reported: runs rejected, partial or stale, missing truth, what validate or verify find
     2    wrong use, source not found, no runs in it
-    3    stopped: disk or memory full, cache locked, damaged or not readable, all runs rejected, error in a predictor
+    3    stopped: disk or memory full, cache damaged or locked, bucket not readable, all runs rejected, predictor failed
     130  interrupted (Ctrl-C)
     143  terminated (SIGTERM)
 

@@ -126,7 +126,7 @@ def _stops(err: "MagnetError") -> bool:
     if isinstance(err, errors.RunNotCachedError):
         return False
     stopping = (
-        *(errors.BadFileError, errors.CacheError, errors.WorkersLostError),
+        *(errors.BadFileError, errors.RemoteError, errors.CacheError, errors.WorkersLostError),
         *(errors.FilterError, errors.PredictionError, errors.FolderNotWritableError, errors.SqlMemoryError),
     )
     return isinstance(err, stopping)

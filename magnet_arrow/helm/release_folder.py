@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from magnet_arrow.errors import NoRunsError
+from magnet_arrow.errors import NoRunsError, RemoteError
 from magnet_arrow.helm.json_faults import first_fault, kind
 from magnet_arrow.helm.no_source import in_words
 from magnet_arrow.helm.run_place import RUNS, is_run
@@ -75,6 +75,8 @@ def _entries(path: Path) -> _Object:
     """The names of runs and their suites, as they are in the file."""
     try:
         entries = json.loads(filesystem.read_bytes(path).decode("utf-8"), object_pairs_hook=_Object)
+    except RemoteError:  # which says nothing of the release
+        raise
     except FileNotFoundError as error:
         raise _no_entries(path, "none of this name") from error
     except UnicodeDecodeError as error:

@@ -10,6 +10,8 @@ from fault_proxy import Answer, Proxy, Spoil, status
 from test_buckets import filled
 
 from magnet_arrow import ingest
+from magnet_arrow.cli import main
+from magnet_arrow.cli.exit_codes import ExitCode
 from magnet_arrow.errors import RemoteError, SourceNotFoundError
 
 pytest.importorskip("obstore")
@@ -106,6 +108,21 @@ def test_a_run_of_which_a_store_forgets_a_file_for_a_moment_is_read_by_the_next_
     proxy.faults.clear()
     report = ingest(url, tmp_path / "cache")
     assert (report.runs, report.skipped, report.rejected) == (1, 2, ())
+
+
+def test_a_release_that_a_store_does_not_give_is_no_bad_release(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
+) -> None:
+    release = outputs / "releases/v1"
+    release.mkdir(parents=True)
+    (release / "runs_to_run_suites.json").write_text('{"a:x=1": "made"}')
+    url = f"{filled(server, outputs)}/releases/v1"
+    proxy.spoil("runs_to_run_suites", status(400))
+    with pytest.raises(RemoteError, match=r"runs_to_run_suites\.json cannot be read: 400 Bad Request") as caught:
+        ingest(url, tmp_path / "cache")
+    assert main._failed(caught.value) == ExitCode.STOPPED
+    proxy.faults.clear()
+    assert ingest(url, tmp_path / "cache").runs == 1
 
 
 @pytest.mark.slow
