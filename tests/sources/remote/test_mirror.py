@@ -166,6 +166,7 @@ def test_a_run_that_is_replaced_meanwhile_is_mirrored_as_it_was_read(
     assert_nothing_read(ingest(kept, cache), 3)
 
 
+@pytest.mark.slow
 def test_a_large_object_goes_on_where_it_stopped(
     server: Server, proxy: Proxy, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +187,7 @@ def test_a_large_object_goes_on_where_it_stopped(
     assert files_of(kept / OUTPUTS) == files_of(outputs)
 
 
+@pytest.mark.slow
 def test_workers_of_somebody_else_mirror_too(server: Server, outputs: Path, tmp_path: Path) -> None:
     url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
     with ThreadPoolExecutor(2) as executor:
@@ -260,6 +262,7 @@ def test_a_rejected_run_is_mirrored_and_not_read_again(
     assert len(proxy.fetched()) == n_fetched
 
 
+@pytest.mark.slow
 def test_pictures_that_are_left_out_are_not_mirrored(
     server: Server, proxy: Proxy, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +306,7 @@ def test_what_another_tool_has_fetched_is_taken_over(
     assert_nothing_read(ingest(kept, cache, tables=["stats"]), 3)
 
 
+@pytest.mark.slow
 def test_an_older_file_that_is_not_fetched_does_not_stay_beside_new_ones(
     server: Server, outputs: Path, tmp_path: Path
 ) -> None:
@@ -478,6 +482,7 @@ def test_a_source_of_this_machine_is_refused(server: Server, outputs: Path, tmp_
     assert not (tmp_path / "kept").exists()
 
 
+@pytest.mark.slow
 def test_runs_that_are_right_in_a_bucket_would_have_another_suite(
     server: Server, outputs: Path, tmp_path: Path
 ) -> None:
@@ -531,6 +536,7 @@ def test_runs_that_the_cache_had_are_not_fetched_and_said_to_be_missing(
     assert len(Cache(cache).runs()) == 3
 
 
+@pytest.mark.slow
 def test_a_run_that_is_gone_from_the_bucket_is_stale_there(server: Server, outputs: Path, tmp_path: Path) -> None:
     url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
     ingest(url, cache, keep_json=kept)
