@@ -98,7 +98,7 @@ def test_nothing_that_commands_write_or_print_has_a_secret(
     proxy.spoil("", status(403))
     for line in (["ingest", url], ["validate", url]):
         ended = run(*line, *options)
-        assert (ended.code, "403 Forbidden" in ended.err) == (2, True), ended.err
+        assert (ended.code, "403 Forbidden" in ended.err) == (3, True), ended.err
         assert_none_is_in(ended.err)
     assert all(one.startswith("http://made-up.test") for one in proxy.requests)
     assert_none_is_in(caplog.text)
