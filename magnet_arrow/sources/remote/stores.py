@@ -13,7 +13,8 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from magnet_arrow._optional import optional_module
@@ -219,9 +220,14 @@ def pause_s(attempt: int, asked_s: float | None = None) -> float:
 
 
 def retry_after_s(error: Exception) -> float | None:
-    """How long a store asks to wait, by the header of its answer."""
+    """How long a store asks to wait, by the header of its answer: so many seconds, or until a date (RFC 9110)."""
     asked = error.headers.get("Retry-After", "") if isinstance(error, urllib.error.HTTPError) else ""
-    return float(asked) if asked.isdecimal() else None
+    if asked.isdecimal():
+        return float(asked)
+    try:
+        return (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError):
+        return None
 
 
 def open_url(request: urllib.request.Request) -> Any:

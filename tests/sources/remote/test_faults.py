@@ -386,3 +386,25 @@ def test_a_full_disk_rejects_what_did_not_fit_and_the_next_ingest_reads_it(
     found = f"No space left on device (its copy goes to {tmp_path / 'cache/fetched'})"
     assert (report.runs, {one.found for one in report.rejected}) == (0, {found})
     assert ingest(url, tmp_path / "cache").runs == 3
+
+
+def test_a_full_disk_of_temporary_files_is_named_and_nothing_stays_there(
+    server: Server, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, temporary = filled(server, outputs), tmp_path / "temporary"
+    temporary.mkdir()
+    ingest(url, tmp_path / "cache")
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+
+    def full(descriptor: int, data: memoryview) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for module in (packs, spool, fetching):
+        monkeypatch.setattr(module, "write_all", full)
+    rejected = validate(url).rejected
+    assert len(rejected) == 3
+    assert all(f"No space left on device (its copy goes to {temporary}/" in (one.found or "") for one in rejected)
+    found = verify(url, tmp_path / "cache")
+    assert found.n_differences == 12
+    assert all("No space left on device" in str(one) for one in found.differences)
+    assert list(temporary.iterdir()) == []

@@ -91,6 +91,21 @@ def test_a_page_that_does_not_come_is_asked_for_again(monkeypatch: pytest.Monkey
     assert pauses == [7, 0, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("asked", "pause_s"),
+    [
+        pytest.param("Fri, 31 Dec 9999 23:59:59 GMT", 120, id="a date, within reason"),
+        pytest.param("Thu, 01 Jan 1970 00:00:00 GMT", 0, id="a date that is over"),
+        pytest.param("soon", 0, id="neither"),
+    ],
+)
+def test_a_store_may_ask_to_wait_until_a_date(
+    asked: str, pause_s: float, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    listed(Google(refusal(429, Retry_After=asked), {}), monkeypatch)
+    assert pauses == [pause_s]
+
+
 @pytest.mark.parametrize(("code", "requests"), [(500, 5), (400, 1), (403, 1)])
 def test_a_page_that_is_refused_ends_the_listing(
     code: int, requests: int, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
