@@ -26,6 +26,7 @@ _WRITTEN_BYTES = 1 << 16
 _PROGRESS_BYTES = 8 << 20
 """After an attempt that came this much further than any before, attempts are counted from one again."""
 _GZIP = b"\x1f\x8b"
+_STRANGER = "an answer that does not tell the object's state, as a login page"
 
 
 class ReplacedError(Exception):
@@ -237,6 +238,8 @@ class _Fetch:
                 raise ReplacedError(self._url) from None
             if begin and "non-partial response" in str(error):
                 return None
+            if "Header missing from response" in str(error):
+                raise _OtherAnswerError(_STRANGER) from None
             raise
         if self._must_sign:  # only now: of a public bucket with one private object, the keys may be no good
             self._known.sign(self._address)
@@ -251,7 +254,7 @@ class _Fetch:
         if listed is not None and meta["size"] != listed:
             raise _OtherAnswerError(f"{meta['size']} bytes in place of the {listed} that were listed")
         if not _tells_state(self._address, self._stamp, meta):
-            raise _OtherAnswerError("an answer that does not tell the object's state, as a login page")
+            raise _OtherAnswerError(_STRANGER)
 
     def _check(self, size_bytes: int, md5: str, *, is_packed: bool = True) -> None:
         listed = self._copy.size_bytes

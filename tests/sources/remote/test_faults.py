@@ -408,3 +408,34 @@ def test_a_full_disk_of_temporary_files_is_named_and_nothing_stays_there(
     assert found.n_differences == 12
     assert all("No space left on device" in str(one) for one in found.differences)
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["fake-gcs", "seaweedfs"], indirect=True)
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        pytest.param(status(403), "403 Forbidden", id="403"),
+        pytest.param(status(429), "429 Too Many Requests after 5 attempts", id="429"),
+        pytest.param(status(503), "503 Service Unavailable after 5 attempts", id="503"),
+        pytest.param(fault_proxy.cut, "no answer", id="cut"),
+        pytest.param(fault_proxy.corrupt, "other bytes than those listed", id="corrupt"),
+        pytest.param(fault_proxy.shorter, "bytes in place of the", id="shorter"),
+        pytest.param(fault_proxy.longer, "bytes in place of the", id="longer"),
+        pytest.param(fault_proxy.login_page, "", id="login"),
+        pytest.param(fault_proxy.stranger, "does not tell the object's state", id="stranger"),
+    ],
+)
+def test_other_stores_faults_reject_the_run_too(
+    fault: Spoil, found: str, server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
+) -> None:
+    url = filled(server, outputs)
+    proxy.spoil(rf"a:x=1{SOME}", fault)
+    report = ingest(url, tmp_path / "cache")
+    [rejected] = report.rejected
+    assert (report.runs, rejected.run, rejected.file) == (2, "made/a:x=1", "stats.json")
+    assert found in (rejected.found or "")
+    proxy.faults.clear()
+    report = ingest(url, tmp_path / "cache")
+    assert (report.runs, report.skipped, report.rejected) == (1, 2, ())
+    assert verify(url, tmp_path / "cache").is_equal
