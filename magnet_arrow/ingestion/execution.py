@@ -89,6 +89,8 @@ class Ingestion:
         self._counter = ProgressCounter()
         self._open: dict[str, Task] = {}
         self._shared = SharedRuns(cache)
+        self._places: Sequence[RunPlace] = ()
+        self._others: Sequence[RunPlace] = ()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -107,6 +109,7 @@ class Ingestion:
         _require_own_folder(self._cache, places)
         self.done.snapshot = self.repair.readable(self.snapshot)
         unchanged, others = find_unchanged(self._known(), places)
+        self._places, self._others = places, others
         runs = self._with_source_ids(others)
         return make_plan(self._known(), unchanged, runs, retry=retry)
 
@@ -157,6 +160,7 @@ class Ingestion:
                 self._run_tasks(deque(self._new_tasks(divided)), executor)
                 executor.close()
                 self._commit(TaskResult())
+            self._discard_leftovers()
             if plan.pending:
                 with contextlib.suppress(CacheError):  # the next ingest tries again
                     vacuum.vacuum_hourly(self._cache)
@@ -167,6 +171,13 @@ class Ingestion:
                     vacuum.discard(self._cache, task.name)
             raise
         return self.done
+
+    def _discard_leftovers(self) -> None:
+        """Remove the copies of runs that a process committed which was killed before it removed them."""
+        copies = self._cache / FETCHED
+        if copies.is_dir():
+            unchanged = set(self._places).difference(self._others)
+            filesystem.discard_copies(copies, [(place.path, stamps_of(place)) for place in unchanged])
 
     def _to_be_marked(self, plan: Plan) -> list[str]:
         """Cached runs that are gone, and not marked so yet."""

@@ -17,6 +17,7 @@ from test_buckets import filled
 from magnet_arrow import HelmRuns, ingest, validate, verify
 from magnet_arrow.errors import RemoteError
 from magnet_arrow.ingestion import batch_reader, reading, run_reader
+from magnet_arrow.sources import filesystem
 from magnet_arrow.sources.remote import fetching, packs, spool, stores
 from magnet_arrow.sources.remote.catalog import CATALOG
 from magnet_arrow.sources.remote.spool import Spool
@@ -302,6 +303,18 @@ def begin_copy(cache: Path, url: str, share: float) -> int:
         (cache / "fetched").mkdir(parents=True)
         (cache / "fetched" / f"{copy.name}.part0").write_bytes(copy.read_bytes()[: int(stamp.size_bytes * share)])
     return int(stamp.size_bytes * share)
+
+
+def test_copies_of_a_run_that_was_committed_just_before_a_kill_go_with_the_next_ingest(
+    server: Server, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = filled(server, outputs)
+    with monkeypatch.context() as patch:
+        patch.setattr(filesystem, "discard_copies", lambda *_: None)
+        assert ingest(url, tmp_path / "cache").runs == 3
+    assert list((tmp_path / "cache/fetched").iterdir())
+    assert ingest(url, tmp_path / "cache").skipped == 3
+    assert not (tmp_path / "cache/fetched").exists()
 
 
 @pytest.mark.parametrize("gives_ranges", [True, False])
