@@ -115,14 +115,16 @@ def look_at(
     snapshot = ensured.snapshot
     keys = [key or "" for key in snapshot.keys_of(places)]
     held = snapshot.among(keys)
-    kept: dict[str, None] = {}  # of a bucket and its mirror a run is there once
-    left_out = []
+    kept, left_out = [], []
+    first: dict[str, RunPlace] = {}
     for key, place in zip(keys, places, strict=True):
+        if key and first.setdefault(key, place) != place:  # of a bucket and its mirror a run is there once
+            continue
         run = held.get(key)
         faults = _faults(ensured, key, run, place, partial) if _is_special(ensured, key, run) else []
         left_out += faults
         if run is not None and all(fault.what != "run" for fault in faults):
-            kept[key] = None
+            kept.append(key)
     return Selected(snapshot, tuple(kept), tuple(left_out), ensured.error)
 
 

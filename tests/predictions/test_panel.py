@@ -248,8 +248,9 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(suffix: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_full_disk_leaves_the_older_file(suffix: str, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_older_file(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resource = pytest.importorskip("resource")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python would keep it cut short, for all who import it later
     file = tmp_path / f"panel{suffix}"
     file.write_bytes(b"older")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

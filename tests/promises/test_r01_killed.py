@@ -74,7 +74,8 @@ def test_a_disk_that_is_full_leaves_the_old_cache_and_nothing_else(
     before = files(cache)
     add_runs(outputs)
     starved = f"""
-import resource, signal
+import resource, signal, sys
+sys.dont_write_bytecode = True  # Python would keep it cut short, for all who import it later
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit_bytes}, {limit_bytes}))
 from magnet_arrow.records import table_builder as columns
