@@ -5,7 +5,6 @@ marks that change the reading direction, or half a surrogate pair that no termin
 """
 
 import errno
-import html
 import os
 import re
 
@@ -34,6 +33,8 @@ def for_html(text: str) -> str:
     >>> for_html('<b title="x">')
     '&lt;b title=&quot;x&quot;&gt;'
     """
+    import html  # of a short command it would be a hundredth
+
     return html.escape("".join(char if char in "\n\t" else _visible(char) for char in text))
 
 

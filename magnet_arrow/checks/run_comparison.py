@@ -21,7 +21,7 @@ from magnet_arrow.ingestion.reading import where_of
 from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.query.stored_tables import StoredTables
 from magnet_arrow.restore.run_files import RebuiltFile, RunFiles
-from magnet_arrow.sources import filesystem
+from magnet_arrow.sources import filesystem, remote_copies
 from magnet_arrow.sources.file import FileStamp, Fingerprint, codec_of, max_unpacked_bytes, plain_name
 from magnet_arrow.storage.manifest import Manifest
 from magnet_arrow.storage.snapshot import CachedRun, Snapshot
@@ -123,7 +123,7 @@ def compare_runs(
     for pair in pairs:
         filesystem.know(pair.place.path, pair.listed)
     wanted = [(pair.place.path, pair.wanted) for pair in pairs]
-    with filesystem.fetching_ahead(None, wanted):
+    with remote_copies.fetching_ahead(None, wanted):
         for pair in pairs:
             work.compare(pair, RunFiles(stored, pair.run))
     return work.found

@@ -33,7 +33,7 @@ from magnet_arrow.pages import card, few
 from magnet_arrow.records.row_group import Batch
 from magnet_arrow.schema import registry
 from magnet_arrow.schema.registry import EXTRA, Table
-from magnet_arrow.sources import filesystem
+from magnet_arrow.sources import remote_copies
 from magnet_arrow.sources.file import Fingerprint
 from magnet_arrow.storage.manifest import RunEntry
 
@@ -311,7 +311,7 @@ class _Validation:
         found = []
         for together in _groups(self._stamped):
             wanted = [(place.path, read_as_a_whole(_run(place, stamps))) for place, stamps in together]
-            with filesystem.telling_while_waiting(self._counter.tick), filesystem.fetching_ahead(None, wanted):
+            with remote_copies.telling_while_waiting(self._counter.tick), remote_copies.fetching_ahead(None, wanted):
                 for place, stamps in together:
                     found.append(self._look_at(place, stamps))
                     self._counter.end(bool(found[-1].folder), int(found[-1].rejected is not None))

@@ -16,7 +16,7 @@ from magnet_arrow.errors import Where
 from magnet_arrow.helm.layout import RUN_FILES
 from magnet_arrow.ingestion.rules import Run, chosen_files, is_chosen
 from magnet_arrow.schema import registry
-from magnet_arrow.sources import filesystem
+from magnet_arrow.sources import filesystem, remote_copies
 from magnet_arrow.sources.file import FileStamp, read_into
 
 BATCH_BYTES = 8 << 20
@@ -115,7 +115,7 @@ def _fill(folder: str, stamp: FileStamp, room: memoryview) -> bool:
     """Read a regular file; whether it still is as its stamp says. There is room for one byte more."""
     path = f"{folder}{os.sep}{stamp.name}"
     try:
-        count = filesystem.read_fetched(path, stamp, room)
+        count = remote_copies.read_fetched(path, stamp, room)
         return _fill_from(path, stamp, room) if count is None else count == stamp.size_bytes
     except OSError:
         return False

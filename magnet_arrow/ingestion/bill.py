@@ -13,7 +13,7 @@ from magnet_arrow.ingestion.parallel.task import PendingRun
 from magnet_arrow.ingestion.plan import Plan
 from magnet_arrow.ingestion.reading import PEEK_BYTES, PICTURED, WHY_NOT_CHOSEN, read_as_a_whole, why_not_kept
 from magnet_arrow.ingestion.rules import chosen_files, is_chosen
-from magnet_arrow.sources import filesystem
+from magnet_arrow.sources import filesystem, remote_copies
 from magnet_arrow.sources.file import Fingerprint, plain_name
 from magnet_arrow.sources.stamps import FileStamp
 from magnet_arrow.storage.manifest import FETCHED
@@ -128,7 +128,7 @@ def make_bill(plan: Plan, found: Found, snapshot: Snapshot, cache: Path, *, keep
             requests += len(whole)
             n_pictured += sum(_is_pictured(stamp) and stamp not in whole for stamp in chosen_files(run))
             wanted.append((run.place.path, whole))
-    packed = [stamp.size_bytes for _, stamps in wanted for stamp in stamps if filesystem.is_packed(stamp)]
+    packed = [stamp.size_bytes for _, stamps in wanted for stamp in stamps if remote_copies.is_packed(stamp)]
     pending = {run.key for run in plan.pending}
     bad = {one.key for one in plan.rejected}
     held = snapshot.among([key for key in plan.keys if key not in pending and key not in bad]).values()
@@ -141,7 +141,7 @@ def make_bill(plan: Plan, found: Found, snapshot: Snapshot, cache: Path, *, keep
         rejected=len(plan.rejected) + len(found.rejected),
         looked_at_bytes=n_pictured * PEEK_BYTES,
         requests=requests + n_pictured,
-        fetched_bytes=filesystem.copied_bytes(cache / FETCHED, wanted, mirror=keep_json),
+        fetched_bytes=remote_copies.copied_bytes(cache / FETCHED, wanted, mirror=keep_json),
         packed=len(packed),
         packed_bytes=sum(packed),
         rates=read_rates(cache),

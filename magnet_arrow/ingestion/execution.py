@@ -23,7 +23,7 @@ from magnet_arrow.ingestion.rejection import not_read
 from magnet_arrow.ingestion.rules import Progress, Rules
 from magnet_arrow.ingestion.run_reader import stamps_of
 from magnet_arrow.schema import registry
-from magnet_arrow.sources import filesystem
+from magnet_arrow.sources import filesystem, remote_copies
 from magnet_arrow.storage import transaction
 from magnet_arrow.storage.maintenance import compact, vacuum
 from magnet_arrow.storage.maintenance.repair import Repair
@@ -175,9 +175,9 @@ class Ingestion:
     def _discard_leftovers(self) -> None:
         """Remove the copies of runs that a process committed which was killed before it removed them."""
         copies = self._cache / FETCHED
-        if copies.is_dir():
+        if filesystem.is_folder(copies):
             unchanged = set(self._places).difference(self._others)
-            filesystem.discard_copies(copies, [(place.path, stamps_of(place)) for place in unchanged])
+            remote_copies.discard_copies(copies, [(place.path, stamps_of(place)) for place in unchanged])
 
     def _to_be_marked(self, plan: Plan) -> list[str]:
         """Cached runs that are gone, and not marked so yet."""
@@ -244,7 +244,7 @@ class Ingestion:
         self._pending = Transaction()
         for task in ended:
             del self._open[task.name]
-        filesystem.discard_copies(self._cache / FETCHED, [(run.place.path, run.stamps) for run in settled])
+        remote_copies.discard_copies(self._cache / FETCHED, [(run.place.path, run.stamps) for run in settled])
         self._merge_due()
 
     def _apply(self, change: Transaction) -> Snapshot:

@@ -10,7 +10,7 @@ from magnet_arrow.errors import FolderNotWritableError, SettingError
 from magnet_arrow.helm.layout import RunPlace, is_run
 from magnet_arrow.helm.run_place import place_of
 from magnet_arrow.ingestion.parallel.task import PendingRun, TaskResult
-from magnet_arrow.sources import filesystem
+from magnet_arrow.sources import filesystem, remote_copies
 from magnet_arrow.sources.file import Fingerprint
 from magnet_arrow.sources.paths import own_folder
 from magnet_arrow.storage.snapshot import listed
@@ -50,7 +50,7 @@ def _require_place(mirror: Path, place: RunPlace) -> None:
             hint="Leave it out, or ingest it by itself.",
         )
     try:
-        there = place_of(filesystem.real_path(filesystem.mirrored(mirror, place.path)))
+        there = place_of(filesystem.real_path(remote_copies.mirrored(mirror, place.path)))
         is_alike = not place.folder or (there.suite, str(there.source)) == (place.suite, mirror_of(mirror, place))
     except OSError as error:
         raise SettingError(f"{place.path} cannot be kept in {mirror}: {error.strerror}.") from error
@@ -71,7 +71,7 @@ def _require_writable(mirror: Path) -> None:
 
 def mirror_of(mirror: Path, place: RunPlace) -> str:
     """The path that the source of a run has in a mirror."""
-    return filesystem.real_path(filesystem.mirrored(mirror, place.source))
+    return filesystem.real_path(remote_copies.mirrored(mirror, place.source))
 
 
 def mirrors_of(mirror: Path | None, places: Iterable[RunPlace]) -> dict[str, str]:
@@ -115,7 +115,7 @@ def publish(mirror: Path, cache: Path, result: TaskResult, runs: Iterable[Pendin
         for run in runs:
             stamps = read.get(run.key, rejected.get(run.key))
             if stamps is not None:
-                filesystem.publish(mirror, run.place.path, stamps, is_read=run.key in read)
+                remote_copies.publish(mirror, run.place.path, stamps, is_read=run.key in read)
     except OSError as error:
         raise FolderNotWritableError.of(mirror, error, _OTHER) from error
 
@@ -135,7 +135,7 @@ def notes(mirror: Path | None, places: Iterable[RunPlace], rejected: Collection[
         for place in places
         if place.folder
         and f"{place.suite}/{place.folder}" not in rejected
-        and not is_run(filesystem.mirrored(mirror, place.path))
+        and not is_run(remote_copies.mirrored(mirror, place.path))
     ]
     if missing:
         begin = counted(len(missing), "run")

@@ -8,7 +8,7 @@ from magnet_arrow.ingestion.parallel.task import PendingRun, Task, TaskResult
 from magnet_arrow.ingestion.reading import read_as_a_whole, where_of
 from magnet_arrow.ingestion.rules import Progress, WaitsFor
 from magnet_arrow.ingestion.waiting import Waiting
-from magnet_arrow.sources import filesystem
+from magnet_arrow.sources import remote_copies
 from magnet_arrow.sources.file import plain_name
 
 
@@ -29,7 +29,7 @@ class ProgressCounter:
         self._report_to, self._n_bytes, self._n_runs = report, n_bytes, n_runs
         self._bytes = self._runs = self._rejected = 0
         self._run = ""
-        self._fetched = -filesystem.fetched_bytes()
+        self._fetched = -remote_copies.fetched_bytes()
         self._waiting = Waiting()
         self.live: Sequence[LiveCount] = ()
         self.stopped_by: Exception | None = None
@@ -93,7 +93,7 @@ class ProgressCounter:
     def _progress(self) -> Progress:
         live = [one.read() for one in self.live]
         n_bytes = self._bytes + sum(one.bytes_done for one in live)
-        fetched = self._fetched + filesystem.fetched_bytes() + sum(one.bytes_fetched for one in live)
+        fetched = self._fetched + remote_copies.fetched_bytes() + sum(one.bytes_fetched for one in live)
         return Progress(
             min(n_bytes, self._n_bytes),  # what is read twice counts once
             self._n_bytes,
@@ -108,8 +108,8 @@ class ProgressCounter:
     def _waits_for(self, live: Sequence[Progress], ahead_bytes: int) -> WaitsFor:
         """What this process waits for; if others read, what half of them do."""
         if not live:
-            is_repeating = filesystem.is_repeating_fetches()
-            return self._waiting.waits_for(filesystem.waited_s(), ahead_bytes, is_repeating=is_repeating)
+            is_repeating = remote_copies.is_repeating_fetches()
+            return self._waiting.waits_for(remote_copies.waited_s(), ahead_bytes, is_repeating=is_repeating)
         waits = [one.waits_for for one in live if one.bytes_fetched]
         often: tuple[WaitsFor, ...] = ("retries", "network", "decoding")
         return next((one for one in often if waits.count(one) * 2 >= max(1, len(waits))), "")

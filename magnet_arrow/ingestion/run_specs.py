@@ -20,7 +20,7 @@ from magnet_arrow.ingestion.run_reader import RUN_SPEC, read_run_spec, stamps_of
 from magnet_arrow.query.scan_runs import read_run_specs_of
 from magnet_arrow.records.table_builder import Owner
 from magnet_arrow.records.table_builders import ObjectBuilder, ObjectRows
-from magnet_arrow.sources import filesystem
+from magnet_arrow.sources import filesystem, remote_copies
 from magnet_arrow.sources.file import FileStamp, SourceFile, plain_name
 from magnet_arrow.storage.manifest import run_key
 from magnet_arrow.storage.source_ids import SourceIds
@@ -70,7 +70,7 @@ def readable_run_specs(places: Sequence[RunPlace], cache: CacheLike = None) -> R
     bad: dict[int, BadFileError] = {}
     for begin in range(0, len(unread), _BATCH_RUNS):
         runs = [(index, places[index], keys[index]) for index in unread[begin:][:_BATCH_RUNS]]
-        with filesystem.fetching_ahead(None, [_spec_of(place) for _, place, _ in runs]):
+        with remote_copies.fetching_ahead(None, [_spec_of(place) for _, place, _ in runs]):
             bad |= _append(builder, buffer, runs)
     readable = [index for index in range(len(places)) if index not in bad]
     batch = builder.finish() if builder.rows else None

@@ -19,7 +19,7 @@ from magnet_arrow.ingestion.rejection import ChangedError, ReadModeError, Strict
 from magnet_arrow.ingestion.rules import ReadMode, chosen_files
 from magnet_arrow.ingestion.run_reader import RUN_SPEC, stamps_of
 from magnet_arrow.records.row_group import Batch
-from magnet_arrow.sources import filesystem
+from magnet_arrow.sources import filesystem, remote_copies
 from magnet_arrow.sources.file import FileStamp, SystemReadError, content_digest, plain_name
 from magnet_arrow.sources.remote import settings
 from magnet_arrow.storage.manifest import FETCHED, RejectedRun, RunEntry, Segment
@@ -51,8 +51,8 @@ def run_task(task: Task, counter: ProgressCounter | None = None, buffer: Buffer 
     try:
         with (
             settings.using(task.remote),
-            filesystem.telling_while_waiting(counter.tick),
-            filesystem.fetching_ahead(task.cache / FETCHED, wanted, mirror=task.runs[0].rules.keep_json),
+            remote_copies.telling_while_waiting(counter.tick),
+            remote_copies.fetching_ahead(task.cache / FETCHED, wanted, mirror=task.runs[0].rules.keep_json),
         ):
             work.ingest_all()
         return work.finish()

@@ -1,8 +1,9 @@
 """The columns of a frame and their types, which depend on the frame's runs alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from magnet_arrow.errors import ColumnNotFoundError, SettingError
 from magnet_arrow.schema import dynamic_types
@@ -15,8 +16,7 @@ Columns: TypeAlias = Literal["occurring", "registered"] | Sequence[str]
 """Columns of a frame: those that the chosen runs have, all that are registered, or these."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectedColumn:
+class ProjectedColumn(Struct, frozen=True):
     """One column of a frame: registered ones have a fixed type, others that of their kinds.
 
     Attributes:

@@ -2,9 +2,9 @@
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
+from msgspec import Struct
 
 from magnet_arrow._interning import int64
 from magnet_arrow.storage.manifest import Segment
@@ -14,8 +14,7 @@ _MAX_SLICES = 16
 """Rows of a row group that are in more places than that are copied: a chunk costs more than a few rows do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(Struct, frozen=True):
     """Rows of one row group that are neighbours in a frame.
 
     Attributes:

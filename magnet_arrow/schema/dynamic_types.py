@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+from msgspec import Struct
 
 from magnet_arrow import _arrow_compute as pc
 from magnet_arrow._interning import combined, take, used
@@ -55,8 +56,7 @@ _EMPTY_LISTS = pa.list_(pa.null())  # of lists without items; no cast leads ther
 _LISTS = Kind.INTEGERS | Kind.FLOATS | Kind.BOOLEANS | Kind.TEXTS
 
 
-@dataclass(frozen=True, slots=True)
-class CellType:
+class CellType(Struct, frozen=True):
     """An Arrow type, and whether its texts are JSON."""
 
     arrow: pa.DataType

@@ -4,26 +4,15 @@ Functions raise `OSError` where `os` does. A URL of a bucket (`s3://`, `gs://`) 
 that was named, see `sources.remote`.
 """
 
-import contextlib
 import errno
 import glob
-import multiprocessing
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
-from msgspec import structs
-
-from magnet_arrow.sources.remote.meter import METER
-from magnet_arrow.sources.remote.mirror import Mirror
-from magnet_arrow.sources.remote.packs import Packs
-from magnet_arrow.sources.remote.spool import PACKED, Spool
 from magnet_arrow.sources.remote.urls import as_path as as_path
 from magnet_arrow.sources.remote.urls import is_remote as is_remote
 from magnet_arrow.sources.stamps import FileStamp
@@ -70,8 +59,7 @@ class Status(Protocol):
         """When it was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class _RemoteEntry:
+class _RemoteEntry(NamedTuple):
     name: str
     path: str
     is_folder: bool
@@ -83,14 +71,13 @@ class _RemoteEntry:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class _RemoteStatus:
+class _RemoteStatus(NamedTuple):
     st_mode: int
     st_size: int = 0
     st_mtime_ns: int = 0
 
 
-def _catalog() -> "Catalog":
+def catalog() -> "Catalog":
     """The listings of buckets. Imported only for a URL: it needs an HTTP client."""
     from magnet_arrow.sources.remote.catalog import CATALOG
 
@@ -109,39 +96,39 @@ def look(path: AnyPath) -> None:
         return
     while glob.has_magic(url):
         url = url.rpartition("/")[0]
-    _catalog().look(url)
+    catalog().look(url)
 
 
 def forget() -> None:
     """Forget what was listed of buckets: each is listed again when something of it is asked for."""
     if "magnet_arrow.sources.remote.catalog" in sys.modules:
-        _catalog().forget()
+        catalog().forget()
 
 
 def refused(path: AnyPath) -> dict[str, str]:
     """Keys below a URL that was listed which cannot be paths of files, with the reason."""
-    return _catalog().refused(os.fspath(path)) if is_remote(path) else {}
+    return catalog().refused(os.fspath(path)) if is_remote(path) else {}
 
 
 def exists(path: AnyPath) -> bool:
     """Whether a path leads to something, which may be behind a link."""
-    return bool(_catalog().kind_of(os.fspath(path))) if is_remote(path) else os.path.exists(path)
+    return bool(catalog().kind_of(os.fspath(path))) if is_remote(path) else os.path.exists(path)
 
 
 def is_there(path: AnyPath) -> bool:
     """Whether there is something of this name, be it a link that leads nowhere."""
-    return bool(_catalog().kind_of(os.fspath(path))) if is_remote(path) else os.path.lexists(path)
+    return bool(catalog().kind_of(os.fspath(path))) if is_remote(path) else os.path.lexists(path)
 
 
 def is_folder(path: AnyPath) -> bool:
     """Whether a path leads to a folder."""
-    return _catalog().kind_of(os.fspath(path)) is True if is_remote(path) else os.path.isdir(path)
+    return catalog().kind_of(os.fspath(path)) is True if is_remote(path) else os.path.isdir(path)
 
 
 def is_file(path: AnyPath) -> bool:
     """Whether a path leads to a regular file."""
     if is_remote(path):
-        return not isinstance(_catalog().kind_of(os.fspath(path)), bool)
+        return not isinstance(catalog().kind_of(os.fspath(path)), bool)
     return os.path.isfile(path)
 
 
@@ -171,7 +158,7 @@ def own_status(path: AnyPath) -> Status:
 
 
 def _remote_status(url: str) -> Status:
-    found = _catalog().kind_of(url)
+    found = catalog().kind_of(url)
     if found is False:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url)
     if found is True:
@@ -182,7 +169,7 @@ def _remote_status(url: str) -> Status:
 def names(folder: AnyPath) -> list[str]:
     """The names in a folder, in no order."""
     if is_remote(folder):
-        folders, files = _catalog().names(os.fspath(folder))
+        folders, files = catalog().names(os.fspath(folder))
         return folders + files
     return os.listdir(folder)
 
@@ -190,7 +177,7 @@ def names(folder: AnyPath) -> list[str]:
 def folder_names(folder: AnyPath) -> list[str]:
     """The names of the folders right in a folder, sorted; none if there is no such folder."""
     if is_remote(folder):
-        return sorted(_catalog().names(os.fspath(folder))[0])
+        return sorted(catalog().names(os.fspath(folder))[0])
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()) if os.path.isdir(folder) else []
 
 
@@ -198,8 +185,8 @@ def entries(folder: AnyPath) -> list[Entry]:
     """What is in a folder, in no order."""
     if is_remote(folder):
         url = os.fspath(folder)
-        found = [_RemoteEntry(name, f"{url}/{name}", True) for name in _catalog().folders(url)]
-        return [*found, *(_RemoteEntry(file.name, f"{url}/{file.name}", False) for file in _catalog().files(url))]
+        found = [_RemoteEntry(name, f"{url}/{name}", True) for name in catalog().folders(url)]
+        return [*found, *(_RemoteEntry(file.name, f"{url}/{file.name}", False) for file in catalog().files(url))]
     with os.scandir(folder) as listed:
         return list(listed)
 
@@ -207,7 +194,7 @@ def entries(folder: AnyPath) -> list[Entry]:
 def remote_files(folder: AnyPath) -> list[FileStamp]:
     """The files in a folder of a bucket, none if there is no such folder."""
     try:
-        return _catalog().files(os.fspath(folder))
+        return catalog().files(os.fspath(folder))
     except FileNotFoundError:
         return []
 
@@ -215,135 +202,13 @@ def remote_files(folder: AnyPath) -> list[FileStamp]:
 def know(folder: AnyPath, files: Iterable[FileStamp]) -> None:
     """Take over from another process which files are below a folder of a bucket; of a local one nothing."""
     if is_remote(folder):
-        _catalog().know(os.fspath(folder), files)
-
-
-def share_connections(n_processes: int) -> None:
-    """Say that so many processes fetch at the same time, this one included: all together have a bounded number."""
-    global _n_fetching
-    _n_fetching = n_processes
-
-
-_n_fetching: int | None = None
-
-
-def _fetching_processes() -> int:
-    """How many processes fetch at the same time; in a worker of somebody's own pool, as many as there are cores."""
-    if _n_fetching is not None:
-        return _n_fetching
-    return 1 if multiprocessing.parent_process() is None else os.cpu_count() or 1
-
-
-@contextlib.contextmanager
-def fetching_ahead(
-    copies: Path | None, wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]], *, mirror: Path | None = None
-) -> Iterator[None]:
-    """Within the context, files of buckets are fetched in the background before they are opened.
-
-    Args:
-        copies: a folder for copies, which stay there until `discard_copies`: if this process is killed, the next one
-            goes on with them. None for a temporary one, which is made only if something is fetched.
-        wanted: folders, and the files to fetch in each, in the order in which they will be opened. Local ones are
-            ignored.
-        mirror: a folder that is to keep what is fetched, in place of `copies`; see `publish`.
-    """
-    files = list(_urls(wanted))
-    if not files:
-        yield
-        return
-    with contextlib.ExitStack() as stack:
-        if mirror is not None:
-            spool: Spool = Mirror(mirror)
-        elif copies is not None:
-            spool = Spool(copies, Packs(copies))
-        else:
-            temporary = tempfile.TemporaryDirectory(prefix="magnet-arrow-", ignore_cleanup_errors=True)
-            copies = Path(stack.enter_context(temporary))
-            spool = Spool(copies, Packs(copies))
-        METER.fetched_bytes += spool.bytes_of(files)
-        stack.enter_context(_catalog().fetching_ahead(spool, files, _fetching_processes()))
-        yield
-
-
-def _urls(wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]]) -> Iterator[tuple[str, FileStamp]]:
-    for folder, stamps in wanted:
-        if is_remote(folder):
-            for stamp in stamps:
-                url = f"{os.fspath(folder)}/{stamp.name}"
-                if "/" in stamp.name:  # of a suite: the path below it; a file is opened by its own name
-                    stamp = structs.replace(stamp, name=os.path.basename(stamp.name))
-                yield url, stamp
-
-
-def fetched_bytes() -> int:
-    """How much this process has fetched of buckets, or has found fetched."""
-    return METER.fetched_bytes
-
-
-def waited_s() -> float:
-    """How long this process has waited for files that are fetched ahead."""
-    return METER.waited_s
-
-
-def is_repeating_fetches() -> bool:
-    """Whether most fetches of this process have failed and will be tried again."""
-    return METER.is_repeating
-
-
-def telling_while_waiting(tell: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
-    """Within the context, a function is called now and then while a file that is fetched ahead is waited for."""
-    return METER.telling(tell)
-
-
-def discard_copies(copies: Path, fetched: Iterable[tuple[AnyPath, Iterable[FileStamp]]]) -> None:
-    """Remove the copies of files that were fetched ahead; see `fetching_ahead` for the arguments."""
-    urls = list(_urls(fetched))
-    if urls:
-        Spool(copies).remove_all(urls)
-
-
-def copied_bytes(
-    copies: Path, wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]], *, mirror: Path | None = None
-) -> int:
-    """How much of files of buckets is in a folder of copies, or in a mirror; see `fetching_ahead` for the arguments."""
-    if mirror is not None:
-        return Mirror(mirror).bytes_of(_urls(wanted))
-    return Spool(copies).bytes_of(_urls(wanted)) if is_folder(copies) else 0
-
-
-def is_packed(stamp: FileStamp) -> bool:
-    """Whether an object is stored compressed and may come unpacked: a fetch that breaks off starts over."""
-    return stamp.tag.endswith(PACKED)
-
-
-def mirrored(mirror: Path, folder: AnyPath) -> Path:
-    """The folder of a mirror that has what is fetched of a folder of a bucket.
-
-    Raises:
-        OSError: its key cannot be the path of a file on this system.
-    """
-    return Path(Mirror(mirror).path_of(os.fspath(folder)))
-
-
-def publish(mirror: Path, folder: AnyPath, files: Iterable[FileStamp], *, is_read: bool) -> None:
-    """Give what was fetched of a folder of a bucket its names in a mirror.
-
-    Args:
-        mirror: the folder.
-        folder: that of the bucket.
-        files: that are in it.
-        is_read: whether all that is wanted of them was fetched; else nothing happens to files of an older state.
-
-    Raises:
-        OSError: the disk refused.
-    """
-    Mirror(mirror).publish(os.fspath(folder), list(files), is_read=is_read)
+        catalog().know(os.fspath(folder), files)
 
 
 def require_listing(folder: AnyPath) -> None:
     """Raise `OSError` if a folder cannot be listed."""
     if is_remote(folder):
-        _catalog().folders(os.fspath(folder))
+        catalog().folders(os.fspath(folder))
     else:
         os.scandir(folder).close()
 
@@ -358,8 +223,8 @@ def walk(
 
 
 def _remote_walk(url: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    folders = list(_catalog().folders(url))
-    yield url, folders, [file.name for file in _catalog().files(url)]
+    folders = list(catalog().folders(url))
+    yield url, folders, [file.name for file in catalog().files(url)]
     for name in folders:
         yield from _remote_walk(f"{url}/{name}")
 
@@ -385,17 +250,7 @@ def open_to_read(path: AnyPath) -> int:
 
     Of an object of a bucket it is that of a complete copy.
     """
-    return _catalog().open(os.fspath(path)) if is_remote(path) else os.open(path, _OPEN_FLAGS)
-
-
-def read_fetched(path: AnyPath, stamp: FileStamp, room: memoryview) -> int | None:
-    """Read an object that is fetched ahead, in a state that was listed; the number of bytes. None if it is not.
-
-    Raises:
-        RemoteError: the store refused, did not answer, or sent other bytes than it listed.
-        OSError: the copy could not be written.
-    """
-    return _catalog().read_fetched(os.fspath(path), stamp, room) if is_remote(path) else None
+    return catalog().open(os.fspath(path)) if is_remote(path) else os.open(path, _OPEN_FLAGS)
 
 
 def open_status(descriptor: int) -> os.stat_result:
@@ -411,7 +266,7 @@ def close(descriptor: int) -> None:
 def first_bytes(path: AnyPath, count: int) -> bytes:
     """The first bytes of a file."""
     if is_remote(path):
-        return _catalog().first_bytes(os.fspath(path), count)
+        return catalog().first_bytes(os.fspath(path), count)
     with open(path, "rb") as file:
         return file.read(count)
 

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from magnet_arrow._optional import optional_module
 
@@ -42,8 +43,7 @@ def opened(memory_bytes: int) -> "Iterator[DuckDBPyConnection]":
         yield connection
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What DuckDB's plan for a statement says.
 
     Attributes:

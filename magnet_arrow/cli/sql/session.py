@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+from msgspec import Struct
 
 from magnet_arrow.cli.sql.connection import Plan, opened, plan_of
 from magnet_arrow.cli.sql.failures import explained
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """What a statement gives.
 
     Attributes:

@@ -26,7 +26,7 @@ from magnet_arrow.ingestion.parallel.live_count import LiveCount
 from magnet_arrow.ingestion.parallel.task import Task, TaskResult
 from magnet_arrow.ingestion.progress import ProgressCounter, bytes_to_read
 from magnet_arrow.ingestion.worker import run_task
-from magnet_arrow.sources import filesystem
+from magnet_arrow.sources import remote_copies
 from magnet_arrow.sources.remote import settings
 from magnet_arrow.sources.remote.settings import RemoteSettings
 from magnet_arrow.storage.maintenance import vacuum
@@ -284,7 +284,7 @@ def _begin_worker(all_workers: int, remote: RemoteSettings | None, live: LiveCou
     _live = live
     hide_pandas()
     settings.use(remote)
-    filesystem.share_connections(all_workers)
+    remote_copies.share_connections(all_workers)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_caller, daemon=True).start()
 

@@ -11,12 +11,12 @@ from beside the row's element (in the rest of a scenario state, in a stat of an 
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
 import pyarrow as pa
+from msgspec import Struct
 
 from magnet_arrow import _interning
 from magnet_arrow.decode.wire import BESIDE, INT64_MAX, INT64_MIN, Residual, dumps, escape
@@ -80,8 +80,7 @@ def file_metadata(table: Table, names: Iterable[str]) -> dict[bytes, bytes]:
     return {JSON_TEXT_KEY: json.dumps(paths).encode()}
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
+class Other(Struct, frozen=True):
     """A column of a file that the registry does not have, or in another type.
 
     Attributes:

@@ -17,7 +17,7 @@ from test_buckets import filled
 from magnet_arrow import HelmRuns, ingest, validate, verify
 from magnet_arrow.errors import RemoteError
 from magnet_arrow.ingestion import batch_reader, reading, run_reader
-from magnet_arrow.sources import filesystem
+from magnet_arrow.sources import remote_copies
 from magnet_arrow.sources.remote import fetching, packs, spool, stores
 from magnet_arrow.sources.remote.catalog import CATALOG
 from magnet_arrow.sources.remote.spool import Spool
@@ -310,7 +310,7 @@ def test_copies_of_a_run_that_was_committed_just_before_a_kill_go_with_the_next_
 ) -> None:
     url = filled(server, outputs)
     with monkeypatch.context() as patch:
-        patch.setattr(filesystem, "discard_copies", lambda *_: None)
+        patch.setattr(remote_copies, "discard_copies", lambda *_: None)
         assert ingest(url, tmp_path / "cache").runs == 3
     assert list((tmp_path / "cache/fetched").iterdir())
     assert ingest(url, tmp_path / "cache").skipped == 3

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from magnet_arrow.sources import filesystem
+from magnet_arrow.sources import remote_copies
 from magnet_arrow.sources.remote import catalog, fetching
 from magnet_arrow.sources.remote.fetching import Ahead
 from magnet_arrow.sources.remote.spool import Copy, Spool
@@ -57,9 +57,9 @@ def test_processes_share_the_connections(
             pass
 
     monkeypatch.setattr(catalog, "Ahead", Recorder)
-    monkeypatch.setattr(filesystem, "_n_fetching", None)
-    monkeypatch.setattr(filesystem.multiprocessing, "parent_process", lambda: None)
+    monkeypatch.setattr(remote_copies, "_n_fetching", None)
+    monkeypatch.setattr(remote_copies.multiprocessing, "parent_process", lambda: None)
     if processes is not None:
-        filesystem.share_connections(processes)
-    with filesystem.fetching_ahead(tmp_path, [("s3://bucket", [WANTED[0][1]])]):
+        remote_copies.share_connections(processes)
+    with remote_copies.fetching_ahead(tmp_path, [("s3://bucket", [WANTED[0][1]])]):
         assert given == [connections]
