@@ -9,6 +9,7 @@ import os
 import secrets
 import struct
 import tempfile
+import threading
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from typing import NamedTuple
 ENDING = ".pack"
 _PACK_BYTES = 64 << 20
 """A pack ends with the copy that reaches this: it is removed when all of its copies were discarded."""
+_RECENT_BYTES = 32 << 20
+"""So much of what was written is in memory too until it is read: to read it from the disk would cost as much again."""
 _HEADER = struct.Struct("<8s?Q")
 _IS_DISCARDED_AT = 8
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -37,6 +40,9 @@ class Packs:
         self._path: str | None = None
         found = (record for path in _packs_in(folder) for record in _records_of(path))
         self._records = {record.name: record for record in found if not record.is_discarded}
+        self._recent: dict[str, bytes] = {}
+        self._recent_bytes = 0
+        self._lock = threading.Lock()
 
     def sizes(self) -> dict[str, int]:
         """The size of each copy, by name."""
@@ -47,6 +53,11 @@ class Packs:
 
     def read_into(self, name: str, room: memoryview) -> int | None:
         """Read a copy, or as much of it as there is room for; the number of bytes. None if it is not there."""
+        recent = self._take_recent(name)
+        if recent is not None:
+            count = min(len(room), len(recent))
+            room[:count] = memoryview(recent)[:count]
+            return count
         record = self._records.get(name)
         if record is None:
             return None
@@ -71,6 +82,19 @@ class Packs:
         self._records[name] = _Record(name, False, path, begin, len(data))
         if begin + len(data) < _PACK_BYTES:
             self._path = path
+        self._keep_recent(name, data)
+
+    def _keep_recent(self, name: str, data: bytes) -> None:
+        with self._lock:
+            if self._recent_bytes + len(data) <= _RECENT_BYTES:
+                self._recent[name] = data
+                self._recent_bytes += len(data)
+
+    def _take_recent(self, name: str) -> bytes | None:
+        with self._lock:
+            data = self._recent.pop(name, None)
+            self._recent_bytes -= 0 if data is None else len(data)
+        return data
 
 
 def discard(folder: Path, names: Collection[str]) -> None:

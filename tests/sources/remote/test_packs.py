@@ -40,6 +40,20 @@ def test_copies_are_read_by_who_wrote_them_and_by_the_next_process(tmp_path: Pat
     assert read(Packs(folder), "f" * 16) is None
 
 
+@pytest.mark.parametrize("recent_bytes", [0, 3, 1000])
+def test_what_was_written_is_read_from_memory_once_and_then_from_the_disk(
+    recent_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "_RECENT_BYTES", recent_bytes)
+    own = written(tmp_path, *COPIES)
+    for path in tmp_path.iterdir():
+        path.rename(tmp_path / "hidden")
+    fit = {0: [], 3: [A, B], 1000: [*COPIES]}[recent_bytes]
+    assert [name for name in COPIES if read(own, name) == COPIES[name]] == fit
+    (tmp_path / "hidden").rename(path)
+    assert {name: read(own, name) for name in COPIES} == COPIES
+
+
 @pytest.mark.parametrize("lost_bytes", range(1, 22))
 def test_a_copy_that_was_not_written_to_its_end_is_none(lost_bytes: int, tmp_path: Path) -> None:
     written(tmp_path, A, B, E)
@@ -80,8 +94,9 @@ def test_a_pack_goes_with_the_last_of_its_copies(tmp_path: Path) -> None:
 
 def test_a_pack_that_goes_while_it_is_read_or_written_takes_its_copies_with_it(tmp_path: Path) -> None:
     own = written(tmp_path, A, B)
+    other = Packs(tmp_path)
     discard(tmp_path, {A, B})
-    assert read(own, A) is None
+    assert read(other, A) is None
     own.write(C, COPIES[C])
     assert read(own, C) == COPIES[C] == read(Packs(tmp_path), C)
 
