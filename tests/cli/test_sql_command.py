@@ -21,6 +21,7 @@ from makesegment import commit_runs, key_of
 
 from magnet_arrow.cache import Cache
 from magnet_arrow.cli.sql import output
+from magnet_arrow.cli.sql.connection import Opening
 from magnet_arrow.cli.sql.session import rows_of
 from magnet_arrow.ingestion.api import ingest
 from magnet_arrow.storage.transaction import Transaction, commit_transaction
@@ -44,7 +45,8 @@ def sql(run: Run, demo: Path) -> Run:
 
 
 def answer(cache: Path, text: str) -> list[tuple[object, ...]]:
-    with rows_of(text, cache, MEMORY) as found:
+    with Opening(MEMORY) as opening:
+        found = rows_of(text, cache, opening)
         return [tuple(row) for batch in found.batches for row in zip(*batch.to_pydict().values(), strict=True)]
 
 
@@ -415,7 +417,8 @@ def test_show_tables_lists_them_and_explain_shows_a_plan(sql: Run) -> None:
 
 
 def test_a_terminal_shows_the_first_rows_of_a_table(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with rows_of("SELECT range AS n FROM range(100_000)", demo, MEMORY) as found:
+    with Opening(MEMORY) as opening:
+        found = rows_of("SELECT range AS n FROM range(100_000)", demo, opening)
         output.print_table(found.schema, found.batches, full=False)
     shown = capsys.readouterr()
     assert shown.out.split() == ["n", *map(str, range(1000))]

@@ -37,16 +37,19 @@ def sql(
     runs, rejects, scores and samples. SHOW TABLES lists them, DESCRIBE stats the columns of one. DuckDB runs the
     query, reads nothing but the cache, and writes nothing.
     """
-    from magnet_arrow.cli.sql import output
-    from magnet_arrow.cli.sql.session import rows_of
+    from magnet_arrow.cli.sql.connection import Opening
 
     _check_output(csv=csv, json=json, full=full, parquet=parquet)
     text = _from_stdin() if statement == "-" else statement
     folder = existing_folder(cache)
-    if parquet is not None:
-        output.check_file(parquet, folder)
-    memory_bytes = _MEMORY_BYTES if memory is None else _bytes(memory)
-    with rows_of(text, folder, memory_bytes, dates_as_text=parquet is None) as rows:
+    with Opening(_MEMORY_BYTES if memory is None else _bytes(memory)) as opening:
+        # These import PyArrow and all that reads a cache, while the connection is opened.
+        from magnet_arrow.cli.sql import output
+        from magnet_arrow.cli.sql.session import rows_of
+
+        if parquet is not None:
+            output.check_file(parquet, folder)
+        rows = rows_of(text, folder, opening, dates_as_text=parquet is None)
         if parquet is not None:
             n_rows = output.write_parquet(rows.schema, rows.batches, parquet)
             complain(f"{n_rows:,} rows are in {parquet}.")

@@ -1,8 +1,8 @@
 """A DuckDB that reads what is registered in it, and nothing else: no file, no network, no extension."""
 
 import json
-from collections.abc import Iterator, Set
-from contextlib import contextmanager
+import threading
+from collections.abc import Set
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -18,29 +18,59 @@ _SCAN = "ARROW_SCAN"
 """Part of the name that a plan has for the reading of a stream."""
 
 
-@contextmanager
-def opened(memory_bytes: int) -> "Iterator[DuckDBPyConnection]":
-    """A connection to an empty database in memory.
+class Opening(threading.Thread):
+    """Opens a connection to an empty database in memory, while this thread imports what reads the cache.
 
     With access to files, SQL could read any of them. Folders that are allowed could be written too. So DuckDB has
     neither, and nowhere to put what does not fit into its memory.
 
+    Args:
+        memory_bytes: what DuckDB may use.
+
     Raises:
         MissingPackageError: DuckDB is not installed.
     """
-    duckdb = optional_module("duckdb", "SQL needs DuckDB.", extra="duckdb")
-    settings: dict[str, Any] = {
-        "enable_external_access": False,
-        "allow_community_extensions": False,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "python_enable_replacements": False,
-        "memory_limit": f"{memory_bytes}B",
-        "temp_directory": "",
-    }
-    with duckdb.connect(config=settings) as connection:
-        connection.execute("SET lock_configuration = true")
-        yield connection
+
+    def __init__(self, memory_bytes: int) -> None:
+        super().__init__(daemon=True)
+        self._duckdb = optional_module("duckdb", "SQL needs DuckDB.", extra="duckdb")
+        self._settings: dict[str, Any] = {
+            "enable_external_access": False,
+            "allow_community_extensions": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+            "memory_limit": f"{memory_bytes}B",
+            "temp_directory": "",
+        }
+        self._connection: DuckDBPyConnection | None = None
+        self._error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Open it."""
+        try:
+            self._connection = self._duckdb.connect(config=self._settings)
+            self._connection.execute("SET lock_configuration = true")
+        except Exception as error:
+            self._error = error
+
+    def __enter__(self) -> "Opening":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.join()
+        if self._connection is not None:
+            self._connection.close()
+
+    @property
+    def connection(self) -> "DuckDBPyConnection":
+        """The connection, once it is open; it is closed when the context ends."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        assert self._connection is not None
+        return self._connection
 
 
 class Plan(Struct, frozen=True):

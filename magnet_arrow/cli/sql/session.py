@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from msgspec import Struct
 
-from magnet_arrow.cli.sql.connection import Plan, opened, plan_of
+from magnet_arrow.cli.sql.connection import Opening, Plan, plan_of
 from magnet_arrow.cli.sql.failures import explained
 from magnet_arrow.cli.sql.statement import parsed
 from magnet_arrow.cli.sql.tables import Tables
@@ -37,14 +37,13 @@ class Rows(Struct, frozen=True):
     is_plan: bool
 
 
-@contextmanager
-def rows_of(text: str, cache: Path, memory_bytes: int, *, dates_as_text: bool = False) -> Iterator[Rows]:
-    """The rows of a statement, which can be read in here.
+def rows_of(text: str, cache: Path, opening: Opening, *, dates_as_text: bool = False) -> Rows:
+    """The rows of a statement, which can be read until the connection is closed.
 
     Args:
         text: the statement.
         cache: its folder.
-        memory_bytes: what DuckDB may use.
+        opening: the connection that runs it.
         dates_as_text: dates and times are as DuckDB writes them.
 
     Raises:
@@ -52,16 +51,16 @@ def rows_of(text: str, cache: Path, memory_bytes: int, *, dates_as_text: bool = 
         SqlMemoryError: DuckDB needs more memory.
         CacheError: the cache cannot be read.
     """
-    with opened(memory_bytes) as connection:
-        statement = parsed(text, connection)
-        tables = Tables(read_snapshot(cache), connection, text)
-        is_plan = statement.type.name == "EXPLAIN"
-        plan = Plan(None) if is_plan else plan_of(statement, connection)
-        tables.need(plan.columns)
-        with _failing_as_ours(tables, plan.error):
-            reader = _run(statement, connection, dates_as_text=dates_as_text)
-        schema = _with_distinct_names(reader.schema)
-        yield Rows(schema, _batches(reader, schema, tables), is_plan)
+    connection = opening.connection
+    statement = parsed(text, connection)
+    tables = Tables(read_snapshot(cache), connection, text)
+    is_plan = statement.type.name == "EXPLAIN"
+    plan = Plan(None) if is_plan else plan_of(statement, connection)
+    tables.need(plan.columns)
+    with _failing_as_ours(tables, plan.error):
+        reader = _run(statement, connection, dates_as_text=dates_as_text)
+    schema = _with_distinct_names(reader.schema)
+    return Rows(schema, _batches(reader, schema, tables), is_plan)
 
 
 def _run(statement: "Statement", connection: "DuckDBPyConnection", *, dates_as_text: bool) -> pa.RecordBatchReader:
