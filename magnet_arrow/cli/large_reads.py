@@ -77,12 +77,13 @@ def ask_before_draw(predictor: "AnyPredictor", runs: "HelmRuns") -> None:
 
     from magnet_arrow.data_splits import draw_runs
     from magnet_arrow.ingestion.api import prepare
+    from magnet_arrow.ingestion.rules import Selection
 
     if not (predictor.include_partial or predictor.skip_unreadable):  # these read all runs
         train, held_out = draw_runs(len(runs), predictor.num_example_runs, random.Random(predictor.random_seed))
         runs = runs.take([*train, held_out])
     rules = _rules_of_samples(partial=predictor.include_partial)
-    ask_for(prepare(runs, runs.cache, retry=True, rules=rules, writes=False))
+    ask_for(prepare(runs, runs.cache, Selection(retry=True), rules=rules, writes=False))
 
 
 def ask_before_all(sources: Sequence[str]) -> None:

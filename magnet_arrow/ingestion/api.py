@@ -18,7 +18,7 @@ from magnet_arrow.ingestion.bill import Bill, make_bill
 from magnet_arrow.ingestion.execution import Ingestion
 from magnet_arrow.ingestion.parallel.settings import WorkerSettings
 from magnet_arrow.ingestion.plan import Plan, vanished_runs
-from magnet_arrow.ingestion.rules import Progress, Rules, step_of
+from magnet_arrow.ingestion.rules import ALL_RUNS, Progress, Rules, Selection, step_of
 from magnet_arrow.pages import card, few
 from magnet_arrow.schema.table_choice import choice_of
 from magnet_arrow.storage import manifest
@@ -171,18 +171,16 @@ def ingest(
     settings = WorkerSettings(workers, memory_bytes, executor)
     kept = None if keep_json is None else Path(keep_json)
     rules = Rules(partial, strict, pictures, content_hash, choice_of(tables), keep_json=kept)
-    prepared = prepare(source, cache, runs=runs, retry=retry, rules=rules, follow_links=follow_links)
+    prepared = prepare(source, cache, Selection(runs, follow_links, retry), rules=rules)
     return prepared.execute(settings, prune=prune, progress=progress)
 
 
 def prepare(
     source: layout.Source,
     cache: CacheLike,
+    selection: Selection = ALL_RUNS,
     *,
-    runs: str = "*",
-    retry: bool = False,
     rules: Rules,
-    follow_links: bool = True,
     writes: bool = True,
 ) -> "PreparedIngest":
     """Find the runs of a source, and plan their ingest; see `ingest`.
@@ -190,23 +188,21 @@ def prepare(
     Args:
         source: as of `ingest`.
         cache: as of `ingest`.
-        runs: as of `ingest`.
-        retry: as of `ingest`.
+        selection: which of its runs.
         rules: how runs are read.
-        follow_links: as of `ingest`.
         writes: whether it will be executed; if not, the cache stays as it is.
     """
     begin = time.monotonic()
     cache = Cache.coerce(cache)
-    found = layout.find_all(source, pattern=runs, follow_links=follow_links)
+    found = layout.find_all(source, pattern=selection.runs, follow_links=selection.follow_links)
     if rules.keep_json is not None:
         rules = replace(
             rules, keep_json=mirroring.checked_folder(rules.keep_json, found.places, cache.path, writes=writes)
         )
     lost = manifest.lost(cache.path)
     ingestion = Ingestion(cache.path, cache.snapshot_to_ingest(), rules, drops=writes, commits=writes)
-    plan = ingestion.plan(found.places, retry=retry)
-    plan.vanished = vanished_runs(found, ingestion.snapshot, plan.sources, runs)
+    plan = ingestion.plan(found.places, retry=selection.retry)
+    plan.vanished = vanished_runs(found, ingestion.snapshot, plan.sources, selection.runs)
     return PreparedIngest(cache.path, found, plan, ingestion, rules, tuple(_lost_notes(lost)), time.monotonic() - begin)
 
 
@@ -236,6 +232,11 @@ class PreparedIngest:
     def size_bytes(self) -> int:
         """Bytes of the files of all runs that are to be read."""
         return sum(run.size_bytes for run in self.plan.pending)
+
+    @property
+    def rejected_before(self) -> frozenset[Rejected]:
+        """What the cache rejected before, of any source."""
+        return frozenset(found.rejected for found in self.ingestion.snapshot.rejected.values())
 
     def bill(self) -> Bill:
         """What it is going to read."""

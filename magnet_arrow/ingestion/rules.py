@@ -104,6 +104,25 @@ class Rules:
 
 
 RULES = Rules()
+"""Those of an ingest that nothing is said of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which runs of a source an ingest looks at.
+
+    Attributes:
+        runs: pattern of their folders: a name, a glob, `regex:…`, or several of these with `|` between them.
+        follow_links: follow links in the source.
+        retry: read rejected runs again though they have not changed.
+    """
+
+    runs: str = "*"
+    follow_links: bool = True
+    retry: bool = False
+
+
+ALL_RUNS = Selection()
 
 
 class Share(Struct, frozen=True):

@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -9,6 +10,7 @@ from command_line import Run, rows
 
 from magnet_arrow.ingestion import api
 from magnet_arrow.ingestion.parallel.settings import WorkerSettings
+from magnet_arrow.ingestion.rules import Selection
 
 
 def test_an_ingest_says_what_it_took(run: Run, outputs: Path) -> None:
@@ -151,9 +153,9 @@ def test_a_rejected_run_is_read_again_if_told(run: Run, broken: Path, monkeypatc
     asked = []
     prepare = api.prepare
 
-    def spied(*args: object, **options: object) -> object:
-        asked.append(options["retry"])
-        return prepare(*args, **options)  # type: ignore[arg-type]
+    def spied(source: Any, cache: Any, selection: Selection, **options: Any) -> object:
+        asked.append(selection.retry)
+        return prepare(source, cache, selection, **options)
 
     monkeypatch.setattr(api, "prepare", spied)
     for options in ([], ["--retry"]):

@@ -1,4 +1,4 @@
-"""Which tables a run was read for is known whatever becomes of its segment, and whoever else ingests it."""
+"""Which tables a run was read for is known whatever becomes of its segment, and if others ingest it too."""
 
 import json
 from pathlib import Path

@@ -1,6 +1,6 @@
 """`ingest`: runs into the cache."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,33 +113,34 @@ def ingest(
     """
     from magnet_arrow.ingestion.api import prepare
     from magnet_arrow.ingestion.parallel.settings import WorkerSettings, parse_bytes
-    from magnet_arrow.ingestion.rules import Rules
+    from magnet_arrow.ingestion.rules import Rules, Selection
 
-    listed = {"benchmarks": list_benchmarks, "versions": list_versions, "runs": list_runs}
-    if any(listed.values()):
-        kind = _only_kind([what for what, wanted in listed.items() if wanted], release)
+    if list_benchmarks or list_versions or list_runs:
+        kind = _only_kind({"benchmarks": list_benchmarks, "versions": list_versions, "runs": list_runs}, release)
         for path in paths:
             _list_public(kind, _public(path, benchmark, version, release), runs, json=json)
         raise typer.Exit
     sources = _sources(paths, benchmark, version, release)
-    store = open_cache(cache)
     settings = WorkerSettings(workers, None if memory is None else parse_bytes(memory))
-    choice = None if tables is None else frozenset(table_name(name.strip()) for name in tables.split(","))
     # To compare bytes, a plan would fetch them.
-    rules = Rules(partial, strict, pictures, content_hash and not plan, choice, keep_json=keep_json)
-    planned = prepare(sources, store, runs=runs, retry=retry, rules=rules, follow_links=follow_links, writes=not plan)
+    rules = Rules(partial, strict, pictures, content_hash and not plan, _choice(tables), keep_json=keep_json)
+    planned = prepare(sources, open_cache(cache), Selection(runs, follow_links, retry), rules=rules, writes=not plan)
     if plan:
         _print_plan(planned.bill(), json=json)
         raise typer.Exit
     if not yes:
         ask_for(planned)
-    before = planned.ingestion.snapshot.rejected
-    known = () if retry or partial else {found.rejected for found in before.values()}
+    known = () if retry or partial else planned.rejected_before
     report = planned.execute(settings, prune=prune)
     print_ingest(report, json=json)
     if any(rejected in known for rejected in report.rejected):
         complain("Runs that were rejected before and have not changed were not read again; --retry reads them.")
     raise typer.Exit(ingest_code(report))
+
+
+def _choice(tables: str | None) -> frozenset[str] | None:
+    """The names in a list of tables, checked; None for all."""
+    return None if tables is None else frozenset(table_name(name.strip()) for name in tables.split(","))
 
 
 def _sources(
@@ -163,12 +164,13 @@ def _sources(
     return [path if public is None else public for path, public in zip(paths, found, strict=True)]
 
 
-def _only_kind(kinds: Sequence[str], release: str | None) -> str:
-    """What is to be listed.
+def _only_kind(asked: Mapping[str, bool], release: str | None) -> str:
+    """The one kind that is asked for.
 
     Raises:
-        typer.BadParameter: two things, or something that a release does not choose from.
+        typer.BadParameter: there are two, or it is one that a release does not choose from.
     """
+    kinds = [kind for kind, is_asked in asked.items() if is_asked]
     if len(kinds) > 1:
         raise typer.BadParameter(f"--list-{kinds[0]} and --list-{kinds[1]} exclude each other.")
     if release is not None and kinds != ["runs"]:
