@@ -1,6 +1,8 @@
 """The event loop of this process, in a thread of its own: requests run there, so that Ctrl-C ends the wait for them."""
 
 import asyncio
+import atexit
+import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine
@@ -9,13 +11,27 @@ from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_SETTLE_S, _MAX_SETTLE_S = 0.05, 1.0
 
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="magnet_arrow fetches", daemon=True).start()
+    atexit.register(_settle, loop)
     return loop
+
+
+def _settle(loop: asyncio.AbstractEventLoop) -> None:
+    """Give up all requests, and let obstore forget them: an answer while Python ends would abort the process."""
+
+    async def give_up() -> None:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.sleep(_SETTLE_S)
+
+    with contextlib.suppress(TimeoutError, RuntimeError):
+        asyncio.run_coroutine_threadsafe(give_up(), loop).result(_MAX_SETTLE_S)
 
 
 def start(work: Coroutine[Any, Any, T]) -> "Future[T]":
