@@ -2,8 +2,11 @@
 
 import contextlib
 import http.client
+import os
 import re
+import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -237,3 +240,18 @@ def trickle(answer: Answer) -> None:
 def stranger(answer: Answer) -> None:
     """As many bytes, but without the headers of a store: somebody else has answered."""
     answer.body, answer.headers = b" " * len(answer.body), {"Content-Type": "text/html"}
+
+
+def killed_at_bytes(proxy: Proxy, n_bytes: int, start: Callable[[], "subprocess.Popen[str]"]) -> bool:
+    """Kill an ingest when so many bytes of objects were sent to it; whether it was not done before."""
+    limit, child = proxy.n_bytes + n_bytes, start()
+
+    def kill(sent: int) -> None:
+        if sent >= limit:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
+
+    proxy.on_bytes = kill
+    child.communicate()
+    proxy.on_bytes = int
+    return child.returncode == -signal.SIGKILL
