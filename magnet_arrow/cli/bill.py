@@ -15,9 +15,7 @@ def bill_text(bill: "Bill") -> str:
     labelled = {
         "to read": [f"{_runs(bill.n_runs)}, {_sum(bill.to_read)}"],
         "from": _first(list(_suites(bill))),
-        "files": _first(
-            _aligned([(name, _sum(files)) for name, files in _grouped(bill.to_read, lambda one: one.file)])
-        ),
+        "files": _first(_aligned(_files(bill))),
         "cached": [_cached(bill)],
         "rejected": list(_rejected(bill)),
         "left out": _first(list(_left_out(bill))),

@@ -23,7 +23,7 @@ from magnet_arrow.ingestion.ensure_cached import ensure_cached
 from magnet_arrow.storage import checksums
 from magnet_arrow.storage.manifest import read_manifest
 
-REFUSALS: dict[str, Exception] = {
+SYSTEM_ERRORS: dict[str, Exception] = {
     name: OSError(getattr(errno, name), os.strerror(getattr(errno, name)))
     for name in ("EIO", "EACCES", "EMFILE", "ENFILE", "ESTALE", "ENOMEM", "ETIMEDOUT")
 } | {"no memory": MemoryError(), "no thread": RuntimeError("can't start new thread")}
@@ -107,7 +107,7 @@ def is_slow(error: str, file: str) -> bool:
     ("error", "file"),
     [
         pytest.param(error, file, id=f"{name}-{file}", marks=[pytest.mark.slow] * is_slow(name, file))
-        for name, error in REFUSALS.items()
+        for name, error in SYSTEM_ERRORS.items()
         for file in FILES
     ],
     indirect=["file"],

@@ -46,7 +46,7 @@ class Google:
         return io.BytesIO(answer if isinstance(answer, bytes) else json.dumps({"kind": KIND} | answer).encode())
 
 
-def refusal(code: int, **headers: str) -> urllib.error.HTTPError:
+def http_error(code: int, **headers: str) -> urllib.error.HTTPError:
     message = Message()
     for name, value in headers.items():
         message[name.replace("_", "-")] = value
@@ -86,7 +86,13 @@ def test_a_folder_without_objects_is_empty(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_page_that_does_not_come_is_asked_for_again(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
-    answers = (refusal(503, Retry_After="7"), b"{", TimeoutError(), ConnectionResetError(), {"items": [item("a.json")]})
+    answers = (
+        http_error(503, Retry_After="7"),
+        b"{",
+        TimeoutError(),
+        ConnectionResetError(),
+        {"items": [item("a.json")]},
+    )
     assert [one.name for one in listed(Google(*answers), monkeypatch)] == ["a.json"]
     assert pauses == [7, 0, 0, 0]
 
@@ -102,7 +108,7 @@ def test_a_page_that_does_not_come_is_asked_for_again(monkeypatch: pytest.Monkey
 def test_a_store_may_ask_to_wait_until_a_date(
     asked: str, pause_s: float, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
 ) -> None:
-    listed(Google(refusal(429, Retry_After=asked), {}), monkeypatch)
+    listed(Google(http_error(429, Retry_After=asked), {}), monkeypatch)
     assert pauses == [pause_s]
 
 
@@ -110,7 +116,7 @@ def test_a_store_may_ask_to_wait_until_a_date(
 def test_a_page_that_is_refused_ends_the_listing(
     code: int, requests: int, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
 ) -> None:
-    google = Google(*[refusal(code)] * 5)
+    google = Google(*[http_error(code)] * 5)
     with pytest.raises(RemoteError, match=f"gs://bucket/lite/runs cannot be read: {code} Refused") as caught:
         listed(google, monkeypatch)
     assert caught.value.status == code
@@ -119,4 +125,4 @@ def test_a_page_that_is_refused_ends_the_listing(
 
 def test_a_bucket_that_is_not_there_is_no_source(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SourceNotFoundError, match=r"There is no bucket gs://bucket\."):
-        listed(Google(refusal(404)), monkeypatch)
+        listed(Google(http_error(404)), monkeypatch)
