@@ -4,6 +4,7 @@ The extra `servers` has the wheels. A test that needs one that is not installed 
 """
 
 import contextlib
+import gzip
 import json
 import os
 import socket
@@ -20,6 +21,9 @@ from pathlib import Path
 import pytest
 
 NAMES = ("rclone", "seaweedfs", "fake-gcs")
+OUTPUTS = "lite/benchmark_output"
+"""Where `filled` puts an outputs folder in its bucket."""
+_numbers = iter(range(1_000))
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,39 @@ class Server:
             self._request("DELETE", f"/storage/v1/b/{bucket}/o/{urllib.parse.quote(key, safe='')}")
         else:
             self._request("DELETE", f"/{bucket}/{urllib.parse.quote(key)}")
+
+
+def filled(server: Server, folder: Path) -> str:
+    """A new bucket with the files of an outputs folder; the URL of that folder."""
+    bucket = f"bucket-{next(_numbers)}"
+    server.make_bucket(bucket)
+    server.put_folder(bucket, folder, OUTPUTS)
+    return f"{server.scheme}://{bucket}/{OUTPUTS}"
+
+
+def put(server: Server, url: str, path: str, data: bytes, *, encoding: str = "") -> None:
+    """Write an object below the URL of an outputs folder."""
+    server.put(url.split("/")[2], f"{OUTPUTS}/{path}", data, encoding=encoding)
+
+
+def put_again(server: Server, url: str, outputs: Path, file: Path) -> None:
+    """Replace an object by what its file in the outputs folder has by now."""
+    put(server, url, file.relative_to(outputs).as_posix(), file.read_bytes())
+
+
+def delete_run(server: Server, url: str, outputs: Path, run: Path) -> None:
+    """Remove the objects of a run; its files in the outputs folder stay."""
+    for file in run.iterdir():
+        server.delete(url.split("/")[2], f"{OUTPUTS}/{file.relative_to(outputs).as_posix()}")
+
+
+def put_packed(server: Server, url: str, outputs: Path) -> list[Path]:
+    """Pack the large files of each run in the bucket; these files in the outputs folder."""
+    files = sorted(file for name in ("scenario_state", "stats") for file in outputs.glob(f"runs/*/*/{name}.json"))
+    for file in files:
+        path = file.relative_to(outputs).as_posix()
+        put(server, url, path, gzip.compress(file.read_bytes()), encoding="gzip")
+    return files
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """A proxy in front of a server of buckets, which spoils some of its answers."""
 
 import contextlib
+import gzip
 import http.client
 import os
 import re
@@ -255,3 +256,9 @@ def killed_at_bytes(proxy: Proxy, n_bytes: int, start: Callable[[], "subprocess.
     child.communicate()
     proxy.on_bytes = int
     return child.returncode == -signal.SIGKILL
+
+
+def unpack(answer: Answer) -> None:
+    """What a store does to a packed object for a client that takes no packed bytes."""
+    answer.body = gzip.decompress(answer.body)
+    answer.headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-encoding"}

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import fault_proxy
 import pytest
-from buckets import Server
+from buckets import Server, filled
 from fault_proxy import Answer, Proxy, Spoil, status
-from test_buckets import filled
 
 from magnet_arrow import ingest
 from magnet_arrow.cli import main

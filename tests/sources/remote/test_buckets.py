@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from buckets import NAMES, Server
+from buckets import NAMES, Server, delete_run, filled, put_again
 
 import magnet_arrow
 from magnet_arrow import HelmOutputs, HelmRun, HelmRuns, HelmSuite, ingest, validate, verify
@@ -18,15 +18,6 @@ from magnet_arrow.schema.registry import RUN_TABLES
 pytest.importorskip("obstore")
 
 ALL = pytest.mark.parametrize("server", [pytest.param(name, marks=pytest.mark.slow) for name in NAMES], indirect=True)
-_numbers = iter(range(1_000))
-
-
-def filled(server: Server, folder: Path) -> str:
-    """A new bucket with the files of an outputs folder; the URL of that folder."""
-    bucket = f"bucket-{next(_numbers)}"
-    server.make_bucket(bucket)
-    server.put_folder(bucket, folder, "lite/benchmark_output")
-    return f"{server.scheme}://{bucket}/lite/benchmark_output"
 
 
 def assert_same_tables(local: Source, url: Source, caches: Path) -> None:
@@ -110,7 +101,7 @@ def test_a_run_that_was_replaced_is_read_again(server: Server, outputs: Path, tm
     [suite] = runs.iterdir()
     spec = min(suite.iterdir()) / "stats.json"
     spec.write_bytes(spec.read_bytes().replace(b'"count": 1', b'"count": 2').replace(b'"count":1', b'"count":2') + b" ")
-    server.put(url.split("/")[2], f"lite/benchmark_output/{spec.relative_to(outputs).as_posix()}", spec.read_bytes())
+    put_again(server, url, outputs, spec)
     report = ingest(url, tmp_path / "url")
     assert (report.runs, report.skipped) == (1, 2)
     assert_same_tables(outputs, url, tmp_path)
@@ -122,8 +113,7 @@ def test_a_run_that_is_gone_is_stale_then_pruned(server: Server, outputs: Path, 
     ingest(url, tmp_path / "url")
     [suite] = (outputs / "runs").iterdir()
     gone = min(suite.iterdir())
-    for file in gone.iterdir():
-        server.delete(url.split("/")[2], f"lite/benchmark_output/{file.relative_to(outputs).as_posix()}")
+    delete_run(server, url, outputs, gone)
     assert [one.run for one in ingest(url, tmp_path / "url").stale] == [f"{suite.name}/{gone.name}"]
     assert ingest(url, tmp_path / "url", prune=True).pruned == 1
 

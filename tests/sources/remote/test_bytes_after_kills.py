@@ -6,11 +6,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from buckets import Server
+from buckets import Server, filled
 from fault_proxy import Proxy, killed_at_bytes
 from makedump import make_run, write_runs
 from processes import start_ingest
-from test_buckets import filled
 
 from magnet_arrow import ingest
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import fault_proxy
 import pytest
-from buckets import Server
+from buckets import Server, filled, put_again
 from fault_proxy import Answer, Proxy, Spoil, status
-from test_buckets import filled
 
 from magnet_arrow import HelmRuns, ingest, validate, verify
 from magnet_arrow.errors import RemoteError
@@ -184,11 +183,10 @@ def test_a_run_that_is_replaced_meanwhile_is_read_in_its_new_state(
     url = filled(server, outputs)
     [suite] = (outputs / "runs").iterdir()
     file = min(suite.iterdir()) / "stats.json"
-    key = f"lite/benchmark_output/{file.relative_to(outputs).as_posix()}"
 
     def swap(answer: Answer) -> None:
         file.write_bytes(file.read_bytes() + b"\n")
-        server.put(url.split("/")[2], key, file.read_bytes())
+        put_again(server, url, outputs, file)
         status(412)(answer)
 
     proxy.spoil(f"{file.parent.name}{SOME}", swap, 1)

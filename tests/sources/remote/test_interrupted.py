@@ -8,10 +8,9 @@ from pathlib import Path
 
 import fault_proxy
 import pytest
-from buckets import Server
+from buckets import Server, filled
 from fault_proxy import Answer, Proxy, Spoil
 from processes import alive, start_ingest
-from test_buckets import filled
 
 from magnet_arrow import Cache, ingest
 

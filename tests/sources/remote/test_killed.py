@@ -8,10 +8,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from buckets import Server
+from buckets import Server, filled
 from fault_proxy import Proxy, killed_at_bytes
 from processes import start_ingest
-from test_buckets import assert_same_tables, filled
+from test_buckets import assert_same_tables
 
 from magnet_arrow import Cache, ingest, verify
 

@@ -12,11 +12,9 @@ from pathlib import Path
 
 import fault_proxy
 import pytest
-from buckets import NAMES, Server
+from buckets import NAMES, OUTPUTS, Server, delete_run, filled, put_again, put_packed
 from command_line import in_this_process, rows
-from fault_proxy import Answer, Proxy, status
-from test_buckets import filled
-from test_packed import packed_files, unpack
+from fault_proxy import Answer, Proxy, status, unpack
 
 from magnet_arrow import Cache, HelmRuns, IngestReport, ingest, validate, verify
 from magnet_arrow.errors import FolderNotWritableError, SettingError
@@ -29,7 +27,6 @@ from magnet_arrow.sources.remote.mirror import Mirror
 from magnet_arrow.sources.stamps import FileStamp
 
 pytest.importorskip("obstore")
-OUTPUTS = Path("lite", "benchmark_output")
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -40,10 +37,6 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def assert_nothing_read(report: IngestReport, n_runs: int) -> None:
     assert (report.runs, report.skipped, report.rejected, report.stale, report.bytes_in) == (0, n_runs, (), (), 0)
-
-
-def put(server: Server, url: str, path: str, data: bytes) -> None:
-    server.put(url.split("/")[2], f"lite/benchmark_output/{path}", data)
 
 
 def assert_same_tables(local: Path, kept: Path, cache: Path) -> None:
@@ -123,7 +116,7 @@ def test_a_run_that_was_replaced_in_the_bucket_replaces_its_files(
     ingest(url, cache, keep_json=kept)
     stats = min(outputs.glob("runs/*/*/stats.json"))
     stats.write_bytes(stats.read_bytes() + b" \n")
-    put(server, url, stats.relative_to(outputs).as_posix(), stats.read_bytes())
+    put_again(server, url, outputs, stats)
     proxy.requests.clear()
     assert ingest(url, cache, keep_json=kept).runs == 1
     assert len(proxy.fetched()) == 1
@@ -138,7 +131,7 @@ def test_a_run_is_never_half_old_and_half_new(server: Server, proxy: Proxy, outp
     run = min(outputs.glob("runs/*/*"))
     for file in run.iterdir():
         file.write_bytes(file.read_bytes() + b" \n")
-        put(server, url, file.relative_to(outputs).as_posix(), file.read_bytes())
+        put_again(server, url, outputs, file)
     proxy.spoil(r"/stats\.json", status(403))
     assert len(ingest(url, cache, keep_json=kept).rejected) == 1
     assert {name: data for name, data in files_of(kept).items() if "/." not in name} == before
@@ -157,7 +150,7 @@ def test_a_run_that_is_replaced_meanwhile_is_mirrored_as_it_was_read(
 
     def swap(answer: Answer) -> None:
         file.write_bytes(file.read_bytes() + b" \n")
-        put(server, url, file.relative_to(outputs).as_posix(), file.read_bytes())
+        put_again(server, url, outputs, file)
         status(412)(answer)
 
     proxy.spoil(f"{file.parent.name}/stats\\.json", swap, 1)
@@ -315,7 +308,7 @@ def test_an_older_file_that_is_not_fetched_does_not_stay_beside_new_ones(
     run = min(outputs.glob("runs/*/*"))
     for file in run.iterdir():
         file.write_bytes(file.read_bytes() + b" \n")
-        put(server, url, file.relative_to(outputs).as_posix(), file.read_bytes())
+        put_again(server, url, outputs, file)
     assert ingest(url, tmp_path / "other", keep_json=kept, tables=["stats"]).runs == 3
     mirrored = kept / OUTPUTS / run.relative_to(outputs)
     assert {file.name for file in mirrored.iterdir()} == {"run_spec.json", "stats.json"}
@@ -369,7 +362,7 @@ def test_objects_that_are_stored_packed_are_mirrored_unpacked(
     unpacks: bool, server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
 ) -> None:
     url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
-    packed_files(server, outputs, url)
+    put_packed(server, url, outputs)
     if unpacks:
         proxy.spoil(r"/(scenario_state|stats)\.json", unpack)
     assert ingest(url, cache, keep_json=kept).runs == 3
@@ -437,7 +430,7 @@ def test_a_bucket_and_its_mirror_in_one_list_are_the_same_runs(server: Server, o
     for changed in (outputs, kept / OUTPUTS):
         stats = min(changed.glob("runs/*/*/stats.json"))
         stats.write_bytes(stats.read_bytes() + b" \n")
-    put(server, url, stats.relative_to(kept / OUTPUTS).as_posix(), stats.read_bytes())
+    put_again(server, url, kept / OUTPUTS, stats)
     assert ingest([url, kept], cache).runs == 1
     assert (len(Cache(cache).runs()), n_rows(cache)) == (3, before)
     assert HelmRuns([kept, url], cache=cache).stats().height == before
@@ -541,8 +534,7 @@ def test_a_run_that_is_gone_from_the_bucket_is_stale_there(server: Server, outpu
     url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
     ingest(url, cache, keep_json=kept)
     gone = min(outputs.glob("runs/*/*"))
-    for file in gone.iterdir():
-        server.delete(url.split("/")[2], f"lite/benchmark_output/{file.relative_to(outputs).as_posix()}")
+    delete_run(server, url, outputs, gone)
     assert [one.run for one in ingest(url, cache, keep_json=kept).stale] == [f"{gone.parent.name}/{gone.name}"]
     assert_nothing_read(ingest(kept, cache), 3)
     assert ingest(url, cache, prune=True).pruned == 1

@@ -4,30 +4,15 @@ import gzip
 from pathlib import Path
 
 import pytest
-from buckets import Server
-from fault_proxy import Answer, Proxy
-from test_buckets import assert_same_tables, filled
+from buckets import Server, filled, put, put_packed
+from fault_proxy import Answer, Proxy, unpack
+from test_buckets import assert_same_tables
 
 from magnet_arrow import ingest, validate, verify
 from magnet_arrow.sources import stamps
 
 pytest.importorskip("obstore")
 GOOGLE = pytest.mark.parametrize("server", ["fake-gcs"], indirect=True)
-
-
-def packed_files(server: Server, outputs: Path, url: str, *, encoding: str = "gzip") -> list[Path]:
-    """Pack the large files of each run in the bucket."""
-    files = sorted(file for name in ("scenario_state", "stats") for file in outputs.glob(f"runs/*/*/{name}.json"))
-    for file in files:
-        key = f"lite/benchmark_output/{file.relative_to(outputs).as_posix()}"
-        server.put(url.split("/")[2], key, gzip.compress(file.read_bytes()), encoding=encoding)
-    return files
-
-
-def unpack(answer: Answer) -> None:
-    """What a store does for a client that takes no packed bytes."""
-    answer.body = gzip.decompress(answer.body)
-    answer.headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-encoding"}
 
 
 @GOOGLE
@@ -37,7 +22,7 @@ def test_an_object_that_is_stored_packed_gives_the_same_tables(
     unpacks: bool, server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
 ) -> None:
     url = filled(server, outputs)
-    files = packed_files(server, outputs, url)
+    files = put_packed(server, url, outputs)
     if unpacks:
         proxy.spoil(r"/(scenario_state|stats)\.json", unpack)
     report = ingest(url, tmp_path / "url")
@@ -54,7 +39,7 @@ def test_a_packed_object_that_ends_early_is_fetched_from_its_beginning(
     unpacks: bool, server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
 ) -> None:
     url = filled(server, outputs)
-    packed_files(server, outputs, url)
+    put_packed(server, url, outputs)
     proxy.gives_ranges = True
 
     def cut(answer: Answer) -> None:
@@ -78,7 +63,7 @@ def test_packed_bytes_are_compared_with_what_was_listed(
     server: Server, proxy: Proxy, outputs: Path, tmp_path: Path
 ) -> None:
     url = filled(server, outputs)
-    packed_files(server, outputs, url)
+    put_packed(server, url, outputs)
 
     def shorter(answer: Answer) -> None:
         answer.body = answer.body[:-9]
@@ -96,7 +81,7 @@ def test_a_bomb_that_the_store_unpacks_is_not_written_to_its_end(
     server: Server, proxy: Proxy, outputs: Path, tmp_path: Path, low_limit: None
 ) -> None:
     url = filled(server, outputs)
-    server.put(url.split("/")[2], "lite/benchmark_output/runs/made/a:x=1/stats.json", bomb(8 << 20), encoding="gzip")
+    put(server, url, "runs/made/a:x=1/stats.json", bomb(8 << 20), encoding="gzip")
     proxy.spoil(r"a:x=1/stats\.json", unpack)
     report = ingest(url, tmp_path / "url")
     [rejected] = report.rejected

@@ -10,9 +10,8 @@ from urllib.request import Request
 
 import fault_proxy
 import pytest
-from buckets import Server
+from buckets import Server, filled
 from fault_proxy import Proxy, Spoil
-from test_buckets import filled
 
 from magnet_arrow import ingest
 from magnet_arrow.ingestion import batch_reader, bill, reading, run_reader

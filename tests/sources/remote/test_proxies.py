@@ -7,8 +7,7 @@ from pathlib import Path
 
 import fault_proxy
 import pytest
-from buckets import Server
-from test_buckets import filled
+from buckets import Server, filled
 
 from magnet_arrow import HelmRuns, ingest, remote_settings
 from magnet_arrow.errors import RemoteError

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import fault_proxy
 import pytest
-from buckets import Server
+from buckets import Server, filled
 from command_line import Run
 from fault_proxy import Proxy, status
-from test_buckets import filled
 
 import magnet_arrow
 from magnet_arrow import errors

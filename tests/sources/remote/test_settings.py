@@ -10,9 +10,8 @@ from typing import Any
 import buckets
 import fault_proxy
 import pytest
-from buckets import Server
+from buckets import Server, filled
 from fault_proxy import Answer
-from test_buckets import filled
 
 from magnet_arrow import HelmRuns, ingest, remote_settings, verify
 from magnet_arrow.errors import RemoteError, SettingError, SourceNotFoundError

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import fault_proxy
 import pytest
-from buckets import Server
+from buckets import Server, filled
 from fault_proxy import Proxy
-from test_buckets import filled
 
 from magnet_arrow import Cache, ingest, verify
 from magnet_arrow.decode import limits
