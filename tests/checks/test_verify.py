@@ -15,6 +15,7 @@ import pytest
 from makedump import Run, instance_stats, make_run, stat, write_run
 
 from magnet_arrow import verify
+from magnet_arrow.checks import run_comparison
 from magnet_arrow.checks import verify as verify_module
 from magnet_arrow.errors import NoRunsError, WorkersLostError
 from magnet_arrow.ingestion.api import ingest
@@ -351,6 +352,32 @@ def test_files_that_are_compressed_under_plain_names_are_compared_too(outputs: P
     ingest(outputs, tmp_path / "cache")
     report = verify(outputs, tmp_path / "cache")
     assert (report.runs, report.files, report.differences, report.not_covered) == (2, 10, (), ())
+
+
+def test_a_compressed_file_asks_for_no_more_memory_than_it_unpacks_to(
+    outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large file may unpack to more than any machine has memory for, and seldom does."""
+    stats = outputs / "runs" / "made" / "tide:n=1" / "stats.json"
+    stats.write_bytes(gzip.compress(stats.read_bytes()))
+    ingest(outputs, tmp_path / "cache")
+    monkeypatch.setattr(run_comparison, "max_unpacked_bytes", lambda _: 1 << 60)
+    assert verify(outputs, tmp_path / "cache").differences == ()
+
+
+def test_a_compressed_file_that_unpacks_to_too_much_is_not_read(
+    outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stats = outputs / "runs" / "made" / "tide:n=1" / "stats.json"
+    plain = stats.read_bytes()
+    stats.write_bytes(gzip.compress(plain))
+    ingest(outputs, tmp_path / "cache")
+    monkeypatch.setattr(run_comparison, "max_unpacked_bytes", lambda _: len(plain) - 1)
+    [difference] = verify(outputs, tmp_path / "cache").differences
+    assert difference.where.file == "stats.json"
+    assert "unpacks to more than" in str(difference)
+    monkeypatch.setattr(run_comparison, "max_unpacked_bytes", lambda _: len(plain))
+    assert verify(outputs, tmp_path / "cache").differences == ()
 
 
 def test_what_no_table_is_meant_for_is_named(outputs: Path, tmp_path: Path) -> None:
