@@ -128,21 +128,15 @@ def find_unchanged(known: Known, places: Sequence[RunPlace]) -> tuple[list[Cache
                 continue
             seen.add(key)
         held = None if key is None or key in special or not place.folder else cached.get(key)
-        if held is not None and is_as_cached(place, held.entry) and known.is_good(held):
+        if held is not None and _is_as_cached(place, held.entry) and known.is_good(held):
             unchanged.append(held)
         else:
             others.append(place)
     return unchanged, others
 
 
-def is_as_cached(place: RunPlace, held: RunEntry) -> bool:
-    """Whether the files at a place are certainly those that an entry was made of."""
-    return is_unchanged(place.path, held.fingerprint, _not_fetched(held))
-
-
-def _not_fetched(held: RunEntry) -> Collection[str]:
-    """Files that a mirror need not have, by their names without the ending of a compressed one."""
-    return held.not_kept if held.chosen is None else (*held.not_kept, *held.not_chosen)
+def _is_as_cached(place: RunPlace, held: RunEntry) -> bool:
+    return is_unchanged(place.path, held.fingerprint, held.not_fetched)
 
 
 def make_plan(known: Known, unchanged: Sequence[CachedRun], others: Sequence[PendingRun], *, retry: bool) -> Plan:
@@ -195,7 +189,7 @@ def has_fingerprint(known: RunEntry | RejectedRun, stamps: Fingerprint) -> bool:
     """
     if isinstance(known, RejectedRun):
         return is_same_fingerprint(known.fingerprint, stamps, {plain_name(stamp.name) for stamp in known.fingerprint})
-    return is_same_fingerprint(known.fingerprint, stamps, _not_fetched(known))
+    return is_same_fingerprint(known.fingerprint, stamps, known.not_fetched)
 
 
 def _with_contents(known: Known, runs: Sequence[PendingRun], cached: Mapping[str, CachedRun]) -> Iterable[PendingRun]:

@@ -35,8 +35,8 @@ from magnet_arrow.sources.file import Fingerprint, codec_of, plain_name
 
 FORMAT = 4
 """What a reader must know of: 2 leaves columns without a value out of files, and compresses run lists; in 3 a run list
-says which columns its profiles are about; in 4 a run may have been read for
-some tables only. Older ones are read too, and become this one with the next commit."""
+says which columns its profiles are about; in 4 a run may have been read for some tables only. Older ones are read too,
+and become this one with the next commit."""
 MANIFEST = "manifest.json"
 LOCK = "lock"
 MARKS = "damaged"
@@ -265,6 +265,11 @@ class RunEntry(Struct, frozen=True):
         if self.chosen is None:
             return ()
         return tuple(name for name in self._files if not needs(self.choice, name, of_run=bool(self.folder)))
+
+    @property
+    def not_fetched(self) -> tuple[str, ...]:
+        """Its files that a mirror of a bucket need not have, without the ending of compressed ones."""
+        return (*self.not_kept, *self.not_chosen)
 
     @property
     def tables_left_out(self) -> frozenset[str]:

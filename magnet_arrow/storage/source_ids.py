@@ -126,7 +126,7 @@ def _moved_from(
         stamps = found.get((entry.suite, entry.folder))
         if entry.source not in alike or stamps is None:
             continue
-        if is_same_fingerprint(entry.fingerprint, stamps, entry.not_kept):
+        if is_same_fingerprint(entry.fingerprint, stamps, entry.not_fetched):
             alike[entry.source] += 1
         else:
             del alike[entry.source]

@@ -83,15 +83,18 @@ def test_a_cache_that_was_lost_is_filled_from_the_mirror(
     assert len(proxy.fetched()) == n_fetched
 
 
-def test_a_mirror_that_was_renamed_is_the_same(server: Server, outputs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tables", [None, ["stats"]], ids=["all tables", "one table"])
+def test_a_mirror_that_was_renamed_is_the_same(
+    tables: list[str] | None, server: Server, outputs: Path, tmp_path: Path
+) -> None:
     url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
-    ingest(url, cache, keep_json=kept)
+    ingest(url, cache, keep_json=kept, tables=tables)
     kept.rename(tmp_path / "renamed")
     for source in (tmp_path / "renamed", url, tmp_path / "renamed"):
-        assert_nothing_read(ingest(source, cache), 3)
-    assert_nothing_read(ingest(url, cache, keep_json=tmp_path / "renamed"), 3)
+        assert_nothing_read(ingest(source, cache, tables=tables), 3)
+    assert_nothing_read(ingest(url, cache, keep_json=tmp_path / "renamed", tables=tables), 3)
     shutil.copytree(tmp_path / "renamed", tmp_path / "copy")
-    assert ingest(tmp_path / "copy", cache).runs == 3  # a copy is a source of its own, as of any folder
+    assert ingest(tmp_path / "copy", cache, tables=tables).runs == 3  # a copy is a source of its own, as of any folder
 
 
 def test_a_file_that_was_changed_in_the_mirror_is_read_again(server: Server, outputs: Path, tmp_path: Path) -> None:
