@@ -185,12 +185,6 @@ def codec_of(data: bytes) -> str | None:
     return next((codec for magic, codec in _MAGIC.items() if data.startswith(magic)), None)
 
 
-def _codec_of_file(descriptor: int) -> str | None:
-    begin = os.read(descriptor, 4)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return codec_of(begin)
-
-
 def _unpacked(descriptor: int, codec: str) -> pa.NativeFile:
     """What a file unpacks to, from where it is read next; closing it does not close the file."""
     raw = pa.PythonFile(os.fdopen(os.dup(descriptor), "rb"), "r")
@@ -228,6 +222,7 @@ def _declared_bytes(descriptor: int, codec: str) -> int:
 
 
 def _bytes_at(descriptor: int, begin: int, count: int) -> bytes:
+    """Some bytes of a file, which is read from its beginning after that."""
     os.lseek(descriptor, begin, os.SEEK_SET)
     try:
         return os.read(descriptor, count)
@@ -283,7 +278,7 @@ class SourceFile:
         self._stream: pa.NativeFile | None = None
         self._unpacked_bytes = 0
         try:
-            codec = _CODECS[suffix] or _codec_of_file(descriptor)
+            codec = _CODECS[suffix] or codec_of(_bytes_at(descriptor, 0, 4))
             is_bomb = codec is not None and _is_bomb(descriptor, codec, max_unpacked_bytes(self.size_bytes))
         except OSError as error:
             os.close(descriptor)

@@ -14,8 +14,8 @@ from magnet_arrow.sources.filesystem import AnyPath, catalog
 from magnet_arrow.sources.remote.meter import METER
 from magnet_arrow.sources.remote.mirror import Mirror
 from magnet_arrow.sources.remote.packs import Packs
-from magnet_arrow.sources.remote.spool import PACKED, Spool
-from magnet_arrow.sources.stamps import FileStamp
+from magnet_arrow.sources.remote.spool import Spool
+from magnet_arrow.sources.stamps import PACKED, FileStamp
 
 
 def share_connections(n_processes: int) -> None:
@@ -106,9 +106,8 @@ def copied_bytes(
     copies: Path, wanted: Iterable[tuple[AnyPath, Iterable[FileStamp]]], *, mirror: Path | None = None
 ) -> int:
     """How much of files of buckets is in a folder of copies, or in a mirror; see `fetching_ahead` for the arguments."""
-    if mirror is not None:
-        return Mirror(mirror).bytes_of(_urls(wanted))
-    return Spool(copies).bytes_of(_urls(wanted)) if filesystem.is_folder(copies) else 0
+    spool = Spool(copies) if mirror is None else Mirror(mirror)
+    return spool.bytes_of(_urls(wanted))
 
 
 def is_packed(stamp: FileStamp) -> bool:

@@ -208,7 +208,7 @@ class Mirror(Spool):
 
     def bytes_of(self, wanted: Iterable[tuple[str, FileStamp]]) -> int:
         """How much there is of some objects, in complete copies and in those that a fetch goes on with."""
-        copies = [(self.copy_of(url, stamp), stamp.size_bytes) for url, stamp in wanted]
+        copies = ((self.copy_of(url, stamp), stamp.size_bytes) for url, stamp in wanted)
         return sum(size if copy.has_date or copy.is_fetched else copy.begun_bytes for copy, size in copies)
 
     def publish(self, folder: str, stamps: Collection[FileStamp], *, is_read: bool) -> None:

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from magnet_arrow.errors import BadFileError, MagnetError, RemoteError, SourceNotFoundError
 from magnet_arrow.sources.remote import event_loop, settings, stores
-from magnet_arrow.sources.remote.spool import PACKED
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import Address
-from magnet_arrow.sources.stamps import FileStamp
+from magnet_arrow.sources.stamps import PACKED, FileStamp
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from magnet_arrow.sources.remote.packs import Packs, as_file, discard, open_or_make, write_all
-from magnet_arrow.sources.stamps import PACKED as PACKED
-from magnet_arrow.sources.stamps import FileStamp
+from magnet_arrow.sources.stamps import PACKED, FileStamp
 
 SMALL_BYTES = 1 << 20
 """A copy below this size is written at once, a larger one as it comes."""
@@ -145,7 +144,7 @@ class Spool:
     def bytes_of(self, wanted: Iterable[tuple[str, FileStamp]]) -> int:
         """How much there is of some objects, in complete copies and in those that a fetch goes on with."""
         with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
-            sizes = {entry.name: entry.stat().st_size for entry in entries} | Packs(self.folder).sizes()
+            sizes = {entry.name: entry.stat().st_size for entry in entries} | (self.packs or Packs(self.folder)).sizes()
             return sum(self._bytes_in(sizes, *one) for one in wanted) if sizes else 0
         return 0
 

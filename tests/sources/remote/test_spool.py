@@ -4,8 +4,8 @@ from pathlib import Path
 
 from magnet_arrow.sources import remote_copies
 from magnet_arrow.sources.filesystem import as_path
-from magnet_arrow.sources.remote.spool import PACKED, Spool
-from magnet_arrow.sources.stamps import FileStamp
+from magnet_arrow.sources.remote.spool import Spool
+from magnet_arrow.sources.stamps import PACKED, FileStamp
 
 FOLDER = "gs://bucket/runs/v1/a:x"
 
