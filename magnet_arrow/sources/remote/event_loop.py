@@ -23,7 +23,11 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 def _settle(loop: asyncio.AbstractEventLoop) -> None:
-    """Give up all requests, and let obstore forget them: an answer while Python ends would abort the process."""
+    """Give up all requests, and let obstore's threads finish: one that needs Python while it ends aborts the process.
+
+    The pause is needed even if no request is under way. Of 150 processes that ended right after their last answer, 5
+    were aborted without it, and none of 60 after a pause of 2 ms.
+    """
 
     async def give_up() -> None:
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
