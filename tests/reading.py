@@ -8,12 +8,14 @@ from typing import Any
 import polars as pl
 import pytest
 
+from magnet_arrow import HelmRuns
 from magnet_arrow.cache import Cache
 from magnet_arrow.helm.layout import RunPlace, find_runs
 from magnet_arrow.ingestion import batch_reader
 from magnet_arrow.ingestion.api import IngestReport, ingest
 from magnet_arrow.query.scan_runs import select_runs
 from magnet_arrow.schema import registry
+from magnet_arrow.schema.registry import RUN_TABLES
 from magnet_arrow.storage import snapshot
 
 Source = PathLike[str] | Sequence[PathLike[str]]
@@ -58,3 +60,11 @@ def all_tables(cache: Path) -> dict[str, pl.DataFrame]:
         frame = Cache(cache).scan(table).with_columns(run.alias("magnet.run"))
         found[table] = frame.sort("magnet.run", "magnet.row").collect()
     return found
+
+
+def assert_same_tables(local: Path, source: str | Path, cache: Path) -> None:
+    """Compare each table of a source in its cache with that of a folder, which is ingested into a cache beside it."""
+    ours, theirs = HelmRuns(source, cache=cache), HelmRuns(local, cache=cache.with_name("local"))
+    assert [place.folder for place in ours.places] == [place.folder for place in theirs.places]
+    for table in RUN_TABLES:
+        assert ours.scan(table.name).collect().equals(theirs.scan(table.name).collect()), table.name

@@ -7,32 +7,23 @@ from pathlib import Path
 
 import pytest
 from buckets import NAMES, Server, delete_run, filled, put_again
+from reading import assert_same_tables
 
 import magnet_arrow
 from magnet_arrow import HelmOutputs, HelmRun, HelmRuns, HelmSuite, ingest, validate, verify
 from magnet_arrow.errors import MagnetWarning, NoRunsError, RemoteError, SettingError, SourceNotFoundError
-from magnet_arrow.helm.layout import Source
 from magnet_arrow.ingestion.rules import Progress
-from magnet_arrow.schema.registry import RUN_TABLES
 
 pytest.importorskip("obstore")
 
 ALL = pytest.mark.parametrize("server", [pytest.param(name, marks=pytest.mark.slow) for name in NAMES], indirect=True)
 
 
-def assert_same_tables(local: Source, url: Source, caches: Path) -> None:
-    """Ingest both, and compare each table of their runs."""
-    ours, theirs = HelmRuns(url, cache=caches / "url"), HelmRuns(local, cache=caches / "local")
-    assert [place.folder for place in ours.places] == [place.folder for place in theirs.places]
-    for table in RUN_TABLES:
-        assert ours.scan(table.name).collect().equals(theirs.scan(table.name).collect()), table.name
-
-
 def test_a_bucket_gives_the_tables_of_the_same_folder(server: Server, demo_outputs: Path, tmp_path: Path) -> None:
     url = filled(server, demo_outputs)
     first = ingest(url, tmp_path / "url")
     assert (first.runs, first.rejected) == (9, ())
-    assert_same_tables(demo_outputs, url, tmp_path)
+    assert_same_tables(demo_outputs, url, tmp_path / "url")
     again = ingest(url, tmp_path / "url")
     assert (again.runs, again.skipped, again.bytes_in) == (0, 9, 0)
     found = verify(url, tmp_path / "url")
@@ -104,7 +95,7 @@ def test_a_run_that_was_replaced_is_read_again(server: Server, outputs: Path, tm
     put_again(server, url, outputs, spec)
     report = ingest(url, tmp_path / "url")
     assert (report.runs, report.skipped) == (1, 2)
-    assert_same_tables(outputs, url, tmp_path)
+    assert_same_tables(outputs, url, tmp_path / "url")
     assert verify(url, tmp_path / "url").is_equal
 
 
@@ -153,7 +144,7 @@ def test_every_server_gives_the_tables_of_a_large_dump(
     ingest(url, tmp_path / "url", workers=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MagnetWarning)  # both have runs that cannot be read
-        assert_same_tables(local, url, tmp_path)
+        assert_same_tables(local, url, tmp_path / "url")
     found = verify(url, tmp_path / "url")
     assert (found.n_differences, [one for one in found.not_covered if one.is_loss]) == (0, [])
 

@@ -11,7 +11,7 @@ import pytest
 from buckets import Server, filled
 from fault_proxy import Proxy, killed_at_bytes
 from processes import start_ingest
-from test_buckets import assert_same_tables
+from reading import assert_same_tables
 
 from magnet_arrow import Cache, ingest, verify
 
@@ -56,7 +56,7 @@ def test_fifty_kills_lose_nothing(server: Server, proxy: Proxy, demo_outputs: Pa
             report = ingest(url, cache)
             assert (report.runs + report.skipped, report.rejected) == (9, ())
             assert verify(url, cache).is_equal
+            assert_same_tables(demo_outputs, url, cache)
             assert not (cache / "fetched").exists()
             cache = tmp_path / f"cache{next(number)}"
     assert len(moments) > 3, "the kills were not spread over the ingest"
-    assert_same_tables(demo_outputs, url, tmp_path)

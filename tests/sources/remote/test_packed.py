@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from buckets import Server, filled, put, put_packed
 from fault_proxy import Answer, Proxy, unpack
-from test_buckets import assert_same_tables
+from reading import assert_same_tables
 
 from magnet_arrow import ingest, validate, verify
 from magnet_arrow.sources import stamps
@@ -27,7 +27,7 @@ def test_an_object_that_is_stored_packed_gives_the_same_tables(
         proxy.spoil(r"/(scenario_state|stats)\.json", unpack)
     report = ingest(url, tmp_path / "url")
     assert (report.runs, report.rejected) == (len(files) // 2, ())
-    assert_same_tables(outputs, url, tmp_path)
+    assert_same_tables(outputs, url, tmp_path / "url")
     assert verify(url, tmp_path / "url").is_equal
     assert ingest(url, tmp_path / "url").skipped == 3
 
