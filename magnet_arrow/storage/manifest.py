@@ -19,6 +19,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -262,9 +263,7 @@ class RunEntry(Struct, frozen=True):
     @property
     def not_chosen(self) -> tuple[str, ...]:
         """Its files that were left out since no chosen table needs them, without the ending of compressed ones."""
-        if self.chosen is None:
-            return ()
-        return tuple(name for name in self._files if not needs(self.choice, name, of_run=bool(self.folder)))
+        return () if self.chosen is None else _not_chosen(self.chosen, self._names, bool(self.folder))
 
     @property
     def not_fetched(self) -> tuple[str, ...]:
@@ -274,17 +273,15 @@ class RunEntry(Struct, frozen=True):
     @property
     def tables_left_out(self) -> frozenset[str]:
         """Tables that lack its rows since they were not chosen."""
-        if self.chosen is None:  # asked for each run of a frame
-            return frozenset()
-        return left_out(self.choice, self._files, of_run=bool(self.folder))
+        return frozenset() if self.chosen is None else _tables_left_out(self.chosen, self._names, bool(self.folder))
 
     def has_all_of(self, choice: Choice) -> bool:
         """Whether none of some tables was left out."""
         return self.tables_left_out.isdisjoint(TABLES if choice is None else choice)
 
     @property
-    def _files(self) -> list[str]:
-        return sorted({plain_name(stamp.name) for stamp in self.fingerprint})
+    def _names(self) -> tuple[str, ...]:
+        return tuple([stamp.name for stamp in self.fingerprint])
 
     @property
     def lacking(self) -> tuple[Rejected, ...]:
@@ -311,6 +308,18 @@ class RunEntry(Struct, frozen=True):
     def key(self) -> str:
         """The run's place: what `magnet.run` holds."""
         return run_key(self.source, self.suite, self.folder)
+
+
+# Both are asked for each run again and again, and thousands of runs have files of the same names.
+@lru_cache(maxsize=256)
+def _not_chosen(chosen: tuple[str, ...], names: tuple[str, ...], of_run: bool) -> tuple[str, ...]:
+    choice, files = frozenset(chosen), sorted(set(map(plain_name, names)))
+    return tuple(file for file in files if not needs(choice, file, of_run=of_run))
+
+
+@lru_cache(maxsize=256)
+def _tables_left_out(chosen: tuple[str, ...], names: tuple[str, ...], of_run: bool) -> frozenset[str]:
+    return left_out(frozenset(chosen), map(plain_name, names), of_run=of_run)
 
 
 def _cut(run: str, file: str, byte: int) -> Rejected:
