@@ -74,15 +74,27 @@ class Packs:
         Raises:
             OSError: the disk refused.
         """
-        path = self._path or os.path.join(self._folder, f"{secrets.token_hex(8)}{ENDING}")
+        path, descriptor = self._pack()
         self._path = None  # nothing may follow a record that is not complete
-        with open(open_or_make(path, os.O_WRONLY | os.O_APPEND), "wb", buffering=0) as file:
+        with open(descriptor, "wb", buffering=0) as file:
             begin = file.seek(0, os.SEEK_END) + _HEADER.size
             write_all(file.fileno(), memoryview(b"".join((_header(name, len(data)), data))))
         self._records[name] = _Record(name, False, path, begin, len(data))
         if begin + len(data) < _PACK_BYTES:
             self._path = path
         self._keep_recent(name, data)
+
+    def _pack(self) -> tuple[str, int]:
+        """The path of the pack that is written to, and a descriptor.
+
+        One that another process has removed is not made again: the records that are known of it would be other bytes.
+        """
+        flags = os.O_WRONLY | os.O_APPEND
+        if self._path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                return self._path, os.open(self._path, flags | _BINARY)
+        path = os.path.join(self._folder, f"{secrets.token_hex(8)}{ENDING}")
+        return path, open_or_make(path, flags)
 
     def _keep_recent(self, name: str, data: bytes) -> None:
         with self._lock:

@@ -101,6 +101,16 @@ def test_a_pack_that_goes_while_it_is_read_or_written_takes_its_copies_with_it(t
     assert read(own, C) == COPIES[C] == read(Packs(tmp_path), C)
 
 
+def test_a_copy_whose_pack_is_gone_is_not_taken_for_one_that_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "_RECENT_BYTES", 0)
+    own = written(tmp_path, A, B)
+    discard(tmp_path, {A, B})  # by another process, which has ingested the same run
+    own.write(C, COPIES[C])
+    assert [read(own, name) for name in (A, B, C)] == [None, None, COPIES[C]]
+
+
 def test_a_full_pack_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packs, "_PACK_BYTES", 30)
     written(tmp_path, *COPIES)
