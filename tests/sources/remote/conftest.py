@@ -1,5 +1,6 @@
 """Servers of buckets, each started once a session where a test asks for it."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import buckets
@@ -9,8 +10,20 @@ from buckets import Server
 from command_line import Run, in_this_process
 from fault_proxy import Proxy
 
-from magnet_arrow.sources.remote import stores
+from magnet_arrow.sources.remote import settings, stores
 from magnet_arrow.sources.remote.catalog import CATALOG
+
+OF_THE_USER = ("AWS_", "GOOGLE_", "STORAGE_EMULATOR_HOST", *settings._VARIABLES.values())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_the_user() -> Iterator[None]:
+    """The environment says nothing of buckets but what a test says: no proxy, region, profile or number of retries."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(OF_THE_USER) or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """What becomes of an ingest when a store refuses, cuts, corrupts or replaces what was listed."""
 
 import errno
-import json
 import os
 import re
 import shutil
@@ -12,10 +11,11 @@ import fault_proxy
 import pytest
 from buckets import Server, filled, put_again
 from fault_proxy import Answer, Proxy, Spoil, status
+from pictures import peek_at_files_of, write_pictured
 
 from magnet_arrow import HelmRuns, ingest, validate, verify
 from magnet_arrow.errors import RemoteError
-from magnet_arrow.ingestion import batch_reader, reading, run_reader
+from magnet_arrow.ingestion import run_reader
 from magnet_arrow.sources import remote_copies
 from magnet_arrow.sources.remote import fetching, packs, spool, stores
 from magnet_arrow.sources.remote.catalog import CATALOG
@@ -348,12 +348,8 @@ def test_pictures_stay_in_the_bucket_unless_they_are_asked_for(
 ) -> None:
     run = tmp_path / "outputs/runs/v1/with:pictures=1"
     shutil.copytree(next(demo_outputs.glob("runs/my-suite/*anatomy*owl*")), run)
-    file = run / "display_predictions.json"
-    shown = {"train_trial_index": 0, "predicted_text": "A", "base64_images": ["x" * 2_000], "stats": {}}
-    predictions = [{"instance_id": f"id{number}", **shown} for number in range(10)]
-    file.write_text(json.dumps(predictions, indent=2))
-    for module, name in ((reading, "PEEKED_BYTES"), (run_reader, "PEEKED_BYTES"), (batch_reader, "_SHORT_BYTES")):
-        monkeypatch.setattr(module, name, 5_000)
+    file = write_pictured(run)
+    peek_at_files_of(5_000, monkeypatch)
     monkeypatch.setattr(run_reader, "PEEK_BYTES", 4_000)
     url = filled(server, tmp_path / "outputs")
     proxy.gives_ranges = gives_ranges
@@ -365,7 +361,7 @@ def test_pictures_stay_in_the_bucket_unless_they_are_asked_for(
     assert asked == ([ranged] if gives_ranges else [ranged, "display_predictions.json"])
     found = verify(url, tmp_path / "cache")
     assert (found.n_differences, [one.path for one in found.not_covered]) == (0, [f"v1/{run.name}/{file.name}"])
-    assert ingest(url, tmp_path / "with", pictures=True).rows["display_predictions"] == len(predictions)
+    assert ingest(url, tmp_path / "with", pictures=True).rows["display_predictions"] == 10
 
 
 def test_a_copy_that_was_begun_wrong_starts_over(

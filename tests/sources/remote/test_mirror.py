@@ -10,10 +10,10 @@ from buckets import NAMES, OUTPUTS, Server, filled, put_again
 from command_line import in_this_process, rows
 from fault_proxy import Proxy
 from mirrors import assert_nothing_read, files_of, n_rows
+from pictures import peek_at_files_of, write_pictured
 from reading import assert_same_tables
 
 from magnet_arrow import Cache, HelmRuns, ingest, validate, verify
-from magnet_arrow.ingestion import batch_reader, reading, run_reader
 
 pytest.importorskip("obstore")
 
@@ -116,10 +116,8 @@ def test_a_rejected_run_is_mirrored_and_not_read_again(
 def test_pictures_that_are_left_out_are_not_mirrored(
     server: Server, proxy: Proxy, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module, name in ((reading, "PEEKED_BYTES"), (run_reader, "PEEKED_BYTES"), (batch_reader, "_SHORT_BYTES")):
-        monkeypatch.setattr(module, name, 1)
-    pictured = min(outputs.glob("runs/*/*")) / "display_predictions.json"
-    pictured.write_text('[{"instance_id": "id1", "base64_images": ["abc"], "stats": {}}]')
+    peek_at_files_of(1, monkeypatch)
+    pictured = write_pictured(min(outputs.glob("runs/*/*")))
     proxy.gives_ranges = True
     url, cache, kept = filled(server, outputs), tmp_path / "cache", tmp_path / "kept"
     assert ingest(url, cache, keep_json=kept).runs == 3

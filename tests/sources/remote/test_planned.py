@@ -12,9 +12,10 @@ import fault_proxy
 import pytest
 from buckets import Server, filled
 from fault_proxy import Proxy, Spoil
+from pictures import peek_at_files_of, write_pictured
 
 from magnet_arrow import ingest
-from magnet_arrow.ingestion import batch_reader, bill, reading, run_reader
+from magnet_arrow.ingestion import bill, run_reader
 from magnet_arrow.ingestion.api import prepare
 from magnet_arrow.ingestion.parallel.settings import WorkerSettings
 from magnet_arrow.ingestion.rules import Rules
@@ -104,13 +105,10 @@ def test_the_bytes_that_are_fetched_are_those_of_the_plan(
     pytest.importorskip("obstore")
     outputs = shutil.copytree(demo_outputs, tmp_path / "outputs")
     runs = sorted(outputs.glob("runs/my-suite/*"))
-    shown = {"train_trial_index": 0, "predicted_text": "A", "base64_images": ["x" * 2_000], "stats": {}}
     for run in runs[:2]:
-        predictions = [{"instance_id": f"id{number}", **shown} for number in range(10)]
-        (run / "display_predictions.json").write_text(json.dumps(predictions, indent=2))
+        write_pictured(run)
         (run / "picture.png").write_bytes(b"x" * 50_000)
-    for module, name in ((reading, "PEEKED_BYTES"), (run_reader, "PEEKED_BYTES"), (batch_reader, "_SHORT_BYTES")):
-        monkeypatch.setattr(module, name, 15_000)
+    peek_at_files_of(15_000, monkeypatch)
     for module in (bill, run_reader):
         monkeypatch.setattr(module, "PEEK_BYTES", 4_000)
     proxy.gives_ranges = True
