@@ -6,6 +6,7 @@ Fetches are counted by the thread that fetches, waits by the threads that read.
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
 
 TELL_EVERY_S = 0.25
 clock = time.monotonic
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
+_tell: ContextVar[Callable[[], None]] = ContextVar("tell", default=_nobody)
+"""That of the reader's thread: each of several ingests at once tells its own caller."""
 
 
 class Meter:
@@ -28,16 +37,15 @@ class Meter:
     def __init__(self) -> None:
         self.fetched_bytes = self.n_fetching = self.n_pausing = 0
         self.waited_s = 0.0
-        self._tell: Callable[[], None] = _nobody
 
     @contextlib.contextmanager
     def telling(self, tell: Callable[[], None]) -> Iterator[None]:
-        """Within the context, a function is called now and then while a reader waits."""
-        before, self._tell = self._tell, tell
+        """Within the context, a function is called now and then while this thread waits."""
+        before = _tell.set(tell)
         try:
             yield
         finally:
-            self._tell = before
+            _tell.reset(before)
 
     @property
     def is_repeating(self) -> bool:
@@ -73,12 +81,8 @@ class Meter:
             finally:
                 self.waited_s += clock() - since
             if not future.done():
-                self._tell()
+                _tell.get()()
         future.result()
-
-
-def _nobody() -> None:
-    """Nobody wants to know."""
 
 
 METER = Meter()

@@ -2,6 +2,7 @@
 
 import itertools
 from concurrent.futures import Future
+from contextvars import copy_context
 
 import pytest
 
@@ -31,6 +32,20 @@ def test_a_reader_that_waits_is_counted_and_tells(monkeypatch: pytest.MonkeyPatc
     assert (found.waited_s, told) == (6, [2, 4])
     found.wait_for(Slow())
     assert (found.waited_s, told) == (12, [2, 4])
+
+
+def test_of_readers_in_two_threads_each_tells_its_own_until_it_has_ended() -> None:
+    told: list[str] = []
+    found, one, two = Meter(), copy_context(), copy_context()
+    first, second = found.telling(lambda: told.append("one")), found.telling(lambda: told.append("two"))
+    one.run(first.__enter__)
+    two.run(second.__enter__)
+    one.run(found.wait_for, Slow())
+    one.run(first.__exit__, None, None, None)
+    two.run(found.wait_for, Slow())
+    two.run(second.__exit__, None, None, None)
+    found.wait_for(Slow())
+    assert told == ["one", "one", "two", "two"]
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), TimeoutError("no")])
