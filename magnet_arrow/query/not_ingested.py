@@ -26,7 +26,8 @@ def not_ingested_text(tables: Collection[str], runs: Iterable[CachedRun]) -> str
     names = [name for name in TABLES if name in missing]
     were = "was" if without.total() == 1 else "were"
     what, has, it = ("table", "has", "it") if len(names) == 1 else ("tables", "have", "them")
+    listed = ",".join(names)
     return (
-        f"{counts} {were} ingested without {what} {', '.join(names)}, which {has} no rows of them. Ingest their source "
-        f"again to add {it}: with all others, or with --tables {','.join(names)} (in Python tables=[…]) just {it}."
+        f"{counts} {were} ingested without {what} {', '.join(names)}, which {has} no rows of them. To add {it}, ingest "
+        f"their source again, with --tables {listed} (in Python tables=[…]) or, for all tables, without this option."
     )

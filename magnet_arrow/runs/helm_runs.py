@@ -298,8 +298,8 @@ class HelmRuns(HasReadOptions, Sequence[HelmRun], Frames, Summaries):
         """The runs that frames hold, in one snapshot of the cache. New and changed runs are ingested first.
 
         Args:
-            tables: that frames of it are wanted of; None for all. A run that the cache has without one of them is read
-                again.
+            tables: names of those that are going to be read; None for all. A run that the cache has without one of
+                them is ingested again.
 
         Raises:
             BadFileError: no run can be read; if this is strict, one cannot.
