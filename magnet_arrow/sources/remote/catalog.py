@@ -30,7 +30,7 @@ class Catalog:
         self._stores = Stores()
         self._listings: dict[str, Listing] = {}
         self._forgotten: set[str] = set()
-        self._ahead: list[Ahead] = []
+        self._ahead: tuple[Ahead, ...] = ()  # replaced, never changed: another thread may be going through it
         self._lock = threading.RLock()
 
     def look(self, url: str) -> Listing:
@@ -123,11 +123,13 @@ class Catalog:
         """
         connections = max(1, settings.current().connections // n_processes)
         ahead = Ahead(self._stores, spool, wanted, connections)
-        self._ahead.append(ahead)
+        with self._lock:
+            self._ahead += (ahead,)
         try:
             yield
         finally:
-            self._ahead.remove(ahead)
+            with self._lock:
+                self._ahead = tuple(one for one in self._ahead if one is not ahead)
             ahead.close()
 
     def first_bytes(self, url: str, count: int) -> bytes:

@@ -43,6 +43,25 @@ def test_what_was_not_fetched_before_the_end_is_waited_for_by_nobody(
     assert sorted(tmp_path.glob("copies/*")) == written
 
 
+def test_what_is_fetched_ahead_is_found_while_another_thread_ends_with_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "_Fetch", Fetch)
+    found, room, (a, b, _), really_wait = catalog.Catalog(), bytearray(5), WANTED, Ahead.wait
+    of_another = [found.fetching_ahead(Spool(tmp_path), [b], 1)]
+    of_another[0].__enter__()
+
+    def wait(ahead: Ahead, url: str, stamp: FileStamp) -> bool:
+        if of_another:
+            of_another.pop().__exit__(None, None, None)
+        return really_wait(ahead, url, stamp)
+
+    monkeypatch.setattr(Ahead, "wait", wait)
+    with found.fetching_ahead(Spool(tmp_path), [a], 1):
+        assert found.read_fetched(*a, memoryview(room)) == 4
+    assert found.read_fetched(*a, memoryview(room)) is None
+
+
 @pytest.mark.parametrize(("processes", "connections"), [(None, 32), (1, 32), (2, 16), (5, 6), (100, 1)])
 def test_processes_share_the_connections(
     processes: int | None, connections: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
