@@ -176,7 +176,8 @@ class Ingestion:
         """Remove the copies of runs that a process committed which was killed before it removed them."""
         copies = self._cache / FETCHED
         if filesystem.is_folder(copies):
-            unchanged = set(self._places).difference(self._others)
+            remote = {place for place in self._places if filesystem.is_remote(place.path)}
+            unchanged = remote.difference(self._others)
             remote_copies.discard_copies(copies, [(place.path, stamps_of(place)) for place in unchanged])
 
     def _to_be_marked(self, plan: Plan) -> list[str]:
