@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from magnet_arrow.errors import RemoteError
@@ -22,6 +23,9 @@ from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.remote.urls import address_of
 from magnet_arrow.sources.stamps import FileStamp
 
+_ahead: ContextVar[tuple[Ahead, ...]] = ContextVar("ahead", default=())
+"""What is fetched ahead of this thread. Another one may read another bucket into another mirror."""
+
 
 class Catalog:
     """The listings of a process."""
@@ -30,7 +34,6 @@ class Catalog:
         self._stores = Stores()
         self._listings: dict[str, Listing] = {}
         self._forgotten: set[str] = set()
-        self._ahead: tuple[Ahead, ...] = ()  # replaced, never changed: another thread may be going through it
         self._lock = threading.RLock()
 
     def look(self, url: str) -> Listing:
@@ -113,7 +116,7 @@ class Catalog:
 
     @contextlib.contextmanager
     def fetching_ahead(self, spool: Spool, wanted: Iterable[tuple[str, FileStamp]], n_processes: int) -> Iterator[None]:
-        """Fetch files in the background, in their order, before they are opened.
+        """Fetch files in the background, in their order, before this thread opens them.
 
         Args:
             spool: for their copies, which stay there when the context ends. Others that are opened meanwhile go there
@@ -123,13 +126,11 @@ class Catalog:
         """
         connections = max(1, settings.current().connections // n_processes)
         ahead = Ahead(self._stores, spool, wanted, connections)
-        with self._lock:
-            self._ahead += (ahead,)
+        before = _ahead.set((*_ahead.get(), ahead))
         try:
             yield
         finally:
-            with self._lock:
-                self._ahead = tuple(one for one in self._ahead if one is not ahead)
+            _ahead.reset(before)
             ahead.close()
 
     def first_bytes(self, url: str, count: int) -> bytes:
@@ -152,7 +153,7 @@ class Catalog:
             RemoteError: the store refused, did not answer, or sent other bytes than it listed.
             OSError: the copy could not be written.
         """
-        for ahead in self._ahead:
+        for ahead in _ahead.get():
             with contextlib.suppress(ReplacedError):
                 if ahead.wait(url, stamp):
                     return ahead.spool.copy_of(url, stamp).read_into(room)
@@ -172,7 +173,7 @@ class Catalog:
             if not isinstance(found, FileStamp):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), url) if found else not_there(url)
             try:
-                return self._copy(url, found, () if is_last else self._ahead)
+                return self._copy(url, found, () if is_last else _ahead.get())
             except ReplacedError:
                 if is_last:  # a store that contradicts itself says nothing of the file
                     raise RemoteError.of(url, "another object than the one that is listed", attempts=2) from None
@@ -185,7 +186,7 @@ class Catalog:
             copy = ahead.spool.copy_of(url, stamp).open() if ahead.wait(url, stamp) else None
             if copy is not None:
                 return copy
-        mirror = next((ahead.spool for ahead in self._ahead if isinstance(ahead.spool, Mirror)), None)
+        mirror = next((ahead.spool for ahead in _ahead.get() if isinstance(ahead.spool, Mirror)), None)
         if mirror is not None:
             return self._fetched(url, stamp, mirror)
         with tempfile.TemporaryDirectory(prefix="magnet-arrow-", ignore_cleanup_errors=True) as folder:

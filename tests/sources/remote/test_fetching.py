@@ -1,6 +1,7 @@
 """Objects that are fetched ahead: what becomes of them when nobody needs them any more."""
 
 import asyncio
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from magnet_arrow.sources import remote_copies
 from magnet_arrow.sources.remote import catalog, fetching
 from magnet_arrow.sources.remote.fetching import Ahead
+from magnet_arrow.sources.remote.mirror import Mirror
 from magnet_arrow.sources.remote.spool import Copy, Spool
 from magnet_arrow.sources.remote.stores import Stores
 from magnet_arrow.sources.stamps import FileStamp
@@ -43,23 +45,23 @@ def test_what_was_not_fetched_before_the_end_is_waited_for_by_nobody(
     assert sorted(tmp_path.glob("copies/*")) == written
 
 
-def test_what_is_fetched_ahead_is_found_while_another_thread_ends_with_its_own(
+def test_what_another_thread_fetches_ahead_is_not_mixed_with_what_is_read_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetching, "_Fetch", Fetch)
-    found, room, (a, b, _), really_wait = catalog.Catalog(), bytearray(5), WANTED, Ahead.wait
-    of_another = [found.fetching_ahead(Spool(tmp_path), [b], 1)]
-    of_another[0].__enter__()
-
-    def wait(ahead: Ahead, url: str, stamp: FileStamp) -> bool:
-        if of_another:
-            of_another.pop().__exit__(None, None, None)
-        return really_wait(ahead, url, stamp)
-
-    monkeypatch.setattr(Ahead, "wait", wait)
-    with found.fetching_ahead(Spool(tmp_path), [a], 1):
+    found, room, (a, b, c), other = catalog.Catalog(), bytearray(5), WANTED, copy_context()
+    of_other = found.fetching_ahead(Mirror(tmp_path / "mirror"), [b], 1)
+    other.run(of_other.__enter__)
+    monkeypatch.setattr(catalog, "fetch", lambda _, __, ___, copy: copy.write(b"here"))
+    found.know("s3://bucket", [c[1]])
+    with found.fetching_ahead(Spool(tmp_path / "copies"), [a], 1):
+        with open(found.open(c[0]), "rb") as file:
+            assert file.read() == b"here"
+        other.run(of_other.__exit__, None, None, None)
         assert found.read_fetched(*a, memoryview(room)) == 4
     assert found.read_fetched(*a, memoryview(room)) is None
+    [in_mirror] = tmp_path.glob("mirror/.*")
+    assert in_mirror.read_bytes() == b"data", "b.json, which was being fetched"
 
 
 @pytest.mark.parametrize(("processes", "connections"), [(None, 32), (1, 32), (2, 16), (5, 6), (100, 1)])
