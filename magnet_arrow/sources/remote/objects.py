@@ -145,7 +145,7 @@ def _pages_of_google(address: Address) -> Iterator[list[FileStamp]]:
 
 
 def _answers_of_google(address: Address, **query: str) -> Iterator[Any]:
-    base = f"{settings.endpoint(address.scheme) or 'https://storage.googleapis.com'}/storage/v1/b/{address.bucket}/o"
+    base = f"{stores.server_of(address.scheme)}/storage/v1/b/{address.bucket}/o"
     query |= {"maxResults": str(_PAGE), "prefix": address.key and f"{address.key}/"}
     while True:
         page = _json(f"{base}?{urllib.parse.urlencode(query)}")

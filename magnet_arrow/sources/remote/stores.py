@@ -247,10 +247,14 @@ def ask_for_pause(address: Address) -> float | None:
 
 def url_of(address: Address) -> str:
     """The address of an object in the web."""
-    server = settings.endpoint(address.scheme)
-    if not server:
-        server = _SERVERS["s3"].format(settings.region()) if address.scheme == "s3" else _SERVERS["gs"]
-    return f"{server}/{address.bucket}/{urllib.parse.quote(address.key)}"
+    return f"{server_of(address.scheme)}/{address.bucket}/{urllib.parse.quote(address.key)}"
+
+
+def server_of(scheme: str) -> str:
+    """The address of the server that is asked."""
+    if server := settings.endpoint(scheme):
+        return server
+    return _SERVERS["s3"].format(settings.region()) if scheme == "s3" else _SERVERS["gs"]
 
 
 def asked_server(scheme: str) -> str | None:
