@@ -1,13 +1,16 @@
 """Objects that are fetched ahead: what becomes of them when nobody needs them any more."""
 
 import asyncio
+import socket
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from magnet_arrow import remote_settings
 from magnet_arrow.sources import remote_copies
+from magnet_arrow.sources.filesystem import as_path
 from magnet_arrow.sources.remote import catalog, fetching
 from magnet_arrow.sources.remote.fetching import Ahead
 from magnet_arrow.sources.remote.mirror import Mirror
@@ -43,6 +46,21 @@ def test_what_was_not_fetched_before_the_end_is_waited_for_by_nobody(
     assert len(written) == 2, "a.json, and b.json, which was being fetched"
     assert [ahead.wait(*one) for one in WANTED] == [True, False, False]
     assert sorted(tmp_path.glob("copies/*")) == written
+
+
+def test_a_request_without_an_answer_is_given_up_at_the_end(tmp_path: Path) -> None:
+    pytest.importorskip("obstore")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            remote_settings(endpoint=endpoint, timeout_s=3600),
+            remote_copies.fetching_ahead(tmp_path, [(as_path("s3://bucket"), [WANTED[0][1]])]),
+        ):
+            connection, _ = silent.accept()
+            connection.settimeout(60)
+            assert connection.recv(1 << 16).startswith(b"GET /bucket/a.json")
+        with connection:
+            assert connection.recv(1) == b"", "it is closed, not left to the timeout"
 
 
 def test_what_another_thread_fetches_ahead_is_not_mixed_with_what_is_read_here(
