@@ -44,6 +44,7 @@ class Proxy:
     Attributes:
         endpoint: its address.
         requests: path of each GET request, with the range if one was asked for.
+        conditions: the If-Match of each GET request for an object.
         n_heads: number of HEAD requests, to which faults happen too.
         n_bytes: bytes of objects that were passed on.
         on_bytes: called with that number after each piece.
@@ -55,6 +56,7 @@ class Proxy:
 
     endpoint: str
     requests: list[str] = field(default_factory=list)
+    conditions: list[str] = field(default_factory=list)
     n_heads: int = 0
     n_bytes: int = 0
     on_bytes: Callable[[int], object] = int
@@ -112,6 +114,8 @@ def running(server: str) -> Iterator[Proxy]:
 
         def do_GET(self) -> None:
             proxy.requests.append(f"{unquote(self.path)} {self.headers.get('Range', '')}".strip())
+            if not _is_list(self.path):
+                proxy.conditions.append(self.headers.get("If-Match", ""))
             self._answer()
 
         def _answer(self, *, is_head: bool = False) -> None:

@@ -1,6 +1,7 @@
 """What becomes of an ingest when a store refuses, cuts, corrupts or replaces what was listed."""
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -142,6 +143,24 @@ def test_a_large_object_is_not_asked_for_without_end(
     assert (report.runs, [one.run for one in report.rejected]) == (2, [f"{bad.parent.name}/{bad.name}"])
 
 
+def test_attempts_are_counted_anew_after_each_that_came_further(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((spool, "SMALL_BYTES"), (fetching, "_WRITTEN_BYTES"), (fetching, "_PROGRESS_BYTES")):
+        monkeypatch.setattr(module, name, 50)
+
+    def some(answer: Answer) -> None:
+        answer.length, answer.body = len(answer.body), answer.body[:300]
+
+    url, file = filled(server, outputs), outputs / "runs/made/a:x=1/scenario_state.json"
+    proxy.gives_ranges = True
+    proxy.spoil("a:x=1/scenario_state", some)
+    report = ingest(url, tmp_path / "cache")
+    assert (report.runs, report.rejected) == (3, ())
+    assert len([one for one in proxy.fetched() if "a:x=1/scenario_state" in one]) >= file.stat().st_size / 300 > 5
+    assert verify(url, tmp_path / "cache").is_equal
+
+
 @pytest.mark.parametrize("code", [503, pytest.param(429, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("asked", "min_s"), [({"Retry-After": "7"}, 7.0), ({}, 0.0)])
 def test_a_busy_store_says_how_long_to_wait(
@@ -194,6 +213,21 @@ def test_a_run_that_is_replaced_meanwhile_is_read_in_its_new_state(
     assert [str(one) for one in report.rejected] == []
     assert report.runs == 3
     assert verify(url, tmp_path / "cache").is_equal
+
+
+def test_an_object_that_is_replaced_is_noticed_though_the_store_ignores_conditions(
+    server: Server, proxy: Proxy, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "_condition", lambda *_: {})
+    url, file = filled(server, outputs), outputs / "runs/made/a:x=1/stats.json"
+
+    def replace(_: Answer) -> None:
+        file.write_bytes(file.read_bytes().replace(b'"count": 1', b'"count": 7'))
+        put_again(server, url, outputs, file)
+
+    proxy.spoil("list-type", replace, 1)  # after the list was made
+    assert ingest(url, tmp_path / "cache").runs == 3
+    assert 7 in HelmRuns(url, cache=tmp_path / "cache").stats()["stats.count"]
 
 
 def test_an_object_that_only_seemed_to_be_replaced_is_read(
@@ -334,6 +368,8 @@ def test_an_object_goes_on_at_the_byte_where_it_stopped(
     asked = [one for one in proxy.fetched() if f"{file.parent.name}/{file.name}" in one]
     assert asked[0].endswith(f" bytes={begun}-")
     assert len(asked) == (1 if gives_ranges else 2)  # a store without ranges begins again
+    md5s = {hashlib.md5(path.read_bytes()).hexdigest() for path in outputs.rglob("*.json")}
+    assert set(proxy.conditions) == {f'"{md5}"' for md5 in md5s}, "only of the object that was listed"
     assert verify(url, tmp_path / "cache").is_equal
 
 

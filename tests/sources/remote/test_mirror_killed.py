@@ -15,7 +15,7 @@ from reading import assert_same_tables
 from magnet_arrow import ingest, verify
 from magnet_arrow.sources.remote import spool
 from magnet_arrow.sources.remote.catalog import CATALOG
-from magnet_arrow.sources.remote.mirror import Mirror
+from magnet_arrow.sources.remote.mirror import Mirror, MirroredCopy
 from magnet_arrow.sources.stamps import FileStamp
 
 pytest.importorskip("obstore")
@@ -104,3 +104,51 @@ def test_of_two_ingests_at_once_the_later_one_finds_what_the_other_has_published
     second.write(b"[1] ")
     Mirror(tmp_path).publish("s3://b/run", [stamp], is_read=True)
     assert files_of(tmp_path) == {"run/stats.json": b"[1] "}
+
+
+NEW = [FileStamp(f"{name}.json", 4, 9_000, "new") for name in ("per_instance_stats", "run_spec", "stats")]
+
+
+@pytest.mark.parametrize("n_published", [0, 1, 2])
+def test_a_kill_while_files_get_their_names_leaves_no_run(
+    n_published: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror, left = Mirror(tmp_path), iter(range(n_published))
+    for stamp in NEW:
+        mirror.copy_of(f"s3://b/run/{stamp.name}", stamp).write(b"[2] ")
+    really = MirroredCopy.publish
+
+    def publish(copy: MirroredCopy) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        really(copy)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MirroredCopy, "publish", publish)
+        with pytest.raises(KeyboardInterrupt):
+            mirror.publish("s3://b/run", NEW, is_read=True)
+    named = {path.name for path in (tmp_path / "run").iterdir() if not path.name.startswith(".")}
+    assert (len(named), "run_spec.json" in named) == (n_published, False)
+    mirror.publish("s3://b/run", NEW, is_read=True)
+    assert files_of(tmp_path) == {f"run/{stamp.name}": b"[2] " for stamp in NEW}
+
+
+def test_of_a_run_that_was_not_read_to_its_end_nothing_gets_beside_an_older_state(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/stats.json").write_bytes(b"[1]")
+    mirror = Mirror(tmp_path)
+    for stamp in NEW[:2]:
+        mirror.copy_of(f"s3://b/run/{stamp.name}", stamp).write(b"[2] ")
+    mirror.publish("s3://b/run", NEW, is_read=False)
+    found = files_of(tmp_path)
+    assert {name: data for name, data in found.items() if "/." not in name} == {"run/stats.json": b"[1]"}
+    assert sorted(found.values()) == [b"[1]", b"[2] ", b"[2] "], "the next ingest goes on with them"
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_what_was_fetched_of_an_older_state_goes(is_read: bool, tmp_path: Path) -> None:
+    mirror, [stamp] = Mirror(tmp_path), NEW[2:]
+    mirror.copy_of("s3://b/run/stats.json", FileStamp("stats.json", 3, 5_000, "old")).write(b"[1]")
+    mirror.copy_of("s3://b/run/stats.json", stamp).write(b"[2] ")
+    mirror.publish("s3://b/run", [stamp], is_read=is_read)
+    assert files_of(tmp_path) == {"run/stats.json": b"[2] "}
